@@ -41,7 +41,7 @@ impl Server {
             json!({"index": {"_id": "4"}}),
             json!({"title": "Coffee", "text": "Not tea at all but green beans, roasted", "price": 9}),
         ];
-        let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let body: String = lines.map(|line| line.to_string() + "\n").concat();
         let answer = server.send(Method::POST, "/products/_bulk?refresh=true", body).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.json::<Value>().await.unwrap()["errors"], false);
