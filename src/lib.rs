@@ -1,2 +1,3 @@
 //! skeleton
+pub mod models;
 pub mod score;
