@@ -6,8 +6,10 @@ mod shadow;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::Arc,
-    time::Instant,
+    task::Poll,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -29,6 +31,9 @@ use crate::{
         body::{Body, Buffered, buffer},
     },
 };
+
+/// How long after the deadline a scorer may still hand over what it has.
+const GRACE: Duration = Duration::from_millis(10);
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
@@ -142,7 +147,11 @@ async fn score(
     let passages = candidates.passages.iter().flatten().cloned().collect();
     let scorer = app.scorers.get(&rule.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + rule.budget;
-    let mut scored = scorer.score(&plan.query, passages, deadline).await.map_err(|error| match error {
+    let scoring = guarded_future(scorer.score(&plan.query, passages, deadline));
+    // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
+    let scored =
+        tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.map_err(|_| SkipReason::Budget)??;
+    let mut scored = scored.map_err(|error| match error {
         ScoreError::Overloaded => SkipReason::Overloaded,
         ScoreError::Unavailable(cause) => {
             debug!(model = %rule.model, %cause, "model unavailable");
@@ -318,4 +327,13 @@ fn guarded<T>(stage: impl FnOnce() -> Result<T, SkipReason>) -> Result<T, SkipRe
         error!("a stage panicked; this is a bug in rerank-proxy");
         Err(SkipReason::Internal)
     })
+}
+
+/// The same for a stage that waits.
+async fn guarded_future<T>(mut stage: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Result<T, SkipReason> {
+    std::future::poll_fn(|cx| match guarded(|| Ok(stage.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(reason) => Poll::Ready(Err(reason)),
+    })
+    .await
 }

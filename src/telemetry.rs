@@ -1,7 +1,7 @@
 //! What the operator can see from outside: the log and the metrics. Owns their names. Texts of queries and documents
 //! never go there.
 
-use std::time::Duration;
+use std::{io::IsTerminal, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -19,7 +19,8 @@ use crate::{
 pub fn start_log(config: &LogConfig) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(format!("warn,rerank_proxy={}", config.level)));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start (tests run several servers in one process) leaves the first log in place.
     let _ = match config.format {
         LogFormat::Text => log.with_target(false).try_init(),

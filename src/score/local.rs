@@ -84,12 +84,13 @@ impl LocalScorer {
         let keys = Keys::of_pairs(&self.revision, &query);
         let found = self.find(Some(query), passages.into_iter().map(|passage| (keys.key(&passage), passage)), deadline);
         let found = found.await?;
-        let score = |output: Option<Output>| match output {
+        let score = |output: &Option<Output>| match *output {
             Some(Output::Logit(logit)) => Some(Score { raw: logit, value: sigmoid(logit) }),
             _ => None,
         };
-        let scores = found.outputs.into_iter().map(score).collect();
-        Ok(Scored { scores, cached: found.cached.iter().filter(|&&cached| cached).count(), budget_hit: found.cut_off })
+        let scores = found.outputs.iter().map(score).collect();
+        let cached = found.cached.iter().filter(|&&cached| cached).count();
+        found.scored(scores, cached)
     }
 
     async fn score_texts(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
@@ -107,7 +108,7 @@ impl LocalScorer {
         };
         let scores = passages.iter().map(score).collect();
         let cached = found.cached.iter().skip(1).filter(|&&cached| cached).count();
-        Ok(Scored { scores, cached, budget_hit: found.cut_off })
+        found.scored(scores, cached)
     }
 
     /// The outputs of `texts`, from the cache or from the pool. Equal texts are run once.
@@ -128,23 +129,18 @@ impl LocalScorer {
             outputs.push(output);
         }
         if missing.places.is_empty() {
-            return Ok(Found { outputs, cached, cut_off: false });
+            return Ok(Found { outputs, cached, cut_off: false, failure: None });
         }
         if Instant::now() >= deadline {
-            return Ok(Found { outputs, cached, cut_off: true });
+            return Ok(Found { outputs, cached, cut_off: true, failure: None });
         }
         let keeper = CacheKeeper { cache: Arc::clone(&self.cache), keys: missing.keys };
         let ticket = self.pool.submit(query, missing.texts, deadline, Box::new(keeper))?;
         let outcome = ticket.outcome().await;
-        if let Some(failure) =
-            outcome.failure.filter(|_| outcome.open == 0 && outcome.outputs.iter().all(Option::is_none))
-        {
-            return Err(ScoreError::Unavailable(failure));
-        }
         for (place, which) in missing.places {
             outputs[place].clone_from(&outcome.outputs[which]);
         }
-        Ok(Found { outputs, cached, cut_off: outcome.open > 0 })
+        Ok(Found { outputs, cached, cut_off: outcome.open > 0, failure: outcome.failure })
     }
 }
 
@@ -165,7 +161,23 @@ impl Scorer for LocalScorer {
 struct Found {
     outputs: Vec<Option<Output>>,
     cached: Vec<bool>,
+    /// Whether there was no time for some of them.
     cut_off: bool,
+    /// Why some of them could not be run.
+    failure: Option<String>,
+}
+
+impl Found {
+    /// The answer to the search; `cached` is how many of the `scores` cost nothing. A failure is only told where it left
+    /// nothing to order by.
+    fn scored(self, scores: Vec<Option<Score>>, cached: usize) -> Result<Scored, ScoreError> {
+        match self.failure {
+            Some(failure) if !self.cut_off && scores.iter().all(Option::is_none) => {
+                Err(ScoreError::Unavailable(failure))
+            }
+            _ => Ok(Scored { scores, cached, budget_hit: self.cut_off }),
+        }
+    }
 }
 
 /// Texts that the cache does not know, each once, and who wants them.
