@@ -91,10 +91,12 @@ def header_lines(head: bytes) -> "list[tuple[str, str]]":
 class ScriptedServer:
     """An upstream that runs `script(connection, server)` on each connection it accepts, in a thread of its own."""
 
-    def __init__(self, script):
+    def __init__(self, script, port: int = 0):
         self._script = script
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self._connections = []
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self.heads = []
         self.arrived = threading.Event()
         self.closed_by_peer = threading.Event()
@@ -108,6 +110,7 @@ class ScriptedServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
@@ -119,8 +122,18 @@ class ScriptedServer:
                 self.errors.append(error)
 
     def close(self):
+        """Takes no new connections; those that are open go on."""
         self.release.set()
+        with contextlib.suppress(OSError):  # wakes the thread that waits in accept()
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def kill(self):
+        """Ends it as a killed process ends: every connection is gone."""
+        self.close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self):
         return self
@@ -143,6 +156,8 @@ def replying(answer: bytes):
             server.heads.append(head)
             server.arrived.set()
             connection.sendall(answer)
+            if dict(header_lines(head)).get("connection", "").lower() == "close":
+                return
 
     return script
 
