@@ -16,15 +16,6 @@ def binary() -> Path:
     return Path(os.environ.get("RERANK_PROXY_BIN", REPOSITORY / "target" / "debug" / "rerank-proxy"))
 
 
-def environment() -> dict:
-    """This process's environment, with the library that `make onnxruntime` fetched unless another is named."""
-    found = dict(os.environ)
-    fetched = sorted((REPOSITORY / "target" / "onnxruntime").glob("libonnxruntime*"))
-    if fetched and "ORT_DYLIB_PATH" not in found:
-        found["ORT_DYLIB_PATH"] = str(fetched[0])
-    return found
-
-
 class Proxy:
     """A running `rerank-proxy serve`."""
 
@@ -33,7 +24,6 @@ class Proxy:
         self.process = subprocess.Popen(
             [str(binary()), "serve", *arguments],
             cwd=REPOSITORY,
-            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
