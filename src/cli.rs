@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::FlagSetting;
+use crate::{commands::demo::DemoArgs, config::FlagSetting};
 
 /// A transparent reranking sidecar for Elasticsearch and OpenSearch.
 #[derive(Debug, Parser)]
@@ -20,6 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Stand in front of a cluster and rerank its searches
     Serve(ConfigArgs),
+    /// Show what reranking does, on a bundled corpus, with nothing to install
+    Demo(DemoArgs),
     /// Read the configuration as `serve` would, and say what is wrong with it
     Check(ConfigArgs),
     /// Ask a running proxy whether it is there (for container health checks)

@@ -1,6 +1,7 @@
 //! What each subcommand does: one `run` each.
 
 pub mod check;
+pub mod demo;
 pub mod health;
 pub mod serve;
 

@@ -11,6 +11,7 @@ use rerank_proxy::{
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => commands::serve::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Health(args) => commands::health::run(&args),
     };

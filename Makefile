@@ -1,0 +1,86 @@
+# What a person who works on rerank-proxy runs. `make` alone lists it.
+
+ONNXRUNTIME_VERSION := 1.32.0
+PYTHON              ?= python3
+CARGO               ?= cargo
+ARGS                ?=
+
+# Everything that is made or fetched lies here; `make clean` removes it.
+TARGET      := $(CURDIR)/target
+VENV        := $(TARGET)/venv
+ONNXRUNTIME := $(TARGET)/onnxruntime
+BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
+
+# Stamps: what was made from what. The version is in the name, so a new one is fetched.
+VENV_BASE         := $(VENV)/.base
+VENV_STAMP        := $(VENV)/.requirements
+ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-rust test-e2e bench lint onnxruntime venv need-rust need-python clean clean-engines clean-venv
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@echo "usage: make TARGET [ARGS=…]"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: need-rust onnxruntime ## before and after on a bundled corpus, then stays up (ARGS="--once --json" to exit)
+	@$(CARGO) build --release --quiet --bin rerank-proxy
+	@$(BINARIES)/release/rerank-proxy demo $(ARGS)
+
+test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsearch and OpenSearch
+
+test-rust: need-rust onnxruntime ## unit and integration tests in Rust
+	$(CARGO) test
+
+test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn and a JDK 21 or later)
+	$(CARGO) build --bin rerank-proxy
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
+
+bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, added latency (ARGS="--quick"; needs nginx and wrk)
+	@$(VENV)/bin/python scripts/bench.py --check
+	$(CARGO) build --release --bin rerank-proxy --example origin
+	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
+
+lint: need-rust need-python ## formatting, clippy and documentation, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
+	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p)) for d in ("scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'
+
+onnxruntime: $(ONNXRUNTIME_STAMP) ## fetches the ONNX Runtime library into target/onnxruntime
+
+venv: $(VENV_STAMP) ## the Python environment of the end-to-end tests, in target/venv
+
+$(ONNXRUNTIME_STAMP): | $(VENV_BASE)
+	@rm -rf $(ONNXRUNTIME)
+	$(VENV)/bin/python scripts/fetch_onnxruntime.py $(ONNXRUNTIME_VERSION) $(ONNXRUNTIME)
+	@touch $@
+
+$(VENV_BASE): | need-python
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Each says what is missing and how to get it.
+need-rust:
+	@command -v $(CARGO) >/dev/null || { echo "error: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "error: a C compiler is missing: Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install" >&2; exit 1; }
+
+need-python:
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing: Debian: apt-get install python3 python3-venv; macOS: brew install python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: Python 3.10 or later is needed (PYTHON=… names one)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: Python lacks venv: Debian: apt-get install python3-venv" >&2; exit 1; }
+
+clean: ## removes everything that was built or fetched
+	rm -rf $(TARGET)
+
+clean-engines: ## removes the downloaded engines
+	rm -rf $(TARGET)/engines $${TMPDIR:-/tmp}/rerank-proxy-engines
+
+clean-venv: ## removes the Python environment
+	rm -rf $(VENV)

@@ -1,0 +1,134 @@
+//! A server with fixed answers, for measuring what stands in front of it. Does nothing else: no parsing beyond what
+//! framing needs, every answer ready in memory, one write each.
+//!
+//! - `/fixed/N`: N bytes with `Content-Length`;
+//! - `/chunked/N`: N bytes in chunks of 8 KB, as Elasticsearch sends a large answer;
+//! - a path that ends in `/_search`: a search answer with 100 hits, whatever was asked.
+//!
+//! `cargo run --release --example origin -- [PORT]` prints `listening on http://127.0.0.1:PORT`.
+
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::RwLock,
+};
+
+const CHUNK_BYTES: usize = 8 * 1024;
+const HITS: usize = 100;
+
+/// Answers by path, made when first asked for.
+type Answers = Arc<RwLock<HashMap<String, Arc<Vec<u8>>>>>;
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let port: u16 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let answers = Answers::default();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(serve(stream, answers.clone()));
+    }
+}
+
+/// Answers one request after the other until the client goes.
+async fn serve(mut stream: TcpStream, answers: Answers) -> std::io::Result<()> {
+    let mut received = Vec::with_capacity(64 * 1024);
+    loop {
+        let head_end = loop {
+            if let Some(at) = received.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut received).await? == 0 {
+                return Ok(());
+            }
+        };
+        let head = String::from_utf8_lossy(&received[..head_end]).into_owned();
+        let whole = head_end + content_length(&head);
+        while received.len() < whole {
+            if stream.read_buf(&mut received).await? == 0 {
+                return Ok(());
+            }
+        }
+        received.drain(..whole);
+        let path = head.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/");
+        let answer = answer(path, &answers).await;
+        stream.write_all(&answer).await?;
+    }
+}
+
+fn content_length(head: &str) -> usize {
+    let value = head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    value.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0)
+}
+
+async fn answer(path: &str, answers: &Answers) -> Arc<Vec<u8>> {
+    if let Some(ready) = answers.read().await.get(path) {
+        return ready.clone();
+    }
+    let made = Arc::new(make(path));
+    answers.write().await.insert(path.to_owned(), made.clone());
+    made
+}
+
+fn make(path: &str) -> Vec<u8> {
+    if path.ends_with("/_search") {
+        return with_length("200 OK", search_answer().as_bytes());
+    }
+    let mut parts = path.trim_start_matches('/').split('/');
+    match (parts.next(), parts.next().and_then(|size| size.parse().ok())) {
+        (Some("fixed"), Some(size)) => with_length("200 OK", &filler(size)),
+        (Some("chunked"), Some(size)) => chunked(&filler(size)),
+        _ => with_length("404 Not Found", b"{}"),
+    }
+}
+
+fn filler(size: usize) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(size).collect()
+}
+
+fn with_length(status: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!(
+        "HTTP/1.1 {status}\r\nX-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+fn chunked(body: &[u8]) -> Vec<u8> {
+    let mut answer = b"HTTP/1.1 200 OK\r\nX-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    for chunk in body.chunks(CHUNK_BYTES) {
+        answer.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        answer.extend_from_slice(chunk);
+        answer.extend_from_slice(b"\r\n");
+    }
+    answer.extend_from_slice(b"0\r\n\r\n");
+    answer
+}
+
+/// A search answer of [`HITS`] hits with passages of about 60 words each.
+fn search_answer() -> String {
+    const WORDS: [&str; 16] = [
+        "water", "light", "train", "garden", "winter", "kettle", "bread", "engine", "river", "window", "battery", "coffee",
+        "mountain", "ticket", "salt", "paper",
+    ];
+    let mut hits = String::new();
+    for hit in 0..HITS {
+        let words: Vec<&str> = (0..60).map(|word| WORDS[(hit * 7 + word * (hit % 5 + 1)) % WORDS.len()]).collect();
+        let _ = write!(
+            hits,
+            r#"{}{{"_index":"passages","_id":"{hit}","_score":{:.3},"_source":{{"title":"Passage {hit}","text":"{}."}}}}"#,
+            if hit == 0 { "" } else { "," },
+            f64::from(u32::try_from(HITS - hit).unwrap_or(0)) / 10.0,
+            words.join(" "),
+        );
+    }
+    format!(
+        r#"{{"took":3,"timed_out":false,"_shards":{{"total":1,"successful":1,"skipped":0,"failed":0}},"hits":{{"total":{{"value":{HITS},"relation":"eq"}},"max_score":10.0,"hits":[{hits}]}}}}"#
+    )
+}

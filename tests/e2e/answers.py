@@ -1,0 +1,109 @@
+"""Reads a search answer in place, so that tests can compare bytes: where each hit lies, what is around the hits, and
+what is left of a text once the numbers that may differ are masked."""
+
+import json
+import re
+from dataclasses import dataclass
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"\s*")
+
+
+def _skip(text: str, at: int) -> int:
+    return _SPACE.match(text, at).end()
+
+
+def members(text: str, at: int):
+    """(key, start, end) of each value of the object that begins at `at`."""
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        key, at = _DECODER.raw_decode(text, at)
+        start = _skip(text, _skip(text, at) + 1)
+        _, end = _DECODER.raw_decode(text, start)
+        yield key, start, end
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def elements(text: str, at: int):
+    """(start, end) of each element of the array that begins at `at`."""
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        _, end = _DECODER.raw_decode(text, at)
+        yield at, end
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+@dataclass
+class Hit:
+    """One hit: its bytes as they came, the same with the score masked, and the score."""
+
+    raw: str
+    masked: str
+    score: object
+    key: tuple
+
+
+@dataclass
+class Page:
+    """A search answer taken apart."""
+
+    hits: list
+    frame: str  # everything around the hits, `took` and `max_score` masked
+    max_score: object
+
+
+def page(text: str) -> Page:
+    """Takes the answer of a search apart."""
+    spans, masks, max_score = [], [], None
+    for key, start, _end in members(text, _skip(text, 0)):
+        if key == "took":
+            masks.append((start, _end))
+        if key != "hits":
+            continue
+        for inner, inner_start, inner_end in members(text, start):
+            if inner == "max_score":
+                masks.append((inner_start, inner_end))
+                max_score = json.loads(text[inner_start:inner_end])
+            if inner == "hits":
+                spans = list(elements(text, inner_start))
+    frame, at = "", 0
+    for start, end in sorted(spans + masks):
+        frame += text[at:start] + "*"
+        at = end
+    return Page([_hit(text[start:end]) for start, end in spans], frame + text[at:], max_score)
+
+
+def _hit(raw: str) -> Hit:
+    masked, score = raw, None
+    for key, start, end in members(raw, 0):
+        if key == "_score":
+            masked, score = raw[:start] + "*" + raw[end:], json.loads(raw[start:end])
+    parsed = json.loads(raw)
+    return Hit(raw, masked, score, (parsed.get("_index"), parsed.get("_id")))
+
+
+def ids(answer) -> list:
+    """The ids of the hits, in order."""
+    return [hit["_id"] for hit in answer.json()["hits"]["hits"]]
+
+
+def normalised(body: bytes) -> bytes:
+    """The body with the time it took masked."""
+    return re.sub(rb'("?took"?\s*:\s*)\d+', rb"\g<1>0", body)
+
+
+def rerank_header(answer) -> dict:
+    """`X-Rerank` as a dict; the leading token is under "outcome". Empty when there is no such header."""
+    value = answer.header("x-rerank")
+    if value is None:
+        return {}
+    outcome, *parameters = [part.strip() for part in value.split(";")]
+    found = {"outcome": outcome}
+    for parameter in parameters:
+        key, _, text = parameter.partition("=")
+        found[key] = int(text) if text.isdigit() else {"?0": False, "?1": True}.get(text, text.strip('"'))
+    return found

@@ -1,0 +1,94 @@
+"""Starts the built proxy in front of a server, and asks the operating system about it."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+STARTS_WITHIN_SECONDS = 120
+
+
+def binary() -> Path:
+    return Path(os.environ.get("RERANK_PROXY_BIN", REPOSITORY / "target" / "debug" / "rerank-proxy"))
+
+
+class Proxy:
+    """A running `rerank-proxy serve`."""
+
+    def __init__(self, *arguments: str):
+        self._log = tempfile.NamedTemporaryFile(prefix="rerank-proxy-", suffix=".log", delete=False)
+        self.process = subprocess.Popen(
+            [str(binary()), "serve", *arguments],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        overdue = threading.Timer(STARTS_WITHIN_SECONDS, self.process.kill)
+        overdue.start()
+        line = self.process.stdout.readline()
+        overdue.cancel()
+        found = re.fullmatch(r"listening on (http://\S+)\n", line)
+        if not found:
+            self.process.kill()
+            self.process.wait()
+            raise RuntimeError(f"rerank-proxy did not start; it said {line!r}, and on stderr:\n{self.log()}")
+        self.url = found.group(1)
+
+    def log(self) -> str:
+        return Path(self._log.name).read_text(errors="replace")
+
+    def resident_bytes(self) -> int:
+        """How much memory it holds now (Linux)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> int:
+        """Ends it as an operator would; returns the exit status."""
+        if self.process.poll() is None:
+            self.terminate()
+        try:
+            status = self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self.process.stdout.close()
+            self._log.close()
+        log = self.log()
+        assert "panicked" not in log, log
+        os.unlink(self._log.name)
+        return status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.stop()
+
+
+class Direct:
+    """Stands in for the proxy where there is none: the harness tests itself, engine against engine."""
+
+    def __init__(self, url: str):
+        self.url = url
+
+    def stop(self) -> int:
+        return 0
+
+
+def start(config: str) -> Proxy:
+    """A proxy with this configuration."""
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(config)
+        file.flush()
+        return Proxy("--config", file.name)
