@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -194,27 +195,10 @@ fn parameters(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Percent-decodes `text` (RFC 3986 §2.1), and `+` as a space in a query string. What is not an escape stays.
+/// Percent-decodes `text`, and `+` as a space in a query string. What is not an escape stays.
 fn decode(text: &str, plus_is_space: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = (bytes[at] == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (escape, bytes[at]) {
-            (Some(byte), _) => {
-                decoded.push(byte);
-                at += 2;
-            }
-            (None, b'+') if plus_is_space => decoded.push(b' '),
-            (None, byte) => decoded.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    let text = if plus_is_space { text.replace('+', " ") } else { text.to_owned() };
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }
 
 /// Indents compact or loosely spaced JSON in Elasticsearch's manner, key order and literals untouched.
