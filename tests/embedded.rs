@@ -223,6 +223,19 @@ async fn dis_max_and_best_fields_take_the_best_field_and_most_fields_adds_up() {
 }
 
 #[tokio::test]
+async fn an_empty_index_answers_with_nothing() {
+    let server = Server::start().await;
+    server.json(Method::PUT, "/empty", json!({"mappings": {"properties": {"title": {"type": "text"}}}})).await;
+    for query in
+        [json!({"match": {"title": "tea"}}), json!({"match_phrase": {"title": "a b"}}), json!({"match_all": {}})]
+    {
+        let (status, answer) = server.json(Method::POST, "/empty/_search", json!({"query": query})).await;
+        assert_eq!((status, &answer["hits"]["hits"]), (200, &json!([])), "{query}");
+        assert_eq!(answer["hits"]["max_score"], Value::Null);
+    }
+}
+
+#[tokio::test]
 async fn the_url_wins_over_the_body_and_pages_follow_each_other() {
     let server = Server::with_products().await;
     let all = server.ids(json!({"match": {"title": "tea"}})).await;

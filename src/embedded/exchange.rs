@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::error::ApiError;
 
+mod pretty;
+
 /// The largest request body, in bytes; Elasticsearch's own default (`http.max_content_length`).
 const BODY_LIMIT: usize = 100 * 1024 * 1024;
 
@@ -156,7 +158,7 @@ impl Form {
     pub(crate) fn response(&self, reply: Result<Reply, ApiError>) -> Response<Full<Bytes>> {
         let reply =
             reply.unwrap_or_else(|error| Reply { status: error.status, body: error.body().to_string(), text: false });
-        let body = if self.pretty && !reply.text { pretty_printed(&reply.body) } else { reply.body };
+        let body = if self.pretty && !reply.text { pretty::printed(&reply.body) } else { reply.body };
         let mut response = Response::new(Full::new(Bytes::from(body)));
         *response.status_mut() = reply.status;
         let media_type = if reply.text { "text/plain; charset=UTF-8" } else { self.json_type };
@@ -201,70 +203,9 @@ fn decode(text: &str, plus_is_space: bool) -> String {
     percent_decode_str(&text).decode_utf8_lossy().into_owned()
 }
 
-/// Indents compact or loosely spaced JSON in Elasticsearch's manner, key order and literals untouched.
-fn pretty_printed(json: &str) -> String {
-    let mut out = String::with_capacity(json.len() * 2);
-    let mut depth = 0_usize;
-    let (mut in_string, mut escaped) = (false, false);
-    let mut characters = json.chars().peekable();
-    let line = |out: &mut String, depth: usize| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
-    };
-    while let Some(character) = characters.next() {
-        if in_string {
-            out.push(character);
-            in_string = escaped || character != '"';
-            escaped = !escaped && character == '\\';
-            continue;
-        }
-        match character {
-            '"' => {
-                in_string = true;
-                out.push(character);
-            }
-            '{' | '[' => {
-                out.push(character);
-                while characters.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(closing) = characters.next_if(|next| matches!(next, '}' | ']')) {
-                    out.push(' ');
-                    out.push(closing);
-                } else {
-                    depth += 1;
-                    line(&mut out, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut out, depth);
-                out.push(character);
-            }
-            ',' => {
-                out.push(character);
-                line(&mut out, depth);
-            }
-            ':' => out.push_str(" : "),
-            whitespace if whitespace.is_ascii_whitespace() => {}
-            other => out.push(other),
-        }
-    }
-    out.push('\n');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pretty_printing_keeps_the_value_and_the_order_of_keys() {
-        let json = r#"{"z":[1,2.50,{"a b":"x:\",{\\"}],"a": { },"n":[ ],"t":true}"#;
-        let pretty = pretty_printed(json);
-        let before: Value = serde_json::from_str(json).unwrap();
-        let after: Value = serde_json::from_str(&pretty).unwrap();
-        assert_eq!(before, after);
-        assert!(pretty.starts_with("{\n  \"z\" : [\n    1,\n    2.50,"), "{pretty}");
-    }
 
     #[test]
     fn percent_escapes_are_decoded_and_stray_signs_stay() {

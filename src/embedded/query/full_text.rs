@@ -1,5 +1,6 @@
 //! Clauses whose text is analysed: `match`, `match_phrase`, `multi_match`. Scores are Lucene's BM25 (k1 = 1.2,
-//! b = 0.75, without the constant factor k1 + 1 that tantivy's has), so they can be laid beside a cluster's.
+//! b = 0.75, without the constant factor k1 + 1 that tantivy's has), so they can be laid beside a cluster's; only the
+//! average length counts documents without the field, too, which Lucene leaves out.
 
 use serde_json::Value;
 use tantivy::{

@@ -238,6 +238,10 @@ impl Parser<'_> {
 
     /// What follows `field:`.
     fn on_field(&mut self, field: &str, depth: usize) -> Result<Option<Word>, ApiError> {
+        if depth > super::DEPTH_LIMIT {
+            return Err(self.failed("too many fields, one inside the other"));
+        }
+        while self.characters.next_if(|c| c.is_whitespace()).is_some() {}
         if field == "*" && self.characters.next_if_eq(&'*').is_some() {
             return Ok(Some(Word::Operand(Operand::Query(all()))));
         }
@@ -310,4 +314,38 @@ fn relax(clauses: &mut [(Occur, Operand)], all_required: bool) {
 
 fn all() -> Box<dyn Query> {
     Box::new(ConstScoreQuery::new(Box::new(AllQuery), 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::embedded::{analysis, mapping::Mapping, store::Index};
+
+    #[test]
+    fn a_chain_of_fields_ends_in_an_error_and_not_in_an_overflow() {
+        let snapshot = Snapshot::build("t", &Mapping::default(), Vec::new()).unwrap();
+        assert!(query_string(&snapshot, &json!({"query": "a:".repeat(100_000)})).is_err());
+        assert!(query_string(&snapshot, &json!({"query": "(".repeat(100_000)})).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_people_type_is_answered(text in "([ab*?()\"+|&:^~!\\\\-]|[ ]|AND|OR|NOT|a:|ä){0,24}") {
+            let index = Index::create("t", None).unwrap();
+            let raw = serde_json::value::to_raw_value(&json!({"a": "a b ab"})).unwrap();
+            index.put(None, &raw, false).unwrap();
+            let snapshot = index.snapshot().unwrap();
+            let simple = simple_query_string(&snapshot, &json!({"query": text, "fields": ["a"]})).unwrap();
+            snapshot.matches(simple.as_ref()).unwrap();
+            if let Ok(query) = query_string(&snapshot, &json!({"query": text})) {
+                snapshot.matches(query.as_ref()).unwrap();
+            }
+            prop_assert!(analysis::tokens(&text).len() <= text.len());
+        }
+    }
 }
