@@ -18,7 +18,7 @@ const ROWS: usize = 5;
 const LOSSES: usize = 5;
 
 /// Columns for a title in a table.
-const TITLE_WIDTH: usize = 41;
+const TITLE_WIDTH: usize = 40;
 
 /// Before/after tables of a few queries, chosen by rule and not by taste: the two largest gains, the median, the worst.
 pub fn tables(comparison: &Comparison, dataset: &Dataset) -> String {
