@@ -2,7 +2,19 @@
 //! kinds of failure a search must survive; its submodules own the ways to keep the promise. Nothing here knows HTTP or
 //! search engines.
 
+pub mod cache;
+pub mod encode;
+pub mod inference;
+pub mod local;
+pub mod onnx;
+mod pool;
+pub mod runtime;
+
 use std::{future::Future, pin::Pin, time::Instant};
+
+pub use cache::ScoreCache;
+pub use local::{LocalScorer, ScorerStats, ScoringOptions};
+pub use runtime::Runtime;
 
 /// A future that a [`Scorer`] hands out; boxed so that scorers can be mixed at run time.
 pub type ScoreFuture<'a> = Pin<Box<dyn Future<Output = Result<Scored, ScoreError>> + Send + 'a>>;

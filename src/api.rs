@@ -1,0 +1,59 @@
+//! What the proxy answers itself, under `/_rerank/`: health and metrics. No search engine has such a path.
+
+use http::{Method, Response, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::{app::App, upstream::body::Body};
+
+/// The first part of every path that is ours.
+const PREFIX: &str = "/_rerank/";
+
+/// Whether the path is one of ours.
+pub fn owns(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// Answers a request to one of our paths.
+pub fn answer(app: &App, method: &Method, path: &str) -> Response<Body> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let reason = format!("{method} is not allowed here; use GET");
+        return failure(StatusCode::METHOD_NOT_ALLOWED, &reason);
+    }
+    match &path[PREFIX.len()..] {
+        "health" => health(app),
+        "metrics" => {
+            respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", app.metrics.encode())
+        }
+        _ => failure(
+            StatusCode::NOT_FOUND,
+            &format!("there is no {path}; there are /_rerank/health and /_rerank/metrics"),
+        ),
+    }
+}
+
+/// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
+fn health(app: &App) -> Response<Body> {
+    let mut names: Vec<&String> = app.scorers.keys().collect();
+    names.sort();
+    let mut ready = true;
+    let mut models = Map::new();
+    for name in names {
+        let state = app.scorers[name].ready();
+        ready &= state.is_ok();
+        models.insert(name.clone(), state.map_or_else(Value::String, |()| Value::String("ready".to_owned())));
+    }
+    let status = if ready { "ready" } else { "forwarding only" };
+    let body = json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models});
+    respond(StatusCode::OK, "application/json", format!("{body}\n"))
+}
+
+fn failure(status: StatusCode, reason: &str) -> Response<Body> {
+    respond(status, "application/json", format!("{}\n", json!({"error": reason, "status": status.as_u16()})))
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}

@@ -1,0 +1,72 @@
+//! What a running proxy consists of. Owns the putting together; every request shares one [`App`].
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    config::Config,
+    dialect::{Dialect, elastic::Elastic},
+    score::{
+        Scorer,
+        cache::ScoreCache,
+        local::{LocalScorer, ScoringOptions},
+        runtime::Runtime,
+    },
+    telemetry::Metrics,
+    upstream::Upstream,
+};
+
+/// How many searches may be scored off the path at once (mode `shadow`); further ones are not.
+const SHADOWS: usize = 4;
+
+/// Everything that a request needs.
+pub struct App {
+    /// What the operator decided.
+    pub config: Config,
+    /// The search engine's API.
+    pub dialect: Box<dyn Dialect>,
+    /// The way to the cluster.
+    pub upstream: Upstream,
+    /// The models by name.
+    pub scorers: HashMap<String, Arc<dyn Scorer>>,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Permits for searches scored off the path.
+    pub shadows: Arc<tokio::sync::Semaphore>,
+}
+
+impl App {
+    /// Loads the ONNX Runtime and starts loading the models in the background; until one is there, its searches go
+    /// unreranked.
+    ///
+    /// Fails where the runtime's library is missing, or the system's root certificates cannot be read.
+    pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
+        let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
+        let cache = Arc::new(ScoreCache::new(config.cache.size));
+        let scorers = config
+            .models
+            .iter()
+            .map(|(name, folder)| {
+                let options = ScoringOptions {
+                    workers: config.scoring.workers,
+                    queue_pairs: config.scoring.queue_pairs,
+                    cache: cache.clone(),
+                };
+                let scorer: Arc<dyn Scorer> = Arc::new(LocalScorer::start(folder.clone(), &runtime, options));
+                (name.clone(), scorer)
+            })
+            .collect();
+        Ok(Self::with_scorers(config, scorers)?)
+    }
+
+    /// An app with scorers of the caller's making.
+    pub fn with_scorers(config: Config, scorers: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            upstream: Upstream::new(&config.upstream)?,
+            dialect: Box::new(Elastic),
+            scorers,
+            metrics: Metrics::default(),
+            shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
+            config,
+        }))
+    }
+}

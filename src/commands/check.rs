@@ -1,0 +1,14 @@
+//! `check`: reads the configuration as `serve` would, model folders included, and starts nothing.
+
+use crate::cli::ConfigArgs;
+
+/// Says on stdout what the configuration amounts to, or fails with everything that is wrong with it.
+pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
+    let config = super::load(args)?;
+    let (rules, models) = (config.rules.len(), config.models.len());
+    println!(
+        "the configuration is right: {rules} rule(s), {models} model(s), {}://{} behind {}",
+        config.upstream.scheme, config.upstream.authority, config.server.listen
+    );
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `demo`: its flags, how they become [`DemoOptions`], and the proxy that is put in front of the embedded engine.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::bail;
+use tokio::net::TcpListener;
+
+use crate::{
+    app::App,
+    config::{Config, FlagSetting},
+    demo::{self, DemoOptions},
+    server, telemetry,
+};
+
+/// The bundled model.
+const MODEL: &str = "all-MiniLM-L6-v2";
+/// Generous, so that a slow machine shows the same order as a fast one.
+const BUDGET: &str = "60s";
+/// How long the bundled model may take to load.
+const LOADING: Duration = Duration::from_secs(60);
+
+/// Show what reranking does, on a bundled corpus, with nothing to install
+#[derive(Debug, Clone, clap::Args)]
+pub struct DemoArgs {
+    /// Exit after printing the comparison
+    #[arg(long)]
+    pub once: bool,
+    /// Print the measures as one JSON object on the last line
+    #[arg(long)]
+    pub json: bool,
+    /// Where the proxy listens (or on the next free port)
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9700")]
+    pub listen: SocketAddr,
+    /// Where the embedded search engine listens (or on the next free port)
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9200")]
+    pub engine_listen: SocketAddr,
+    /// The model to rerank with: a short name or a folder [default: the bundled one]
+    #[arg(long, value_name = "NAME|FOLDER")]
+    pub model: Option<String>,
+}
+
+impl DemoArgs {
+    /// What [`crate::demo::run`] is asked to do; the model is the proxy's business.
+    pub fn options(&self) -> DemoOptions {
+        DemoOptions { once: self.once, json: self.json, listen: self.listen, engine_listen: self.engine_listen }
+    }
+}
+
+/// Runs the demo with a proxy of our own in front of the embedded engine.
+pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    // The real upstream is known once the engine listens; everything else is checked now.
+    let model = args.model.as_deref().unwrap_or(MODEL);
+    let config = config(model, "http://127.0.0.1:9200")?;
+    telemetry::start_log(&config.log);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let start_proxy = async |upstream: String, listener: TcpListener| {
+            let app = App::start(self::config(model, &upstream)?)?;
+            wait_until_ready(&app).await?;
+            tokio::spawn(server::run(listener, app, std::future::pending()));
+            Ok(())
+        };
+        let shutdown = server::shutdown_signal()?;
+        demo::run(&args.options(), start_proxy, shutdown, &mut std::io::stdout()).await
+    })
+}
+
+fn config(model: &str, upstream: &str) -> anyhow::Result<Config> {
+    let by_path = std::path::Path::new(model).is_dir();
+    let settings: [(&[&'static str], &str); 6] = [
+        (&["upstream", "url"], upstream),
+        (&["models", "bundled", if by_path { "path" } else { "name" }], model),
+        (&["rules", "0", "index"], demo::corpus::INDEX),
+        (&["rules", "0", "fields"], "title,text"),
+        (&["rules", "0", "budget"], BUDGET),
+        (&["log", "level"], "warn"),
+    ];
+    let settings: Vec<FlagSetting> =
+        settings.iter().map(|(path, text)| (path.to_vec(), (*text).to_owned(), "--model")).collect();
+    Config::load(None, [], &settings).map_err(anyhow::Error::from)
+}
+
+/// The demo measures; it waits for the model, where `serve` would forward meanwhile.
+async fn wait_until_ready(app: &Arc<App>) -> anyhow::Result<()> {
+    let began = std::time::Instant::now();
+    while let Some(Err(why)) = app.scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
+        if began.elapsed() > LOADING {
+            bail!("the model did not load within {LOADING:?}: {why}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}

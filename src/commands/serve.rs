@@ -1,0 +1,24 @@
+//! `serve`: stands in front of a cluster until told to stop.
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tracing::info;
+
+use crate::{app::App, cli::ConfigArgs, server, telemetry};
+
+/// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT.
+pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
+    let config = super::load(args)?;
+    telemetry::start_log(&config.log);
+    let app = App::start(config)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let shutdown = server::shutdown_signal()?;
+        let listen = app.config.server.listen;
+        let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let upstream = &app.config.upstream;
+        info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
+        println!("listening on http://{}", listener.local_addr()?);
+        server::run(listener, app, shutdown).await?;
+        Ok(())
+    })
+}

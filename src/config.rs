@@ -1,0 +1,163 @@
+//! The configuration, ready to use. Owns its types and the way there: what was typed ([`source`]) is read by type
+//! (`read`) and resolved (`resolve`), and all mistakes are reported at once, before the port is bound.
+
+mod read;
+mod resolve;
+pub mod source;
+
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use http::uri::{Authority, Scheme};
+use indexmap::IndexMap;
+
+use crate::{models::ModelFolder, rules::Rule};
+use source::{Node, Origin};
+
+/// Everything that the operator decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The listener.
+    pub server: ServerConfig,
+    /// The cluster.
+    pub upstream: UpstreamConfig,
+    /// How much of a search is held in memory.
+    pub limits: LimitsConfig,
+    /// The scorers.
+    pub scoring: ScoringConfig,
+    /// The score cache.
+    pub cache: CacheConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// The models by name, checked to be there and to be rerankers.
+    pub models: IndexMap<String, ModelFolder>,
+    /// The rules; the first that matches counts.
+    pub rules: Vec<Rule>,
+}
+
+/// The listener.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// How long open requests may go on after SIGTERM.
+    pub drain: Duration,
+}
+
+/// The cluster.
+#[derive(Debug, Clone)]
+pub struct UpstreamConfig {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
+    /// How long a connection attempt may take.
+    pub connect_timeout: Duration,
+    /// Whether the client's `Host` reaches the cluster, or the cluster's own name.
+    pub preserve_host: bool,
+}
+
+/// How much of a search is held in memory, in bytes.
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    /// Of a search's body.
+    pub request_body: usize,
+    /// Of an answer that is to be reranked.
+    pub answer: usize,
+}
+
+/// The scorers.
+#[derive(Debug, Clone)]
+pub struct ScoringConfig {
+    /// The ONNX Runtime library, where it is not found by itself.
+    pub onnxruntime: Option<PathBuf>,
+    /// Where models are looked for by name.
+    pub models_dir: Option<PathBuf>,
+    /// Worker threads for each model; 0 for one per core.
+    pub workers: usize,
+    /// How many pairs may wait before searches go unreranked.
+    pub queue_pairs: usize,
+}
+
+/// The score cache.
+#[derive(Debug, Clone)]
+pub struct CacheConfig {
+    /// In bytes.
+    pub size: u64,
+}
+
+/// The log, on stderr.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// `error` to `trace`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One mistake: where it is, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where it was written.
+    pub origin: Origin,
+    /// The key, with its section.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "{}: {}", self.origin, self.message),
+            key => write!(f, "{}: {key}: {}", self.origin, self.message),
+        }
+    }
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+/// A setting by flag: the path of its key, its text and the flag's name.
+pub type FlagSetting = (Vec<&'static str>, String, &'static str);
+
+impl Config {
+    /// Reads the configuration from a file (if any), the environment and the flags, later ones winning.
+    pub fn load(
+        file: Option<&std::path::Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &[FlagSetting],
+    ) -> Result<Self, ConfigErrors> {
+        let mut root = match file {
+            Some(path) => read_file(path).map_err(|error| ConfigErrors(vec![error]))?,
+            None => Node::empty(),
+        };
+        root.set_from_env(environment);
+        for (path, text, flag) in flags {
+            root.set(path, text, &Origin::Flag(flag));
+        }
+        resolve::resolve(&root).map_err(ConfigErrors)
+    }
+}
+
+fn read_file(path: &std::path::Path) -> Result<Node, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+        origin: Origin::File { path: path.display().to_string(), line: 1 },
+        key: String::new(),
+        message: format!("cannot be read: {error}"),
+    })?;
+    Node::from_toml(path, &text)
+}
+
+#[cfg(test)]
+mod tests;

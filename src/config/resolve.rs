@@ -1,0 +1,306 @@
+//! What was written → what is ready to use. Owns every key, its default and its bounds. Finds all mistakes at once,
+//! before anything is bound or loaded.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+use http::{Uri, uri::Scheme};
+use indexmap::IndexMap;
+
+use super::{
+    CacheConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ScoringConfig, ServerConfig, UpstreamConfig,
+    read::{Findings, Section},
+    source::{Node, Value},
+};
+use crate::{
+    models::{self, ModelFolder},
+    order::Blend,
+    passage::Fields,
+    rules::{IndexPatterns, Mode, Rule, ShownScore},
+};
+
+/// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
+const MAX_WINDOW: usize = 10_000;
+const DEFAULT_WINDOW: usize = 100;
+const DEFAULT_BUDGET: Duration = Duration::from_millis(300);
+/// The `k` of reciprocal rank fusion in its paper, and in both engines.
+const DEFAULT_RRF_K: f32 = 60.0;
+
+/// The configuration, or everything that is wrong with it in the order of reading.
+pub(super) fn resolve(root: &Node) -> Result<Config, Vec<ConfigError>> {
+    let findings = Findings::default();
+    let config = read(root, &findings);
+    let errors = findings.errors.into_inner();
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        _ => Err(errors),
+    }
+}
+
+/// Every key that a configuration may hold, without its section.
+#[cfg(test)]
+pub(super) fn known_keys(root: &Node) -> std::collections::BTreeSet<String> {
+    let findings = Findings::default();
+    read(root, &findings);
+    findings.keys.into_inner()
+}
+
+fn read(root: &Node, findings: &Findings) -> Option<Config> {
+    let empty = Node::empty();
+    let top = Section::new(root, "", findings);
+    let section = |key: &'static str| Section::new(top.node(key).unwrap_or(&empty), key, findings);
+
+    let server = server(&section("server"));
+    let upstream = upstream(&section("upstream"));
+    let limits = limits(&section("limits"));
+    let scoring = scoring(&section("scoring"));
+    let cache = cache(&section("cache"));
+    let log = log(&section("log"));
+    let models = models(&top, scoring.models_dir.clone(), findings);
+    let rules = rules(&top, &models, findings);
+    top.finish();
+    let models = models.into_iter().filter_map(|(name, folder)| Some((name, folder?))).collect();
+    Some(Config { server, upstream: upstream?, limits, scoring, cache, log, models, rules })
+}
+
+fn server(section: &Section) -> ServerConfig {
+    let config = ServerConfig {
+        listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9700))),
+        drain: section.or("drain", Duration::from_secs(30)),
+    };
+    section.finish();
+    config
+}
+
+fn upstream(section: &Section) -> Option<UpstreamConfig> {
+    let url: Option<String> = section.optional("url");
+    let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
+    let preserve_host = section.or("preserve_host", true);
+    if section.node("url").is_none() {
+        section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\"");
+    }
+    let address = url.and_then(|url| match parse_url(&url) {
+        Ok(address) => Some(address),
+        Err(message) => {
+            section.error("url", message);
+            None
+        }
+    });
+    section.finish();
+    let (scheme, authority) = address?;
+    Some(UpstreamConfig { scheme, authority, connect_timeout, preserve_host })
+}
+
+fn parse_url(url: &str) -> Result<(Scheme, http::uri::Authority), String> {
+    let example = "must be a URL such as \"http://localhost:9200\"";
+    let uri: Uri = url.parse().map_err(|error| format!("{example}: {error}"))?;
+    let parts = uri.into_parts();
+    let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+    let (Some(scheme), Some(authority)) = (scheme, parts.authority) else { return Err(example.to_owned()) };
+    if authority.as_str().contains('@') {
+        return Err("must hold no user and password: the clients' own credentials are passed on".to_owned());
+    }
+    match parts.path_and_query {
+        Some(path) if path != "/" => Err(format!("{example}, without a path (`{path}`)")),
+        _ => Ok((scheme, authority)),
+    }
+}
+
+fn limits(section: &Section) -> LimitsConfig {
+    let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+    let config = LimitsConfig {
+        request_body: bytes(section.or("request_body", ByteSize::mib(1))),
+        answer: bytes(section.or("answer", ByteSize::mib(32))),
+    };
+    section.finish();
+    config
+}
+
+fn scoring(section: &Section) -> ScoringConfig {
+    let config = ScoringConfig {
+        onnxruntime: section.optional("onnxruntime"),
+        models_dir: section.optional("models_dir"),
+        workers: section.or("workers", 0),
+        queue_pairs: section.or("queue_pairs", 4096),
+    };
+    if config.queue_pairs == 0 {
+        section.error("queue_pairs", "must be 1 or more");
+    }
+    section.finish();
+    config
+}
+
+fn cache(section: &Section) -> CacheConfig {
+    let config = CacheConfig { size: section.or("size", ByteSize::mib(256)).as_u64() };
+    section.finish();
+    config
+}
+
+fn log(section: &Section) -> LogConfig {
+    let level = section.or("level", "info".to_owned());
+    let format = section.or("format", "text".to_owned());
+    if !matches!(level.as_str(), "error" | "warn" | "info" | "debug" | "trace") {
+        section.error("level", "must be error, warn, info, debug or trace");
+    }
+    let format = match format.as_str() {
+        "json" => LogFormat::Json,
+        "text" => LogFormat::Text,
+        _ => {
+            section.error("format", "must be text or json");
+            LogFormat::Text
+        }
+    };
+    section.finish();
+    LogConfig { level, format }
+}
+
+type Models = IndexMap<String, Option<ModelFolder>>;
+
+/// Every model that the configuration names; `None` for one with a mistake, so that rules may still refer to it.
+fn models(top: &Section, models_dir: Option<PathBuf>, findings: &Findings) -> Models {
+    let Some(node) = top.node("models") else { return Models::new() };
+    let Value::Table(table) = &node.value else {
+        findings.error(&node.origin, "models", "must hold one table per model, such as [models.default]");
+        return Models::new();
+    };
+    let folders = models::search_folders(models_dir.as_deref());
+    table
+        .iter()
+        .map(|(name, node)| (name.clone(), model(&Section::new(node, format!("models.{name}"), findings), &folders)))
+        .collect()
+}
+
+fn model(section: &Section, folders: &[PathBuf]) -> Option<ModelFolder> {
+    let name: Option<String> = section.optional("name");
+    let path: Option<PathBuf> = section.optional("path");
+    let variant: Option<String> = section.optional("variant");
+    section.finish();
+    let (key, found) = match (name, path) {
+        (Some(name), None) => ("name", models::locate(&name, folders)),
+        (None, Some(path)) => ("path", Ok(path)),
+        _ => {
+            section.error("name", "give either `name` or `path`");
+            return None;
+        }
+    };
+    match found.and_then(|path| ModelFolder::open(&path, variant.as_deref())) {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            section.error(key, error.to_string());
+            None
+        }
+    }
+}
+
+fn rules(top: &Section, models: &Models, findings: &Findings) -> Vec<Rule> {
+    let Some(node) = top.node("rules") else {
+        findings.error(
+            top.origin(),
+            "rules",
+            "no rule: add a [[rules]] with `index` and `model`, or start with --model to rerank every index",
+        );
+        return Vec::new();
+    };
+    let Value::List(entries) = &node.value else {
+        findings.error(&node.origin, "rules", "must be a list: write [[rules]] above each rule");
+        return Vec::new();
+    };
+    entries
+        .iter()
+        .enumerate()
+        .filter_map(|(i, node)| rule(&Section::new(node, format!("rules[{i}]"), findings), models, findings))
+        .collect()
+}
+
+fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule> {
+    let index = section.optional::<Vec<String>>("index");
+    if section.node("index").is_none() {
+        section.error("index", "is missing: name indices or globs, or \"*\" for all");
+    }
+    let index = index.and_then(|patterns| match IndexPatterns::new(&patterns) {
+        Ok(patterns) => Some(patterns),
+        Err(message) => {
+            section.error("index", message);
+            None
+        }
+    });
+    let model = rule_model(section, models);
+    let fields = section.optional::<Vec<String>>("fields").map_or(Fields::All, Fields::Named);
+    let window = section.or("window", DEFAULT_WINDOW);
+    if !(2..=MAX_WINDOW).contains(&window) {
+        section.error("window", format!("must be 2 to {MAX_WINDOW} hits"));
+    }
+    let budget = section.or("budget", DEFAULT_BUDGET);
+    if budget.is_zero() {
+        section.error("budget", "must be more than nothing; to switch a rule off, set mode = \"off\"");
+    }
+    let score = choice(section, "score", &[("rerank", ShownScore::Rerank), ("original", ShownScore::Original)]);
+    let mode = choice(section, "mode", &[("on", Mode::On), ("off", Mode::Off), ("shadow", Mode::Shadow)]);
+    let blend = blend(section, findings);
+    section.finish();
+    Some(Rule { index: index?, model: model?, fields, window, budget, blend, score, mode })
+}
+
+/// The rule's model; with just one model there is no need to say which.
+fn rule_model(section: &Section, models: &Models) -> Option<String> {
+    let names = || models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match (section.optional::<String>("model"), models.len()) {
+        (Some(name), _) if models.contains_key(&name) => Some(name),
+        (Some(name), 0) => {
+            section.error("model", format!("there is no model `{name}`: add a table [models.{name}]"));
+            None
+        }
+        (Some(name), _) => {
+            section.error("model", format!("there is no model `{name}`; there is: {}", names()));
+            None
+        }
+        (None, 1) => models.keys().next().cloned(),
+        (None, 0) => {
+            section.error("model", "is missing, and there is no [models.…] table");
+            None
+        }
+        (None, _) => {
+            section.error("model", format!("is missing: say which of {}", names()));
+            None
+        }
+    }
+}
+
+fn choice<T: Copy>(section: &Section, key: &'static str, choices: &[(&str, T)]) -> T {
+    let (default_name, default) = choices[0];
+    let name = section.or(key, default_name.to_owned());
+    match choices.iter().find(|(known, _)| *known == name) {
+        Some((_, choice)) => *choice,
+        None => {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            section.error(key, format!("must be one of {}", names.join(", ")));
+            default
+        }
+    }
+}
+
+fn blend(rule: &Section, findings: &Findings) -> Blend {
+    let Some(node) = rule.node("blend") else { return Blend::Replace };
+    let section = Section::new(node, rule.path_of("blend"), findings);
+    let method = choice(&section, "method", &[("replace", 'r'), ("linear", 'l'), ("rrf", 'f')]);
+    let weight: Option<f32> = section.optional("weight");
+    let k: Option<f32> = section.optional("k");
+    if weight.is_some() && method != 'l' {
+        section.error("weight", "belongs to method = \"linear\" only");
+    }
+    if k.is_some() && method != 'f' {
+        section.error("k", "belongs to method = \"rrf\" only");
+    }
+    if weight.is_some_and(|weight| !(0.0..=1.0).contains(&weight)) {
+        section.error("weight", "must be 0 (the cluster alone) to 1 (the model alone)");
+    }
+    if k.is_some_and(|k| k < 1.0) {
+        section.error("k", "must be 1 or more");
+    }
+    section.finish();
+    match method {
+        'l' => Blend::Linear { weight: weight.unwrap_or(0.7) },
+        'f' => Blend::Rrf { k: k.unwrap_or(DEFAULT_RRF_K) },
+        _ => Blend::Replace,
+    }
+}

@@ -1,0 +1,146 @@
+//! What an operator may write, and what they are told when it is wrong.
+
+use std::path::Path;
+
+use super::*;
+use crate::{
+    order::Blend,
+    passage::Fields,
+    rules::{Mode, ShownScore},
+};
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
+
+fn written(text: &str) -> Node {
+    Node::from_toml(Path::new("rerank.toml"), text).expect("TOML")
+}
+
+fn resolved(text: &str) -> Result<Config, Vec<String>> {
+    resolve::resolve(&written(text)).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn minimal() -> String {
+    format!("[upstream]\nurl = \"http://localhost:9200\"\n[models.m]\npath = \"{MODEL}\"\n[[rules]]\nindex = \"*\"\n")
+}
+
+#[test]
+fn a_minimal_configuration_gets_safe_defaults() {
+    let config = resolved(&minimal()).expect("right");
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:9700");
+    assert!(config.upstream.preserve_host);
+    let rule = &config.rules[0];
+    assert_eq!((rule.model.as_str(), rule.window, rule.budget), ("m", 100, Duration::from_millis(300)));
+    assert_eq!((rule.mode, rule.score, rule.blend), (Mode::On, ShownScore::Rerank, Blend::Replace));
+    assert_eq!(rule.fields, Fields::All);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_its_line_and_the_nearest_key() {
+    let text = "[server]\nlisten = \"nowhere\"\ndrian = \"5s\"\n[upstream]\nurl = \"localhost:9200/x\"\n[[rules]]\n\
+                index = [\"a[\"]\nmodel = \"fast\"\nwindo = 50\nbudget = 300\nblend = { method = \"linear\", weight = 2 }\n";
+    assert_eq!(
+        resolved(text).expect_err("wrong"),
+        [
+            "rerank.toml:2: server.listen: must be an address and a port, such as \"0.0.0.0:9700\" or \"[::]:9700\"",
+            "rerank.toml:3: server.drian: unknown key; did you mean `drain`?",
+            "rerank.toml:5: upstream.url: must be a URL such as \"http://localhost:9200\": invalid format",
+            "rerank.toml:7: rules[0].index: `a[` is no glob: unclosed character class; missing ']'",
+            "rerank.toml:8: rules[0].model: there is no model `fast`: add a table [models.fast]",
+            "rerank.toml:10: rules[0].budget: must be a duration with its unit, such as \"300ms\" or \"5s\"",
+            "rerank.toml:11: rules[0].blend.weight: must be 0 (the cluster alone) to 1 (the model alone)",
+            "rerank.toml:9: rules[0].windo: unknown key; did you mean `window`?",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_toml_names_the_line() {
+    let error = Node::from_toml(Path::new("rerank.toml"), "[server]\nlisten = \n").expect_err("not TOML");
+    assert!(error.to_string().starts_with("rerank.toml:2: not TOML: "), "{error}");
+}
+
+#[test]
+fn an_empty_configuration_says_what_is_needed() {
+    let errors = resolved("").expect_err("wrong").join("\n");
+    assert!(errors.contains("upstream.url: is missing"), "{errors}");
+    assert!(errors.contains("rules: no rule"), "{errors}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_flags_win_over_both() {
+    let mut root = written(&minimal());
+    let variables = [
+        ("RERANK_PROXY_SERVER__LISTEN", "0.0.0.0:1"),
+        ("RERANK_PROXY_SERVER__DRAIN", "7s"),
+        ("RERANK_PROXY_RULES__0__WINDOW", "20"),
+        ("RERANK_PROXY_RULES__0__FIELDS", "title, text"),
+        ("RERANK_PROXY_RULES__1__INDEX", "logs-*"),
+        ("RERANK_PROXY_RULES__1__MODE", "off"),
+        ("RERANK_PROXY_PORT", "tcp://10.0.0.1:9700"),
+        ("HOME", "/root"),
+    ];
+    root.set_from_env(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    root.set(&["server", "listen"], "0.0.0.0:2", &Origin::Flag("--listen"));
+    let config = resolve::resolve(&root).expect("right");
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:2");
+    assert_eq!(config.server.drain, Duration::from_secs(7));
+    assert_eq!(config.rules[0].window, 20);
+    assert_eq!(config.rules[0].fields, Fields::Named(vec!["title".to_owned(), "text".to_owned()]));
+    assert_eq!(config.rules[1].mode, Mode::Off);
+}
+
+#[test]
+fn a_mistake_in_the_environment_names_the_variable() {
+    let mut root = written(&minimal());
+    root.set_from_env([("RERANK_PROXY_SERVER__LISTN".to_owned(), "x".to_owned())]);
+    let errors = resolve::resolve(&root).expect_err("wrong");
+    assert_eq!(
+        errors[0].to_string(),
+        "environment variable RERANK_PROXY_SERVER__LISTN: server.listn: unknown key; did you mean `listen`?"
+    );
+}
+
+#[test]
+fn a_model_that_is_not_there_is_a_mistake() {
+    let text = minimal().replace(MODEL, "no/such/folder");
+    let errors = resolved(&text).expect_err("wrong").join("\n");
+    assert!(errors.contains("rerank.toml:4: models.m.path: ") && errors.contains("no/such/folder"), "{errors}");
+}
+
+#[test]
+fn passwords_in_the_url_are_refused() {
+    let text = minimal().replace("http://localhost", "http://me:secret@localhost");
+    let errors = resolved(&text).expect_err("wrong").join("\n");
+    assert!(errors.contains("no user and password") && !errors.contains("secret"), "{errors}");
+}
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+#[test]
+fn the_example_is_right_as_it_stands_and_with_every_comment_taken_off_its_keys() {
+    let with_all_keys: Vec<&str> = EXAMPLE
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ").filter(|rest| rest.contains(" = ") && !rest.starts_with(' ')).unwrap_or(line)
+        })
+        .collect();
+    for text in [EXAMPLE, &with_all_keys.join("\n")] {
+        // The example's model and library are not on this machine; everything else must be right.
+        let errors = resolved(text).err().unwrap_or_default();
+        let unexpected: Vec<&String> = errors.iter().filter(|error| !error.contains(": models.")).collect();
+        assert!(unexpected.is_empty(), "{unexpected:?}");
+    }
+}
+
+#[test]
+fn the_example_names_every_key() {
+    for key in resolve::known_keys(&written(&minimal().replace("index = \"*\"", "index = \"*\"\nblend = {}"))) {
+        let named = EXAMPLE.lines().any(|line| {
+            let line = line.trim_start_matches("# ");
+            line.starts_with(&format!("{key} = "))
+                || line.contains(&format!(" {key} = "))
+                || line.contains(&format!("[{key}"))
+        });
+        assert!(named, "config.example.toml does not name `{key}`");
+    }
+}

@@ -1,0 +1,142 @@
+//! The demo from end to end: starts the embedded engine, loads the bundled corpus, lets the caller put a proxy in
+//! front, measures searches with and without it, prints the comparison, and stays up. Owns the order of these steps;
+//! knows of the proxy only its URL and its `X-Rerank` header.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io::{self, Write},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+
+use crate::{
+    embedded::{self, Engine},
+    eval::{self, CUTOFF, Comparison, Run, Target},
+};
+
+pub mod corpus;
+pub mod report;
+
+/// How many ports above a taken one are tried.
+const PORTS_TO_TRY: u16 = 50;
+
+/// How many searches are under way at once while measuring. Few, so that on small machines scoring one window does not
+/// starve another of its budget.
+const CONCURRENCY: usize = 4;
+
+/// What the demo is asked to do.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// Exit after printing instead of staying up.
+    pub once: bool,
+    /// Print the measures as one JSON object, last of all.
+    pub json: bool,
+    /// Where the proxy listens; the next free port when this one is taken.
+    pub listen: SocketAddr,
+    /// Where the embedded engine listens; the next free port when this one is taken.
+    pub engine_listen: SocketAddr,
+}
+
+/// Runs the demo. `start_proxy` gets the engine's URL and a bound listener, starts a proxy on it in the background and
+/// returns once it answers; give its rule a generous budget. Results go to `out`, logs elsewhere. Unless
+/// `options.once`, returns when `shutdown` resolves.
+///
+/// # Errors
+/// When something cannot be started or loaded, when a search fails, and when a measured answer was not reranked:
+/// the "after" would be a lie.
+pub async fn run(
+    options: &DemoOptions,
+    start_proxy: impl AsyncFnOnce(String, TcpListener) -> anyhow::Result<()>,
+    shutdown: impl Future<Output = ()>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let dataset = corpus::dataset()?;
+    let client = reqwest::Client::builder().no_proxy().build()?;
+
+    let engine_listener = listener_near(options.engine_listen).await.context("cannot start the embedded engine")?;
+    let engine_address = reachable(engine_listener.local_addr()?);
+    let (stop_engine, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let engine = tokio::spawn(embedded::serve(engine_listener, Arc::new(Engine::new()), stopped));
+    let engine_url = format!("http://{engine_address}");
+    corpus::load(&client, &engine_url, &dataset).await?;
+    tracing::info!(url = %engine_url, passages = dataset.passages.len(), "the embedded engine is ready");
+
+    let proxy_listener = listener_near(options.listen).await.context("cannot start the proxy")?;
+    let proxy_address = reachable(proxy_listener.local_addr()?);
+    start_proxy(engine_url.clone(), proxy_listener).await.context("cannot start the proxy")?;
+
+    let target = |url: String| Target {
+        url,
+        index: corpus::INDEX.to_owned(),
+        fields: vec!["title".to_owned(), "text".to_owned()],
+        concurrency: CONCURRENCY,
+    };
+    let before = eval::run(&client, &target(engine_url), &dataset).await?;
+    let after = eval::run(&client, &target(format!("http://{proxy_address}")), &dataset).await?;
+    check_reranked(&after)?;
+
+    let comparison = Comparison::of(&dataset, &before, &after);
+    writeln!(out, "{}", report::tables(&comparison, &dataset))?;
+    writeln!(out, "{}", report::summary(&comparison, &dataset))?;
+    if !options.once {
+        writeln!(out, "{}", report::invitation(engine_address, proxy_address, &comparison))?;
+        writeln!(out, "Ctrl-C ends both.")?;
+    }
+    if options.json {
+        writeln!(out, "{}", report::measures_json(&comparison, &dataset))?;
+    }
+    out.flush()?;
+
+    if !options.once {
+        shutdown.await;
+    }
+    drop(stop_engine);
+    engine.await??;
+    Ok(())
+}
+
+/// Refuses a run in which answers were not reranked, or only in part.
+fn check_reranked(after: &Run) -> anyhow::Result<()> {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for ranking in after.iter().filter(|ranking| !ranking.is_reranked() || ranking.is_cut_short()) {
+        *reasons.entry(ranking.rerank.as_deref().unwrap_or("no X-Rerank header")).or_default() += 1;
+    }
+    let failed: usize = reasons.values().sum();
+    if failed == 0 {
+        return Ok(());
+    }
+    let listed: Vec<String> = reasons.iter().map(|(reason, count)| format!("  {count} × {reason}")).collect();
+    bail!("{failed} of {} answers were not fully reranked (top {CUTOFF}):\n{}", after.len(), listed.join("\n"))
+}
+
+/// Binds `address`, or the next free port above it.
+async fn listener_near(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    for offset in 0..=PORTS_TO_TRY {
+        let port = address.port().checked_add(offset).context("no port is free")?;
+        match TcpListener::bind(SocketAddr::new(address.ip(), port)).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::info!(port, "the port is taken; trying the next one");
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on {}:{port}", address.ip())),
+            Ok(listener) => return Ok(listener),
+        }
+    }
+    bail!("ports {} to {} are all taken", address.port(), address.port() + PORTS_TO_TRY)
+}
+
+/// An address that a client on this machine can use: the wildcard address listens but cannot be called.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let loopback = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        ip => ip,
+    };
+    SocketAddr::new(loopback, address.port())
+}

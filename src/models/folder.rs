@@ -1,0 +1,321 @@
+//! One model folder in Hugging Face layout: which ONNX file is run, whether the model is a cross-encoder or a
+//! bi-encoder, how its token vectors are pooled and how long its input may be. Reads the small files and hashes the
+//! large ones; loads no weights.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::ModelError;
+
+/// ONNX files by preference. Quantised ones come first: on a CPU they score about three times as many pairs a second
+/// and order them all but alike. `variant` overrides this.
+const PREFERRED: [&str; 8] = [
+    "onnx/model_quantized.onnx",
+    "onnx/model_int8.onnx",
+    "onnx/model.onnx",
+    "onnx/model_fp32.onnx",
+    "model_quantized.onnx",
+    "model_int8.onnx",
+    "model.onnx",
+    "model_fp32.onnx",
+];
+
+/// Position tables of these families begin after the padding index, so that two rows of them take no token.
+const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
+
+/// Tokens, when no file of the folder says how many the model takes.
+const USUAL_MAX_LENGTH: usize = 512;
+
+/// What a model does with text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads query and passage together; one logit.
+    CrossEncoder,
+    /// Reads each text alone; one vector, compared by cosine.
+    BiEncoder {
+        /// How token vectors become one, where the graph does not do it.
+        pooling: Pooling,
+        /// Whether the vector is scaled to length 1.
+        normalise: bool,
+    },
+}
+
+/// How a bi-encoder's token vectors become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean of all tokens.
+    Mean,
+    /// The first token.
+    Cls,
+    /// The largest value of each dimension.
+    Max,
+}
+
+/// A model folder that has been looked through and found fit to load.
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    path: PathBuf,
+    onnx: PathBuf,
+    kind: Kind,
+    max_length: usize,
+    revision: String,
+    quantises_activations: bool,
+}
+
+impl ModelFolder {
+    /// Reads the folder at `path`. `variant` names the ONNX file (`"model_fp16"`, or `"onnx/model_fp16.onnx"`); without
+    /// it the first of `onnx/model_quantized.onnx`, `onnx/model_int8.onnx`, `onnx/model.onnx`, `onnx/model_fp32.onnx`,
+    /// the same names without `onnx/`, and a lone `*.onnx` is taken.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, a classifier with more than one label, or a pooling that we do not know.
+    pub fn open(path: &Path, variant: Option<&str>) -> Result<ModelFolder, ModelError> {
+        let config_file = path.join("config.json");
+        let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
+        let tokenizer = path.join("tokenizer.json");
+        if !tokenizer.is_file() {
+            return Err(missing(&tokenizer));
+        }
+        let onnx = pick_onnx(path, variant)?;
+        let kind = read_kind(path, &config_file, &config)?;
+        let max_length = read_max_length(path, &config)?;
+
+        let mut content = Content::default();
+        content.add(&onnx)?;
+        let weights_beside = ["_data", ".data"].map(|suffix| {
+            let mut name = onnx.clone().into_os_string();
+            name.push(suffix);
+            PathBuf::from(name)
+        });
+        for file in weights_beside.iter().filter(|file| file.is_file()) {
+            content.add(file)?;
+        }
+        content.add(&tokenizer)?;
+        content.add(&config_file)?;
+        content.hash.update(format!("{kind:?} {max_length}").as_bytes());
+
+        Ok(ModelFolder {
+            path: path.to_path_buf(),
+            onnx,
+            kind,
+            max_length,
+            revision: format!("{:032x}", content.hash.digest128()),
+            quantises_activations: content.quantises_activations,
+        })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder's name, as shown to people.
+    pub fn name(&self) -> String {
+        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// The ONNX file that is run.
+    pub fn onnx(&self) -> &Path {
+        &self.onnx
+    }
+
+    /// The tokenizer's file.
+    pub fn tokenizer(&self) -> PathBuf {
+        self.path.join("tokenizer.json")
+    }
+
+    /// Cross-encoder or bi-encoder.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The longest input in tokens, special tokens included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// xxh3-128 in hex over the ONNX file, the tokenizer and the configuration: equal revisions give equal scores.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Whether the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
+    /// model depends on what shares its batch.
+    pub fn quantises_activations(&self) -> bool {
+        self.quantises_activations
+    }
+}
+
+fn missing(file: &Path) -> ModelError {
+    ModelError::Missing {
+        file: file.to_path_buf(),
+        remedy: String::from("a model folder holds config.json, tokenizer.json and an ONNX file; download it whole"),
+    }
+}
+
+fn pick_onnx(folder: &Path, variant: Option<&str>) -> Result<PathBuf, ModelError> {
+    if let Some(variant) = variant {
+        let file_name = if Path::new(variant).extension().is_some_and(|extension| extension == "onnx") {
+            variant.to_owned()
+        } else {
+            format!("{variant}.onnx")
+        };
+        let candidates = [folder.join("onnx").join(&file_name), folder.join(&file_name)];
+        return candidates.into_iter().find(|file| file.is_file()).ok_or_else(|| ModelError::Missing {
+            file: folder.join("onnx").join(&file_name),
+            remedy: format!("the folder has {}", describe(&onnx_files(folder))),
+        });
+    }
+    if let Some(file) = PREFERRED.iter().map(|name| folder.join(name)).find(|file| file.is_file()) {
+        return Ok(file);
+    }
+    let mut files = onnx_files(folder);
+    match files.len() {
+        1 => Ok(files.remove(0)),
+        0 => Err(ModelError::Missing {
+            file: folder.join("onnx/model.onnx"),
+            remedy: String::from(
+                "the model has no ONNX file; take a repository that publishes one, or export it with: \
+                 optimum-cli export onnx --model ORG/NAME FOLDER",
+            ),
+        }),
+        _ => Err(ModelError::Unsupported {
+            file: folder.to_path_buf(),
+            problem: format!("choose one of {} as the model's `variant`", describe(&files)),
+        }),
+    }
+}
+
+fn onnx_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = [folder.join("onnx"), folder.to_path_buf()].into_iter().filter_map(|place| place.read_dir().ok());
+    let mut files: Vec<PathBuf> = entries
+        .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "onnx"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn describe(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+    if names.is_empty() { String::from("no ONNX file") } else { names.join(", ") }
+}
+
+fn read_kind(folder: &Path, config_file: &Path, config: &Value) -> Result<Kind, ModelError> {
+    let architecture = config["architectures"][0].as_str().unwrap_or_default();
+    if !architecture.ends_with("ForSequenceClassification") {
+        return read_bi_encoder(folder);
+    }
+    let labels = config["id2label"].as_object().map(serde_json::Map::len);
+    let labels = labels.or_else(|| config["num_labels"].as_u64().map(|count| count as usize)).unwrap_or(1);
+    if labels == 1 {
+        return Ok(Kind::CrossEncoder);
+    }
+    Err(ModelError::Unsupported {
+        file: config_file.to_path_buf(),
+        problem: format!("{architecture} has {labels} labels; a reranker has one: use another model"),
+    })
+}
+
+/// sentence-transformers' `modules.json` lists what follows the transformer, each in a folder of its own.
+fn read_bi_encoder(folder: &Path) -> Result<Kind, ModelError> {
+    let modules = read_json(&folder.join("modules.json"))?.unwrap_or(Value::Null);
+    let module = |name: &str| {
+        let listed = modules.as_array().into_iter().flatten();
+        listed.into_iter().find(|module| module["type"].as_str().is_some_and(|kind| kind.ends_with(name)))
+    };
+    let pooling_folder = module("Pooling").and_then(|module| module["path"].as_str()).unwrap_or("1_Pooling");
+    let file = folder.join(pooling_folder).join("config.json");
+    let config = read_json(&file)?.unwrap_or(Value::Null);
+    let chosen: Vec<&str> = [
+        ("pooling_mode_mean_tokens", "mean"),
+        ("pooling_mode_cls_token", "cls"),
+        ("pooling_mode_max_tokens", "max"),
+        ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"),
+        ("pooling_mode_weightedmean_tokens", "weightedmean"),
+        ("pooling_mode_lasttoken", "lasttoken"),
+    ]
+    .into_iter()
+    .filter_map(|(key, name)| (config[key] == Value::Bool(true)).then_some(name))
+    .collect();
+    let pooling = match chosen[..] {
+        [] | ["mean"] => Pooling::Mean,
+        ["cls"] => Pooling::Cls,
+        ["max"] => Pooling::Max,
+        _ => {
+            let problem = format!("pooling {} is not supported (mean, cls or max)", chosen.join("+"));
+            return Err(ModelError::Unsupported { file, problem });
+        }
+    };
+    let normalise = modules.is_null() || module("Normalize").is_some();
+    Ok(Kind::BiEncoder { pooling, normalise })
+}
+
+/// The smallest length that any file states; placeholders such as 1e30 are none.
+fn read_max_length(folder: &Path, config: &Value) -> Result<usize, ModelError> {
+    let sentence_bert = read_json(&folder.join("sentence_bert_config.json"))?.unwrap_or(Value::Null);
+    let tokenizer = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
+    let offset = if OFFSET_POSITIONS.contains(&config["model_type"].as_str().unwrap_or_default()) { 2.0 } else { 0.0 };
+    let stated = [
+        sentence_bert["max_seq_length"].as_f64(),
+        tokenizer["model_max_length"].as_f64(),
+        config["max_position_embeddings"].as_f64().map(|positions| positions - offset),
+    ];
+    let sensible = stated.into_iter().flatten().filter(|length| (8.0..1e6).contains(length));
+    Ok(sensible.map(|length| length as usize).min().unwrap_or(USUAL_MAX_LENGTH))
+}
+
+fn read_json(file: &Path) -> Result<Option<Value>, ModelError> {
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ModelError::Unreadable { file: file.to_path_buf(), source }),
+    };
+    let parsed = serde_json::from_slice(&text).map_err(|error| ModelError::Unsupported {
+        file: file.to_path_buf(),
+        problem: format!("not valid JSON ({error}); download it again"),
+    })?;
+    Ok(Some(parsed))
+}
+
+/// Hashes files, and notices on the way whether one of them mentions the operator that makes a graph depend on its
+/// batch (operator names are plain text in ONNX).
+#[derive(Default)]
+struct Content {
+    hash: Xxh3,
+    quantises_activations: bool,
+}
+
+impl Content {
+    fn add(&mut self, file: &Path) -> Result<(), ModelError> {
+        const OPERATOR: &[u8] = b"DynamicQuantize";
+        let unreadable = |source| ModelError::Unreadable { file: file.to_path_buf(), source };
+        let mut reader = File::open(file).map_err(unreadable)?;
+        let mut buffer = vec![0; 1 << 20];
+        let mut kept = 0;
+        let mut length = 0_u64;
+        loop {
+            let read = reader.read(&mut buffer[kept..]).map_err(unreadable)?;
+            if read == 0 {
+                break;
+            }
+            self.hash.update(&buffer[kept..kept + read]);
+            length += read as u64;
+            let filled = kept + read;
+            self.quantises_activations =
+                self.quantises_activations || memchr::memmem::find(&buffer[..filled], OPERATOR).is_some();
+            // The operator's name may lie across two reads.
+            kept = filled.min(OPERATOR.len() - 1);
+            buffer.copy_within(filled - kept..filled, 0);
+        }
+        self.hash.update(&length.to_le_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! What to do with one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
+//! stage shares; a dialect fills it in.
+
+use http::uri::PathAndQuery;
+
+/// Why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`, in the
+/// metrics and in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SkipReason {
+    /// No rule matches the index expression in the path.
+    NoRule,
+    /// The rule's mode is `off`.
+    Off,
+    /// The rule's mode is `shadow`: scored off the path, answer unchanged.
+    Shadow,
+    /// The request's body or the answer is not JSON, or is compressed.
+    ContentType,
+    /// The request or the answer says it is JSON of a search, but does not read as such.
+    Malformed,
+    /// The client asked for no hits.
+    SizeZero,
+    /// There are fewer than two hits to put in order.
+    SingleHit,
+    /// The client asked for an order of its own.
+    Sort,
+    /// The search is one step of a longer walk (`scroll`, `search_after`, `slice`).
+    Cursor,
+    /// The page begins after the window's last hit.
+    BeyondWindow,
+    /// The request holds no text that could be a query.
+    NoQueryText,
+    /// No hit carries text to score.
+    NoPassages,
+    /// The scoring queue is full.
+    Overloaded,
+    /// The model is not loaded, or has failed.
+    ModelUnavailable,
+    /// The budget was spent before the first pair had its score.
+    Budget,
+    /// The request's body or the answer is larger than the limits allow to buffer.
+    TooLarge,
+    /// The cluster answered with an error.
+    UpstreamError,
+    /// A stage of the proxy itself failed.
+    Internal,
+}
+
+impl SkipReason {
+    /// The name of the reason, a token of RFC 9651.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoRule => "no-rule",
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+            Self::ContentType => "content-type",
+            Self::Malformed => "malformed",
+            Self::SizeZero => "size-zero",
+            Self::SingleHit => "single-hit",
+            Self::Sort => "sort",
+            Self::Cursor => "cursor",
+            Self::BeyondWindow => "beyond-window",
+            Self::NoQueryText => "no-query-text",
+            Self::NoPassages => "no-passages",
+            Self::Overloaded => "overloaded",
+            Self::ModelUnavailable => "model-unavailable",
+            Self::Budget => "budget",
+            Self::TooLarge => "too-large",
+            Self::UpstreamError => "upstream-error",
+            Self::Internal => "internal-error",
+        }
+    }
+}
+
+/// The hits that the client asked to see: `size` of them, the first one at rank `from` (0 is the best).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Rank of the first hit, from 0.
+    pub from: usize,
+    /// Number of hits.
+    pub size: usize,
+}
+
+impl Page {
+    /// The rank after the page's last hit.
+    pub fn end(self) -> usize {
+        self.from.saturating_add(self.size)
+    }
+
+    /// The ranks of the page that exist among `hits` hits.
+    pub fn of(self, hits: usize) -> std::ops::Range<usize> {
+        self.from.min(hits)..self.end().min(hits)
+    }
+}
+
+/// How to rerank one search.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The text that passages are scored against.
+    pub query: String,
+    /// How many of the cluster's top hits are scored and put in order.
+    pub window: usize,
+    /// What the client asked to see of the new order.
+    pub page: Page,
+    /// What to ask the cluster for in place of the client's own path and query string.
+    pub path_and_query: PathAndQuery,
+    /// Whether the cluster is asked for anything else than the client's own page. If so, the answer must be cut to the
+    /// page even when it is not reranked.
+    pub widened: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_holds_only_ranks_that_exist() {
+        let page = Page { from: 5, size: 10 };
+        assert_eq!(page.of(100), 5..15);
+        assert_eq!(page.of(8), 5..8);
+        assert_eq!(page.of(3), 3..3);
+        assert_eq!(Page { from: 1, size: usize::MAX }.end(), usize::MAX);
+    }
+}

@@ -1,0 +1,112 @@
+//! Text to token ids, exactly as the model's reference implementation does it: `[CLS] query [SEP] passage [SEP]`,
+//! truncated longest-first at the model's length, never padded. What becomes of the ids is the business of
+//! [`super::inference`].
+
+use std::path::Path;
+
+use tokenizers::{Encoding, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
+
+/// One input of a model, without padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids, special tokens included.
+    pub ids: Vec<i64>,
+    /// For each token which segment it belongs to: 0 for the query, 1 for the passage (0 throughout for families that
+    /// have no segments).
+    pub type_ids: Vec<i64>,
+}
+
+impl Encoded {
+    /// The length in tokens.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there is no token at all.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// A tokenizer and the longest input of its model. Shared by all workers: encoding takes `&self`.
+#[derive(Debug)]
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    max_length: usize,
+}
+
+/// Bytes per token that no ordinary text exceeds. A text longer than `max_length` times this is tokenized only that far
+/// in, if that already fills the model.
+const BYTES_PER_TOKEN: usize = 32;
+
+impl Encoder {
+    /// Reads `tokenizer.json`; `max_length` is in tokens, special ones included. The padding and truncation that the
+    /// file may carry are those of its author's last run, not of the model, and are disregarded.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is in a format that this version of `tokenizers` does not know.
+    pub fn load(file: &Path, max_length: usize) -> Result<Encoder, String> {
+        let mut tokenizer = Tokenizer::from_file(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        tokenizer.with_padding(None);
+        let truncation = TruncationParams {
+            direction: TruncationDirection::Right,
+            max_length,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+        };
+        tokenizer.with_truncation(Some(truncation)).map_err(|error| format!("{}: {error}", file.display()))?;
+        Ok(Encoder { tokenizer, max_length })
+    }
+
+    /// Encodes each of `texts`: as a pair with `query`, which is tokenized once, or alone where there is none.
+    ///
+    /// # Errors
+    /// Each text has its own: a text that the tokenizer refuses does not affect the others.
+    pub fn encode(&self, query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
+        let query = match query.map(|query| self.tokens(query)).transpose() {
+            Ok(query) => query,
+            Err(error) => return texts.iter().map(|_| Err(error.clone())).collect(),
+        };
+        texts.iter().map(|text| self.encode_one(query.clone(), text)).collect()
+    }
+
+    fn encode_one(&self, query: Option<Encoding>, text: &str) -> Result<Encoded, String> {
+        let mut text = self.tokens(text)?;
+        let joined = match query {
+            None => self.tokenizer.post_process(text, None, true),
+            Some(query) => {
+                // What a tokenizer without post-processor would give; a post-processor sets its own.
+                text.set_type_ids(vec![1; text.len()]);
+                self.tokenizer.post_process(query, Some(text), true)
+            }
+        };
+        let joined = joined.map_err(|error| error.to_string())?;
+        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()) })
+    }
+
+    /// The tokens of one text without special ones, at most `max_length` of them: truncating a pair looks no further.
+    fn tokens(&self, text: &str) -> Result<Encoding, String> {
+        let tokenize = |text: &str| self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string());
+        if let Some(beginning) = beginning(text, self.max_length * BYTES_PER_TOKEN) {
+            let tokens = tokenize(beginning)?;
+            if tokens.len() >= self.max_length {
+                return Ok(tokens);
+            }
+        }
+        tokenize(text)
+    }
+}
+
+/// What comes before the first white space after `bytes`, if that is less than all.
+fn beginning(text: &str, bytes: usize) -> Option<&str> {
+    if text.len() <= bytes {
+        return None;
+    }
+    let from = text.ceil_char_boundary(bytes);
+    let space = text[from..].find(char::is_whitespace)?;
+    Some(&text[..from + space])
+}
+
+fn widen(ids: &[u32]) -> Vec<i64> {
+    ids.iter().map(|&id| i64::from(id)).collect()
+}

@@ -1,0 +1,49 @@
+//! What the worker pool asks of a model, and nothing more: load, encode, run. [`super::onnx`] is the real one; tests
+//! have models that hang, panic and fail.
+
+use std::sync::Arc;
+
+use super::encode::Encoded;
+
+/// What a model says of one input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A cross-encoder's logit.
+    Logit(f32),
+    /// A bi-encoder's pooled vector.
+    Embedding(Arc<[f32]>),
+}
+
+impl Output {
+    /// Whether every number is one: a NaN or an infinity is no score.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Output::Logit(logit) => logit.is_finite(),
+            Output::Embedding(vector) => vector.iter().all(|value| value.is_finite()),
+        }
+    }
+}
+
+/// Opens a model. Called on worker threads: once per worker, and again after a panic.
+pub trait Loader: Send + Sync + 'static {
+    /// A model of its own for the calling worker. May take seconds.
+    ///
+    /// # Errors
+    /// Why it could not be loaded, for the operator's log; the pool tries again later.
+    fn load(&self) -> Result<Box<dyn Inference>, String>;
+}
+
+/// A loaded model, owned by one worker.
+pub trait Inference {
+    /// Encodes each of `texts`, as a pair with `query` or alone.
+    ///
+    /// # Errors
+    /// Each text has its own.
+    fn encode(&self, query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>>;
+
+    /// Runs a group of inputs of equal length; one output each, in the same order.
+    ///
+    /// # Errors
+    /// The run failed as a whole.
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String>;
+}

@@ -1,0 +1,232 @@
+//! The scorer that runs a model in this process: cache, then pool, then whatever is there at the deadline. Owns the
+//! step from model outputs to scores (sigmoid, cosine); runs nothing itself.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use super::{
+    Score, ScoreError, ScoreFuture, Scored, Scorer,
+    cache::{Key, Keys, ScoreCache, normalise},
+    inference::{Loader, Output},
+    onnx::OnnxLoader,
+    pool::{Keeper, Pool, PoolOptions},
+    runtime::Runtime,
+};
+use crate::models::{Kind, ModelFolder};
+
+/// How a [`LocalScorer`] is set up.
+#[derive(Debug, Clone)]
+pub struct ScoringOptions {
+    /// Scoring threads, each with a copy of the model; 0 means one per core.
+    pub workers: usize,
+    /// How many pairs may wait before further searches are turned away with [`ScoreError::Overloaded`]. A search that
+    /// finds the queue empty is always let in.
+    pub queue_pairs: usize,
+    /// Where scores are kept; may be shared between models.
+    pub cache: Arc<ScoreCache>,
+}
+
+/// Read-outs for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScorerStats {
+    /// Pairs that wait or are being run.
+    pub queued_pairs: usize,
+    /// Scoring threads that are running something.
+    pub busy_workers: usize,
+    /// Scoring threads in all.
+    pub workers: usize,
+}
+
+/// A model in this process. Dropping it stops its threads.
+pub struct LocalScorer {
+    pool: Pool,
+    cache: Arc<ScoreCache>,
+    kind: Kind,
+    revision: String,
+}
+
+impl LocalScorer {
+    /// Starts the threads and returns at once; the model is loaded in the background, and until it is, scoring gives
+    /// [`ScoreError::Unavailable`]. A load that fails is logged and tried again, 1 to 30 seconds later.
+    pub fn start(folder: ModelFolder, runtime: &Runtime, options: ScoringOptions) -> LocalScorer {
+        let pool_options = PoolOptions {
+            workers: options.workers,
+            queue_pairs: options.queue_pairs,
+            // A score may not depend on what else is scored at the time.
+            group_tokens: if folder.quantises_activations() { 0 } else { PoolOptions::default().group_tokens },
+            ..PoolOptions::default()
+        };
+        let (kind, revision) = (folder.kind(), folder.revision().to_owned());
+        let loader = Arc::new(OnnxLoader::new(folder, runtime.clone()));
+        LocalScorer::with_loader(loader, kind, revision, pool_options, options.cache)
+    }
+
+    fn with_loader(
+        loader: Arc<dyn Loader>,
+        kind: Kind,
+        revision: String,
+        options: PoolOptions,
+        cache: Arc<ScoreCache>,
+    ) -> LocalScorer {
+        LocalScorer { pool: Pool::start(loader, options), cache, kind, revision }
+    }
+
+    /// Read-outs for metrics; those of the cache are on the cache.
+    pub fn stats(&self) -> ScorerStats {
+        ScorerStats {
+            queued_pairs: self.pool.queued_pairs(),
+            busy_workers: self.pool.busy_workers(),
+            workers: self.pool.workers(),
+        }
+    }
+
+    async fn score_pairs(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
+        let query = normalise(query);
+        let keys = Keys::of_pairs(&self.revision, &query);
+        let found = self.find(Some(query), passages.into_iter().map(|passage| (keys.key(&passage), passage)), deadline);
+        let found = found.await?;
+        let score = |output: &Option<Output>| match *output {
+            Some(Output::Logit(logit)) => Some(Score { raw: logit, value: sigmoid(logit) }),
+            _ => None,
+        };
+        let scores = found.outputs.iter().map(score).collect();
+        let cached = found.cached.iter().filter(|&&cached| cached).count();
+        found.scored(scores, cached)
+    }
+
+    async fn score_texts(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
+        let keys = Keys::of_texts(&self.revision);
+        // The query goes first: without its vector no passage has a score.
+        let texts = std::iter::once(normalise(query)).chain(passages);
+        let found = self.find(None, texts.map(|text| (keys.key(&text), text)), deadline).await?;
+        let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
+        let score = |passage: &Option<Output>| match (query, passage) {
+            (Some(Output::Embedding(query)), Some(Output::Embedding(passage))) => {
+                let cosine = cosine(query, passage);
+                Some(Score { raw: cosine, value: cosine })
+            }
+            _ => None,
+        };
+        let scores = passages.iter().map(score).collect();
+        let cached = found.cached.iter().skip(1).filter(|&&cached| cached).count();
+        found.scored(scores, cached)
+    }
+
+    /// The outputs of `texts`, from the cache or from the pool. Equal texts are run once.
+    async fn find(
+        &self,
+        query: Option<String>,
+        texts: impl Iterator<Item = (Key, String)>,
+        deadline: Instant,
+    ) -> Result<Found, ScoreError> {
+        let mut missing = Missing::default();
+        let (mut outputs, mut cached) = (Vec::new(), Vec::new());
+        for (place, (key, text)) in texts.enumerate() {
+            let output = self.cache.look_up(key);
+            cached.push(output.is_some());
+            if output.is_none() {
+                missing.add(place, key, text);
+            }
+            outputs.push(output);
+        }
+        if missing.places.is_empty() {
+            return Ok(Found { outputs, cached, cut_off: false, failure: None });
+        }
+        if Instant::now() >= deadline {
+            return Ok(Found { outputs, cached, cut_off: true, failure: None });
+        }
+        let keeper = CacheKeeper { cache: Arc::clone(&self.cache), keys: missing.keys };
+        let ticket = self.pool.submit(query, missing.texts, deadline, Box::new(keeper))?;
+        let outcome = ticket.outcome().await;
+        for (place, which) in missing.places {
+            outputs[place].clone_from(&outcome.outputs[which]);
+        }
+        Ok(Found { outputs, cached, cut_off: outcome.open > 0, failure: outcome.failure })
+    }
+}
+
+impl Scorer for LocalScorer {
+    fn score<'a>(&'a self, query: &'a str, passages: Vec<String>, deadline: Instant) -> ScoreFuture<'a> {
+        match self.kind {
+            Kind::CrossEncoder => Box::pin(self.score_pairs(query, passages, deadline)),
+            Kind::BiEncoder { .. } => Box::pin(self.score_texts(query, passages, deadline)),
+        }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.pool.ready()
+    }
+}
+
+/// What the cache and the pool know of some texts, in their order.
+struct Found {
+    outputs: Vec<Option<Output>>,
+    cached: Vec<bool>,
+    /// Whether there was no time for some of them.
+    cut_off: bool,
+    /// Why some of them could not be run.
+    failure: Option<String>,
+}
+
+impl Found {
+    /// The answer to the search; `cached` is how many of the `scores` cost nothing. A failure is only told where it left
+    /// nothing to order by.
+    fn scored(self, scores: Vec<Option<Score>>, cached: usize) -> Result<Scored, ScoreError> {
+        match self.failure {
+            Some(failure) if !self.cut_off && scores.iter().all(Option::is_none) => {
+                Err(ScoreError::Unavailable(failure))
+            }
+            _ => Ok(Scored { scores, cached, budget_hit: self.cut_off }),
+        }
+    }
+}
+
+/// Texts that the cache does not know, each once, and who wants them.
+#[derive(Default)]
+struct Missing {
+    texts: Vec<String>,
+    keys: Vec<Key>,
+    /// (place among all texts, index into `texts`)
+    places: Vec<(usize, usize)>,
+    seen: HashMap<Key, usize>,
+}
+
+impl Missing {
+    fn add(&mut self, place: usize, key: Key, text: String) {
+        let which = *self.seen.entry(key).or_insert(self.texts.len());
+        if which == self.texts.len() {
+            self.texts.push(text);
+            self.keys.push(key);
+        }
+        self.places.push((place, which));
+    }
+}
+
+/// Puts outputs into the cache as they are made, and finds those that other searches have made.
+struct CacheKeeper {
+    cache: Arc<ScoreCache>,
+    keys: Vec<Key>,
+}
+
+impl Keeper for CacheKeeper {
+    fn recall(&self, index: usize) -> Option<Output> {
+        self.cache.peek(self.keys[index])
+    }
+
+    fn keep(&self, index: usize, output: &Output) {
+        self.cache.insert(self.keys[index], output.clone());
+    }
+}
+
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+/// The cosine of the angle between two vectors; 0 where one of them has no direction.
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    let norms = (dot(a, a) * dot(b, b)).sqrt();
+    if norms > 0.0 { dot(a, b) / norms } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

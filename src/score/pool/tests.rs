@@ -1,0 +1,387 @@
+//! The pool under models that hang, panic, fail and return nonsense.
+
+use std::sync::{
+    Condvar, Mutex,
+    mpsc::{self, Receiver, Sender},
+};
+
+use super::*;
+use crate::score::{
+    encode::Encoded,
+    inference::{Inference, Output},
+};
+
+type Run = dyn Fn(&[&Encoded]) -> Result<Vec<Output>, String> + Send + Sync;
+
+/// A model whose tokens are the bytes of the text, and which runs a closure.
+struct Fake {
+    run: Arc<Run>,
+    loads: AtomicUsize,
+    /// Loads that fail before one succeeds.
+    failing_loads: usize,
+}
+
+struct FakeModel(Arc<Run>);
+
+impl Fake {
+    fn new(run: impl Fn(&[&Encoded]) -> Result<Vec<Output>, String> + Send + Sync + 'static) -> Arc<Fake> {
+        Arc::new(Fake { run: Arc::new(run), loads: AtomicUsize::new(0), failing_loads: 0 })
+    }
+}
+
+impl Loader for Fake {
+    fn load(&self) -> Result<Box<dyn Inference>, String> {
+        if self.loads.fetch_add(1, Ordering::SeqCst) < self.failing_loads {
+            return Err(String::from("no such model"));
+        }
+        Ok(Box::new(FakeModel(Arc::clone(&self.run))))
+    }
+}
+
+impl Inference for FakeModel {
+    fn encode(&self, _query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
+        let encode = |text: &&str| match *text {
+            "untokenizable" => Err(String::from("refused")),
+            text => {
+                let ids: Vec<i64> = text.bytes().map(i64::from).collect();
+                Ok(Encoded { type_ids: vec![0; ids.len()], ids })
+            }
+        };
+        texts.iter().map(encode).collect()
+    }
+
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+        (self.0)(group)
+    }
+}
+
+/// Keeps nothing, recalls nothing.
+struct Forgetful;
+
+impl Keeper for Forgetful {
+    fn recall(&self, _index: usize) -> Option<Output> {
+        None
+    }
+
+    fn keep(&self, _index: usize, _output: &Output) {}
+}
+
+/// Closed until opened; tells who arrives.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        drop(self.opened.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+}
+
+fn text_of(encoded: &Encoded) -> String {
+    encoded.ids.iter().map(|&id| char::from(u8::try_from(id).unwrap())).collect()
+}
+
+/// The first byte as logit.
+fn first_byte(group: &[&Encoded]) -> Vec<Output> {
+    group.iter().map(|encoded| Output::Logit(encoded.ids[0] as f32)).collect()
+}
+
+fn one_worker() -> PoolOptions {
+    PoolOptions {
+        workers: 1,
+        hang_after: Duration::from_millis(50),
+        retry_after: Duration::from_millis(2),
+        retry_at_most: Duration::from_millis(10),
+        ..PoolOptions::default()
+    }
+}
+
+fn started(loader: Arc<Fake>, options: PoolOptions) -> Pool {
+    let pool = Pool::start(loader, options);
+    wait_until(|| pool.ready().is_ok());
+    pool
+}
+
+/// For states that change without a signal to the outside.
+fn wait_until(condition: impl Fn() -> bool) {
+    let limit = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < limit, "waited in vain");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(150)
+}
+
+fn later() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+fn submit(pool: &Pool, passages: &[&str], deadline: Instant) -> Result<Ticket, ScoreError> {
+    pool.submit(None, texts(passages), deadline, Box::new(Forgetful))
+}
+
+fn logits(outcome: &job::Outcome) -> Vec<Option<f32>> {
+    let logit = |output: &Option<Output>| match output {
+        Some(Output::Logit(logit)) => Some(*logit),
+        _ => None,
+    };
+    outcome.outputs.iter().map(logit).collect()
+}
+
+/// A model that notes what it runs, and lets each run pass a gate after telling of it.
+fn gated() -> (Arc<Fake>, Receiver<String>, Arc<Gate>) {
+    let (began, begins): (Sender<String>, _) = mpsc::channel();
+    let gate = Arc::new(Gate::default());
+    let its_gate = Arc::clone(&gate);
+    let fake = Fake::new(move |group| {
+        began.send(text_of(group[0])).ok();
+        its_gate.pass();
+        Ok(first_byte(group))
+    });
+    (fake, begins, gate)
+}
+
+#[tokio::test]
+async fn outputs_come_in_the_order_of_the_texts() {
+    let pool = started(Fake::new(|group| Ok(first_byte(group))), PoolOptions { workers: 3, ..one_worker() });
+    let many: Vec<String> =
+        (0..100_usize).map(|index| char::from(b' ' + (index % 90) as u8).to_string().repeat(1 + index)).collect();
+    let ticket = pool.submit(None, many.clone(), later(), Box::new(Forgetful)).unwrap();
+    let outcome = ticket.outcome().await;
+    let expected: Vec<_> = many.iter().map(|text| Some(f32::from(text.as_bytes()[0]))).collect();
+    assert_eq!(logits(&outcome), expected);
+    assert_eq!((outcome.open, pool.queued_pairs()), (0, 0));
+}
+
+#[tokio::test]
+async fn the_earliest_deadline_goes_first_then_arrival_then_rank() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    let now = later();
+    let blocker = submit(&pool, &["blocker"], now).unwrap();
+    begins.recv().unwrap();
+    let relaxed = submit(&pool, &["r1", "r22"], now + Duration::from_secs(2)).unwrap();
+    let tight = submit(&pool, &["t1", "t22"], now + Duration::from_secs(1)).unwrap();
+    let tight_too = submit(&pool, &["u1"], now + Duration::from_secs(1)).unwrap();
+    gate.open();
+    for ticket in [blocker, relaxed, tight, tight_too] {
+        assert_eq!(ticket.outcome().await.open, 0);
+    }
+    assert_eq!(begins.try_iter().collect::<Vec<_>>(), ["t1", "t22", "u1", "r1", "r22"]);
+}
+
+#[tokio::test]
+async fn at_the_deadline_the_best_ranked_are_scored() {
+    let (began, begins) = mpsc::channel();
+    let gate = Arc::new(Gate::default());
+    let its_gate = Arc::clone(&gate);
+    let runs = AtomicUsize::new(0);
+    let pool = started(
+        Fake::new(move |group| {
+            if runs.fetch_add(1, Ordering::SeqCst) == 3 {
+                began.send(()).ok();
+                its_gate.pass();
+            }
+            Ok(first_byte(group))
+        }),
+        one_worker(),
+    );
+    let long: Vec<String> = "abcdefgh".chars().map(|letter| letter.to_string().repeat(100)).collect();
+    let ticket = pool.submit(None, long, soon(), Box::new(Forgetful)).unwrap();
+    let outcome = ticket.outcome().await;
+    begins.recv().unwrap();
+    assert_eq!(logits(&outcome)[..4], [Some(97.0), Some(98.0), Some(99.0), None]);
+    assert_eq!(outcome.open, 5);
+    assert_eq!(pool.queued_pairs(), 0);
+    gate.open();
+}
+
+#[tokio::test]
+async fn short_texts_of_equal_length_run_together_and_long_ones_alone() {
+    let (sizes, seen) = mpsc::channel();
+    let pool = started(
+        Fake::new(move |group| {
+            sizes.send((group[0].len(), group.len())).ok();
+            Ok(first_byte(group))
+        }),
+        PoolOptions { group_tokens: 100, ..one_worker() },
+    );
+    let long = "l".repeat(96);
+    let half = "h".repeat(40);
+    let window = [&long, "aa", &half, "bbb", &half, "cc", &half, &long];
+    submit(&pool, &window, later()).unwrap().outcome().await;
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(96, 1), (2, 2), (40, 2), (3, 1), (40, 1), (96, 1)]);
+}
+
+#[tokio::test]
+async fn a_hung_model_costs_the_budget_and_then_refuses_at_once() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    let outcome = submit(&pool, &["a"], soon()).unwrap().outcome().await;
+    begins.recv().unwrap();
+    assert_eq!((logits(&outcome), outcome.open), (vec![None], 1));
+    wait_until(|| pool.ready().is_err());
+    let refusal = submit(&pool, &["b"], later()).err();
+    assert!(matches!(&refusal, Some(ScoreError::Unavailable(why)) if why.contains("stuck")), "{refusal:?}");
+    gate.open();
+    wait_until(|| pool.ready().is_ok());
+    assert_eq!(logits(&submit(&pool, &["b"], later()).unwrap().outcome().await), [Some(98.0)]);
+}
+
+#[tokio::test]
+async fn one_hung_worker_of_two_does_not_stop_the_other() {
+    let gate = Arc::new(Gate::default());
+    let its_gate = Arc::clone(&gate);
+    let pool = started(
+        Fake::new(move |group| {
+            if text_of(group[0]) == "hang" {
+                its_gate.pass();
+            }
+            Ok(first_byte(group))
+        }),
+        PoolOptions { workers: 2, ..one_worker() },
+    );
+    wait_until(|| pool.shared.workers.iter().all(|worker| worker.loaded.load(Ordering::SeqCst)));
+    let hung = submit(&pool, &["hang"], soon()).unwrap();
+    assert_eq!(hung.outcome().await.open, 1);
+    assert_eq!(pool.busy_workers(), 1);
+    assert_eq!(logits(&submit(&pool, &["a"], later()).unwrap().outcome().await), [Some(97.0)]);
+    gate.open();
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_own_texts_and_the_worker_lives_on() {
+    let fake = Fake::new(|group| {
+        assert!(text_of(group[0]) != "bad", "cannot read this");
+        Ok(first_byte(group))
+    });
+    let pool = started(Arc::clone(&fake) as _, one_worker());
+    let outcome = submit(&pool, &["a", "bad", "cc"], later()).unwrap().outcome().await;
+    assert_eq!(logits(&outcome), [Some(97.0), None, Some(99.0)]);
+    assert_eq!(outcome.open, 0);
+    let failure = outcome.failure.unwrap();
+    assert!(failure.contains("panicked") && failure.contains("cannot read this"), "{failure}");
+    assert_eq!(fake.loads.load(Ordering::SeqCst), 2, "the model is loaded afresh after a panic");
+}
+
+#[tokio::test]
+async fn a_failed_run_and_a_refused_text_have_no_output() {
+    let pool = started(
+        Fake::new(|group| if group[0].len() == 3 { Err(String::from("out of memory")) } else { Ok(first_byte(group)) }),
+        one_worker(),
+    );
+    let outcome = submit(&pool, &["bad", "a", "untokenizable"], later()).unwrap().outcome().await;
+    assert_eq!((logits(&outcome), outcome.open), (vec![None, Some(97.0), None], 0));
+    assert!(outcome.failure.is_some());
+}
+
+#[tokio::test]
+async fn numbers_that_are_none_are_no_output() {
+    let pool = started(Fake::new(|group| Ok(group.iter().map(|_| Output::Logit(f32::NAN)).collect())), one_worker());
+    let outcome = submit(&pool, &["a"], later()).unwrap().outcome().await;
+    assert_eq!((logits(&outcome), outcome.open), (vec![None], 0));
+    assert_eq!(outcome.failure.as_deref(), Some("the model's output is not finite"));
+}
+
+#[tokio::test]
+async fn a_model_that_loads_at_the_third_attempt_serves() {
+    let fake = Arc::new(Fake {
+        run: Arc::new(|group: &[&Encoded]| Ok(first_byte(group))),
+        loads: AtomicUsize::new(0),
+        failing_loads: 2,
+    });
+    let options = PoolOptions { retry_after: Duration::from_millis(100), ..one_worker() };
+    let pool = Pool::start(Arc::clone(&fake) as _, options);
+    wait_until(|| fake.loads.load(Ordering::SeqCst) > 0);
+    wait_until(|| pool.ready() == Err(String::from("no such model")));
+    assert_eq!(submit(&pool, &["a"], later()).err(), Some(ScoreError::Unavailable(String::from("no such model"))));
+    wait_until(|| pool.ready().is_ok());
+    assert_eq!(logits(&submit(&pool, &["a"], later()).unwrap().outcome().await), [Some(97.0)]);
+    assert_eq!(fake.loads.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn more_than_the_queue_holds_is_turned_away() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, PoolOptions { queue_pairs: 3, ..one_worker() });
+    let first = submit(&pool, &["a", "b", "c", "d"], later()).expect("an empty queue takes any job");
+    begins.recv().unwrap();
+    assert_eq!(submit(&pool, &["e"], later()).err(), Some(ScoreError::Overloaded));
+    gate.open();
+    first.outcome().await;
+    assert_eq!(pool.queued_pairs(), 0);
+    assert!(submit(&pool, &["e"], later()).is_ok());
+}
+
+#[tokio::test]
+async fn work_whose_client_has_gone_is_dropped() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    let running = submit(&pool, &["running"], later()).unwrap();
+    begins.recv().unwrap();
+    let gone = submit(&pool, &["gone", "gone too"], later()).unwrap();
+    assert_eq!(pool.queued_pairs(), 3);
+    drop(gone);
+    assert_eq!(pool.queued_pairs(), 1, "its place in the queue is free at once");
+    gate.open();
+    running.outcome().await;
+    submit(&pool, &["last"], later()).unwrap().outcome().await;
+    assert_eq!(begins.try_iter().collect::<Vec<_>>(), ["last"]);
+}
+
+#[tokio::test]
+async fn what_another_job_has_made_is_not_made_again() {
+    struct Knows(&'static str);
+    impl Keeper for Knows {
+        fn recall(&self, index: usize) -> Option<Output> {
+            self.0.as_bytes().get(index).map(|&byte| Output::Logit(f32::from(byte)))
+        }
+        fn keep(&self, _index: usize, _output: &Output) {}
+    }
+    let (runs, seen) = mpsc::channel();
+    let pool = started(
+        Fake::new(move |group| {
+            runs.send(text_of(group[0])).ok();
+            Ok(first_byte(group))
+        }),
+        one_worker(),
+    );
+    let ticket = pool.submit(None, texts(&["x", "y", "zz"]), later(), Box::new(Knows("ab"))).unwrap();
+    assert_eq!(logits(&ticket.outcome().await), [Some(97.0), Some(98.0), Some(122.0)]);
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["zz"]);
+}
+
+#[test]
+fn dropping_the_pool_ends_its_threads() {
+    let fake = Fake::new(|group| Ok(first_byte(group)));
+    let pool = started(Arc::clone(&fake) as _, PoolOptions { workers: 4, ..one_worker() });
+    let shared = Arc::clone(&pool.shared);
+    drop(pool);
+    assert_eq!(shared.lock_queue().threads, 0);
+}
+
+#[test]
+fn dropping_the_pool_does_not_wait_for_a_model_that_hangs() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    let _ticket = submit(&pool, &["a"], later()).unwrap();
+    begins.recv().unwrap();
+    let before = Instant::now();
+    drop(pool);
+    assert!(before.elapsed() < Duration::from_secs(5));
+    gate.open();
+}

@@ -1,0 +1,176 @@
+//! The leg to the cluster. Owns the connection pool and what happens to a request on its way there and to a response on
+//! its way back: nothing, but for the headers that end at this hop. Its submodules own [`headers`] and [`body`].
+
+pub mod body;
+pub mod headers;
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::HOST,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+
+use crate::config::UpstreamConfig;
+use body::Body;
+
+/// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
+const POOL_IDLE: Duration = Duration::from_secs(50);
+
+/// The cluster, as the proxy reaches it.
+#[derive(Debug)]
+pub struct Upstream {
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+    scheme: Scheme,
+    authority: Authority,
+    preserve_host: bool,
+}
+
+/// Why the cluster gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection could be made.
+    #[error("cannot connect to the cluster at {authority}: {source}")]
+    Connect {
+        /// Host and port.
+        authority: Authority,
+        /// The cause.
+        source: hyper_util::client::legacy::Error,
+    },
+    /// No connection could be made in time.
+    #[error("connecting to the cluster at {authority} took too long")]
+    ConnectTimeout {
+        /// Host and port.
+        authority: Authority,
+    },
+    /// The connection broke before an answer came.
+    #[error("the cluster at {authority} closed the connection without an answer: {source}")]
+    Broken {
+        /// Host and port.
+        authority: Authority,
+        /// The cause.
+        source: hyper_util::client::legacy::Error,
+    },
+}
+
+impl UpstreamError {
+    /// 504 where the cluster did not answer in time, else 502.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Connect { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The error's type, in the manner of the engines.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "upstream_connect_exception",
+            Self::ConnectTimeout { .. } => "upstream_connect_timeout_exception",
+            Self::Broken { .. } => "upstream_connection_closed_exception",
+        }
+    }
+}
+
+/// What is sent to the cluster, before it is addressed.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The client's method.
+    pub method: Method,
+    /// Path and query string; their bytes arrive as they are.
+    pub path_and_query: PathAndQuery,
+    /// The client's headers, hop-by-hop ones included.
+    pub headers: HeaderMap,
+    /// The host that an HTTP/2 client named in place of a `Host` header.
+    pub client_authority: Option<Authority>,
+    /// The body.
+    pub body: Body,
+}
+
+impl Outgoing {
+    /// The client's own request, with `body`.
+    pub fn new(parts: http::request::Parts, body: Body) -> Self {
+        let uri = parts.uri.into_parts();
+        Self {
+            method: parts.method,
+            path_and_query: uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            headers: parts.headers,
+            client_authority: uri.authority,
+            body,
+        }
+    }
+}
+
+impl Upstream {
+    /// A pool for the cluster of `config`; no connection is made yet.
+    pub fn new(config: &UpstreamConfig) -> std::io::Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(config.connect_timeout));
+        let https =
+            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .build(https);
+        Ok(Self {
+            client,
+            scheme: config.scheme.clone(),
+            authority: config.authority.clone(),
+            preserve_host: config.preserve_host,
+        })
+    }
+
+    /// Sends a request and answers with the response as soon as its head is there; its body streams.
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, UpstreamError> {
+        let Outgoing { method, path_and_query, mut headers, client_authority, body } = outgoing;
+        headers::strip_hop_by_hop(&mut headers);
+        if !self.preserve_host {
+            headers.remove(HOST);
+        } else if let Some(authority) = client_authority.filter(|_| !headers.contains_key(HOST))
+            && let Ok(host) = HeaderValue::from_str(authority.as_str())
+        {
+            headers.insert(HOST, host);
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri(path_and_query);
+        *request.headers_mut() = headers;
+        let mut response = self.client.request(request).await.map_err(|source| self.error(source))?;
+        headers::strip_hop_by_hop(response.headers_mut());
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response)
+    }
+
+    fn uri(&self, path_and_query: PathAndQuery) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).expect("scheme, authority and path together make a URI")
+    }
+
+    fn error(&self, source: hyper_util::client::legacy::Error) -> UpstreamError {
+        let authority = self.authority.clone();
+        match () {
+            () if is_timeout(&source) => UpstreamError::ConnectTimeout { authority },
+            () if source.is_connect() => UpstreamError::Connect { authority, source },
+            () => UpstreamError::Broken { authority, source },
+        }
+    }
+}
+
+/// Whether some cause of `error` is a connection attempt that ran out of time.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,82 @@
+//! Which headers end at this hop. Owns the table of RFC 9110 §7.6.1; every other header goes through as it came.
+
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE},
+};
+
+static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Removes the headers that are meant for this connection alone: those that `Connection` names, and those that RFC
+/// 9110 §7.6.1 and §11.7 list. `TE: trailers` stays, so that trailers keep working end to end.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            // What frames the message or names its target is never a matter of the connection alone.
+            .filter(|name| *name != http::header::HOST && *name != http::header::CONTENT_LENGTH && *name != TE)
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in
+        [&KEEP_ALIVE, &PROXY_CONNECTION, &PROXY_AUTHENTICATE, &PROXY_AUTHORIZATION, &TRANSFER_ENCODING, &UPGRADE]
+    {
+        headers.remove(name);
+    }
+    if let Some(te) = headers.remove(TE) {
+        let trailers = te.to_str().is_ok_and(|te| te.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers")));
+        if trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_headers_of_this_hop_are_removed() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Mine"),
+            ("connection", "host"),
+            ("x-mine", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip, trailers"),
+            ("host", "search:9200"),
+            ("trailer", "x-sum"),
+            ("authorization", "Basic abc"),
+            ("x-opaque-id", "a"),
+            ("x-opaque-id", "b"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        let mut left: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [
+                "authorization: Basic abc",
+                "host: search:9200",
+                "te: trailers",
+                "trailer: x-sum",
+                "x-opaque-id: a",
+                "x-opaque-id: b"
+            ]
+        );
+    }
+}

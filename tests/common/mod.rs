@@ -1,0 +1,165 @@
+//! A scripted cluster and a proxy in front of it, in this process: for the faults that a real engine will not produce on
+//! demand.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use rerank_proxy::{
+    app::App,
+    config::{Config, FlagSetting},
+    score::{Score, ScoreError, ScoreFuture, Scored, Scorer},
+    server,
+};
+use tokio::net::TcpListener;
+
+/// A request as it arrived at the scripted cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub method: String,
+    pub path_and_query: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// A cluster that answers as a closure says, and remembers what it was asked.
+pub struct Cluster {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Cluster {
+    pub async fn start(answer: impl Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (answer, log) = (Arc::new(answer), seen.clone());
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (answer, log) = (answer.clone(), log.clone());
+                tokio::spawn(async move {
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let (answer, log) = (answer.clone(), log.clone());
+                        async move {
+                            let (parts, body) = request.into_parts();
+                            let seen = Seen {
+                                method: parts.method.to_string(),
+                                path_and_query: parts.uri.to_string(),
+                                headers: parts
+                                    .headers
+                                    .iter()
+                                    .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                                    .collect(),
+                                body: body.collect().await?.to_bytes(),
+                            };
+                            let response = answer(&seen);
+                            log.lock().unwrap().push(seen);
+                            Ok::<_, hyper::Error>(response)
+                        }
+                    });
+                    let _ =
+                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+/// A search answer of `count` hits, scores falling from `count` to 1, the passage of hit `i` being `i` stars. `from` and
+/// `size` of the URL are honoured.
+pub fn hits(seen: &Seen, count: usize) -> Response<Full<Bytes>> {
+    let number = |name: &str, default: usize| {
+        let query = seen.path_and_query.split_once('?').map_or("", |(_, query)| query);
+        let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+        value.map_or(default, |(_, value)| value.parse().unwrap())
+    };
+    let (from, size) = (number("from", 0), number("size", 10));
+    let page: Vec<String> = (from..count.min(from + size))
+        .map(|i| format!(r#"{{"_id":"{i}","_score":{}.0,"_source":{{"stars":"{}"}}}}"#, count - i, "*".repeat(i + 1)))
+        .collect();
+    json(format!(r#"{{"took":1,"hits":{{"max_score":{count}.0,"hits":[{}]}}}}"#, page.join(",")))
+}
+
+pub fn json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    Response::builder().header("content-type", "application/json").body(Full::new(body.into())).unwrap()
+}
+
+/// A proxy in front of `upstream`, with one rule for every index and `scorer` as its model.
+pub async fn proxy(upstream: SocketAddr, settings: &[(&[&'static str], &str)], scorer: impl Scorer) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = App::with_scorers(
+        config(upstream, settings),
+        HashMap::from([("m".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]),
+    );
+    tokio::spawn(server::run(listener, app.unwrap(), std::future::pending()));
+    address
+}
+
+pub fn config(upstream: SocketAddr, settings: &[(&[&'static str], &str)]) -> Config {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
+    let mut flags: Vec<FlagSetting> = vec![
+        (vec!["upstream", "url"], format!("http://{upstream}"), "test"),
+        (vec!["models", "m", "path"], model.to_owned(), "test"),
+        (vec!["rules", "0", "index"], "*".to_owned(), "test"),
+        (vec!["rules", "0", "window"], "5".to_owned(), "test"),
+    ];
+    flags.extend(settings.iter().map(|(path, text)| (path.to_vec(), (*text).to_owned(), "test")));
+    Config::load(None, [], &flags).unwrap()
+}
+
+/// The longer the passage, the better; so the cluster's order comes out reversed.
+pub struct Longest;
+
+impl Scorer for Longest {
+    fn score<'a>(&'a self, _: &'a str, passages: Vec<String>, _: Instant) -> ScoreFuture<'a> {
+        let score = |passage: &String| Some(Score { raw: passage.len() as f32, value: passage.len() as f32 });
+        let scores = passages.iter().map(score).collect();
+        Box::pin(async { Ok(Scored { scores, cached: 0, budget_hit: false }) })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A scorer that goes wrong in the way its closure says.
+pub struct Faulty<F>(pub F);
+
+impl<F, R> Scorer for Faulty<F>
+where
+    F: Fn() -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Scored, ScoreError>> + Send + 'static,
+{
+    fn score<'a>(&'a self, _: &'a str, _: Vec<String>, _: Instant) -> ScoreFuture<'a> {
+        Box::pin((self.0)())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Err("faulty".to_owned())
+    }
+}
+
+/// The `_id`s and `_score`s of an answer's hits.
+pub fn ids_and_scores(body: &str) -> Vec<(String, f64)> {
+    let answer: serde_json::Value = serde_json::from_str(body).unwrap();
+    let hits = answer["hits"]["hits"].as_array().unwrap();
+    hits.iter().map(|hit| (hit["_id"].as_str().unwrap().to_owned(), hit["_score"].as_f64().unwrap())).collect()
+}

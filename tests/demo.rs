@@ -1,0 +1,103 @@
+//! The demo with stand-ins for the proxy: one that turns each page around, and the bare engine.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use rerank_proxy::demo::{self, DemoOptions, report::WIDTH};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+fn options() -> DemoOptions {
+    let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    DemoOptions { once: true, json: true, listen: any_port, engine_listen: any_port }
+}
+
+/// Serves `upstream`'s searches with the hits in reverse order, under the header `rerank` if there is one.
+fn reversing_proxy(upstream: String, listener: TcpListener, rerank: Option<&'static str>) {
+    let client = reqwest::Client::new();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (client, upstream) = (client.clone(), upstream.clone());
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (client, upstream) = (client.clone(), upstream.clone());
+                async move {
+                    let (head, body) = request.into_parts();
+                    let body = body.collect().await.unwrap().to_bytes();
+                    let forwarded = client.request(head.method, format!("{upstream}{}", head.uri));
+                    let answer = forwarded.headers(head.headers).body(body).send().await.unwrap();
+                    let mut answer: Value = answer.json().await.unwrap();
+                    answer["hits"]["hits"].as_array_mut().unwrap().reverse();
+                    let mut response = Response::new(Full::new(Bytes::from(answer.to_string())));
+                    if let Some(rerank) = rerank {
+                        response.headers_mut().insert("x-rerank", rerank.parse().unwrap());
+                    }
+                    Ok::<_, Infallible>(response)
+                }
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+}
+
+async fn run_with(options: &DemoOptions, rerank: Option<&'static str>) -> (anyhow::Result<()>, String) {
+    let mut out = Vec::new();
+    let start = async |upstream, listener| {
+        reversing_proxy(upstream, listener, rerank);
+        Ok(())
+    };
+    let result = demo::run(options, start, std::future::ready(()), &mut out).await;
+    (result, String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn the_demo_prints_tables_measures_and_one_object_last() {
+    let (result, out) = run_with(&options(), Some("applied; model=\"reverse\"; budget-hit=?0")).await;
+    result.unwrap();
+    assert!(out.lines().all(|line| line.chars().count() <= WIDTH || line.starts_with('{')), "{out}");
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    for measure in ["ndcg@10", "mrr@10"] {
+        let (before, after) = (last[measure]["before"].as_f64().unwrap(), last[measure]["after"].as_f64().unwrap());
+        assert!(before > 0.1, "BM25 finds something: {last}");
+        assert!(after < before, "a page turned around is worse: {last}");
+    }
+    assert!(last["queries"].as_u64().unwrap() >= 80);
+    for part in ["before: BM25", "after: reranked", "NDCG@10", "worse", "largest losses:"] {
+        assert!(out.contains(part), "{part} is missing in {out}");
+    }
+}
+
+#[tokio::test]
+async fn staying_up_prints_where_to_play() {
+    let options = DemoOptions { once: false, ..options() };
+    let (result, out) = run_with(&options, Some("applied")).await;
+    result.unwrap();
+    assert_eq!(out.lines().filter(|line| line.starts_with("curl ")).count(), 3, "{out}");
+}
+
+#[tokio::test]
+async fn answers_that_were_not_reranked_fail_the_demo_by_reason() {
+    for (header, reason) in [
+        (None, "no X-Rerank header"),
+        (Some("skipped; reason=budget"), "skipped; reason=budget"),
+        (Some("applied; budget-hit=?1"), "budget-hit=?1"),
+    ] {
+        let (result, out) = run_with(&options(), header).await;
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(out.is_empty(), "no measure is printed that would be a lie: {out}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_leads_to_the_next_one() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = DemoOptions { engine_listen: taken.local_addr().unwrap(), ..options() };
+    let (result, _) = run_with(&options, Some("applied")).await;
+    result.unwrap();
+}

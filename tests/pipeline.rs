@@ -1,0 +1,262 @@
+//! The pipeline against a scripted cluster: what a client gets when the cluster or the model does something that a real
+//! one will not do on demand.
+
+mod common;
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use common::{Cluster, Faulty, Longest, Seen, hits, ids_and_scores, json, proxy};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use rerank_proxy::score::{ScoreError, Scored};
+
+const MATCH: &str = r#"{"query":{"match":{"stars":"many"}}}"#;
+type Answer = (StatusCode, Option<String>, String);
+
+async fn search(proxy: SocketAddr, path: &str) -> Answer {
+    let client = reqwest::Client::new();
+    let request = client.post(format!("http://{proxy}{path}")).header("content-type", "application/json").body(MATCH);
+    let response = request.send().await.unwrap();
+    let said = response.headers().get("x-rerank").map(|value| value.to_str().unwrap().to_owned());
+    (response.status(), said, response.text().await.unwrap())
+}
+
+fn ids(body: &str) -> Vec<String> {
+    ids_and_scores(body).into_iter().map(|(id, _)| id).collect()
+}
+
+async fn ten_hits() -> Cluster {
+    Cluster::start(|seen| hits(seen, 10)).await
+}
+
+#[tokio::test]
+async fn pages_are_cut_from_the_reranked_window_and_continue_each_other() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    let mut seen = Vec::new();
+    for from in [0, 2, 4] {
+        let (_, said, body) = search(proxy, &format!("/i/_search?from={from}&size=2")).await;
+        assert_eq!(said.unwrap(), "applied; model=\"m\"; window=5; scored=5; cached=0; budget-hit=?0");
+        seen.extend(ids(&body));
+    }
+    // Five reranked, then the cluster's own sixth.
+    assert_eq!(seen, ["4", "3", "2", "1", "0", "5"]);
+    let (_, said, body) = search(proxy, "/i/_search?from=6&size=2").await;
+    assert_eq!((said.unwrap().as_str(), ids(&body)), ("skipped; reason=beyond-window", vec!["6".into(), "7".into()]));
+}
+
+#[tokio::test]
+async fn scores_fall_from_the_reranked_to_the_rest() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    let (_, _, body) = search(proxy, "/i/_search?size=10").await;
+    let scores: Vec<f64> = ids_and_scores(&body).into_iter().map(|(_, score)| score).collect();
+    assert_eq!(scores, [5.0, 4.0, 3.0, 2.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2]);
+    assert!(body.contains("\"max_score\":5.0"), "{body}");
+}
+
+#[tokio::test]
+async fn whatever_the_model_does_the_client_gets_the_cluster_s_own_page() {
+    let unavailable = Faulty(|| async { Err(ScoreError::Unavailable("gone".to_owned())) });
+    let overloaded = Faulty(|| async { Err(ScoreError::Overloaded) });
+    let too_slow = Faulty(|| async { Ok(Scored { scores: vec![None; 5], cached: 0, budget_hit: true }) });
+    let hanging = Faulty(std::future::pending::<Result<Scored, ScoreError>>);
+    let panicking = Faulty(|| async { panic!("on purpose") });
+    let cluster = ten_hits().await;
+    let budget: &[(&[&str], &str)] = &[(&["rules", "0", "budget"], "50ms")];
+    for (proxy, reason) in [
+        (proxy(cluster.address, budget, unavailable).await, "model-unavailable"),
+        (proxy(cluster.address, budget, overloaded).await, "overloaded"),
+        (proxy(cluster.address, budget, too_slow).await, "budget"),
+        (proxy(cluster.address, budget, hanging).await, "budget"),
+        (proxy(cluster.address, budget, panicking).await, "internal-error"),
+    ] {
+        let began = Instant::now();
+        let (status, said, body) = search(proxy, "/i/_search?from=1&size=3").await;
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert_eq!(status, 200);
+        assert_eq!(said.unwrap(), format!("skipped; reason={reason}"));
+        assert_eq!(body, answer_of(&cluster, "/i/_search?from=1&size=3").await);
+    }
+}
+
+async fn answer_of(cluster: &Cluster, path: &str) -> String {
+    search(cluster.address, path).await.2
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_used_is_asked_for_again_as_the_client_did() {
+    let gzip = |seen: &Seen| {
+        let mut response = hits(seen, 10);
+        response.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        response
+    };
+    let cbor = |seen: &Seen| {
+        let mut response = hits(seen, 10);
+        response.headers_mut().insert("content-type", "application/cbor".parse().unwrap());
+        response
+    };
+    let large = |_: &Seen| json(vec![b' '; 3 << 20]);
+    let nonsense = |_: &Seen| json("{\"hits\":");
+    let refused = |seen: &Seen| {
+        let mut response = hits(seen, 10);
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        response
+    };
+    let limit: &[(&[&str], &str)] = &[(&["limits", "answer"], "2MiB")];
+    type Fault = Box<dyn Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync>;
+    let faults: [(Fault, &str); 5] = [
+        (Box::new(gzip), "content-type"),
+        (Box::new(cbor), "content-type"),
+        (Box::new(large), "too-large"),
+        (Box::new(nonsense), "malformed"),
+        (Box::new(refused), "upstream-error"),
+    ];
+    for (fault, reason) in faults {
+        // Only the widened search goes wrong.
+        let cluster = Cluster::start(
+            move |seen| if seen.path_and_query.contains("size=5") { fault(seen) } else { hits(seen, 10) },
+        )
+        .await;
+        let proxy = proxy(cluster.address, limit, Longest).await;
+        let (status, said, body) = search(proxy, "/i/_search?size=3").await;
+        assert_eq!((status, said.unwrap()), (StatusCode::OK, format!("skipped; reason={reason}")));
+        assert_eq!(ids(&body), ["0", "1", "2"]);
+        let asked: Vec<String> = cluster.seen().into_iter().map(|seen| seen.path_and_query).collect();
+        assert_eq!(asked, ["/i/_search?from=0&size=5", "/i/_search?size=3"]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_the_limit_streams_on_where_it_is_what_the_client_asked_for() {
+    let cluster = Cluster::start(|_| json(vec![b' '; 3 << 20])).await;
+    let proxy = proxy(cluster.address, &[(&["limits", "answer"], "2MiB")], Longest).await;
+    let (_, said, body) = search(proxy, "/i/_search?size=5").await;
+    assert_eq!((said.unwrap().as_str(), body.len()), ("skipped; reason=too-large", 3 << 20));
+    assert_eq!(cluster.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_cluster_that_asks_for_less_load_is_not_asked_twice() {
+    for status in [401, 403, 404, 429, 503] {
+        let cluster = Cluster::start(move |_| {
+            let mut response = json("{\"error\":\"busy\"}");
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            response
+        })
+        .await;
+        let proxy = proxy(cluster.address, &[], Longest).await;
+        let (answered, said, body) = search(proxy, "/i/_search").await;
+        assert_eq!((answered.as_u16(), said.unwrap().as_str()), (status, "skipped; reason=upstream-error"));
+        assert_eq!((body.as_str(), cluster.seen().len()), ("{\"error\":\"busy\"}", 1));
+    }
+}
+
+#[tokio::test]
+async fn a_search_over_the_limit_goes_through_whole() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[(&["limits", "request_body"], "1KiB")], Longest).await;
+    let body = format!("{}{MATCH}", " ".repeat(100_000));
+    let response =
+        reqwest::Client::new().post(format!("http://{proxy}/i/_search")).body(body.clone()).send().await.unwrap();
+    assert_eq!(response.headers()["x-rerank"], "skipped; reason=too-large");
+    assert_eq!(cluster.seen()[0].body, body);
+}
+
+#[tokio::test]
+async fn a_search_keeps_its_body_and_headers_and_only_asks_for_more() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    let request = reqwest::Client::new()
+        .post(format!("http://{proxy}/i/_search?size=3&preference=_local"))
+        .header("authorization", "ApiKey abc")
+        .header("x-opaque-id", "42")
+        .header("accept-encoding", "gzip")
+        .body(MATCH);
+    request.send().await.unwrap();
+    let seen = &cluster.seen()[0];
+    assert_eq!(seen.path_and_query, "/i/_search?preference=_local&from=0&size=5");
+    assert_eq!(seen.body, MATCH);
+    let has = |name: &str, value: &str| seen.headers.contains(&(name.to_owned(), value.to_owned()));
+    assert!(has("authorization", "ApiKey abc") && has("x-opaque-id", "42") && has("accept-encoding", "identity"));
+    assert!(has("host", &proxy.to_string()), "the client's own Host");
+}
+
+#[tokio::test]
+async fn off_passes_through_and_shadow_scores_aside() {
+    let cluster = ten_hits().await;
+    let off = proxy(cluster.address, &[(&["rules", "0", "mode"], "off")], Longest).await;
+    let (_, said, body) = search(off, "/i/_search?size=3").await;
+    assert_eq!((said.unwrap().as_str(), ids(&body).len()), ("skipped; reason=off", 3));
+
+    static SCORED: AtomicUsize = AtomicUsize::new(0);
+    let counting = Faulty(|| async {
+        SCORED.fetch_add(1, Ordering::SeqCst);
+        Err(ScoreError::Overloaded)
+    });
+    let shadow = proxy(cluster.address, &[(&["rules", "0", "mode"], "shadow")], counting).await;
+    let (_, said, body) = search(shadow, "/i/_search?size=3").await;
+    assert_eq!(said.unwrap(), "skipped; reason=shadow");
+    assert_eq!(body, answer_of(&cluster, "/i/_search?size=3").await);
+    while !metrics(shadow).await.contains("rerank_proxy_shadow_searches_total{outcome=\"overloaded\"} 1") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(SCORED.load(Ordering::SeqCst), 1);
+}
+
+async fn metrics(proxy: SocketAddr) -> String {
+    reqwest::get(format!("http://{proxy}/_rerank/metrics")).await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn outcomes_are_counted() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    search(proxy, "/i/_search").await;
+    search(proxy, "/i/_search?sort=stars").await;
+    let metrics = metrics(proxy).await;
+    for line in [
+        "rerank_proxy_searches_total{outcome=\"applied\"} 1",
+        "rerank_proxy_searches_total{outcome=\"sort\"} 1",
+        "rerank_proxy_pairs_total{origin=\"model\"} 5",
+        "rerank_proxy_rerank_duration_seconds_count 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_gone_is_a_502_in_its_own_shape() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let proxy = proxy(free, &[], Longest).await;
+    for path in ["/i/_search", "/_cat/indices"] {
+        let (status, _, body) = search(proxy, path).await;
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status.as_u16(), body["status"].as_u64()), (502, Some(502)));
+        assert_eq!(body["error"]["type"], "upstream_connect_exception");
+        assert_eq!(body["error"]["root_cause"][0]["type"], "upstream_connect_exception");
+        assert!(body["error"]["reason"].as_str().unwrap().contains(&free.to_string()));
+    }
+}
+
+#[tokio::test]
+async fn our_own_endpoints_say_what_is_there() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    let get = |path: &'static str| async move {
+        let response = reqwest::get(format!("http://{proxy}{path}")).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let (status, body) = get("/_rerank/health").await;
+    assert_eq!(status, 200);
+    assert!(body.contains("\"status\":\"ready\""), "{body}");
+    let (status, body) = get("/_rerank/nope").await;
+    assert_eq!(status, 404);
+    assert!(body.contains("/_rerank/health"), "{body}");
+    assert!(cluster.seen().is_empty());
+}
