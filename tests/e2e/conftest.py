@@ -44,6 +44,7 @@ def pytest_sessionstart(session):
         raise pytest.UsageError(f"no {proxy_control.binary()}: build it (`make test` does), or name it in RERANK_PROXY_BIN")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     why = _why_no_engines()
     if why is None:
