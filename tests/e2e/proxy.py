@@ -57,9 +57,12 @@ class Proxy:
         return Path(self._log.name).read_text(errors="replace")
 
     def resident_bytes(self) -> int:
-        """How much memory it holds now (Linux)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
+        """How much memory it holds now."""
+        statistics = Path(f"/proc/{self.process.pid}/statm")
+        if statistics.exists():
+            return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        told = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, check=True)
+        return int(told.stdout) * 1024
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
