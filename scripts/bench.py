@@ -154,6 +154,17 @@ def wrk(url: str, connections: int, seconds: float) -> "tuple[float, float]":
     return rate, float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}[unit]
 
 
+def wait_until_ready(proxy: str) -> None:
+    """Until the proxy has loaded its models: before, it forwards only."""
+    for _ in range(1200):
+        with urllib.request.urlopen(f"{proxy}/_rerank/health", timeout=10) as answer:
+            health = json.load(answer)
+        if health["status"] == "ready":
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"error: the proxy does not get ready: {health}")
+
+
 def pass_through(ways: dict, rounds: int, seconds: int) -> list:
     """One cell for each kind of answer and number of connections."""
     cells = []
@@ -294,6 +305,7 @@ def main() -> int:
         config = OUTPUT / "proxy.toml"
         config.write_text(PROXY.format(origin=origin, model=MODEL, window=WINDOW))
         proxy = running.enter_context(listening([str(BINARIES / "rerank-proxy"), "serve", "--config", str(config)]))
+        wait_until_ready(proxy)
         if "pass-through" in parts:
             nginx = running.enter_context(nginx_before(origin))
             cells = pass_through({"direct": origin, "nginx": nginx, "rerank-proxy": proxy}, rounds, seconds)
