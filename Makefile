@@ -17,7 +17,7 @@ VENV_STAMP        := $(VENV)/.requirements
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e bench lint onnxruntime venv need-rust need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e bench lint onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -42,7 +42,7 @@ bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, a
 	$(CARGO) build --release --bin rerank-proxy --example origin
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
 
-lint: need-rust need-python ## formatting, clippy and documentation, warnings denied
+lint: need-rust need-lints need-python ## formatting, clippy and documentation, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
@@ -70,6 +70,9 @@ $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
 need-rust:
 	@command -v $(CARGO) >/dev/null || { echo "error: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "error: a C compiler is missing: Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install" >&2; exit 1; }
+
+need-lints: need-rust
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { echo "error: rustfmt or clippy is missing: rustup component add rustfmt clippy" >&2; exit 1; }
 
 need-python:
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is missing: Debian: apt-get install python3 python3-venv; macOS: brew install python" >&2; exit 1; }

@@ -61,7 +61,10 @@ async fn serve(mut stream: TcpStream, answers: Answers) -> std::io::Result<()> {
 }
 
 fn content_length(head: &str) -> usize {
-    let value = head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let value = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     value.and_then(|(_, text)| text.trim().parse().ok()).unwrap_or(0)
 }
 
@@ -114,8 +117,8 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 /// A search answer of [`HITS`] hits with passages of about 60 words each.
 fn search_answer() -> String {
     const WORDS: [&str; 16] = [
-        "water", "light", "train", "garden", "winter", "kettle", "bread", "engine", "river", "window", "battery", "coffee",
-        "mountain", "ticket", "salt", "paper",
+        "water", "light", "train", "garden", "winter", "kettle", "bread", "engine", "river", "window", "battery",
+        "coffee", "mountain", "ticket", "salt", "paper",
     ];
     let mut hits = String::new();
     for hit in 0..HITS {

@@ -39,6 +39,12 @@ def _why_no_engines():
     return None
 
 
+def pytest_sessionstart(session):
+    if not DIRECT and not proxy_control.binary().exists():
+        raise pytest.UsageError(f"no {proxy_control.binary()}: build it (`make test` does), or name it in RERANK_PROXY_BIN")
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     why = _why_no_engines()
     if why is None:
@@ -86,7 +92,7 @@ def clusters():
             list(loaders.map(data.load, [engine.url for engine in engines.values()]))
         for kind, engine in engines.items():
             proxies[kind] = (
-                proxy_control.Direct(engine.url) if DIRECT else proxy_control.start(data.config(engine.url))
+                proxy_control.Direct(engine.url) if DIRECT else proxy_control.start(data.config(engine.url)).ready()
             )
         yield {
             kind: SimpleNamespace(kind=kind, engine=engine.url, proxy=proxies[kind].url, process=proxies[kind])
@@ -109,12 +115,12 @@ def cluster(request, clusters):
 
 @pytest.fixture
 def proxy_before():
-    """Starts proxies in front of a URL: `proxy_before(url)` or `proxy_before(url, budget="1ms")`."""
+    """Starts proxies, ready to rerank, in front of a URL: `proxy_before(url)` or `proxy_before(url, budget="1ms")`."""
     started = []
 
     def start(upstream: str, **options) -> proxy_control.Proxy:
         started.append(proxy_control.start(data.config(upstream, **options)))
-        return started[-1]
+        return started[-1].ready()
 
     yield start
     for proxy in started:

@@ -6,7 +6,10 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
+
+from wire import send
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 STARTS_WITHIN_SECONDS = 120
@@ -20,7 +23,7 @@ class Proxy:
     """A running `rerank-proxy serve`."""
 
     def __init__(self, *arguments: str):
-        self._log = tempfile.NamedTemporaryFile(prefix="rerank-proxy-", suffix=".log", delete=False)
+        self._log = tempfile.NamedTemporaryFile(prefix="rerank-proxy-", suffix=".log")
         self.process = subprocess.Popen(
             [str(binary()), "serve", *arguments],
             cwd=REPOSITORY,
@@ -40,19 +43,32 @@ class Proxy:
             raise RuntimeError(f"rerank-proxy did not start; it said {line!r}, and on stderr:\n{self.log()}")
         self.url = found.group(1)
 
+    def ready(self) -> "Proxy":
+        """Waits until the models are loaded; until then it forwards only."""
+        deadline = time.monotonic() + STARTS_WITHIN_SECONDS
+        while (health := send(self.url, "GET", "/_rerank/health").json())["status"] != "ready":
+            if time.monotonic() > deadline:
+                self.stop()
+                raise RuntimeError(f"rerank-proxy does not get ready: {health}")
+            time.sleep(0.02)
+        return self
+
     def log(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
 
     def resident_bytes(self) -> int:
-        """How much memory it holds now (Linux)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE).group(1)) * 1024
+        """How much memory it holds now."""
+        statistics = Path(f"/proc/{self.process.pid}/statm")
+        if statistics.exists():
+            return int(statistics.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        told = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, check=True)
+        return int(told.stdout) * 1024
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> int:
-        """Ends it as an operator would; returns the exit status."""
+        """Ends it as an operator would, if it still runs; returns the exit status."""
         if self.process.poll() is None:
             self.terminate()
         try:
@@ -60,12 +76,7 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        finally:
-            self.process.stdout.close()
-            self._log.close()
-        log = self.log()
-        assert "panicked" not in log, log
-        os.unlink(self._log.name)
+        assert "panicked" not in self.log(), self.log()
         return status
 
     def __enter__(self):

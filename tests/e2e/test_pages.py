@@ -57,7 +57,7 @@ def test_an_edited_document_is_scored_anew(cluster):
         send(cluster.engine, "PUT", f"{path}/_doc/{key}?refresh=true", {"text": text})
     query = {"query": {"match": {"text": "the sea is blue and wide"}}}
     before = send(cluster.proxy, "POST", f"{path}/_search", query)
-    send(cluster.engine, "PUT", f"{path}/_doc/a?refresh=true", {"text": "the sea is blue and wide"})
+    send(cluster.engine, "PUT", f"{path}/_doc/a?refresh=true", {"text": "today the sea is blue and wide"})
     after = send(cluster.proxy, "POST", f"{path}/_search", query)
     send(cluster.engine, "DELETE", path)
     assert answers.ids(before)[0] == "c"
