@@ -17,7 +17,7 @@ const MODEL: &str = "all-MiniLM-L6-v2";
 /// Generous, so that a slow machine shows the same order as a fast one.
 const BUDGET: &str = "60s";
 /// How long the bundled model may take to load.
-const LOADING: Duration = Duration::from_secs(60);
+const LOADING: Duration = Duration::from_mins(1);
 
 /// Show what reranking does, on a bundled corpus, with nothing to install
 #[derive(Debug, Clone, clap::Args)]
