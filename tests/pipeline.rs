@@ -1,6 +1,8 @@
 //! The pipeline against a scripted cluster: what a client gets when the cluster or the model does something that a real
 //! one will not do on demand.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::{
