@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use tokenizers::{Encoding, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{
+    Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
+};
 
 /// One input of a model, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,7 @@ impl Encoded {
 #[derive(Debug)]
 pub struct Encoder {
     tokenizer: Tokenizer,
+    /// In tokens, special ones included.
     max_length: usize,
 }
 
@@ -46,15 +49,9 @@ impl Encoder {
     /// # Errors
     /// The file cannot be read, or is in a format that this version of `tokenizers` does not know.
     pub fn load(file: &Path, max_length: usize) -> Result<Encoder, String> {
-        let mut tokenizer = Tokenizer::from_file(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        tokenizer.with_padding(None);
-        let truncation = TruncationParams {
-            direction: TruncationDirection::Right,
-            max_length,
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
-        };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| format!("{}: {error}", file.display()))?;
+        let explain = |error: tokenizers::Error| format!("{}: {error}", file.display());
+        let mut tokenizer = Tokenizer::from_file(file).map_err(explain)?;
+        tokenizer.with_padding(None).with_truncation(None).map_err(explain)?;
         Ok(Encoder { tokenizer, max_length })
     }
 
@@ -63,37 +60,59 @@ impl Encoder {
     /// # Errors
     /// Each text has its own: a text that the tokenizer refuses does not affect the others.
     pub fn encode(&self, query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
-        let query = match query.map(|query| self.tokens(query)).transpose() {
+        let query = match query.map(|query| self.tokenize(query)).transpose() {
             Ok(query) => query,
-            Err(error) => return texts.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => return texts.iter().map(|_| Err(error.to_string())).collect(),
         };
-        texts.iter().map(|text| self.encode_one(query.clone(), text)).collect()
+        let encode = |text: &&str| self.encode_one(query.clone(), text).map_err(|error| error.to_string());
+        texts.iter().map(encode).collect()
     }
 
-    fn encode_one(&self, query: Option<Encoding>, text: &str) -> Result<Encoded, String> {
-        let mut text = self.tokens(text)?;
+    fn encode_one(&self, query: Option<Encoding>, text: &str) -> tokenizers::Result<Encoded> {
+        let text = self.tokenize_as_needed(text, query.as_ref())?;
         let joined = match query {
-            None => self.tokenizer.post_process(text, None, true),
+            None => {
+                let (text, _) = truncate_encodings(text, None, &self.truncation(false))?;
+                self.tokenizer.post_process(text, None, true)?
+            }
             Some(query) => {
+                let (query, text) = truncate_encodings(query, Some(text), &self.truncation(true))?;
+                let mut text = text.unwrap_or_default();
                 // What a tokenizer without post-processor would give; a post-processor sets its own.
                 text.set_type_ids(vec![1; text.len()]);
-                self.tokenizer.post_process(query, Some(text), true)
+                self.tokenizer.post_process(query, Some(text), true)?
             }
         };
-        let joined = joined.map_err(|error| error.to_string())?;
         Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()) })
     }
 
-    /// The tokens of one text without special ones, at most `max_length` of them: truncating a pair looks no further.
-    fn tokens(&self, text: &str) -> Result<Encoding, String> {
-        let tokenize = |text: &str| self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string());
-        if let Some(beginning) = beginning(text, self.max_length * BYTES_PER_TOKEN) {
-            let tokens = tokenize(beginning)?;
+    fn truncation(&self, pair: bool) -> TruncationParams {
+        let special = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(pair));
+        TruncationParams {
+            direction: TruncationDirection::Right,
+            max_length: self.max_length.saturating_sub(special),
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+        }
+    }
+
+    /// The tokens of `text`: all of them, or so many that truncation cannot tell. It takes from the longer one of a pair,
+    /// and where both are too long it asks which is longer; so a text is only cut short beside a query that fits.
+    fn tokenize_as_needed(&self, text: &str, query: Option<&Encoding>) -> tokenizers::Result<Encoding> {
+        if query.is_none_or(|query| query.len() < self.max_length)
+            && let Some(beginning) = beginning(text, self.max_length * BYTES_PER_TOKEN)
+        {
+            let tokens = self.tokenize(beginning)?;
             if tokens.len() >= self.max_length {
                 return Ok(tokens);
             }
         }
-        tokenize(text)
+        self.tokenize(text)
+    }
+
+    /// The tokens of one text without special ones.
+    fn tokenize(&self, text: &str) -> tokenizers::Result<Encoding> {
+        self.tokenizer.encode_fast(text, false)
     }
 }
 

@@ -72,7 +72,8 @@ impl Runtime {
         &self.library
     }
 
-    pub(super) fn environment(&self) -> &Environment {
+    /// What sessions are built in.
+    pub fn environment(&self) -> &Environment {
         &self.environment
     }
 }

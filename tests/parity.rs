@@ -1,0 +1,211 @@
+//! Our scores against those of the reference implementations (torch and transformers; ONNX Runtime from Python for int8),
+//! recorded in `fixtures/golden`. Needs the ONNX Runtime library: `make onnxruntime`.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use rerank_proxy::score::inference::{Loader, Output};
+use rerank_proxy::{
+    models::ModelFolder,
+    score::{
+        LocalScorer, Runtime, ScoreCache, Scorer, ScoringOptions, encode::Encoder, inference::Inference,
+        onnx::OnnxLoader,
+    },
+};
+use serde_json::Value;
+
+const TINY: &str = "tiny-deberta-v2";
+const MINILM: &str = "all-MiniLM-L6-v2";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn golden(model: &str) -> Value {
+    let file = fixtures().join("golden").join(format!("{model}.json"));
+    serde_json::from_slice(&std::fs::read(file).expect("fixtures/golden is in the repository")).expect("it is JSON")
+}
+
+fn folder(model: &str, variant: &str) -> ModelFolder {
+    ModelFolder::open(&fixtures().join("models").join(model), Some(variant)).unwrap()
+}
+
+fn runtime() -> Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::load(None).unwrap_or_else(|error| panic!("{error}"))).clone()
+}
+
+fn scorer(model: &str, variant: &str) -> LocalScorer {
+    let options = ScoringOptions { workers: 2, queue_pairs: 4096, cache: Arc::new(ScoreCache::new(1 << 24)) };
+    let scorer = LocalScorer::start(folder(model, variant), &runtime(), options);
+    let limit = Instant::now() + Duration::from_secs(60);
+    while let Err(reason) = scorer.ready() {
+        assert!(Instant::now() < limit, "{reason}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    scorer
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+fn floats(value: &Value) -> Vec<f32> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap() as f32).collect()
+}
+
+fn ids(value: &Value) -> Vec<i64> {
+    value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
+}
+
+async fn raw_scores(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Vec<f32> {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let scored = scorer.score(query, passages, deadline).await.unwrap();
+    scored.scores.into_iter().map(|score| score.expect("there is time for all").raw).collect()
+}
+
+fn order(scores: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    order
+}
+
+#[test]
+fn pairs_are_encoded_as_the_reference_does() {
+    let golden = golden(TINY);
+    let folder = folder(TINY, "model");
+    assert_eq!(folder.max_length() as u64, golden["max_length"].as_u64().unwrap());
+    let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let (query, passage) = (case["query"].as_str().unwrap(), case["passage"].as_str().unwrap());
+        let encoded = encoder.encode(Some(query), &[passage]).remove(0).unwrap();
+        assert_eq!(encoded.ids, ids(&case["input_ids"]), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn texts_are_encoded_as_the_reference_does() {
+    let golden = golden(MINILM);
+    let folder = folder(MINILM, "model_quantized");
+    assert_eq!(folder.max_length() as u64, golden["max_length"].as_u64().unwrap());
+    let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
+    for case in golden["texts"].as_array().unwrap() {
+        let encoded = encoder.encode(None, &[case["text"].as_str().unwrap()]).remove(0).unwrap();
+        assert_eq!(encoded.ids, ids(&case["input_ids"]), "{}", case["name"]);
+    }
+}
+
+#[test]
+fn a_very_long_passage_is_encoded_as_if_all_of_it_had_been_read() {
+    let folder = folder(TINY, "model");
+    let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
+    // Past 32 bytes a token only the beginning is read, if it fills the model; white space alone does not.
+    let words = "the committee forgot the minutes again ";
+    let spaces = " ".repeat(40_000);
+    for passage in [words.repeat(5_000), format!("{spaces}{}", words.repeat(200)), "x".repeat(40_000)] {
+        let whole = tokenizers::Tokenizer::from_file(folder.tokenizer()).unwrap();
+        let mut whole = whole;
+        let truncation = tokenizers::TruncationParams { max_length: folder.max_length(), ..Default::default() };
+        whole.with_truncation(Some(truncation)).unwrap();
+        let expected = whole.encode(("what was forgotten", passage.as_str()), true).unwrap();
+        let encoded = encoder.encode(Some("what was forgotten"), &[&passage]).remove(0).unwrap();
+        let expected: Vec<i64> = expected.get_ids().iter().map(|&id| i64::from(id)).collect();
+        assert_eq!(encoded.ids, expected);
+    }
+}
+
+#[tokio::test]
+async fn float_logits_are_those_of_torch() {
+    let scorer = scorer(TINY, "model");
+    let golden = golden(TINY);
+    let mut lengths = Vec::new();
+    for case in golden["cases"].as_array().unwrap() {
+        let passage = case["passage"].as_str().unwrap().to_owned();
+        let logit = raw_scores(&scorer, case["query"].as_str().unwrap(), vec![passage]).await[0];
+        let expected = case["logit_torch"].as_f64().unwrap() as f32;
+        assert!((logit - expected).abs() < 1e-4, "{}: {logit} is not {expected}", case["name"]);
+        lengths.push(case["attention_len"].as_u64().unwrap());
+    }
+    for length in [127, 128, 129, 511, 512] {
+        assert!(lengths.contains(&length), "no case of {length} tokens");
+    }
+}
+
+#[tokio::test]
+async fn unpadded_runs_equal_the_padded_batches_of_the_reference() {
+    let scorer = scorer(TINY, "model");
+    let golden = golden(TINY);
+    for batch in golden["padded_batches"].as_array().unwrap() {
+        let expected = floats(&batch["logits_torch"]);
+        for (pair, expected) in batch["pairs"].as_array().unwrap().iter().zip(expected) {
+            let pair = strings(pair);
+            let logit = raw_scores(&scorer, &pair[0], vec![pair[1].clone()]).await[0];
+            assert!((logit - expected).abs() < 1e-4, "{}: {logit} is not {expected}", batch["name"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_float_window_scored_in_groups_is_that_of_torch() {
+    let golden = &golden(TINY)["ranking"];
+    let scorer = scorer(TINY, "model");
+    let logits = raw_scores(&scorer, golden["query"].as_str().unwrap(), strings(&golden["passages"])).await;
+    for (logit, expected) in logits.iter().zip(floats(&golden["logits_torch"])) {
+        assert!((logit - expected).abs() < 1e-4, "{logit} is not {expected}");
+    }
+}
+
+#[tokio::test]
+async fn quantised_logits_rank_as_those_of_onnx_runtime_in_python() {
+    let golden = &golden(TINY)["ranking"];
+    let scorer = scorer(TINY, "model_quantized");
+    let logits = raw_scores(&scorer, golden["query"].as_str().unwrap(), strings(&golden["passages"])).await;
+    assert_eq!(order(&logits), order(&floats(&golden["logits_onnx_int8"])));
+}
+
+#[tokio::test]
+async fn embeddings_are_those_of_onnx_runtime_in_python() {
+    let golden = golden(MINILM);
+    let mut model = OnnxLoader::new(folder(MINILM, "model_quantized"), runtime()).load().unwrap();
+    for case in golden["texts"].as_array().unwrap() {
+        let vector = embed(&mut *model, case["text"].as_str().unwrap());
+        let expected = floats(&case["embedding_int8"]);
+        let cosine: f32 = vector.iter().zip(&expected).map(|(a, b)| a * b).sum();
+        assert!(cosine > 0.999, "{}: cosine {cosine}", case["name"]);
+        assert_eq!(vector.len(), expected.len());
+    }
+    let reference = embed(&mut *model, golden["reference"]["text"].as_str().unwrap());
+    for (value, published) in reference.iter().zip(floats(&golden["reference"]["published_first3"])) {
+        assert!((value - published).abs() < 0.02, "{value} is far from the published {published}");
+    }
+}
+
+fn embed(model: &mut dyn Inference, text: &str) -> Arc<[f32]> {
+    let encoded = model.encode(None, &[text]).remove(0).unwrap();
+    match model.run(&[&encoded]).unwrap().remove(0) {
+        Output::Embedding(vector) => vector,
+        Output::Logit(_) => panic!("a bi-encoder gives vectors"),
+    }
+}
+
+#[tokio::test]
+async fn cosines_rank_as_those_of_onnx_runtime_in_python() {
+    let golden = &golden(MINILM)["ranking"];
+    let scorer = scorer(MINILM, "model_quantized");
+    let cosines = raw_scores(&scorer, golden["query"].as_str().unwrap(), strings(&golden["passages"])).await;
+    assert_eq!(order(&cosines), order(&floats(&golden["cosine_int8"])));
+}
+
+#[tokio::test]
+async fn a_quantised_score_does_not_depend_on_the_company_it_keeps() {
+    let golden = &golden(TINY)["ranking"];
+    let (query, passages) = (golden["query"].as_str().unwrap(), strings(&golden["passages"]));
+    let together = raw_scores(&scorer(TINY, "model_quantized"), query, passages.clone()).await;
+    let alone = scorer(TINY, "model_quantized");
+    for (passage, expected) in passages.into_iter().zip(together) {
+        assert_eq!(raw_scores(&alone, query, vec![passage]).await, [expected]);
+    }
+}
