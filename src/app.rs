@@ -18,18 +18,18 @@ use crate::{
 /// How many searches may be scored off the path at once (mode `shadow`); further ones are not.
 const SHADOWS: usize = 4;
 
-/// Everything that a request needs.
+/// Everything that a request needs. Each serving thread has one, with a connection pool of its own; all else is shared.
 pub struct App {
     /// What the operator decided.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The search engine's API.
-    pub dialect: Box<dyn Dialect>,
+    pub dialect: Arc<dyn Dialect>,
     /// The way to the cluster.
     pub upstream: Upstream,
     /// The models by name.
-    pub scorers: HashMap<String, Arc<dyn Scorer>>,
+    pub scorers: Arc<HashMap<String, Arc<dyn Scorer>>>,
     /// The counters.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Permits for searches scored off the path.
     pub shadows: Arc<tokio::sync::Semaphore>,
 }
@@ -62,11 +62,23 @@ impl App {
     pub fn with_scorers(config: Config, scorers: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             upstream: Upstream::new(&config.upstream)?,
-            dialect: Box::new(Elastic),
-            scorers,
-            metrics: Metrics::default(),
+            dialect: Arc::new(Elastic),
+            scorers: Arc::new(scorers),
+            metrics: Arc::default(),
             shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
-            config,
+            config: Arc::new(config),
         }))
+    }
+
+    /// The same app for another thread.
+    pub(crate) fn for_thread(&self) -> Arc<Self> {
+        Arc::new(Self {
+            config: self.config.clone(),
+            dialect: self.dialect.clone(),
+            upstream: self.upstream.with_own_pool(),
+            scorers: self.scorers.clone(),
+            metrics: self.metrics.clone(),
+            shadows: self.shadows.clone(),
+        })
     }
 }

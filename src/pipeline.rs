@@ -21,7 +21,7 @@ use crate::{
     api,
     app::App,
     dialect::{Candidates, Route, SearchRequest},
-    order::{self, Ranked},
+    order::{self, Blend, Ranked},
     plan::{Page, Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},
     rules::{self, Mode, Rule, ShownScore},
@@ -34,6 +34,9 @@ use crate::{
 
 /// How long after the deadline a scorer may still hand over what it has.
 const GRACE: Duration = Duration::from_millis(10);
+
+/// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
+const QUICK: usize = 256 * 1024;
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
@@ -48,7 +51,7 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
     match app.dialect.classify(request.method(), path) {
         Route::PassThrough => {
             let (parts, body) = request.into_parts();
-            pass_through(&app, Outgoing::new(parts, Body::Streamed(body))).await
+            pass_through(&app, Outgoing::new(parts, Body::streamed(body))).await
         }
         Route::Search { indices } => search(app, &indices, request).await,
     }
@@ -57,7 +60,7 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
 /// Streams both ways, untouched.
 async fn pass_through(app: &App, outgoing: Outgoing) -> Response<Body> {
     match app.upstream.send(outgoing).await {
-        Ok(response) => response.map(Body::Streamed),
+        Ok(response) => response.map(Body::streamed),
         Err(error) => unreachable(app, &error),
     }
 }
@@ -67,10 +70,10 @@ async fn search(app: Arc<App>, indices: &str, request: Request<Incoming>) -> Res
     let (rule, reason) = match rules::find(&app.config.rules, indices) {
         Some(rule) if rule.mode != Mode::Off => (rule, None),
         Some(rule) => (rule, Some(SkipReason::Off)),
-        None => return stand_back(&app, Outgoing::new(parts, Body::Streamed(body)), SkipReason::NoRule).await,
+        None => return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), SkipReason::NoRule).await,
     };
     if let Some(reason) = reason {
-        return stand_back(&app, Outgoing::new(parts, Body::Streamed(body)), reason).await;
+        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), reason).await;
     }
     let request = match buffer(body, app.config.limits.request_body).await {
         Ok(Buffered::Whole(body)) => SearchCall { parts, body },
@@ -105,19 +108,31 @@ async fn rerank(app: &App, rule: &Rule, plan: &Plan, request: &SearchCall) -> Re
     let answered = Instant::now();
     app.metrics.upstream_answered(answered - asked);
 
-    let candidates = match guarded(|| app.dialect.candidates(&answer, &rule.fields, plan.window)) {
+    let read = {
+        let (dialect, answer, fields, window) = (app.dialect.clone(), answer.clone(), rule.fields.clone(), plan.window);
+        move || dialect.candidates(&answer, &fields, window)
+    };
+    let candidates = match computed(answer.len(), read).await {
         Ok(candidates) => candidates,
         Err(reason) if plan.widened => return stand_back(app, request.original(), reason).await,
         Err(reason) => return skipped(app, whole(head, answer), reason),
     };
-    let outcome = score(app, rule, plan, &candidates, answered).await.and_then(|scored| {
-        let (ranked, body) = guarded(|| Ok(reorder(rule, plan.page, &candidates, &scored, &answer)))?;
-        debug!(window = candidates.passages.len(), hits = ranked, "reranked");
-        Ok((scored, body))
-    });
-    let mut response = match outcome {
-        Ok((scored, body)) => {
+    let candidates = Arc::new(candidates);
+    let outcome = match score(app, rule, plan, &candidates, answered).await {
+        Ok(scored) => {
             let counts = report::Counts::of(&scored);
+            let write = {
+                let (answer, candidates) = (answer.clone(), candidates.clone());
+                let (blend, shown, page) = (rule.blend, rule.score, plan.page);
+                move || Ok(reorder(blend, shown, page, &candidates, &scored, &answer))
+            };
+            computed(answer.len(), write).await.map(|body| (counts, body))
+        }
+        Err(reason) => Err(reason),
+    };
+    let mut response = match outcome {
+        Ok((counts, body)) => {
+            debug!(?counts, "reranked");
             let mut response = whole(head, Bytes::from(body));
             report::applied(response.headers_mut(), &rule.model, &counts);
             app.metrics.applied(answered.elapsed(), counts.scored, counts.cached, counts.budget_hit);
@@ -171,14 +186,21 @@ async fn score(
     }
 }
 
-/// Order and rewrite: the number of hits ranked, and the new body.
-fn reorder(rule: &Rule, page: Page, candidates: &Candidates, scored: &Scored, answer: &[u8]) -> (usize, Vec<u8>) {
-    let ranked = order::order(&candidates.scores, &scored.scores, rule.blend);
-    let shown = rule.score == ShownScore::Rerank;
+/// Order and rewrite: the new body.
+fn reorder(
+    blend: Blend,
+    shown: ShownScore,
+    page: Page,
+    candidates: &Candidates,
+    scored: &Scored,
+    answer: &[u8],
+) -> Vec<u8> {
+    let ranked = order::order(&candidates.scores, &scored.scores, blend);
+    let shown = shown == ShownScore::Rerank;
     let place = |hit: &Ranked| Placed { hit: hit.hit, score: shown.then_some(hit.score) };
     let placed: Vec<Placed> = ranked[page.of(ranked.len())].iter().map(place).collect();
     let best = ranked.first().filter(|_| shown).map(|hit| hit.score);
-    (ranked.len(), rewrite(answer, &candidates.layout, &placed, best))
+    rewrite(answer, &candidates.layout, &placed, best)
 }
 
 /// The client's page of the cluster's own order.
@@ -248,10 +270,10 @@ async fn fetch(app: &App, plan: &Plan, request: &SearchCall) -> Result<(response
     };
     if !head.status.is_success() {
         let may_resend = widening_may_cause(head.status);
-        return Err(unusable(head, Body::Streamed(body), SkipReason::UpstreamError, may_resend));
+        return Err(unusable(head, Body::streamed(body), SkipReason::UpstreamError, may_resend));
     }
     if !is_plain_json(&head.headers) {
-        return Err(unusable(head, Body::Streamed(body), SkipReason::ContentType, true));
+        return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
     }
     match buffer(body, app.config.limits.answer).await {
         Ok(Buffered::Whole(answer)) => Ok((head, answer)),
@@ -327,6 +349,18 @@ fn guarded<T>(stage: impl FnOnce() -> Result<T, SkipReason>) -> Result<T, SkipRe
         error!("a stage panicked; this is a bug in rerank-proxy");
         Err(SkipReason::Internal)
     })
+}
+
+/// Runs a pure stage over `size` bytes: here where it is quick, on a thread for such work where it would hold up the
+/// other connections of this one.
+async fn computed<T: Send + 'static>(
+    size: usize,
+    stage: impl FnOnce() -> Result<T, SkipReason> + Send + 'static,
+) -> Result<T, SkipReason> {
+    if size <= QUICK {
+        return guarded(stage);
+    }
+    tokio::task::spawn_blocking(|| guarded(stage)).await.unwrap_or(Err(SkipReason::Internal))
 }
 
 /// The same for a stage that waits.

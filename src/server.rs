@@ -1,17 +1,15 @@
-//! The listener. Owns accepting connections, speaking HTTP/1.1 and cleartext HTTP/2 on them, and ending them in an
-//! orderly way.
+//! The listener. Owns accepting connections, dealing them out to the serving threads, and ending in an orderly way. What
+//! a connection speaks and what is answered on it is the business of [`threads`].
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+mod threads;
 
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
-use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, info, warn};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
-use crate::{app::App, pipeline};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::app::App;
+use threads::Threads;
 
 /// How long to wait after a failed `accept`, for instance when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -19,16 +17,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Serves until `shutdown` resolves; then accepts nothing more, lets open requests finish within the configured time,
 /// and returns.
 pub async fn run(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    let server = http_server();
-    let open = GracefulShutdown::new();
+    let mut threads = Threads::start(&app)?;
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut shutdown => break,
         };
-        match accepted {
-            Ok((stream, peer)) => serve_connection(&server, &open, &app, stream, peer),
+        // The thread that serves the connection registers it with its own reactor.
+        match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            Ok((stream, peer)) => threads.deal(stream, peer),
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -38,47 +36,10 @@ pub async fn run(listener: TcpListener, app: Arc<App>, shutdown: impl Future<Out
     drop(listener);
     let drain = app.config.server.drain;
     info!(?drain, "shutting down: no new connections, open requests may finish");
-    if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
+    if tokio::time::timeout(drain, threads.finish()).await.is_err() {
         warn!(?drain, "some requests did not finish in time and were cut off");
     }
     Ok(())
-}
-
-fn http_server() -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
-    server.http1().timer(TokioTimer::new()).auto_date_header(false).header_read_timeout(None);
-    server.http2().timer(TokioTimer::new()).auto_date_header(false);
-    server
-}
-
-fn serve_connection(
-    server: &auto::Builder<TokioExecutor>,
-    open: &GracefulShutdown,
-    app: &Arc<App>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
-    let service = {
-        let app = app.clone();
-        service_fn(move |request| {
-            let app = app.clone();
-            async move { Ok::<_, Infallible>(pipeline::handle(app, request).await) }
-        })
-    };
-    let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = open.watch(connection);
-    let app = app.clone();
-    app.metrics.open_connections.inc();
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            debug!(%peer, %error, "connection ended early");
-        }
-        app.metrics.open_connections.dec();
-    });
 }
 
 /// Resolves at the first SIGTERM or SIGINT.

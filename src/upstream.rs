@@ -28,6 +28,7 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 #[derive(Debug)]
 pub struct Upstream {
     client: Client<HttpsConnector<HttpConnector>, Body>,
+    connector: HttpsConnector<HttpConnector>,
     scheme: Scheme,
     authority: Authority,
     preserve_host: bool,
@@ -117,16 +118,24 @@ impl Upstream {
         tcp.set_connect_timeout(Some(config.connect_timeout));
         let https =
             HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .build(https);
         Ok(Self {
-            client,
+            client: pool(&https),
+            connector: https,
             scheme: config.scheme.clone(),
             authority: config.authority.clone(),
             preserve_host: config.preserve_host,
         })
+    }
+
+    /// The same cluster with a connection pool of its own, for a thread of its own.
+    pub fn with_own_pool(&self) -> Self {
+        Self {
+            client: pool(&self.connector),
+            connector: self.connector.clone(),
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
+            preserve_host: self.preserve_host,
+        }
     }
 
     /// Sends a request and answers with the response as soon as its head is there; its body streams.
@@ -166,6 +175,13 @@ impl Upstream {
             () => UpstreamError::Broken { authority, source },
         }
     }
+}
+
+fn pool(connector: &HttpsConnector<HttpConnector>) -> Client<HttpsConnector<HttpConnector>, Body> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(POOL_IDLE)
+        .build(connector.clone())
 }
 
 /// Whether some cause of `error` is a connection attempt that ran out of time.

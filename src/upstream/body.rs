@@ -15,8 +15,8 @@ use hyper::body::Incoming;
 /// A request or response body.
 #[derive(Debug)]
 pub enum Body {
-    /// From the other leg, frame by frame; never held.
-    Streamed(Incoming),
+    /// From the other leg, as it arrives; never held.
+    Streamed(Stream),
     /// All of it.
     Whole(Full<Bytes>),
     /// The frames that were read before a limit was hit, and the rest that is still to come.
@@ -27,6 +27,11 @@ impl Body {
     /// No body at all.
     pub fn empty() -> Self {
         Self::whole(Bytes::new())
+    }
+
+    /// A body that is passed on as it arrives.
+    pub fn streamed(incoming: Incoming) -> Self {
+        Self::Streamed(Stream::new(incoming))
     }
 
     /// A body that is there in full.
@@ -41,7 +46,7 @@ impl http_body::Body for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Streamed(incoming) => Pin::new(incoming).poll_frame(cx),
+            Self::Streamed(stream) => stream.poll_frame(cx),
             Self::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
             Self::Replayed(held, incoming) => match held.pop_front() {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
@@ -52,7 +57,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Streamed(incoming) => incoming.is_end_stream(),
+            Self::Streamed(stream) => stream.is_end_stream(),
             Self::Whole(full) => full.is_end_stream(),
             Self::Replayed(held, incoming) => held.is_empty() && incoming.is_end_stream(),
         }
@@ -60,19 +65,104 @@ impl http_body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Streamed(incoming) => incoming.size_hint(),
+            Self::Streamed(stream) => stream.size_hint(),
             Self::Whole(full) => full.size_hint(),
             Self::Replayed(held, incoming) => {
-                let read: usize = held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
-                let mut hint = incoming.size_hint();
-                if let Some(upper) = hint.upper() {
-                    hint.set_upper(upper + read as u64);
-                }
-                hint.set_lower(hint.lower() + read as u64);
-                hint
+                plus(incoming.size_hint(), held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum())
             }
         }
     }
+}
+
+/// A body on its way from one leg to the other.
+///
+/// Servers that send chunks hand over many small frames, and each would cost a write of its own on the other leg. So a
+/// small frame is held for one turn of the scheduler, in which the reading leg can add what it has already received;
+/// what came by then leaves together. Nothing waits for bytes that are not there yet.
+#[derive(Debug)]
+pub struct Stream {
+    incoming: Incoming,
+    /// Small frames that were read and not passed on yet.
+    held: BytesMut,
+    /// Whether `held` has had its turn of waiting since it last grew.
+    waited: bool,
+    /// What was read after `held` and must follow it.
+    next: Option<Frame<Bytes>>,
+}
+
+impl Stream {
+    /// Frames of this many bytes and more are passed on at once.
+    const LARGE: usize = 16 * 1024;
+    /// How much is held at most, in bytes.
+    const MOST: usize = 64 * 1024;
+
+    fn new(incoming: Incoming) -> Self {
+        Self { incoming, held: BytesMut::new(), waited: false, next: None }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        loop {
+            if let Some(frame) = self.next.take() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let small = frame.data_ref().filter(|data| data.len() < Self::LARGE);
+                    let Some(data) = small else { return self.release_before(frame) };
+                    if self.held.is_empty() && self.incoming.is_end_stream() {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                    self.held.extend_from_slice(data);
+                    self.waited = false;
+                    if self.held.len() >= Self::MOST || self.incoming.is_end_stream() {
+                        return self.release();
+                    }
+                }
+                // What was held arrived whole: it goes out, and the end or the error is met at the next call.
+                Poll::Ready(end) if self.held.is_empty() => return Poll::Ready(end),
+                Poll::Ready(None) => return self.release(),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending if self.held.is_empty() => return Poll::Pending,
+                Poll::Pending if self.waited => return self.release(),
+                Poll::Pending => {
+                    self.waited = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn release(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Poll::Ready(Some(Ok(Frame::data(self.held.split().freeze()))))
+    }
+
+    fn release_before(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.held.is_empty() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        self.next = Some(frame);
+        self.release()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_empty() && self.next.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let next = self.next.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+        plus(self.incoming.size_hint(), self.held.len() + next)
+    }
+}
+
+/// The hint of a body of which `read` bytes are already out of it.
+fn plus(mut hint: SizeHint, read: usize) -> SizeHint {
+    // The upper bound first: a lower bound may not pass it.
+    if let Some(upper) = hint.upper() {
+        hint.set_upper(upper + read as u64);
+    }
+    hint.set_lower(hint.lower() + read as u64);
+    hint
 }
 
 /// What [`buffer`] made of a body.
@@ -87,7 +177,7 @@ pub enum Buffered {
 /// Reads `body` whole if it holds at most `limit` bytes. Trailers of a body within the limit are dropped.
 pub async fn buffer(mut body: Incoming, limit: usize) -> Result<Buffered, hyper::Error> {
     if body.size_hint().lower() > limit as u64 {
-        return Ok(Buffered::Larger(Body::Streamed(body)));
+        return Ok(Buffered::Larger(Body::streamed(body)));
     }
     let mut held = VecDeque::new();
     let mut size = 0;
