@@ -1,6 +1,8 @@
 //! Our scores against those of the reference implementations (torch and transformers; ONNX Runtime from Python for int8),
 //! recorded in `fixtures/golden`. Needs the ONNX Runtime library: `make onnxruntime`.
 
+#![allow(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -41,7 +43,7 @@ fn runtime() -> Runtime {
 fn scorer(model: &str, variant: &str) -> LocalScorer {
     let options = ScoringOptions { workers: 2, queue_pairs: 4096, cache: Arc::new(ScoreCache::new(1 << 24)) };
     let scorer = LocalScorer::start(folder(model, variant), &runtime(), options);
-    let limit = Instant::now() + Duration::from_secs(60);
+    let limit = Instant::now() + Duration::from_mins(1);
     while let Err(reason) = scorer.ready() {
         assert!(Instant::now() < limit, "{reason}");
         std::thread::sleep(Duration::from_millis(5));
@@ -62,7 +64,7 @@ fn ids(value: &Value) -> Vec<i64> {
 }
 
 async fn raw_scores(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Vec<f32> {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_mins(2);
     let scored = scorer.score(query, passages, deadline).await.unwrap();
     scored.scores.into_iter().map(|score| score.expect("there is time for all").raw).collect()
 }
@@ -106,8 +108,7 @@ fn a_very_long_passage_is_encoded_as_if_all_of_it_had_been_read() {
     let words = "the committee forgot the minutes again ";
     let spaces = " ".repeat(40_000);
     for passage in [words.repeat(5_000), format!("{spaces}{}", words.repeat(200)), "x".repeat(40_000)] {
-        let whole = tokenizers::Tokenizer::from_file(folder.tokenizer()).unwrap();
-        let mut whole = whole;
+        let mut whole = tokenizers::Tokenizer::from_file(folder.tokenizer()).unwrap();
         let truncation = tokenizers::TruncationParams { max_length: folder.max_length(), ..Default::default() };
         whole.with_truncation(Some(truncation)).unwrap();
         let expected = whole.encode(("what was forgotten", passage.as_str()), true).unwrap();

@@ -110,15 +110,13 @@ impl OnnxModel {
     fn new(session: Session, encoder: Arc<Encoder>, kind: Kind) -> Result<OnnxModel, String> {
         let feeds: Result<Vec<Feed>, String> = session.inputs().iter().map(|input| feed(input.name())).collect();
         let position = |name: &str| session.outputs().iter().position(|output| output.name() == name);
-        let (output, reading) = match kind {
-            Kind::CrossEncoder => (position("logits").unwrap_or(0), Reading::Logit),
-            Kind::BiEncoder { pooling, normalise } => match position("sentence_embedding") {
-                Some(output) => (output, Reading::Sentence { normalise }),
-                None => {
-                    let tokens = position("last_hidden_state").or_else(|| position("token_embeddings"));
-                    (tokens.unwrap_or(0), Reading::Tokens { pooling, normalise })
-                }
-            },
+        let (output, reading) = match (kind, position("sentence_embedding")) {
+            (Kind::CrossEncoder, _) => (position("logits").unwrap_or(0), Reading::Logit),
+            (Kind::BiEncoder { normalise, .. }, Some(output)) => (output, Reading::Sentence { normalise }),
+            (Kind::BiEncoder { pooling, normalise }, None) => {
+                let tokens = position("last_hidden_state").or_else(|| position("token_embeddings"));
+                (tokens.unwrap_or(0), Reading::Tokens { pooling, normalise })
+            }
         };
         let feeds = feeds?;
         Ok(OnnxModel { session, encoder, feeds, output, reading, ids: vec![], mask: vec![], type_ids: vec![] })
@@ -188,7 +186,7 @@ fn read(value: &DynValue, reading: Reading, count: usize, length: usize) -> Resu
         Reading::Sentence { normalise } if shape.len() == 2 => {
             Ok(each.map(|vector| embedding(vector.to_vec(), normalise)).collect())
         }
-        Reading::Tokens { pooling, normalise } if shape.len() == 3 && shape[1] == length as i64 => {
+        Reading::Tokens { pooling, normalise } if shape.len() == 3 && usize::try_from(shape[1]) == Ok(length) => {
             Ok(each.map(|tokens| embedding(pool(tokens, length, pooling), normalise)).collect())
         }
         _ => Err(wrong_shape()),
@@ -198,16 +196,19 @@ fn read(value: &DynValue, reading: Reading, count: usize, length: usize) -> Resu
 /// Pools `length` token vectors, one after another in `tokens`, into one.
 fn pool(tokens: &[f32], length: usize, pooling: Pooling) -> Vec<f32> {
     let size = tokens.len() / length;
-    let mut pooled = tokens[..size].to_vec();
-    let others = tokens[size..].chunks_exact(size);
-    match pooling {
-        Pooling::Cls => {}
-        Pooling::Max => {
-            others.for_each(|token| pooled.iter_mut().zip(token).for_each(|(max, &value)| *max = max.max(value)))
+    let (first, others) = tokens.split_at(size);
+    let mut pooled = first.to_vec();
+    if pooling == Pooling::Cls {
+        return pooled;
+    }
+    for token in others.chunks_exact(size) {
+        for (pooled, &value) in pooled.iter_mut().zip(token) {
+            *pooled = if pooling == Pooling::Max { pooled.max(value) } else { *pooled + value };
         }
-        Pooling::Mean => {
-            others.for_each(|token| pooled.iter_mut().zip(token).for_each(|(sum, &value)| *sum += value));
-            pooled.iter_mut().for_each(|sum| *sum /= length as f32);
+    }
+    if pooling == Pooling::Mean {
+        for sum in &mut pooled {
+            *sum /= length as f32;
         }
     }
     pooled
@@ -216,7 +217,9 @@ fn pool(tokens: &[f32], length: usize, pooling: Pooling) -> Vec<f32> {
 fn embedding(mut vector: Vec<f32>, normalise: bool) -> Output {
     if normalise {
         let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-12);
-        vector.iter_mut().for_each(|value| *value /= norm);
+        for value in &mut vector {
+            *value /= norm;
+        }
     }
     Output::Embedding(vector.into())
 }

@@ -26,9 +26,10 @@ pub struct Runtime {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot load ONNX Runtime{}\nlooked in: {}\nget it with `make onnxruntime` in a source checkout, or with\n  \
-     pip download --no-deps onnxruntime=={TESTED_VERSION} && unzip -j onnxruntime-*.whl 'onnxruntime/capi/libonnxruntime.so*' \
-     -d /usr/local/lib\nor say where it is: `onnxruntime = \"/path/to/libonnxruntime.so\"` in the configuration, or ORT_DYLIB_PATH",
-    .failures.iter().map(|failure| format!("\n  {failure}")).collect::<String>(),
+     pip download --no-deps onnxruntime=={TESTED_VERSION} && \
+     unzip -j onnxruntime-*.whl 'onnxruntime/capi/libonnxruntime.so*' -d /usr/local/lib\n\
+     or say where it is with ORT_DYLIB_PATH or in the configuration",
+    .failures.iter().flat_map(|failure| ["\n  ", failure]).collect::<String>(),
     .looked_in.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
 )]
 pub struct RuntimeError {

@@ -89,7 +89,7 @@ impl Shared {
             health.busy_since.store(now + 1, Ordering::Relaxed);
             let (job, count) = (Arc::clone(&task.job), task.len());
             let mut settled = 0;
-            let done = catch_unwind(AssertUnwindSafe(|| self.perform(task, model, &mut settled)));
+            let done = catch_unwind(AssertUnwindSafe(|| self.perform(&task, model, &mut settled)));
             health.busy_since.store(0, Ordering::Relaxed);
             if let Err(panic) = done {
                 job.fail(count - settled, &format!("the model panicked: {}", message(&*panic)));
@@ -114,7 +114,7 @@ impl Shared {
     }
 
     /// Does `task`, counting in `settled` the texts that it has answered, failed or passed on.
-    fn perform(&self, task: Task, model: &mut dyn Inference, settled: &mut usize) {
+    fn perform(&self, task: &Task, model: &mut dyn Inference, settled: &mut usize) {
         match &task.step {
             Step::Encode(texts) => {
                 let encoded = encode(&task.job, texts.clone(), model, settled);
