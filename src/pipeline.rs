@@ -60,7 +60,10 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
 /// Streams both ways, untouched.
 async fn pass_through(app: &App, outgoing: Outgoing) -> Response<Body> {
     match app.upstream.send(outgoing).await {
-        Ok(response) => response.map(Body::streamed),
+        Ok(response) => {
+            let (head, body) = response.into_parts();
+            Response::from_parts(head, Body::gathered(body).await)
+        }
         Err(error) => unreachable(app, &error),
     }
 }

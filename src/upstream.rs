@@ -128,6 +128,7 @@ impl Upstream {
     }
 
     /// The same cluster with a connection pool of its own, for a thread of its own.
+    #[must_use]
     pub fn with_own_pool(&self) -> Self {
         Self {
             client: pool(&self.connector),

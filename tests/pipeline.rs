@@ -18,6 +18,7 @@ use http_body_util::Full;
 use rerank_proxy::score::{ScoreError, Scored};
 
 const MATCH: &str = r#"{"query":{"match":{"stars":"many"}}}"#;
+type Fault = Box<dyn Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync>;
 type Answer = (StatusCode, Option<String>, String);
 
 async fn search(proxy: SocketAddr, path: &str) -> Answer {
@@ -111,7 +112,6 @@ async fn an_answer_that_cannot_be_used_is_asked_for_again_as_the_client_did() {
         response
     };
     let limit: &[(&[&str], &str)] = &[(&["limits", "answer"], "2MiB")];
-    type Fault = Box<dyn Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync>;
     let faults: [(Fault, &str); 5] = [
         (Box::new(gzip), "content-type"),
         (Box::new(cbor), "content-type"),
@@ -191,12 +191,12 @@ async fn a_search_keeps_its_body_and_headers_and_only_asks_for_more() {
 
 #[tokio::test]
 async fn off_passes_through_and_shadow_scores_aside() {
+    static SCORED: AtomicUsize = AtomicUsize::new(0);
     let cluster = ten_hits().await;
     let off = proxy(cluster.address, &[(&["rules", "0", "mode"], "off")], Longest).await;
     let (_, said, body) = search(off, "/i/_search?size=3").await;
     assert_eq!((said.unwrap().as_str(), ids(&body).len()), ("skipped; reason=off", 3));
 
-    static SCORED: AtomicUsize = AtomicUsize::new(0);
     let counting = Faulty(|| async {
         SCORED.fetch_add(1, Ordering::SeqCst);
         Err(ScoreError::Overloaded)

@@ -34,6 +34,13 @@ impl Body {
         Self::Streamed(Stream::new(incoming))
     }
 
+    /// The same, with what has arrived by now read already: it leaves in one write with the head.
+    pub async fn gathered(incoming: Incoming) -> Self {
+        let mut stream = Stream::new(incoming);
+        stream.gather().await;
+        Self::Streamed(stream)
+    }
+
     /// A body that is there in full.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Full::new(bytes.into()))
@@ -44,7 +51,7 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         match self.get_mut() {
             Self::Streamed(stream) => stream.poll_frame(cx),
             Self::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
@@ -74,20 +81,22 @@ impl http_body::Body for Body {
     }
 }
 
+type Polled = Result<Frame<Bytes>, hyper::Error>;
+
 /// A body on its way from one leg to the other.
 ///
 /// Servers that send chunks hand over many small frames, and each would cost a write of its own on the other leg. So a
-/// small frame is held for one turn of the scheduler, in which the reading leg can add what it has already received;
+/// small frame is held for a few turns of the scheduler, in which the reading leg can add what it has already received;
 /// what came by then leaves together. Nothing waits for bytes that are not there yet.
 #[derive(Debug)]
 pub struct Stream {
     incoming: Incoming,
     /// Small frames that were read and not passed on yet.
     held: BytesMut,
-    /// Whether `held` has had its turn of waiting since it last grew.
-    waited: bool,
-    /// What was read after `held` and must follow it.
-    next: Option<Frame<Bytes>>,
+    /// How many turns `held` has waited since it last grew.
+    waited: u8,
+    /// What was read already and is the next to be passed on, after `held`.
+    next: Option<Polled>,
 }
 
 impl Stream {
@@ -95,25 +104,27 @@ impl Stream {
     const LARGE: usize = 16 * 1024;
     /// How much is held at most, in bytes.
     const MOST: usize = 64 * 1024;
+    /// Turns that a small frame waits. One is not enough: a connection may poll its body twice in a turn.
+    const TURNS: u8 = 3;
 
     fn new(incoming: Incoming) -> Self {
-        Self { incoming, held: BytesMut::new(), waited: false, next: None }
+        Self { incoming, held: BytesMut::new(), waited: 0, next: None }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         loop {
-            if let Some(frame) = self.next.take() {
-                return Poll::Ready(Some(Ok(frame)));
+            if let Some(next) = self.next.take() {
+                return Poll::Ready(Some(next));
             }
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     let small = frame.data_ref().filter(|data| data.len() < Self::LARGE);
-                    let Some(data) = small else { return self.release_before(frame) };
+                    let Some(data) = small else { return self.release_before(Ok(frame)) };
                     if self.held.is_empty() && self.incoming.is_end_stream() {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                     self.held.extend_from_slice(data);
-                    self.waited = false;
+                    self.waited = 0;
                     if self.held.len() >= Self::MOST || self.incoming.is_end_stream() {
                         return self.release();
                     }
@@ -121,11 +132,11 @@ impl Stream {
                 // What was held arrived whole: it goes out, and the end or the error is met at the next call.
                 Poll::Ready(end) if self.held.is_empty() => return Poll::Ready(end),
                 Poll::Ready(None) => return self.release(),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Some(Err(error))) => return self.release_before(Err(error)),
                 Poll::Pending if self.held.is_empty() => return Poll::Pending,
-                Poll::Pending if self.waited => return self.release(),
+                Poll::Pending if self.waited == Self::TURNS => return self.release(),
                 Poll::Pending => {
-                    self.waited = true;
+                    self.waited += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -133,15 +144,41 @@ impl Stream {
         }
     }
 
-    fn release(&mut self) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    /// Reads what the other leg has received by now, so that it can leave in one write with the head before it.
+    async fn gather(&mut self) {
+        let mut turns = 0;
+        std::future::poll_fn(|cx| {
+            if self.is_end_stream() {
+                return Poll::Ready(());
+            }
+            match self.poll_frame(cx) {
+                Poll::Ready(next) => {
+                    self.next = next;
+                    return Poll::Ready(());
+                }
+                // Held frames wake this task by themselves, and are released after a few turns.
+                Poll::Pending if !self.held.is_empty() => return Poll::Pending,
+                Poll::Pending => {}
+            }
+            turns += 1;
+            if turns > 1 {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn release(&mut self) -> Poll<Option<Polled>> {
         Poll::Ready(Some(Ok(Frame::data(self.held.split().freeze()))))
     }
 
-    fn release_before(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn release_before(&mut self, next: Polled) -> Poll<Option<Polled>> {
         if self.held.is_empty() {
-            return Poll::Ready(Some(Ok(frame)));
+            return Poll::Ready(Some(next));
         }
-        self.next = Some(frame);
+        self.next = Some(next);
         self.release()
     }
 
@@ -150,7 +187,7 @@ impl Stream {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let next = self.next.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len);
+        let next = self.next.as_ref().and_then(|next| next.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
         plus(self.incoming.size_hint(), self.held.len() + next)
     }
 }
