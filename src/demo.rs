@@ -71,6 +71,8 @@ pub async fn run(
     let proxy_listener = listener_near(options.listen).await.context("cannot start the proxy")?;
     let proxy_address = reachable(proxy_listener.local_addr()?);
     start_proxy(engine_url.clone(), proxy_listener).await.context("cannot start the proxy")?;
+    writeln!(out, "{}", report::greeting(engine_address, proxy_address, &dataset))?;
+    out.flush()?;
 
     let target = |url: String| Target {
         url,

@@ -123,15 +123,24 @@ pub fn summary(comparison: &Comparison, dataset: &Dataset) -> String {
     text
 }
 
-/// Where things listen, and what to try.
+/// Where things listen, as soon as they do, and what is being waited for.
+pub fn greeting(engine: SocketAddr, proxy: SocketAddr, dataset: &Dataset) -> String {
+    format!(
+        "search engine (BM25)      http://{engine}\n\
+         the same, reranked        http://{proxy}\n\
+         sending {} judged queries to both …\n",
+        dataset.judged_queries().count()
+    )
+}
+
+/// What to try.
 pub fn invitation(engine: SocketAddr, proxy: SocketAddr, comparison: &Comparison) -> String {
     let example = comparison.by_gain().last().map_or("", |query| query.query.text.as_str()).to_owned();
     let plain: String = example.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
     let query = plain.split_whitespace().collect::<Vec<_>>().join("+");
     let body = json!({"query": {"match": {"text": plain.trim()}}, "size": 3});
     format!(
-        "search engine (BM25)      http://{engine}\n\
-         the same, reranked        http://{proxy}\n\n\
+        "try:\n\n\
          curl 'http://{engine}/{INDEX}/_search?pretty&size=3&q={query}'\n\
          curl 'http://{proxy}/{INDEX}/_search?pretty&size=3&q={query}'\n\
          curl -i 'http://{proxy}/{INDEX}/_search?pretty' -H 'content-type: application/json' \\\n  -d '{body}'\n"

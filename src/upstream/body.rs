@@ -95,8 +95,8 @@ pub struct Stream {
     held: BytesMut,
     /// How many turns `held` has waited since it last grew.
     waited: u8,
-    /// What was read already and is the next to be passed on, after `held`.
-    next: Option<Polled>,
+    /// What was read already and is to be passed on next, in this order; nothing is held while something is in here.
+    ready: VecDeque<Polled>,
 }
 
 impl Stream {
@@ -108,12 +108,12 @@ impl Stream {
     const TURNS: u8 = 3;
 
     fn new(incoming: Incoming) -> Self {
-        Self { incoming, held: BytesMut::new(), waited: 0, next: None }
+        Self { incoming, held: BytesMut::new(), waited: 0, ready: VecDeque::new() }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         loop {
-            if let Some(next) = self.next.take() {
+            if let Some(next) = self.ready.pop_front() {
                 return Poll::Ready(Some(next));
             }
             match Pin::new(&mut self.incoming).poll_frame(cx) {
@@ -153,7 +153,10 @@ impl Stream {
             }
             match self.poll_frame(cx) {
                 Poll::Ready(next) => {
-                    self.next = next;
+                    // Before what the same poll may have put there.
+                    if let Some(next) = next {
+                        self.ready.push_front(next);
+                    }
                     return Poll::Ready(());
                 }
                 // Held frames wake this task by themselves, and are released after a few turns.
@@ -178,17 +181,17 @@ impl Stream {
         if self.held.is_empty() {
             return Poll::Ready(Some(next));
         }
-        self.next = Some(next);
+        self.ready.push_back(next);
         self.release()
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && self.next.is_none() && self.incoming.is_end_stream()
+        self.held.is_empty() && self.ready.is_empty() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let next = self.next.as_ref().and_then(|next| next.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-        plus(self.incoming.size_hint(), self.held.len() + next)
+        let ready: usize = self.ready.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum();
+        plus(self.incoming.size_hint(), self.held.len() + ready)
     }
 }
 
