@@ -1,5 +1,5 @@
 //! The listener. Owns accepting connections, dealing them out to the serving threads, and ending in an orderly way. What
-//! a connection speaks and what is answered on it is the business of [`threads`].
+//! a connection speaks and what is answered on it is the business of `threads`.
 
 mod threads;
 

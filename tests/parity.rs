@@ -159,12 +159,31 @@ async fn a_float_window_scored_in_groups_is_that_of_torch() {
     }
 }
 
+/// Int8 values differ by CPU, in Python's ONNX Runtime as in ours, and near ties change places with them. How far is
+/// measured in `fixtures/golden/README.md`, "How near is near enough"; the bounds here are its.
+fn assert_near(scores: &[f32], expected: &[f32], tolerance: f32) {
+    for (rank, (score, expected)) in scores.iter().zip(expected).enumerate() {
+        assert!((score - expected).abs() <= tolerance, "passage {rank}: {score} is far from {expected}");
+    }
+    let spearman = spearman(&order(scores), &order(expected));
+    assert!(spearman > 0.99, "Spearman's coefficient is {spearman}");
+}
+
+/// Spearman's rank correlation of two orders of the same entries.
+fn spearman(left: &[usize], right: &[usize]) -> f64 {
+    assert_eq!(left.len(), right.len());
+    let place = |order: &[usize], entry| order.iter().position(|&other| other == entry).unwrap() as f64;
+    let count = left.len() as f64;
+    let squares: f64 = left.iter().map(|&entry| (place(left, entry) - place(right, entry)).powi(2)).sum();
+    1.0 - 6.0 * squares / (count * (count * count - 1.0))
+}
+
 #[tokio::test]
 async fn quantised_logits_rank_as_those_of_onnx_runtime_in_python() {
     let golden = &golden(TINY)["ranking"];
     let scorer = scorer(TINY, "model_quantized");
     let logits = raw_scores(&scorer, golden["query"].as_str().unwrap(), strings(&golden["passages"])).await;
-    assert_eq!(order(&logits), order(&floats(&golden["logits_onnx_int8"])));
+    assert_near(&logits, &floats(&golden["logits_onnx_int8"]), 0.3);
 }
 
 #[tokio::test]
@@ -175,7 +194,7 @@ async fn embeddings_are_those_of_onnx_runtime_in_python() {
         let vector = embed(&mut *model, case["text"].as_str().unwrap());
         let expected = floats(&case["embedding_int8"]);
         let cosine: f32 = vector.iter().zip(&expected).map(|(a, b)| a * b).sum();
-        assert!(cosine > 0.999, "{}: cosine {cosine}", case["name"]);
+        assert!(cosine > 0.98, "{}: cosine {cosine}", case["name"]);
         assert_eq!(vector.len(), expected.len());
     }
     let reference = embed(&mut *model, golden["reference"]["text"].as_str().unwrap());
@@ -197,7 +216,7 @@ async fn cosines_rank_as_those_of_onnx_runtime_in_python() {
     let golden = &golden(MINILM)["ranking"];
     let scorer = scorer(MINILM, "model_quantized");
     let cosines = raw_scores(&scorer, golden["query"].as_str().unwrap(), strings(&golden["passages"])).await;
-    assert_eq!(order(&cosines), order(&floats(&golden["cosine_int8"])));
+    assert_near(&cosines, &floats(&golden["cosine_int8"]), 0.04);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Elasticsearch and OpenSearch: their search API is one dialect. This file owns which paths are searches and how an
-//! error looks; its submodules own the request ([`plan`]) and the answer ([`answer`]).
+//! error looks; its submodules own the request (`plan`) and the answer (`answer`).
 
 mod answer;
 mod lucene;

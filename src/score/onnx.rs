@@ -1,5 +1,5 @@
 //! One model in one ONNX Runtime session: inputs by the names that the graph has, outputs as logits or as pooled
-//! vectors. Single-threaded by intent; concurrency is the business of [`super::pool`].
+//! vectors. Single-threaded by intent; concurrency is the business of `pool`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
