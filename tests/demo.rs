@@ -78,6 +78,10 @@ async fn staying_up_prints_where_to_play() {
     let (result, out) = run_with(&options, Some("applied")).await;
     result.unwrap();
     assert_eq!(out.lines().filter(|line| line.starts_with("curl ")).count(), 3, "{out}");
+    let measures = out.find("NDCG").unwrap();
+    for greeting in ["search engine (BM25)      http://127.0.0.1:", "the same, reranked        http://127.0.0.1:"] {
+        assert!(out.find(greeting).unwrap() < measures, "it says where it listens before it measures: {out}");
+    }
 }
 
 #[tokio::test]
@@ -90,7 +94,10 @@ async fn answers_that_were_not_reranked_fail_the_demo_by_reason() {
         let (result, out) = run_with(&options(), header).await;
         let error = result.unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
-        assert!(!out.contains("NDCG") && !out.contains("ndcg"), "no measure is printed that would be a lie: {out}");
+        assert!(
+            out.trim_end().ends_with("judged queries to both …"),
+            "no measure is printed that would be a lie: {out}"
+        );
     }
 }
 

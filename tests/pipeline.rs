@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Cluster, Faulty, Longest, Seen, hits, ids_and_scores, json, proxy};
+use common::{Cluster, Faulty, Longest, Seen, hits, ids_and_scores, json, proxy, raw_upstream};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use rerank_proxy::score::{ScoreError, Scored};
@@ -261,4 +261,26 @@ async fn our_own_endpoints_say_what_is_there() {
     assert_eq!(status, 404);
     assert!(body.contains("/_rerank/health"), "{body}");
     assert!(cluster.seen().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_of_small_and_large_pieces_arrives_whole() {
+    let sizes = [100, 20_000, 100, 40_000, 15_000, 3_417];
+    let body: Bytes = sizes.iter().zip(b'a'..).flat_map(|(&size, letter)| vec![letter; size]).collect();
+    let mut answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    let mut sent = 0;
+    for size in sizes {
+        answer.extend_from_slice(format!("{size:x}\r\n").as_bytes());
+        answer.extend_from_slice(&body[sent..sent + size]);
+        answer.extend_from_slice(b"\r\n");
+        sent += size;
+    }
+    answer.extend_from_slice(b"0\r\n\r\n");
+
+    let upstream = raw_upstream(answer).await;
+    let proxy = proxy(upstream, &[], Longest).await;
+    for _ in 0..20 {
+        let arrived = reqwest::get(format!("http://{proxy}/_cat/indices")).await.unwrap().bytes().await.unwrap();
+        assert!(arrived == body, "{} of {} bytes", arrived.len(), body.len());
+    }
 }

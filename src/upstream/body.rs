@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 /// A request or response body.
 #[derive(Debug)]
 pub enum Body {
-    /// From the other leg, as it arrives; never held.
+    /// From the other leg, as it arrives; only small frames are held, for a moment, to leave together.
     Streamed(Stream),
     /// All of it.
     Whole(Full<Bytes>),
@@ -146,28 +146,26 @@ impl Stream {
 
     /// Reads what the other leg has received by now, so that it can leave in one write with the head before it.
     async fn gather(&mut self) {
-        let mut turns = 0;
+        let mut waited = false;
         std::future::poll_fn(|cx| {
             if self.is_end_stream() {
                 return Poll::Ready(());
             }
-            match self.poll_frame(cx) {
-                Poll::Ready(next) => {
-                    // Before what the same poll may have put there.
-                    if let Some(next) = next {
-                        self.ready.push_front(next);
-                    }
-                    return Poll::Ready(());
+            if let Poll::Ready(next) = self.poll_frame(cx) {
+                // Before what the same poll may have put there.
+                if let Some(next) = next {
+                    self.ready.push_front(next);
                 }
-                // Held frames wake this task by themselves, and are released after a few turns.
-                Poll::Pending if !self.held.is_empty() => return Poll::Pending,
-                Poll::Pending => {}
-            }
-            turns += 1;
-            if turns > 1 {
                 return Poll::Ready(());
             }
-            cx.waker().wake_by_ref();
+            // Held frames wake this task by themselves, and are released after a few turns.
+            if self.held.is_empty() {
+                if waited {
+                    return Poll::Ready(());
+                }
+                waited = true;
+                cx.waker().wake_by_ref();
+            }
             Poll::Pending
         })
         .await;

@@ -23,7 +23,10 @@ use rerank_proxy::{
     score::{Score, ScoreError, ScoreFuture, Scored, Scorer},
     server,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 /// A request as it arrived at the scripted cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +84,28 @@ impl Cluster {
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+}
+
+/// An upstream that writes these bytes, all at once, to whoever asks anything, and hangs up.
+pub async fn raw_upstream(answer: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    if stream.read_buf(&mut request).await.unwrap() == 0 {
+                        return;
+                    }
+                }
+                stream.write_all(&answer).await.unwrap();
+            });
+        }
+    });
+    address
 }
 
 /// A search answer of `count` hits, scores falling from `count` to 1, the passage of hit `i` being `i` stars. `from` and
