@@ -1,0 +1,212 @@
+//! Edits of a JSON text: which bytes go, which come in their place. What no edit names comes out as it went in, so key
+//! order, number literals and layout survive. Owns how commas and white space follow the items they belong to. Pure.
+
+use std::{cmp::Reverse, ops::Range};
+
+use memchr::memrchr;
+
+use super::{Elements, Items, Members, is_white_space};
+
+/// Replacements, insertions and removals of ranges that do not overlap, applied in one pass.
+///
+/// Where one range lies within another, the outer one counts. An insertion at the edge of a range that is replaced is
+/// kept, one inside it is not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Edits {
+    /// By position; at one position insertions first, in the order in which they were made.
+    edits: Vec<Edit>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Edit {
+    at: Range<usize>,
+    with: New,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum New {
+    Text(Vec<u8>),
+    /// One more item before a closing bracket. Whether a comma is needed shows only when it is written, since other
+    /// edits may have emptied the container: `lead` and `tail` are the white space before and after it.
+    Item {
+        lead: Vec<u8>,
+        item: Vec<u8>,
+        tail: Vec<u8>,
+    },
+}
+
+impl Edits {
+    /// Whether nothing is to change.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// Puts `with` in the place of `at`.
+    pub(crate) fn replace(&mut self, at: Range<usize>, with: impl Into<Vec<u8>>) {
+        self.push(Edit { at, with: New::Text(with.into()) });
+    }
+
+    /// Puts `text` before the byte at `at`; several insertions at one place come out in the order given.
+    pub(crate) fn insert(&mut self, at: usize, text: impl Into<Vec<u8>>) {
+        self.replace(at..at, text);
+    }
+
+    /// Takes `at` out, and nothing around it.
+    pub(crate) fn remove(&mut self, at: Range<usize>) {
+        self.replace(at, Vec::new());
+    }
+
+    /// Takes those of `items` out that are not kept, with the commas and white space that go with them.
+    ///
+    /// `container` is an object or array, brackets included; `items` are the spans of all its members or elements, in
+    /// order. What is left looks as if it had been printed so. An emptied container becomes `{}` or `[]`, and `{ }` or
+    /// `[ ]` where there was white space inside, as Elasticsearch prints.
+    pub(crate) fn retain(
+        &mut self,
+        text: &[u8],
+        container: Range<usize>,
+        items: &[Range<usize>],
+        keep: impl Fn(usize) -> bool,
+    ) {
+        let mut kept = (0..items.len()).filter(|&item| keep(item));
+        let (Some(first), Some(inside)) = (items.first(), inside(&container)) else { return };
+        let Some(mut last_kept) = kept.next() else {
+            let spaced = text.get(inside.start).copied().is_some_and(is_white_space);
+            return self.replace(inside, if spaced { " " } else { "" });
+        };
+        if last_kept > 0 {
+            self.remove(first.start..items[last_kept].start);
+        }
+        for next in kept {
+            if next > last_kept + 1 {
+                self.remove(items[last_kept].end..items[next - 1].end);
+            }
+            last_kept = next;
+        }
+        if last_kept + 1 < items.len() {
+            self.remove(items[last_kept].end..items[items.len() - 1].end);
+        }
+    }
+
+    /// Puts a member at the end of an object, empty or not, laid out as the members before it. `value` is JSON and comes
+    /// out as it is; `name` is escaped.
+    pub(crate) fn add_member(&mut self, text: &[u8], object: Range<usize>, name: &str, value: &str) {
+        let first = Members(Items::of(text, object.start, b'{')).next();
+        let colon = match &first {
+            Some(first) => &text[first.key.end..first.value.start],
+            None if object.len() > 2 => b" : ",
+            None => b":",
+        };
+        let mut member = serde_json::Value::from(name).to_string().into_bytes();
+        member.extend_from_slice(colon);
+        member.extend_from_slice(value.as_bytes());
+        self.add_item(text, object, first.map(|first| first.key.start), member);
+    }
+
+    /// Puts an element at the end of an array, empty or not, laid out as the elements before it. `value` is JSON and comes
+    /// out as it is.
+    pub(crate) fn add_element(&mut self, text: &[u8], array: Range<usize>, value: &str) {
+        let first = Elements(Items::of(text, array.start, b'[')).next();
+        self.add_item(text, array, first.map(|first| first.start), value.into());
+    }
+
+    /// `first` is where the container's first item begins; `None` where it has none.
+    fn add_item(&mut self, text: &[u8], container: Range<usize>, first: Option<usize>, item: Vec<u8>) {
+        let Some(inside) = inside(&container) else { return };
+        let closing = inside.end;
+        let (lead, tail) = match first {
+            Some(first) => (text[inside.start..first].to_vec(), trailing_white_space(&text[inside]).to_vec()),
+            None if inside.is_empty() => (Vec::new(), Vec::new()),
+            None => indentation(text, container.start),
+        };
+        self.push(Edit { at: closing..closing, with: New::Item { lead, item, tail } });
+    }
+
+    /// Appends `text[range]`, edited, to `out`. Edits outside the range are ignored; an insertion belongs to the range
+    /// that begins there (at the very end of the text: to the one that ends there).
+    pub(crate) fn apply(&self, text: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+        let written_from = out.len();
+        let mut at = range.start;
+        let first = self.edits.partition_point(|edit| edit.at.start < range.start);
+        for edit in &self.edits[first..] {
+            if edit.at.start >= range.end && !(edit.at.start == range.end && range.end == text.len()) {
+                break;
+            }
+            if edit.at.start < at || edit.at.end > range.end {
+                continue;
+            }
+            out.extend_from_slice(&text[at..edit.at.start]);
+            edit.with.write(out, written_from);
+            at = edit.at.end;
+        }
+        out.extend_from_slice(&text[at..range.end]);
+    }
+
+    /// The whole text, edited.
+    pub(crate) fn applied(&self, text: &[u8]) -> Vec<u8> {
+        let added: usize = self.edits.iter().map(|edit| edit.with.len()).sum();
+        let mut out = Vec::with_capacity(text.len() + added);
+        self.apply(text, 0..text.len(), &mut out);
+        out
+    }
+
+    /// Keeps the edits in order; most come in order, and the others belong near the end.
+    fn push(&mut self, edit: Edit) {
+        let place = |edit: &Edit| (edit.at.start, !edit.at.is_empty(), Reverse(edit.at.end));
+        let new = place(&edit);
+        if self.edits.last().is_none_or(|last| place(last) <= new) {
+            self.edits.push(edit);
+        } else {
+            let index = self.edits.partition_point(|earlier| place(earlier) <= new);
+            self.edits.insert(index, edit);
+        }
+    }
+}
+
+impl New {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Item { lead, item, tail } => 1 + lead.len() + item.len() + tail.len(),
+        }
+    }
+
+    /// Appends to `out`, of which what comes from `from` on is the text's.
+    fn write(&self, out: &mut Vec<u8>, from: usize) {
+        match self {
+            Self::Text(text) => out.extend_from_slice(text),
+            Self::Item { lead, item, tail } => {
+                while out.len() > from && out.last().copied().is_some_and(is_white_space) {
+                    out.pop();
+                }
+                // Before a closing bracket, an opening one that is not part of a string means: nothing in between.
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    out.push(b',');
+                }
+                out.extend_from_slice(lead);
+                out.extend_from_slice(item);
+                out.extend_from_slice(tail);
+            }
+        }
+    }
+}
+
+/// What lies between the brackets; `None` where there is no room for two.
+fn inside(container: &Range<usize>) -> Option<Range<usize>> {
+    (container.len() >= 2).then(|| container.start + 1..container.end - 1)
+}
+
+fn trailing_white_space(text: &[u8]) -> &[u8] {
+    let length = text.iter().rev().take_while(|&&byte| is_white_space(byte)).count();
+    &text[text.len() - length..]
+}
+
+/// The white space before the first item of an empty container that opens at `at` in pretty-printed text, and after its
+/// last: items are indented two spaces deeper than the line on which their container opens.
+fn indentation(text: &[u8], at: usize) -> (Vec<u8>, Vec<u8>) {
+    let line = &text[memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)..at];
+    let depth = line.iter().take_while(|&&byte| byte == b' ').count();
+    let tail = [b"\n", &line[..depth]].concat();
+    let lead = [&tail[..], b"  "].concat();
+    (lead, tail)
+}
