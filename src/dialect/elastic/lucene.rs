@@ -284,6 +284,11 @@ impl<'a> Reader<'a> {
                 Some('~') => {
                     self.next();
                     self.skip_while(is_term);
+                    while self.peek() == Some('\\') {
+                        self.next();
+                        self.next();
+                        self.skip_while(is_term);
+                    }
                 }
                 _ => break,
             }
@@ -342,6 +347,7 @@ mod tests {
             ("quick brown fox", "quick brown fox"),
             ("title:quick AND (brown OR fox)", "quick brown fox"),
             ("\"quick brown\"~2 fox^3", "quick brown fox"),
+            ("a~1\\*b c ~2 d", "a c d"),
             ("(quick brown)^2.5 fox~ \"red dog\"^2~3 cat~0.8^3 end", "quick brown fox red dog cat end"),
             ("  ", ""),
             ("((((", ""),
