@@ -54,10 +54,10 @@ pub(super) fn plan(request: SearchRequest<'_>, window: usize) -> Result<Plan, Sk
         return Err(SkipReason::BeyondWindow);
     }
     let query = match parameter("q") {
-        Some(q) => query_text::of_q(&q),
+        Some(q) => query_text::of_q(&q, parameter("df").as_deref()),
         None => body.query.as_ref().and_then(query_text::of_query),
     };
-    let query = query.ok_or(SkipReason::NoQueryText)?;
+    let query = query.ok_or(SkipReason::NoQueryText)?.text;
 
     let hits = window.max(page.end());
     let widened = page.from != 0 || page.size != hits;
