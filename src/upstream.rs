@@ -1,7 +1,9 @@
 //! The leg to the cluster. Owns the connection pool and what happens to a request on its way there and to a response on
-//! its way back: nothing, but for the headers that end at this hop. Its submodules own [`headers`] and [`body`].
+//! its way back: nothing, but for the headers that end at this hop. Its submodules own [`headers`], [`body`] and
+//! content codings ([`encoding`]).
 
 pub mod body;
+pub mod encoding;
 pub mod headers;
 
 use std::time::Duration;
