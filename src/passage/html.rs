@@ -397,7 +397,7 @@ mod tests {
             "</",
             "<style><",
         ] {
-            let html = unit.repeat(1_000_000 / unit.len());
+            let html = unit.repeat(200_000 / unit.len());
             assert!(strip(&html).len() <= html.len());
         }
     }

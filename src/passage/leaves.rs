@@ -78,7 +78,7 @@ impl<'a> Leaves<'a> {
 /// in the document, the nearest field that it can belong to.
 fn find_among<'l, 'a>(leaves: &'l [Leaf<'a>], name: &str) -> Vec<&'l Leaf<'a>> {
     let called = |pattern: &str| -> Vec<&'l Leaf<'a>> {
-        leaves.iter().filter(|leaf| leaf.has_strings() && matches(pattern, &leaf.path)).collect()
+        leaves.iter().filter(|leaf| matches(pattern, &leaf.path) && leaf.has_strings()).collect()
     };
     let found = if is_pattern(name) {
         called(name)
