@@ -43,7 +43,7 @@ pub struct ConfigArgs {
     /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:9700]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// Fields that make up a passage, with --model [default: all text]
+    /// Fields that make up a passage, with --model [default: those that the query searches]
     #[arg(long, value_name = "FIELD,…", requires = "model")]
     pub fields: Option<String>,
     /// Hits to rerank, with --model [default: 100]

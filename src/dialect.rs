@@ -7,7 +7,7 @@ pub mod elastic;
 use http::{HeaderMap, Method, StatusCode, uri::PathAndQuery};
 
 use crate::{
-    passage::Fields,
+    passage::PassageSpec,
     plan::{Plan, SkipReason},
     rewrite::Layout,
 };
@@ -61,7 +61,7 @@ pub trait Dialect: Send + Sync + 'static {
     fn plan(&self, request: SearchRequest<'_>, window: usize) -> Result<Plan, SkipReason>;
 
     /// The hits of an answer to the search, with the passages of the first `window` of them.
-    fn candidates(&self, answer: &[u8], fields: &Fields, window: usize) -> Result<Candidates, SkipReason>;
+    fn candidates(&self, answer: &[u8], passage: &PassageSpec, window: usize) -> Result<Candidates, SkipReason>;
 
     /// The body (always JSON) with which the engine itself would report a failure of `kind` with this `reason`.
     fn failure(&self, status: StatusCode, kind: &str, reason: &str) -> String;

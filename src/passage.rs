@@ -1,112 +1,117 @@
-//! Hit → text. Owns how a passage is read from a document: which fields, in which order, how arrays and numbers become
-//! text. Pure; knows JSON but no search engine.
+//! Hit → text. Owns what a passage is made of: which texts of a document, in which order, and what is done to them. How
+//! a document is searched for them is in `leaves`, how they are put into a sentence in `template`, how mark-up leaves
+//! them in `html`. Pure; knows JSON but no search engine.
+
+mod html;
+mod leaves;
+mod template;
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Between two fields of a passage, and between two entries of an array.
+use leaves::Leaves;
+pub use template::Template;
+
+/// Between two texts of a passage: two fields, or two entries of an array.
 const SEPARATOR: &str = "\n";
+/// Between the texts of one placeholder of a template, which mostly stands within a line.
+const TEMPLATE_SEPARATOR: &str = ", ";
 
-/// Which fields of a document make up its passage.
+/// What a hit shows of its document, as parsed JSON.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Document<'a> {
+    /// `_source`: the document as it was indexed (or a part of it).
+    pub source: Option<&'a Value>,
+    /// The hit's `fields`: values by name, each an array (nested fields: arrays of objects).
+    pub fields: Option<&'a Value>,
+}
+
+/// How passages are read, as a rule says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Fields {
-    /// Every string in the document, in the order of the document.
+pub struct PassageSpec {
+    /// Which texts.
+    pub content: Content,
+    /// Whether the texts are HTML, of which the model is to see what a reader sees.
+    pub strip_html: bool,
+}
+
+/// Which texts of a document make up its passage.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Content {
+    /// The fields that the query searched; where a hit has no text there, or the query names none, every text of the
+    /// document.
     #[default]
-    All,
+    Searched,
     /// These dotted paths, in this order; those that a document lacks are left out.
-    Named(Vec<String>),
+    Fields(Vec<String>),
+    /// A template such as `{title}. {brand}\n{description}`.
+    Template(Template),
 }
 
-impl Fields {
-    /// The passage of `document`, or `None` where the fields hold no text.
-    pub fn passage(&self, document: &Value) -> Option<String> {
-        let mut texts = Vec::new();
-        match self {
-            Self::All => collect_strings(document, &mut texts),
-            Self::Named(paths) => {
-                for path in paths {
-                    collect_path(document, path, &mut texts);
-                }
+impl PassageSpec {
+    /// The passage of a hit, or `None` where there is no text: never empty, without white space at either end.
+    /// `searched`: the fields that the query names, possibly with `*`.
+    ///
+    /// A path stands for the field of that name, else for all that lies beneath it, else for the field that it is a
+    /// multi-field of (`title` for `title.keyword`). It is looked for in `source` first, then in `fields`. No field is
+    /// read twice, however many names lead to it, except by a template.
+    pub fn passage(&self, document: Document<'_>, searched: &[String]) -> Option<String> {
+        let leaves = Leaves::of(document);
+        match &self.content {
+            Content::Searched => {
+                let names = searched.iter().map(String::as_str).filter(|name| !is_internal(name));
+                self.join(leaves.texts(names), SEPARATOR)
+                    .or_else(|| self.join(leaves.source_strings(), SEPARATOR))
+                    .or_else(|| self.join(leaves.fields_strings(), SEPARATOR))
+            }
+            Content::Fields(paths) => self.join(leaves.texts(paths.iter().map(String::as_str)), SEPARATOR),
+            Content::Template(template) => {
+                template.render(|path| self.join(leaves.texts(std::iter::once(path)), TEMPLATE_SEPARATOR))
             }
         }
-        (!texts.is_empty()).then(|| texts.join(SEPARATOR))
     }
-}
 
-/// Follows a dotted path through objects and arrays. Documents may spell `{"a": {"b": …}}` as `{"a.b": …}`, so every
-/// prefix of the path is tried as a key.
-fn collect_path(value: &Value, path: &str, texts: &mut Vec<String>) {
-    match value {
-        Value::Array(entries) => entries.iter().for_each(|entry| collect_path(entry, path, texts)),
-        Value::Object(object) => {
-            if let Some(found) = object.get(path) {
-                collect_scalars(found, texts);
-            }
-            for (dot, _) in path.match_indices('.') {
-                if let Some(inner) = object.get(&path[..dot]) {
-                    collect_path(inner, &path[dot + 1..], texts);
-                }
+    /// The dotted paths (or patterns) that must be visible for that, each once; `["*"]` where it is everything.
+    pub fn wanted(&self, searched: &[String]) -> Vec<String> {
+        let paths: Vec<&str> = match &self.content {
+            Content::Searched => searched.iter().map(String::as_str).filter(|name| !is_internal(name)).collect(),
+            Content::Fields(paths) => paths.iter().map(String::as_str).collect(),
+            Content::Template(template) => template.paths().collect(),
+        };
+        if paths.contains(&"*") || (paths.is_empty() && self.content == Content::Searched) {
+            return vec!["*".to_owned()];
+        }
+        let mut wanted: Vec<String> = Vec::new();
+        for path in paths {
+            if !wanted.iter().any(|known| known == path) {
+                wanted.push(path.to_owned());
             }
         }
-        _ => {}
+        wanted
+    }
+
+    fn join<'a>(&self, texts: impl IntoIterator<Item = Cow<'a, str>>, separator: &str) -> Option<String> {
+        let mut joined = String::new();
+        for text in texts {
+            let text = if self.strip_html { Cow::Owned(html::strip(&text)) } else { text };
+            let text = text.trim();
+            if text.is_empty() {
+                continue;
+            }
+            if !joined.is_empty() {
+                joined.push_str(separator);
+            }
+            joined.push_str(text);
+        }
+        (!joined.is_empty()).then_some(joined)
     }
 }
 
-/// The text of a field's value: strings, numbers and booleans, arrays of them, objects of them.
-fn collect_scalars(value: &Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) => push(text, texts),
-        Value::Number(number) => texts.push(number.to_string()),
-        Value::Bool(truth) => texts.push(truth.to_string()),
-        Value::Array(entries) => entries.iter().for_each(|entry| collect_scalars(entry, texts)),
-        Value::Object(object) => object.values().for_each(|entry| collect_scalars(entry, texts)),
-        Value::Null => {}
-    }
-}
-
-fn collect_strings(value: &Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) => push(text, texts),
-        Value::Array(entries) => entries.iter().for_each(|entry| collect_strings(entry, texts)),
-        Value::Object(object) => object.values().for_each(|entry| collect_strings(entry, texts)),
-        _ => {}
-    }
-}
-
-fn push(text: &str, texts: &mut Vec<String>) {
-    let text = text.trim();
-    if !text.is_empty() {
-        texts.push(text.to_owned());
-    }
+/// Names that a query may search but no document carries: `_all`, `_id`, `_exists_`.
+fn is_internal(name: &str) -> bool {
+    name.starts_with('_')
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn named(paths: &[&str]) -> Fields {
-        Fields::Named(paths.iter().map(|&path| path.to_owned()).collect())
-    }
-
-    #[test]
-    fn named_fields_come_in_their_own_order_and_missing_ones_are_left_out() {
-        let document = json!({"text": "warm and dry", "title": "Coat", "price": 20});
-        assert_eq!(named(&["title", "brand", "text"]).passage(&document).as_deref(), Some("Coat\nwarm and dry"));
-        assert_eq!(named(&["price"]).passage(&document).as_deref(), Some("20"));
-        assert_eq!(named(&["brand"]).passage(&document), None);
-    }
-
-    #[test]
-    fn dotted_paths_go_through_objects_arrays_and_dotted_keys() {
-        let document = json!({"a": [{"b": "one"}, {"b": ["two", "three"]}], "a.b": "four", "x": {"y.z": "five"}});
-        assert_eq!(named(&["a.b"]).passage(&document).as_deref(), Some("four\none\ntwo\nthree"));
-        assert_eq!(named(&["x.y.z"]).passage(&document).as_deref(), Some("five"));
-    }
-
-    #[test]
-    fn without_names_every_string_counts_and_numbers_do_not() {
-        let document = json!({"title": "Coat", "stock": 3, "tags": ["red", " "], "deep": {"er": "wool"}});
-        assert_eq!(Fields::All.passage(&document).as_deref(), Some("Coat\nred\nwool"));
-        assert_eq!(Fields::All.passage(&json!({"stock": 3})), None);
-    }
-}
+mod tests;

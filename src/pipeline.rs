@@ -112,8 +112,8 @@ async fn rerank(app: &App, rule: &Rule, plan: &Plan, request: &SearchCall) -> Re
     app.metrics.upstream_answered(answered - asked);
 
     let read = {
-        let (dialect, answer, fields, window) = (app.dialect.clone(), answer.clone(), rule.fields.clone(), plan.window);
-        move || dialect.candidates(&answer, &fields, window)
+        let (dialect, answer, spec, window) = (app.dialect.clone(), answer.clone(), rule.passage.clone(), plan.window);
+        move || dialect.candidates(&answer, &spec, window)
     };
     let candidates = match computed(answer.len(), read).await {
         Ok(candidates) => candidates,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use globset::{Glob, GlobMatcher};
 
-use crate::{order::Blend, passage::Fields};
+use crate::{order::Blend, passage::PassageSpec};
 
 /// How the searches over some indices are reranked.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub struct Rule {
     /// The model's name in the configuration.
     pub model: String,
     /// What of a document is shown to the model.
-    pub fields: Fields,
+    pub passage: PassageSpec,
     /// How many of the cluster's top hits are reranked.
     pub window: usize,
     /// How long scoring may hold up an answer.

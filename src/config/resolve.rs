@@ -15,7 +15,7 @@ use super::{
 use crate::{
     models::{self, ModelFolder},
     order::Blend,
-    passage::Fields,
+    passage::{Content, PassageSpec, Template},
     rules::{IndexPatterns, Mode, Rule, ShownScore},
 };
 
@@ -225,7 +225,7 @@ fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule>
         }
     });
     let model = rule_model(section, models);
-    let fields = section.optional::<Vec<String>>("fields").map_or(Fields::All, Fields::Named);
+    let passage = passage(section);
     let window = section.or("window", DEFAULT_WINDOW);
     if !(2..=MAX_WINDOW).contains(&window) {
         section.error("window", format!("must be 2 to {MAX_WINDOW} hits"));
@@ -238,7 +238,7 @@ fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule>
     let mode = choice(section, "mode", &[("on", Mode::On), ("off", Mode::Off), ("shadow", Mode::Shadow)]);
     let blend = blend(section, findings);
     section.finish();
-    Some(Rule { index: index?, model: model?, fields, window, budget, blend, score, mode })
+    Some(Rule { index: index?, model: model?, passage, window, budget, blend, score, mode })
 }
 
 /// The rule's model; with just one model there is no need to say which.
@@ -264,6 +264,31 @@ fn rule_model(section: &Section, models: &Models) -> Option<String> {
             None
         }
     }
+}
+
+fn passage(section: &Section) -> PassageSpec {
+    let fields: Option<Vec<String>> = section.optional("fields");
+    let template: Option<String> = section.optional("template");
+    let strip_html = section.or("strip_html", false);
+    if fields.as_ref().is_some_and(Vec::is_empty) {
+        section.error("fields", "names no field; to have the model read what the query searches, leave the key out");
+    }
+    if fields.is_some() && template.is_some() {
+        section.error("template", "give either `fields` or `template`");
+    }
+    let template = template.and_then(|text| match Template::parse(&text) {
+        Ok(template) => Some(template),
+        Err(message) => {
+            section.error("template", message);
+            None
+        }
+    });
+    let content = match (fields, template) {
+        (_, Some(template)) => Content::Template(template),
+        (Some(fields), None) => Content::Fields(fields),
+        (None, None) => Content::Searched,
+    };
+    PassageSpec { content, strip_html }
 }
 
 fn choice<T: Copy>(section: &Section, key: &'static str, choices: &[(&str, T)]) -> T {

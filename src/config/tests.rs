@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::{
     order::Blend,
-    passage::Fields,
+    passage::{Content, PassageSpec, Template},
     rules::{Mode, ShownScore},
 };
 
@@ -31,7 +31,7 @@ fn a_minimal_configuration_gets_safe_defaults() {
     let rule = &config.rules[0];
     assert_eq!((rule.model.as_str(), rule.window, rule.budget), ("m", 100, Duration::from_millis(300)));
     assert_eq!((rule.mode, rule.score, rule.blend), (Mode::On, ShownScore::Rerank, Blend::Replace));
-    assert_eq!(rule.fields, Fields::All);
+    assert_eq!(rule.passage, PassageSpec::default());
 }
 
 #[test]
@@ -85,8 +85,27 @@ fn the_environment_wins_over_the_file_and_flags_win_over_both() {
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:2");
     assert_eq!(config.server.drain, Duration::from_secs(7));
     assert_eq!(config.rules[0].window, 20);
-    assert_eq!(config.rules[0].fields, Fields::Named(vec!["title".to_owned(), "text".to_owned()]));
+    assert_eq!(config.rules[0].passage.content, Content::Fields(vec!["title".to_owned(), "text".to_owned()]));
     assert_eq!(config.rules[1].mode, Mode::Off);
+}
+
+#[test]
+fn a_rule_reads_passages_by_fields_or_by_a_template() {
+    let text = minimal() + "template = \"{title}\\n{text}\"\nstrip_html = true\n";
+    let template = Template::parse("{title}\n{text}").expect("a template");
+    let passage = &resolved(&text).expect("right").rules[0].passage;
+    assert_eq!(*passage, PassageSpec { content: Content::Template(template), strip_html: true });
+
+    let text = minimal() + "fields = \"title\"\ntemplate = \"{title\"\n[[rules]]\nindex = \"*\"\nfields = []\n";
+    assert_eq!(
+        resolved(&text).expect_err("wrong"),
+        [
+            "rerank.toml:8: rules[0].template: give either `fields` or `template`",
+            "rerank.toml:8: rules[0].template: the { at character 1 is never closed: write {{ for a brace",
+            "rerank.toml:11: rules[1].fields: names no field; to have the model read what the query searches, leave the \
+             key out",
+        ]
+    );
 }
 
 #[test]

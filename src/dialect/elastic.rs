@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Candidates, Dialect, Route, SearchRequest};
 use crate::{
-    passage::Fields,
+    passage::PassageSpec,
     plan::{Plan, SkipReason},
 };
 
@@ -39,8 +39,8 @@ impl Dialect for Elastic {
         plan::plan(request, window)
     }
 
-    fn candidates(&self, answer: &[u8], fields: &Fields, window: usize) -> Result<Candidates, SkipReason> {
-        answer::candidates(answer, fields, window)
+    fn candidates(&self, answer: &[u8], passage: &PassageSpec, window: usize) -> Result<Candidates, SkipReason> {
+        answer::candidates(answer, passage, window)
     }
 
     fn failure(&self, status: StatusCode, kind: &str, reason: &str) -> String {

@@ -29,7 +29,7 @@ async fn shadow(app: &App, indices: &str, request: &SearchCall) -> Result<Counts
         Unusable::AsAsked(_, reason) | Unusable::Widened(reason) => reason,
     })?;
     let answered = Instant::now();
-    let candidates = guarded(|| app.dialect.candidates(&answer, &rule.fields, plan.window))?;
+    let candidates = guarded(|| app.dialect.candidates(&answer, &rule.passage, plan.window))?;
     let counts = Counts::of(&score(app, rule, &plan, &candidates, answered).await?);
     debug!(?counts, took = ?answered.elapsed(), "scored off the path");
     Ok(counts)

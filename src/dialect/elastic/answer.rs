@@ -8,7 +8,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     dialect::Candidates,
-    passage::Fields,
+    passage::{Document, PassageSpec},
     plan::SkipReason,
     rewrite::{HitSpan, Layout},
 };
@@ -38,7 +38,7 @@ struct Hit<'a> {
 /// The hits of `answer`, with the passages of the first `window` of them.
 ///
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`.
-pub(super) fn candidates(answer: &[u8], fields: &Fields, window: usize) -> Result<Candidates, SkipReason> {
+pub(super) fn candidates(answer: &[u8], spec: &PassageSpec, window: usize) -> Result<Candidates, SkipReason> {
     let parsed: Answer = serde_json::from_slice(answer).map_err(|_| SkipReason::Malformed)?;
     let mut candidates = Candidates::default();
     for (rank, raw) in parsed.hits.hits.into_iter().enumerate() {
@@ -50,7 +50,7 @@ pub(super) fn candidates(answer: &[u8], fields: &Fields, window: usize) -> Resul
         });
         candidates.scores.push(number);
         if rank < window {
-            candidates.passages.push(hit.source.and_then(|source| passage(source, fields)));
+            candidates.passages.push(hit.source.and_then(|source| passage(source, spec)));
         }
     }
     let max_score = parsed.hits.max_score.filter(|raw| number(raw).is_some());
@@ -62,9 +62,9 @@ fn number(raw: &RawValue) -> Option<f32> {
     raw.get().parse().ok()
 }
 
-fn passage(source: &RawValue, fields: &Fields) -> Option<String> {
+fn passage(source: &RawValue, spec: &PassageSpec) -> Option<String> {
     let document: Value = serde_json::from_str(source.get()).ok()?;
-    fields.passage(&document)
+    spec.passage(Document { source: Some(&document), fields: None }, &[])
 }
 
 /// Where `part`, a slice of `whole`, lies in it.
@@ -91,7 +91,7 @@ mod tests {
 }"#;
 
     fn of(answer: &str) -> Result<Candidates, SkipReason> {
-        candidates(answer.as_bytes(), &Fields::All, 10)
+        candidates(answer.as_bytes(), &PassageSpec::default(), 10)
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn passages_are_read_within_the_window_only() {
-        let found = candidates(PRETTY.as_bytes(), &Fields::All, 1).expect("an answer");
+        let found = candidates(PRETTY.as_bytes(), &PassageSpec::default(), 1).expect("an answer");
         assert_eq!((found.passages.len(), found.scores.len()), (1, 2));
     }
 
