@@ -28,20 +28,24 @@ impl Member {
 
     /// The key, unescaped.
     pub(crate) fn name<'a>(&self, text: &'a [u8]) -> Cow<'a, str> {
-        let quoted = &text[self.key.clone()];
-        let key = inside_quotes(quoted);
-        if key.contains(&b'\\')
-            && let Ok(unescaped) = serde_json::from_slice::<String>(quoted)
-        {
-            return Cow::Owned(unescaped);
-        }
-        String::from_utf8_lossy(key)
+        unescaped(&text[self.key.clone()])
     }
 
     fn is_named(&self, text: &[u8], name: &str) -> bool {
         let key = inside_quotes(&text[self.key.clone()]);
         key == name.as_bytes() || (key.contains(&b'\\') && self.name(text) == name)
     }
+}
+
+/// What a string says that is written so, quotes included. A string that is no Unicode comes out as it is written.
+pub(crate) fn unescaped(quoted: &[u8]) -> Cow<'_, str> {
+    let inside = inside_quotes(quoted);
+    if inside.contains(&b'\\')
+        && let Ok(unescaped) = serde_json::from_slice::<String>(quoted)
+    {
+        return Cow::Owned(unescaped);
+    }
+    String::from_utf8_lossy(inside)
 }
 
 fn inside_quotes(quoted: &[u8]) -> &[u8] {
@@ -76,24 +80,57 @@ pub(crate) fn value(text: &[u8], at: usize) -> Range<usize> {
     start..end
 }
 
-/// A walk along the items of one object or array.
-struct Items<'a> {
+/// A walk along the items of one object or array that looks into no value: the caller says where each one ends, so that
+/// a walk which descends reads every byte once.
+#[derive(Debug)]
+pub(crate) struct Items<'a> {
     text: &'a [u8],
-    /// Where the next item begins, white space aside; the text's end after the last one.
+    /// Where the next item begins, white space aside; once done, where the closing bracket is.
     at: usize,
+    done: bool,
 }
 
 impl<'a> Items<'a> {
-    fn of(text: &'a [u8], at: usize, opening: u8) -> Self {
+    /// Of the object (`opening` is `{`) or array (`[`) at `at`; of nothing where there is none.
+    pub(crate) fn of(text: &'a [u8], at: usize, opening: u8) -> Self {
         let start = after_white_space(text, at);
-        let at = if text.get(start) == Some(&opening) { start + 1 } else { text.len() };
-        Self { text, at }
+        let found = text.get(start) == Some(&opening);
+        Self { text, at: if found { start + 1 } else { text.len() }, done: !found }
     }
 
-    /// Steps past the comma after an item that ends at `end`.
-    fn pass(&mut self, end: usize) {
-        let comma = after_white_space(self.text, end);
-        self.at = if self.text.get(comma) == Some(&b',') { comma + 1 } else { self.text.len() };
+    /// The next member's key, quotes included, and where its value begins.
+    pub(crate) fn next_member(&mut self) -> Option<(Range<usize>, usize)> {
+        self.at = after_white_space(self.text, self.at);
+        if self.done || self.text.get(self.at) != Some(&b'"') {
+            self.done = true;
+            return None;
+        }
+        let key = self.at..after_string(self.text, self.at);
+        let colon = after_white_space(self.text, key.end);
+        if self.text.get(colon) != Some(&b':') {
+            self.done = true;
+            return None;
+        }
+        Some((key, after_white_space(self.text, colon + 1)))
+    }
+
+    /// Where the next element begins.
+    pub(crate) fn next_element(&mut self) -> Option<usize> {
+        self.at = after_white_space(self.text, self.at);
+        self.done |= matches!(self.text.get(self.at), None | Some(b']'));
+        (!self.done).then_some(self.at)
+    }
+
+    /// Steps past the item that ends at `end`, and the comma after it.
+    pub(crate) fn pass(&mut self, end: usize) {
+        self.at = after_white_space(self.text, end);
+        self.done = self.text.get(self.at) != Some(&b',');
+        self.at += usize::from(!self.done);
+    }
+
+    /// Once there are no more items: where the object or array ends.
+    pub(crate) fn end(&self) -> usize {
+        (self.at + 1).min(self.text.len())
     }
 }
 
@@ -103,17 +140,8 @@ impl Iterator for Members<'_> {
     type Item = Member;
 
     fn next(&mut self) -> Option<Member> {
-        let text = self.0.text;
-        let start = after_white_space(text, self.0.at);
-        if text.get(start) != Some(&b'"') {
-            return None;
-        }
-        let key = start..after_string(text, start);
-        let colon = after_white_space(text, key.end);
-        if text.get(colon) != Some(&b':') {
-            return None;
-        }
-        let value = value(text, colon + 1);
+        let (key, start) = self.0.next_member()?;
+        let value = value(self.0.text, start);
         self.0.pass(value.end);
         Some(Member { key, value })
     }
@@ -125,10 +153,7 @@ impl Iterator for Elements<'_> {
     type Item = Range<usize>;
 
     fn next(&mut self) -> Option<Range<usize>> {
-        let start = after_white_space(self.0.text, self.0.at);
-        if matches!(self.0.text.get(start), None | Some(b']')) {
-            return None;
-        }
+        let start = self.0.next_element()?;
         let element = value(self.0.text, start);
         self.0.pass(element.end);
         Some(element)

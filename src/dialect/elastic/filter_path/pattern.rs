@@ -1,0 +1,187 @@
+//! The paths of a `filter_path`, and how far a walk from the root has got along each of them. Owns what a path means:
+//! dots between keys, `\.` for a dot in a key, `*` for any run of characters, `**` for one or more keys.
+
+/// Several paths, matched at once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Patterns {
+    /// The segments of all paths, each path's one after the other.
+    segments: Vec<Segment>,
+    /// Where each path begins.
+    starts: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Segment {
+    /// The pattern of a key, unescaped.
+    pattern: String,
+    is_last: bool,
+}
+
+impl Segment {
+    /// Whether it stands for any number of keys, not for one.
+    fn spans_levels(&self) -> bool {
+        self.pattern == "**"
+    }
+}
+
+/// The segments that may match the next key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct State(Vec<usize>);
+
+/// Where one more key leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    /// No path goes this way.
+    Nothing,
+    /// Some paths go on.
+    Some(State),
+    /// A path ends here, so everything below belongs to it.
+    All,
+}
+
+impl Patterns {
+    /// Adds a path; an empty one counts for nothing.
+    ///
+    /// As in Elasticsearch, a dot at the start of a key is part of the key, and so is all that comes after, as it is
+    /// written: `a..b.c` is `.b.c` in `a`. After a dot at the end comes the key that has no characters.
+    pub(super) fn add(&mut self, path: &str) {
+        if path.is_empty() {
+            return;
+        }
+        self.starts.push(self.segments.len());
+        let mut rest = path;
+        while let Some(dot) = separator(rest).filter(|&dot| dot > 0) {
+            self.segments.push(Segment { pattern: unescaped(&rest[..dot]), is_last: false });
+            rest = &rest[dot + 1..];
+        }
+        let pattern = if rest.starts_with('.') { rest.to_owned() } else { unescaped(rest) };
+        self.segments.push(Segment { pattern, is_last: true });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// The state before any key.
+    pub(super) fn start(&self) -> State {
+        State(self.starts.clone())
+    }
+
+    /// Where the key `name` leads from `state`.
+    pub(super) fn next(&self, state: &State, name: &str) -> Next {
+        let mut next = Vec::new();
+        for &at in &state.0 {
+            let segment = &self.segments[at];
+            if !is_match(segment.pattern.as_bytes(), name.as_bytes()) {
+                continue;
+            }
+            if segment.is_last {
+                return Next::All;
+            }
+            // Several `**` in a row reach the same segment on several ways.
+            for reached in [Some(at).filter(|_| segment.spans_levels()), Some(at + 1)].into_iter().flatten() {
+                if next.last() != Some(&reached) {
+                    next.push(reached);
+                }
+            }
+        }
+        if next.is_empty() { Next::Nothing } else { Next::Some(State(next)) }
+    }
+}
+
+fn unescaped(key: &str) -> String {
+    key.replace("\\.", ".")
+}
+
+/// Where the first dot is that separates keys.
+fn separator(path: &str) -> Option<usize> {
+    let mut escaped = false;
+    path.bytes().position(|byte| {
+        let separates = byte == b'.' && !escaped;
+        escaped = byte == b'\\';
+        separates
+    })
+}
+
+/// Whether `name` is the pattern, in which `*` stands for any run of characters, the empty one included.
+fn is_match(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    // After the last `*` seen, and from where in the name it was last tried.
+    let mut retry: Option<(usize, usize)> = None;
+    while n < name.len() {
+        if pattern.get(p) == Some(&b'*') {
+            p += 1;
+            retry = Some((p, n));
+        } else if pattern.get(p) == Some(&name[n]) {
+            p += 1;
+            n += 1;
+        } else if let Some((after, tried)) = retry {
+            (p, n) = (after, tried + 1);
+            retry = Some((after, n));
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The keys of a path, as the patterns read it.
+    fn keys(path: &str) -> Vec<String> {
+        let mut patterns = Patterns::default();
+        patterns.add(path);
+        patterns.segments.into_iter().map(|segment| segment.pattern).collect()
+    }
+
+    #[test]
+    fn dots_separate_keys_unless_they_are_escaped_or_begin_one() {
+        assert_eq!(keys("a.b.*"), ["a", "b", "*"]);
+        assert_eq!(keys(r"a\.b.c"), ["a.b", "c"]);
+        assert_eq!(keys(r"a\\.b\c"), [r"a\.b\c"]);
+        assert_eq!(keys("a..b.c"), ["a", ".b.c"]);
+        assert_eq!(keys(r"a..b\.c"), ["a", r".b\.c"]);
+        assert_eq!(keys("a."), ["a", ""]);
+        assert_eq!(keys(".a"), [".a"]);
+        assert!(keys("").is_empty());
+    }
+
+    #[test]
+    fn a_double_star_stands_for_one_key_or_more() {
+        let mut patterns = Patterns::default();
+        patterns.add("**.a");
+        let Next::Some(state) = patterns.next(&patterns.start(), "a") else { panic!("not at the root") };
+        assert_eq!(patterns.next(&state, "a"), Next::All);
+        assert_eq!(patterns.next(&state, "b"), Next::Some(state.clone()), "any number of keys");
+    }
+
+    #[test]
+    fn many_double_stars_do_not_multiply() {
+        let mut patterns = Patterns::default();
+        patterns.add(&"**.".repeat(50));
+        let mut state = patterns.start();
+        for _ in 0..40 {
+            let Next::Some(next) = patterns.next(&state, "x") else { panic!("the path goes on") };
+            assert!(next.0.len() <= 51, "{}", next.0.len());
+            state = next;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_star_matches_what_a_search_over_all_splits_finds(pattern in "[ab*]{0,6}", name in "[ab]{0,6}") {
+            fn slow(pattern: &[u8], name: &[u8]) -> bool {
+                match pattern.split_first() {
+                    None => name.is_empty(),
+                    Some((b'*', rest)) => (0..=name.len()).any(|skipped| slow(rest, &name[skipped..])),
+                    Some((first, rest)) => name.split_first().is_some_and(|(n, name)| n == first && slow(rest, name)),
+                }
+            }
+            prop_assert_eq!(is_match(pattern.as_bytes(), name.as_bytes()), slow(pattern.as_bytes(), name.as_bytes()));
+        }
+    }
+}
