@@ -63,6 +63,7 @@ $(VENV_BASE): | need-python
 	@touch $@
 
 $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
+	@$(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: the end-to-end tests need Python 3.11 or later, as onnxruntime does: make clean-venv, then again with PYTHON=…" >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 

@@ -1,5 +1,6 @@
 //! Our scores against those of the reference implementations (torch and transformers; ONNX Runtime from Python for int8),
-//! recorded in `fixtures/golden`. Needs the ONNX Runtime library: `make onnxruntime`.
+//! recorded in `fixtures/golden` on another machine. Needs the ONNX Runtime library: `make onnxruntime`. That int8 scores
+//! equal those of Python where both are made on one machine is for `e2e/test_parity.py`.
 
 #![allow(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
 
@@ -160,7 +161,8 @@ async fn a_float_window_scored_in_groups_is_that_of_torch() {
 }
 
 /// Int8 values differ by CPU, in Python's ONNX Runtime as in ours, and near ties change places with them. How far is
-/// measured in `fixtures/golden/README.md`, "How near is near enough"; the bounds here are its.
+/// measured in `fixtures/golden/README.md`, "How near is near enough"; the bounds here are its. On one machine they do
+/// not differ: `e2e/test_parity.py`.
 fn assert_near(scores: &[f32], expected: &[f32], tolerance: f32) {
     for (rank, (score, expected)) in scores.iter().zip(expected).enumerate() {
         assert!((score - expected).abs() <= tolerance, "passage {rank}: {score} is far from {expected}");
