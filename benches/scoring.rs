@@ -166,8 +166,8 @@ async fn rate(scorer: &Arc<LocalScorer>, searches: Vec<Search>, concurrency: usi
                 let deadline = Instant::now() + Duration::from_mins(2);
                 let scored = scorer.score(&search.query, search.passages, deadline).await;
                 let scored = scored.map_err(|error| error.to_string())?;
-                if scored.cached > 0 || scored.scores.iter().any(Option::is_none) {
-                    return Err(format!("{} cached, budget hit: {}", scored.cached, scored.budget_hit));
+                if scored.cached() > 0 || scored.scores.iter().any(Option::is_none) {
+                    return Err(format!("{} cached, budget hit: {}", scored.cached(), scored.budget_hit));
                 }
             }
             Ok(())
@@ -189,7 +189,7 @@ async fn cached_window(scorer: &LocalScorer, texts: &[String]) -> Result<f64, St
         let window = window.clone();
         let began = Instant::now();
         let scored = scorer.score("query", window, deadline).await.map_err(|error| error.to_string())?;
-        if scored.cached == WINDOW {
+        if scored.cached() == WINDOW {
             times.push(began.elapsed().as_secs_f64() * 1e6);
         }
     }

@@ -62,7 +62,7 @@ impl App {
     pub fn with_scorers(config: Config, scorers: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             upstream: Upstream::new(&config.upstream)?,
-            dialect: Arc::new(Elastic),
+            dialect: Arc::new(Elastic::default()),
             scorers: Arc::new(scorers),
             metrics: Arc::default(),
             shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),

@@ -10,7 +10,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use http::uri::{Authority, Scheme};
 use indexmap::IndexMap;
 
-use crate::{models::ModelFolder, rules::Rule};
+use crate::{models::ModelFolder, rules::Rule, wishes::Wish};
 use source::{Node, Origin};
 
 /// Everything that the operator decides.
@@ -22,6 +22,8 @@ pub struct Config {
     pub upstream: UpstreamConfig,
     /// How much of a search is held in memory.
     pub limits: LimitsConfig,
+    /// What clients may ask for.
+    pub clients: ClientsConfig,
     /// The scorers.
     pub scoring: ScoringConfig,
     /// The score cache.
@@ -54,6 +56,8 @@ pub struct UpstreamConfig {
     pub connect_timeout: Duration,
     /// Whether the client's `Host` reaches the cluster, or the cluster's own name.
     pub preserve_host: bool,
+    /// Whether answers that are to be reranked may come compressed.
+    pub compressed: bool,
 }
 
 /// How much of a search is held in memory, in bytes.
@@ -63,6 +67,13 @@ pub struct LimitsConfig {
     pub request_body: usize,
     /// Of an answer that is to be reranked.
     pub answer: usize,
+}
+
+/// What clients may ask of the proxy itself.
+#[derive(Debug, Clone)]
+pub struct ClientsConfig {
+    /// Which `X-Rerank…` headers count.
+    pub headers: Vec<Wish>,
 }
 
 /// The scorers.

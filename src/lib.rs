@@ -23,6 +23,7 @@ pub mod pipeline;
 pub mod api;
 pub mod dialect;
 pub mod rules;
+pub mod wishes;
 
 pub mod plan;
 pub mod upstream;
@@ -31,8 +32,7 @@ pub mod models;
 pub mod passage;
 pub mod score;
 
-#[allow(dead_code, unused_imports)] // until the dialect edits requests and answers with it
-pub(crate) mod json;
+mod json;
 pub mod order;
 pub mod rewrite;
 

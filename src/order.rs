@@ -123,7 +123,7 @@ mod tests {
 
     #[expect(clippy::unnecessary_wraps, reason = "every use wants an Option")]
     fn score(raw: f32) -> Option<Score> {
-        Some(Score { raw, value: 1.0 / (1.0 + (-raw).exp()) })
+        Some(Score::fresh(raw, 1.0 / (1.0 + (-raw).exp())))
     }
 
     fn hits(ranked: &[Ranked]) -> Vec<usize> {
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_tail_below_a_negative_score_still_falls() {
-        let model = [Some(Score { raw: -0.5, value: -0.5 }), None, None];
+        let model = [Some(Score::fresh(-0.5, -0.5)), None, None];
         let ranked = order(&[Some(3.0), Some(2.0), Some(1.0)], &model, Blend::Replace);
         assert_eq!(ranked.iter().map(|hit| hit.score).collect::<Vec<_>>(), [-0.5, -0.5, -0.75]);
     }

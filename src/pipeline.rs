@@ -1,42 +1,45 @@
-//! The way of one request: classify → plan → forward → candidates → score → order → rewrite. Owns the sequence and the
+//! The way of a request: classify → plan → forward → candidates → score → order → rewrite. Owns the sequence and the
 //! one rule that governs it: whatever fails on our side, the client gets what the cluster would have answered.
 
+mod call;
+mod fetch;
+mod guard;
+mod prepare;
 mod report;
 mod shadow;
+mod window;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request, response};
+use futures_util::future::join_all;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, response};
 use hyper::body::Incoming;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 use crate::{
     api,
     app::App,
-    dialect::{Candidates, Route, SearchRequest},
-    order::{self, Blend, Ranked},
-    plan::{Page, Plan, SkipReason},
-    rewrite::{Layout, Placed, rewrite},
-    rules::{self, Mode, Rule, ShownScore},
-    score::{ScoreError, Scored},
+    dialect::{Forward, Route, SearchRoute, Unreadable},
+    json::Edits,
+    plan::SkipReason,
+    rules::{self, Mode},
     upstream::{
         Outgoing, UpstreamError,
         body::{Body, Buffered, buffer},
+        encoding::{self, Coding},
     },
+    wishes::Wishes,
 };
+use call::{Held, SearchCall};
+use fetch::{Fetched, Unusable, answers_any_window, fetch, fetch_aside};
+use guard::{computed, guarded};
+use prepare::{Halt, Prepared, Run, prepare};
+use report::Report;
+use window::{Outcome, rerank};
 
-/// How long after the deadline a scorer may still hand over what it has.
-const GRACE: Duration = Duration::from_millis(10);
-
-/// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
-const QUICK: usize = 256 * 1024;
+/// The longest answer, in bytes, that opens a view and is read for its id.
+const VIEW_ANSWER: usize = 64 * 1024;
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
@@ -49,12 +52,15 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
         return failure(&app, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed_exception", reason);
     }
     match app.dialect.classify(request.method(), path) {
-        Route::PassThrough => {
-            let (parts, body) = request.into_parts();
-            pass_through(&app, Outgoing::new(parts, Body::streamed(body))).await
-        }
-        Route::Search { indices } => search(app, &indices, request).await,
+        Route::PassThrough => pass_through(&app, streamed(request)).await,
+        Route::OpensView { indices } => open_view(&app, &indices, streamed(request)).await,
+        Route::Searches(route) => search(app, route, request).await,
     }
+}
+
+fn streamed(request: Request<Incoming>) -> Outgoing {
+    let (parts, body) = request.into_parts();
+    Outgoing::new(parts, Body::streamed(body))
 }
 
 /// Streams both ways, untouched.
@@ -68,266 +74,224 @@ async fn pass_through(app: &App, outgoing: Outgoing) -> Response<Body> {
     }
 }
 
-async fn search(app: Arc<App>, indices: &str, request: Request<Incoming>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let (rule, reason) = match rules::find(&app.config.rules, indices) {
-        Some(rule) if rule.mode != Mode::Off => (rule, None),
-        Some(rule) => (rule, Some(SkipReason::Off)),
-        None => return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), SkipReason::NoRule).await,
+/// Passes through, and remembers which indices the view that is opened stands for.
+async fn open_view(app: &App, indices: &str, outgoing: Outgoing) -> Response<Body> {
+    let response = match app.upstream.send(outgoing).await {
+        Ok(response) => response,
+        Err(error) => return unreachable(app, &error),
     };
-    if let Some(reason) = reason {
-        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), reason).await;
-    }
-    let request = match buffer(body, app.config.limits.request_body).await {
-        Ok(Buffered::Whole(body)) => SearchCall { parts, body },
-        Ok(Buffered::Larger(body)) => {
-            return stand_back(&app, Outgoing::new(parts, body), SkipReason::TooLarge).await;
+    let (head, body) = response.into_parts();
+    match buffer(body, VIEW_ANSWER).await {
+        Ok(Buffered::Whole(answer)) => {
+            if let Some(Ok(plain)) =
+                Coding::of(&head.headers).map(|coding| encoding::decode(coding, &answer, VIEW_ANSWER))
+                && let Ok(Some(view)) = guarded(|| app.dialect.view(&plain))
+            {
+                app.dialect.remember_view(&view, indices);
+            }
+            Response::from_parts(head, Body::whole(answer))
         }
-        Err(error) => {
+        Ok(Buffered::Larger(body)) => Response::from_parts(head, body),
+        Err(error) => broken(app, &error),
+    }
+}
+
+/// A request that holds searches.
+async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let wishes = match Wishes::read(&parts.headers, &app.config.clients.headers) {
+        Ok(wishes) => wishes,
+        Err(reason) => return failure(&app, StatusCode::BAD_REQUEST, "illegal_argument_exception", &reason),
+    };
+    if let Some(reason) = settled_by_path(&app, &route, &wishes) {
+        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &[Report::skipped(reason)]).await;
+    }
+    let call = match SearchCall::hold(parts, body, route, app.config.limits.request_body).await {
+        Held::Whole(call) => *call,
+        Held::Unread(outgoing, reason) => return stand_back(&app, *outgoing, &[Report::skipped(reason)]).await,
+        Held::Broken(error) => {
             debug!(%error, "the client's body ended early");
             return failure(&app, StatusCode::BAD_REQUEST, "parse_exception", "the request's body ended early");
         }
     };
-    match guarded(|| app.dialect.plan(request.as_search(), rule.window)) {
-        Ok(_) if rule.mode == Mode::Shadow => {
-            let original = request.original();
-            shadow::start(&app, indices, request);
-            stand_back(&app, original, SkipReason::Shadow).await
-        }
-        Ok(plan) => rerank(&app, rule, &plan, &request).await,
-        Err(reason) => stand_back(&app, request.original(), reason).await,
+    let prepared = match prepare(&app, call.clone(), &wishes, Run::InPlace).await {
+        Ok(prepared) => prepared,
+        Err(Halt::StandBack(reason)) => return stand_back(&app, call.original(), &[Report::skipped(reason)]).await,
+        Err(Halt::Answered(response, reason)) => return noted(&app, *response, &[Report::skipped(reason)]),
+        Err(Halt::Refused { kind, reason }) => return failure(&app, StatusCode::BAD_REQUEST, kind, &reason),
+    };
+    if prepared.any_shadowed() {
+        shadow::start(&app, call, wishes);
+    }
+    match &prepared.forward {
+        Some(forward) => reranked(&app, &prepared, forward).await,
+        None => stand_back(&app, prepared.call.original(), &prepared.reasons()).await,
     }
 }
 
-/// The whole of it, for a search that is to be reranked.
-async fn rerank(app: &App, rule: &Rule, plan: &Plan, request: &SearchCall) -> Response<Body> {
+/// Why nothing in the request can be reranked, where that shows without reading it.
+fn settled_by_path(app: &App, route: &SearchRoute, wishes: &Wishes) -> Option<SkipReason> {
+    if wishes.rerank == Some(false) {
+        return Some(SkipReason::Off);
+    }
+    if !route.names_indices() {
+        return None;
+    }
+    match rules::find(&app.config.rules, &route.indices) {
+        Some(rule) if wishes.mode(rule) == Mode::Off => Some(SkipReason::Off),
+        Some(_) => None,
+        None => Some(SkipReason::NoRule),
+    }
+}
+
+/// The whole of it, for a request of which at least one search is to be reranked.
+async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response<Body> {
+    let Prepared { call, searches, .. } = prepared;
+    let skipped = |reason| prepared.all_skipped(reason);
     let asked = Instant::now();
-    let (head, answer) = match fetch(app, plan, request).await {
+    let Fetched { head, answer } = match fetch(app, call, forward).await {
         Ok(fetched) => fetched,
         // The answer is what the client asked for, though nothing to rerank.
-        Err(Unusable::AsAsked(response, reason)) => return skipped(app, *response, reason),
-        Err(Unusable::Widened(reason)) => return stand_back(app, request.original(), reason).await,
+        Err(Unusable::AsAsked(response, reason)) => return noted(app, *response, &skipped(reason)),
+        Err(Unusable::Again(reason)) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
     let answered = Instant::now();
     app.metrics.upstream_answered(answered - asked);
 
-    let read = {
-        let (dialect, answer, spec, window) = (app.dialect.clone(), answer.clone(), rule.passage.clone(), plan.window);
-        move || dialect.candidates(&answer, &spec, window)
+    let door = call.as_request().route.door;
+    let spans = match guarded(|| app.dialect.answers(door, &answer, searches.len())) {
+        Ok(Ok(spans)) => spans,
+        Ok(Err(reason)) | Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
-    let candidates = match computed(answer.len(), read).await {
-        Ok(candidates) => candidates,
-        Err(reason) if plan.widened => return stand_back(app, request.original(), reason).await,
-        Err(reason) => return skipped(app, whole(head, answer), reason),
-    };
-    let candidates = Arc::new(candidates);
-    let outcome = match score(app, rule, plan, &candidates, answered).await {
-        Ok(scored) => {
-            let counts = report::Counts::of(&scored);
-            let write = {
-                let (answer, candidates) = (answer.clone(), candidates.clone());
-                let (blend, shown, page) = (rule.blend, rule.score, plan.page);
-                move || Ok(reorder(blend, shown, page, &candidates, &scored, &answer))
-            };
-            computed(answer.len(), write).await.map(|body| (counts, body))
+    let outcomes = join_all(searches.iter().zip(&spans).map(async |(search, span)| match search {
+        Ok(planned) => Ok(rerank(app, planned, answer.slice(span.clone()), answered).await),
+        Err(reason) => Err(*reason),
+    }))
+    .await;
+
+    let mut parts = Vec::with_capacity(spans.len());
+    let mut reports = Vec::with_capacity(spans.len());
+    let mut doubtful = Vec::new();
+    for (place, (outcome, span)) in outcomes.into_iter().zip(spans).enumerate() {
+        reports.push(match outcome {
+            Ok(Outcome::Reranked(new, counts)) => {
+                parts.push((span, new));
+                Report::applied(prepared.model(place), counts, &prepared.ignored)
+            }
+            Ok(Outcome::Original(new, reason)) => {
+                parts.push((span, new));
+                Report::skipped(reason)
+            }
+            Ok(Outcome::Unusable(cause)) => {
+                let ours = if door.is_multi() { prepared.is_widened(place) } else { call.differs(forward) };
+                let stands = matches!(cause, Unreadable::Error(status) if answers_any_window(status));
+                if ours && !stands {
+                    doubtful.push((place, span));
+                }
+                Report::skipped(cause.into())
+            }
+            Err(reason) => Report::skipped(reason),
+        });
+    }
+    if !doubtful.is_empty() {
+        match again(app, call, doubtful).await {
+            Some(own) => parts.extend(own),
+            None => return stand_back(app, call.original(), &reports).await,
         }
-        Err(reason) => Err(reason),
+    }
+
+    let body = match finished(app, forward, answer, parts).await {
+        Ok(body) => body,
+        Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
-    let mut response = match outcome {
-        Ok((counts, body)) => {
-            debug!(?counts, "reranked");
-            let mut response = whole(head, Bytes::from(body));
-            report::applied(response.headers_mut(), &rule.model, &counts);
-            app.metrics.applied(answered.elapsed(), counts.scored, counts.cached, counts.budget_hit);
-            response
-        }
-        Err(reason) => skipped(app, whole(head, original_page(plan, &candidates.layout, answer)), reason),
-    };
+    app.metrics.added(answered.elapsed());
+    let mut response = whole(call, head, body).await;
     report::timing(response.headers_mut(), answered - asked, answered.elapsed());
-    response
+    noted(app, response, &reports)
 }
 
-/// The scores of a window, or why there are none.
-async fn score(
+/// The cluster's answers to those searches of a request whose widened form it refused, asked for as the client did; `None`
+/// where the whole request must be.
+async fn again(
     app: &App,
-    rule: &Rule,
-    plan: &Plan,
-    candidates: &Candidates,
-    answered: Instant,
-) -> Result<Scored, SkipReason> {
-    if candidates.layout.hits.len() < 2 {
-        return Err(SkipReason::SingleHit);
+    call: &SearchCall,
+    doubtful: Vec<(usize, Range<usize>)>,
+) -> Option<Vec<(Range<usize>, Bytes)>> {
+    let request = call.as_request();
+    if !request.route.door.is_multi() {
+        return None;
     }
-    let with_text: Vec<usize> = (0..candidates.passages.len()).filter(|&i| candidates.passages[i].is_some()).collect();
-    if with_text.is_empty() {
-        return Err(SkipReason::NoPassages);
-    }
-    let passages = candidates.passages.iter().flatten().cloned().collect();
-    let scorer = app.scorers.get(&rule.model).ok_or(SkipReason::ModelUnavailable)?;
-    let deadline = answered + rule.budget;
-    let scoring = guarded_future(scorer.score(&plan.query, passages, deadline));
-    // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
-    let scored =
-        tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.map_err(|_| SkipReason::Budget)??;
-    let mut scored = scored.map_err(|error| match error {
-        ScoreError::Overloaded => SkipReason::Overloaded,
-        ScoreError::Unavailable(cause) => {
-            debug!(model = %rule.model, %cause, "model unavailable");
-            SkipReason::ModelUnavailable
+    let places: Vec<usize> = doubtful.iter().map(|(place, _)| *place).collect();
+    let forward = guarded(|| app.dialect.only(request, &places)).ok()?.ok()?;
+    let Fetched { answer, .. } = fetch_aside(app, call.forwarded(&forward, false)).await.ok()?;
+    let own = guarded(|| app.dialect.answers(request.route.door, &answer, places.len())).ok()?.ok()?;
+    Some(doubtful.into_iter().zip(own).map(|((_, span), own)| (span, answer.slice(own))).collect())
+}
+
+/// The cluster's answer with `parts` in place of the ranges that they stand for, as the client wants to see it.
+async fn finished(
+    app: &App,
+    forward: &Forward,
+    answer: Bytes,
+    mut parts: Vec<(Range<usize>, Bytes)>,
+) -> Result<Bytes, SkipReason> {
+    let spliced = match parts.pop() {
+        Some((span, part)) if parts.is_empty() && span == (0..answer.len()) => part,
+        last => {
+            let mut edits = Edits::default();
+            parts.into_iter().chain(last).for_each(|(span, part)| edits.replace(span, part));
+            edits.applied(&answer).into()
         }
-    })?;
-    // Back to one entry per hit: a hit without text has no score.
-    let mut by_hit = vec![None; candidates.passages.len()];
-    for (&hit, score) in with_text.iter().zip(&scored.scores) {
-        by_hit[hit] = *score;
-    }
-    scored.scores = by_hit;
-    match (scored.scores.iter().any(Option::is_some), scored.budget_hit) {
-        (true, _) => Ok(scored),
-        (false, true) => Err(SkipReason::Budget),
-        (false, false) => Err(SkipReason::ModelUnavailable),
-    }
-}
-
-/// Order and rewrite: the new body.
-fn reorder(
-    blend: Blend,
-    shown: ShownScore,
-    page: Page,
-    candidates: &Candidates,
-    scored: &Scored,
-    answer: &[u8],
-) -> Vec<u8> {
-    let ranked = order::order(&candidates.scores, &scored.scores, blend);
-    let shown = shown == ShownScore::Rerank;
-    let place = |hit: &Ranked| Placed { hit: hit.hit, score: shown.then_some(hit.score) };
-    let placed: Vec<Placed> = ranked[page.of(ranked.len())].iter().map(place).collect();
-    let best = ranked.first().filter(|_| shown).map(|hit| hit.score);
-    rewrite(answer, &candidates.layout, &placed, best)
-}
-
-/// The client's page of the cluster's own order.
-fn original_page(plan: &Plan, layout: &Layout, answer: Bytes) -> Bytes {
-    if !plan.widened {
-        return answer;
-    }
-    let page: Vec<Placed> = plan.page.of(layout.hits.len()).map(|hit| Placed { hit, score: None }).collect();
-    rewrite(&answer, layout, &page, None).into()
-}
-
-/// A search whose body is held, so that it can be sent more than once.
-#[derive(Clone)]
-struct SearchCall {
-    parts: request::Parts,
-    body: Bytes,
-}
-
-impl SearchCall {
-    fn as_search(&self) -> SearchRequest<'_> {
-        static ROOT: std::sync::LazyLock<http::uri::PathAndQuery> =
-            std::sync::LazyLock::new(|| http::uri::PathAndQuery::from_static("/"));
-        SearchRequest {
-            path_and_query: self.parts.uri.path_and_query().unwrap_or(&ROOT),
-            headers: &self.parts.headers,
-            body: &self.body,
-        }
-    }
-
-    /// The search as the client sent it.
-    fn original(&self) -> Outgoing {
-        let mut outgoing = Outgoing::new(self.parts.clone(), Body::whole(self.body.clone()));
-        // The body is here already: there is nothing left to expect.
-        outgoing.headers.remove(header::EXPECT);
-        outgoing
-    }
-
-    /// The search as the plan wants it answered: the whole window, uncompressed.
-    fn widened(&self, plan: &Plan) -> Outgoing {
-        let mut outgoing = self.original();
-        outgoing.path_and_query = plan.path_and_query.clone();
-        if outgoing.headers.contains_key(header::ACCEPT_ENCODING) {
-            outgoing.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
-        outgoing
-    }
-}
-
-/// An answer that cannot be reranked.
-enum Unusable {
-    /// It answers the client's own request: pass it on.
-    AsAsked(Box<Response<Body>>, SkipReason),
-    /// It answers ours: the client's own must be sent.
-    Widened(SkipReason),
-}
-
-/// The cluster's whole answer to the widened search.
-async fn fetch(app: &App, plan: &Plan, request: &SearchCall) -> Result<(response::Parts, Bytes), Unusable> {
-    let response = match app.upstream.send(request.widened(plan)).await {
-        Ok(response) => response,
-        Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(app, &error)), SkipReason::UpstreamError)),
     };
-    let (head, body) = response.into_parts();
-    let unusable = |head, body, reason, may_resend: bool| match plan.widened && may_resend {
-        true => Unusable::Widened(reason),
-        false => Unusable::AsAsked(Box::new(Response::from_parts(head, body)), reason),
+    let Some(filter) = forward.filter.clone() else { return Ok(spliced) };
+    let dialect = app.dialect.clone();
+    computed(spliced.len(), move || Bytes::from(dialect.filter(&spliced, &filter))).await
+}
+
+/// A response of `head` with this body, in the coding that the client would like best.
+async fn whole(call: &SearchCall, mut head: response::Parts, body: Bytes) -> Response<Body> {
+    let coding = call.wanted_coding();
+    let plain = body.clone();
+    let coded = computed(body.len(), move || encoding::encode(coding, &plain)).await;
+    let (coding, body) = coded.map_or((Coding::Identity, body), |coded| (coding, coded));
+    head.headers.remove(header::CONTENT_LENGTH);
+    match coding.token() {
+        Some(token) => head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(token)),
+        None => head.headers.remove(header::CONTENT_ENCODING),
     };
-    if !head.status.is_success() {
-        let may_resend = widening_may_cause(head.status);
-        return Err(unusable(head, Body::streamed(body), SkipReason::UpstreamError, may_resend));
-    }
-    if !is_plain_json(&head.headers) {
-        return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
-    }
-    match buffer(body, app.config.limits.answer).await {
-        Ok(Buffered::Whole(answer)) => Ok((head, answer)),
-        Ok(Buffered::Larger(body)) => Err(unusable(head, body, SkipReason::TooLarge, true)),
-        Err(error) => {
-            warn!(%error, "the cluster's answer broke off; asking again as the client did");
-            Err(Unusable::Widened(SkipReason::UpstreamError))
-        }
-    }
-}
-
-/// Whether asking for more hits than the client did can be why the cluster refused. Answers that do not depend on it
-/// (401, 403, 404) stand, and a cluster that asks for less load (429, 503) is not asked again.
-fn widening_may_cause(status: StatusCode) -> bool {
-    !matches!(
-        status,
-        StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::SERVICE_UNAVAILABLE
-    )
-}
-
-fn is_plain_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    content_type.is_some_and(crate::dialect::is_json) && !headers.contains_key(header::CONTENT_ENCODING)
+    Response::from_parts(head, Body::whole(body))
 }
 
 /// Sends the client's own request and says in the answer why it is not reranked.
-async fn stand_back(app: &App, original: Outgoing, reason: SkipReason) -> Response<Body> {
-    skipped(app, pass_through(app, original).await, reason)
+async fn stand_back(app: &App, original: Outgoing, reports: &[Report]) -> Response<Body> {
+    noted(app, pass_through(app, original).await, reports)
 }
 
-fn skipped(app: &App, mut response: Response<Body>, reason: SkipReason) -> Response<Body> {
-    debug!(reason = reason.as_str(), "not reranked");
-    app.metrics.skipped(reason);
-    report::skipped(response.headers_mut(), reason);
+/// Says in the answer and counts what became of its searches.
+fn noted(app: &App, mut response: Response<Body>, reports: &[Report]) -> Response<Body> {
+    for report in reports {
+        debug!(?report, "searched");
+        match report {
+            Report::Applied { counts, .. } => app.metrics.applied(counts.scored, counts.cached, counts.budget_hit),
+            Report::Skipped(reason) => app.metrics.skipped(*reason),
+        }
+    }
+    report::outcomes(response.headers_mut(), reports);
     response
-}
-
-/// A response of `head` with this whole body in place of its own.
-fn whole(mut head: response::Parts, body: Bytes) -> Response<Body> {
-    head.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(head, Body::whole(body))
 }
 
 fn unreachable(app: &App, error: &UpstreamError) -> Response<Body> {
     app.metrics.upstream_failed();
     warn!(error = %chain(error), "no answer from the cluster");
     failure(app, error.status(), error.kind(), &chain(error))
+}
+
+/// The answer where the cluster's own broke off before any of it was passed on.
+fn broken(app: &App, error: &hyper::Error) -> Response<Body> {
+    app.metrics.upstream_failed();
+    warn!(%error, "the cluster's answer broke off");
+    let reason = format!("the cluster's answer broke off: {error}");
+    failure(app, StatusCode::BAD_GATEWAY, "upstream_connection_closed_exception", &reason)
 }
 
 fn failure(app: &App, status: StatusCode, kind: &str, reason: &str) -> Response<Body> {
@@ -344,33 +308,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
         _ => error.to_string(),
     }
-}
-
-/// Runs a pure stage; should it panic, the search goes on unreranked.
-fn guarded<T>(stage: impl FnOnce() -> Result<T, SkipReason>) -> Result<T, SkipReason> {
-    catch_unwind(AssertUnwindSafe(stage)).unwrap_or_else(|_| {
-        error!("a stage panicked; this is a bug in rerank-proxy");
-        Err(SkipReason::Internal)
-    })
-}
-
-/// Runs a pure stage over `size` bytes: here where it is quick, on a thread for such work where it would hold up the
-/// other connections of this one.
-async fn computed<T: Send + 'static>(
-    size: usize,
-    stage: impl FnOnce() -> Result<T, SkipReason> + Send + 'static,
-) -> Result<T, SkipReason> {
-    if size <= QUICK {
-        return guarded(stage);
-    }
-    tokio::task::spawn_blocking(|| guarded(stage)).await.unwrap_or(Err(SkipReason::Internal))
-}
-
-/// The same for a stage that waits.
-async fn guarded_future<T>(mut stage: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> Result<T, SkipReason> {
-    std::future::poll_fn(|cx| match guarded(|| Ok(stage.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Ok),
-        Err(reason) => Poll::Ready(Err(reason)),
-    })
-    .await
 }

@@ -1,7 +1,9 @@
 //! What to do with one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
 //! stage shares; a dialect fills it in.
 
-use http::uri::PathAndQuery;
+use bytes::Bytes;
+
+use crate::passage::PassageSpec;
 
 /// Why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`, in the
 /// metrics and in the log.
@@ -9,8 +11,10 @@ use http::uri::PathAndQuery;
 pub enum SkipReason {
     /// No rule matches the index expression in the path.
     NoRule,
-    /// The rule's mode is `off`.
+    /// The rule's mode is `off`, or the client asked for no reranking.
     Off,
+    /// The search is in the share of the traffic that the rule leaves alone.
+    Traffic,
     /// The rule's mode is `shadow`: scored off the path, answer unchanged.
     Shadow,
     /// The request's body or the answer is not JSON, or is compressed.
@@ -25,6 +29,10 @@ pub enum SkipReason {
     Sort,
     /// The search is one step of a longer walk (`scroll`, `search_after`, `slice`).
     Cursor,
+    /// The search names a reranker of the cluster's own, and is left to it.
+    OwnReranker,
+    /// One search of several spells out a reranking that cannot be done as it says; alone it would be refused.
+    Unsupported,
     /// The page begins after the window's last hit.
     BeyondWindow,
     /// The request holds no text that could be a query.
@@ -51,6 +59,7 @@ impl SkipReason {
         match self {
             Self::NoRule => "no-rule",
             Self::Off => "off",
+            Self::Traffic => "traffic",
             Self::Shadow => "shadow",
             Self::ContentType => "content-type",
             Self::Malformed => "malformed",
@@ -58,6 +67,8 @@ impl SkipReason {
             Self::SingleHit => "single-hit",
             Self::Sort => "sort",
             Self::Cursor => "cursor",
+            Self::OwnReranker => "own-reranker",
+            Self::Unsupported => "unsupported",
             Self::BeyondWindow => "beyond-window",
             Self::NoQueryText => "no-query-text",
             Self::NoPassages => "no-passages",
@@ -92,20 +103,74 @@ impl Page {
     }
 }
 
+/// What a rule, and the client's own headers, say of how a search is to be planned.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// How many of the cluster's top hits are put in order, unless the search itself says.
+    pub window: usize,
+    /// How passages are read.
+    pub passage: &'a PassageSpec,
+    /// The query text, where the client said it in a header: it wins over whatever the search holds.
+    pub query: Option<&'a str>,
+    /// JSON pointers into the search's body; the texts found there win over what the query itself says.
+    pub query_path: &'a [String],
+    /// Whether searches that spell out reranking in the cluster's own syntax are left to the cluster.
+    pub leave_explicit: bool,
+}
+
 /// How to rerank one search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The text that passages are scored against.
     pub query: String,
+    /// The fields that the query searched, possibly with `*`.
+    pub searched: Vec<String>,
+    /// How passages are read.
+    pub passage: PassageSpec,
     /// How many of the cluster's top hits are scored and put in order.
     pub window: usize,
     /// What the client asked to see of the new order.
     pub page: Page,
-    /// What to ask the cluster for in place of the client's own path and query string.
-    pub path_and_query: PathAndQuery,
-    /// Whether the cluster is asked for anything else than the client's own page. If so, the answer must be cut to the
-    /// page even when it is not reranked.
+    /// How many hits are asked for, from rank 0; at least the window and the page.
+    pub hits: usize,
+    /// The lowest score that a reranked hit may have, where the search names one for its reranked hits.
+    pub min_score: Option<f32>,
+    /// The body to send in place of the client's own; `None` where that one serves.
+    pub body: Option<Bytes>,
+    /// What was asked for on our behalf only, and must not reach the client.
+    pub extra: ExtraFields,
+    /// Whether the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
+    /// the client's page even when it is not reranked.
     pub widened: bool,
+}
+
+/// Fields of each hit that a plan asks for beyond what the client did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtraFields {
+    /// The names (or patterns) that were added.
+    pub asked: Vec<String>,
+    /// The names (or patterns) that the client itself asked for.
+    pub wanted: Vec<String>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoPlan {
+    /// The cluster answers as it would without us.
+    Skip(SkipReason),
+    /// The client spelt out a reranking that cannot be done as it says. It is told so (400) in the cluster's own form.
+    Refuse {
+        /// The error's type, in the manner of the engines.
+        kind: &'static str,
+        /// A sentence: what is wrong, and what would be right.
+        reason: String,
+    },
+}
+
+impl From<SkipReason> for NoPlan {
+    fn from(reason: SkipReason) -> Self {
+        Self::Skip(reason)
+    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,30 @@
 
 use std::ops::Range;
 
+use crate::json::Edits;
+
 /// Where one hit lies in the answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HitSpan {
     /// The hit's object, braces included, as byte offsets into the answer.
     pub span: Range<usize>,
     /// The value of its score within the answer, where it is a number.
     pub score: Option<Range<usize>>,
+    /// What is taken out of the hit, wherever it is placed: what was asked for on the proxy's behalf only.
+    pub(crate) edits: Edits,
+    /// Where notes go.
+    pub notes: Vec<NoteSpan>,
+}
+
+/// Where a note is written: as a member at the end of an object of the hit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteSpan {
+    /// The object, braces included.
+    pub object: Range<usize>,
+    /// The member's name.
+    pub name: &'static str,
+    /// What is written before the note, and after it.
+    pub around: (&'static str, &'static str),
 }
 
 /// Where the parts that may change lie in the answer.
@@ -23,96 +40,72 @@ pub struct Layout {
 }
 
 /// One hit of the new page.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     /// Which hit of the [`Layout`].
     pub hit: usize,
     /// Its new score; `None` leaves the number that is there.
     pub score: Option<f32>,
+    /// JSON values to write, one at each of the hit's [`NoteSpan`]s.
+    pub notes: Vec<String>,
 }
 
-/// The answer with `page` in place of its hits, and `max_score` (if given) in place of its highest score.
+impl Placed {
+    /// The hit as it is.
+    pub fn unchanged(hit: usize) -> Self {
+        Self { hit, score: None, notes: Vec::new() }
+    }
+}
+
+/// The answer with `page` in place of its hits, and `max_score` (if given) in place of its highest score; one that is
+/// not finite is written as `null`.
 ///
-/// Runs in time linear in the size of the answer. With every hit in its own place and no scores, the result equals
-/// `answer` to the byte.
+/// Runs in time linear in the size of the answer. With every hit in its own place, and nothing to take out or to write,
+/// the result equals `answer` to the byte.
 pub fn rewrite(answer: &[u8], layout: &Layout, page: &[Placed], max_score: Option<f32>) -> Vec<u8> {
     let mut out = Vec::with_capacity(answer.len() + 16);
-    let hits_at = match (layout.hits.first(), layout.hits.last()) {
-        (Some(first), Some(last)) => first.span.start..last.span.end,
-        _ => return answer.to_vec(),
-    };
-    let max_at = layout.max_score.clone().zip(max_score);
-    match max_at {
-        Some((at, score)) if at.end <= hits_at.start => {
-            out.extend_from_slice(&answer[..at.start]);
-            push_score(&mut out, score);
-            push_hits(&mut out, answer, layout, page, at.end, hits_at);
-        }
-        Some((at, score)) => {
-            let resume = push_hits_until(&mut out, answer, layout, page, 0, hits_at);
-            out.extend_from_slice(&answer[resume..at.start]);
-            push_score(&mut out, score);
-            out.extend_from_slice(&answer[at.end..]);
-        }
-        None => push_hits(&mut out, answer, layout, page, 0, hits_at),
+    let (Some(first), Some(last)) = (layout.hits.first(), layout.hits.last()) else { return answer.to_vec() };
+    let hits_at = first.span.start..last.span.end;
+    let mut around = Edits::default();
+    if let Some((at, score)) = layout.max_score.clone().zip(max_score) {
+        around.replace(at, score_text(score));
     }
-    out
-}
-
-fn push_hits(out: &mut Vec<u8>, answer: &[u8], layout: &Layout, page: &[Placed], from: usize, hits_at: Range<usize>) {
-    let resume = push_hits_until(out, answer, layout, page, from, hits_at);
-    out.extend_from_slice(&answer[resume..]);
-}
-
-/// Writes `answer[from..]` up to and including the page, and returns where the rest of the answer begins.
-fn push_hits_until(
-    out: &mut Vec<u8>,
-    answer: &[u8],
-    layout: &Layout,
-    page: &[Placed],
-    from: usize,
-    hits_at: Range<usize>,
-) -> usize {
     if page.is_empty() {
-        return push_no_hits(out, answer, from, hits_at);
+        // As the cluster itself prints an empty page: `[]`, or `[ ]` where it prints prettily.
+        let open = answer[..hits_at.start].trim_ascii_end().len();
+        let close = answer.len() - answer[hits_at.end..].trim_ascii_start().len();
+        around.apply(answer, 0..open, &mut out);
+        out.extend_from_slice(if open < hits_at.start { b" " } else { b"" });
+        around.apply(answer, close..answer.len(), &mut out);
+        return out;
     }
-    out.extend_from_slice(&answer[from..hits_at.start]);
+    around.apply(answer, 0..hits_at.start, &mut out);
     for (place, placed) in page.iter().enumerate() {
         if place > 0 {
             // The white space of a place stays with the place: pretty-printed answers stay pretty.
             let before = layout.hits[place - 1].span.end;
             out.extend_from_slice(&answer[before..layout.hits[place].span.start]);
         }
-        push_hit(out, answer, &layout.hits[placed.hit], placed.score);
+        push_hit(&mut out, answer, &layout.hits[placed.hit], placed);
     }
-    hits_at.end
+    around.apply(answer, hits_at.end..answer.len(), &mut out);
+    out
 }
-
-/// An empty page, as the cluster itself prints one: `[]`, or `[ ]` where it prints prettily.
-fn push_no_hits(out: &mut Vec<u8>, answer: &[u8], from: usize, hits_at: Range<usize>) -> usize {
-    let lead = answer[from..hits_at.start].trim_ascii_end();
-    let pretty = from + lead.len() < hits_at.start;
-    out.extend_from_slice(lead);
-    if pretty {
-        out.push(b' ');
+fn push_hit(out: &mut Vec<u8>, answer: &[u8], hit: &HitSpan, placed: &Placed) {
+    let mut edits = hit.edits.clone();
+    if let Some((at, score)) = hit.score.clone().zip(placed.score) {
+        edits.replace(at, score_text(score));
     }
-    answer.len() - answer[hits_at.end..].trim_ascii_start().len()
-}
-
-fn push_hit(out: &mut Vec<u8>, answer: &[u8], hit: &HitSpan, score: Option<f32>) {
-    match (&hit.score, score) {
-        (Some(at), Some(score)) => {
-            out.extend_from_slice(&answer[hit.span.start..at.start]);
-            push_score(out, score);
-            out.extend_from_slice(&answer[at.end..hit.span.end]);
-        }
-        _ => out.extend_from_slice(&answer[hit.span.clone()]),
+    for (span, note) in hit.notes.iter().zip(&placed.notes) {
+        let (before, after) = span.around;
+        edits.add_member(answer, span.object.clone(), span.name, &[before, note, after].concat());
     }
+    edits.apply(answer, hit.span.clone(), out);
 }
 
 /// The shortest decimal that reads back as the same `f32`, always with a point or an exponent, as the clusters print.
-fn push_score(out: &mut Vec<u8>, score: f32) {
-    out.extend_from_slice(format!("{score:?}").as_bytes());
+fn score_text(score: f32) -> String {
+    if score.is_finite() { format!("{score:?}") } else { "null".to_owned() }
 }
 
 #[cfg(test)]
@@ -134,7 +127,7 @@ mod tests {
                 let from = start + at + 9;
                 from..from + text[from..].find([',', '}']).expect("a hit closes")
             });
-            spans.push(HitSpan { span: start..text.len(), score });
+            spans.push(HitSpan { span: start..text.len(), score, ..HitSpan::default() });
         }
         text.push_str(tail);
         let max_score = text.find("\"max_score\":").map(|at| {
@@ -149,14 +142,30 @@ mod tests {
     }
 
     fn identity(n: usize) -> Vec<Placed> {
-        (0..n).map(|hit| Placed { hit, score: None }).collect()
+        (0..n).map(Placed::unchanged).collect()
+    }
+
+    fn scored(hit: usize, score: f32) -> Placed {
+        Placed { score: Some(score), ..Placed::unchanged(hit) }
+    }
+
+    #[test]
+    fn notes_are_written_and_what_was_added_is_taken_out() {
+        let (text, mut layout) = answer("{\"hits\":[", ",", &hits(2), "]}");
+        let number = text.find(",\"n\"").expect("a member");
+        let end = layout.hits[0].span.end - 1;
+        layout.hits[0].edits.remove(number..end);
+        let object = layout.hits[0].span.clone();
+        layout.hits[0].notes = vec![NoteSpan { object, name: "fields", around: ("{\"_rerank\":[", "]}") }];
+        let page = [Placed { notes: vec!["7".to_owned()], ..scored(0, 0.5) }];
+        let new = String::from_utf8(rewrite(text.as_bytes(), &layout, &page, None)).expect("text");
+        assert_eq!(new, "{\"hits\":[{\"_id\":\"0\",\"_score\":0.5,\"fields\":{\"_rerank\":[7]}}]}");
     }
 
     #[test]
     fn hits_change_places_and_keep_their_bytes() {
         let (text, layout) = answer("{\"max_score\":9.50,\"hits\":[", ",", &hits(3), "]}");
-        let page =
-            [Placed { hit: 2, score: Some(0.75) }, Placed { hit: 0, score: Some(0.5) }, Placed { hit: 1, score: None }];
+        let page = [scored(2, 0.75), scored(0, 0.5), Placed::unchanged(1)];
         let new = String::from_utf8(rewrite(text.as_bytes(), &layout, &page, Some(0.75))).expect("text");
         assert_eq!(
             new,
@@ -168,7 +177,7 @@ mod tests {
     #[test]
     fn a_max_score_after_the_hits_is_found_too() {
         let (text, layout) = answer("{\"hits\":[", ",", &hits(2), "],\"max_score\":9.50}");
-        let page = [Placed { hit: 1, score: Some(1.0) }];
+        let page = [scored(1, 1.0)];
         let new = String::from_utf8(rewrite(text.as_bytes(), &layout, &page, Some(1.0))).expect("text");
         assert_eq!(new, "{\"hits\":[{\"_id\":\"1\",\"_score\":1.0,\"n\":1.0e10}],\"max_score\":1.0}");
     }
@@ -192,7 +201,7 @@ mod tests {
         fn every_permutation_keeps_every_hit(order in Just((0..8).collect::<Vec<usize>>()).prop_shuffle()) {
             let all = hits(8);
             let (text, layout) = answer("{\"hits\":[", ",", &all, "]}");
-            let page: Vec<Placed> = order.iter().map(|&hit| Placed { hit, score: None }).collect();
+            let page: Vec<Placed> = order.iter().map(|&hit| Placed::unchanged(hit)).collect();
             let expected: Vec<String> = order.iter().map(|&hit| all[hit].clone()).collect();
             let new = rewrite(text.as_bytes(), &layout, &page, None);
             prop_assert_eq!(String::from_utf8(new).expect("text"), format!("{{\"hits\":[{}]}}", expected.join(",")));

@@ -1,11 +1,17 @@
 //! Which rule a search falls under. Owns the matching of index expressions (`logs-*,-logs-private`) against the globs of
 //! the rules. Pure.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use globset::{Glob, GlobMatcher};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{order::Blend, passage::PassageSpec};
+
+/// The fewest hits that can be put in order.
+pub const MIN_WINDOW: usize = 2;
+/// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
+pub const MAX_WINDOW: usize = 10_000;
 
 /// How the searches over some indices are reranked.
 #[derive(Debug, Clone)]
@@ -14,7 +20,7 @@ pub struct Rule {
     pub index: IndexPatterns,
     /// The model's name in the configuration.
     pub model: String,
-    /// What of a document is shown to the model.
+    /// How passages are read from hits.
     pub passage: PassageSpec,
     /// How many of the cluster's top hits are reranked.
     pub window: usize,
@@ -26,6 +32,47 @@ pub struct Rule {
     pub score: ShownScore,
     /// Whether the rule is in force.
     pub mode: Mode,
+    /// The share of the searches that are reranked, 0 to 1.
+    pub traffic: f32,
+    /// JSON pointers to the query text in a search's body.
+    pub query_path: Vec<String>,
+    /// Who does a reranking that a search spells out in its engine's own syntax.
+    pub explicit: Explicit,
+}
+
+impl Rule {
+    /// A rule with every setting at its default.
+    pub fn for_index(index: IndexPatterns, model: String) -> Self {
+        Self {
+            index,
+            model,
+            passage: PassageSpec::default(),
+            window: 100,
+            budget: Duration::from_millis(300),
+            blend: Blend::Replace,
+            score: ShownScore::Rerank,
+            mode: Mode::On,
+            traffic: 1.0,
+            query_path: Vec::new(),
+            explicit: Explicit::Proxy,
+        }
+    }
+
+    /// Whether a search for `query` is in the rule's share of the traffic. The same query always is or is not, so that
+    /// its pages stay together, here and on every other replica.
+    pub fn takes(&self, query: &str) -> bool {
+        let share = xxh3_64(query.as_bytes()) as f64 / u64::MAX as f64;
+        self.traffic >= 1.0 || share < f64::from(self.traffic)
+    }
+}
+
+/// Who does a reranking that a search spells out in its engine's own syntax.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explicit {
+    /// The proxy, with the rule's model.
+    Proxy,
+    /// The cluster, with its own.
+    Cluster,
 }
 
 /// Which score a reranked hit shows as `_score`.
@@ -75,15 +122,51 @@ impl IndexPatterns {
     }
 
     /// Whether every part of the index expression is matched; parts that the client itself excludes do not count. A
-    /// search over everything (`""`, `_all`, `*`) is matched by `*`.
+    /// search over everything (`""`, `_all`, `*`) is matched by `*`. Date math counts as a pattern: `<logs-{now/d}>` as
+    /// `logs-*`.
     pub fn matches(&self, expression: &str) -> bool {
         let all = matches!(expression, "" | "_all");
         let expression = if all { "*" } else { expression };
-        expression.split(',').map(str::trim).filter(|part| !part.starts_with('-')).all(|part| {
-            self.included.iter().any(|glob| glob.is_match(part))
-                && !self.excluded.iter().any(|glob| glob.is_match(part))
+        parts(expression).map(str::trim).filter(|part| !part.starts_with('-')).all(|part| {
+            let part = without_date_math(part);
+            self.included.iter().any(|glob| glob.is_match(&*part))
+                && !self.excluded.iter().any(|glob| glob.is_match(&*part))
         })
     }
+}
+
+/// The parts of an index expression: commas separate them, but for those within date math (`<a-{now{yyyy,UTC}}>`).
+fn parts(expression: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0_usize;
+    expression.split(move |c| {
+        match c {
+            '<' | '{' => depth += 1,
+            '>' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    })
+}
+
+/// `<logs-{now/d}>` as `logs-*`: what the braces stand for is a date that only the cluster knows.
+fn without_date_math(part: &str) -> Cow<'_, str> {
+    let Some(inside) = part.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) else { return part.into() };
+    let mut name = String::new();
+    let mut depth = 0_usize;
+    for c in inside.chars() {
+        match c {
+            '{' => {
+                depth += 1;
+                if depth == 1 {
+                    name.push('*');
+                }
+            }
+            '}' => depth = depth.saturating_sub(1),
+            c if depth == 0 => name.push(c),
+            _ => {}
+        }
+    }
+    name.into()
 }
 
 /// The first rule that matches the index expression.
@@ -119,6 +202,26 @@ mod tests {
         for expression in ["", "_all", "*", "a", "a,b-*", "cluster:index"] {
             assert!(patterns.matches(expression), "{expression}");
         }
+    }
+
+    #[test]
+    fn date_math_counts_as_a_pattern() {
+        let patterns = IndexPatterns::new(&["logs-*"]).expect("globs");
+        assert!(patterns.matches("<logs-{now/d}>"));
+        assert!(patterns.matches("<logs-{now/d{yyyy.MM.dd,Europe/Berlin}}>,logs-old"));
+        assert!(!patterns.matches("<metrics-{now/d}>,logs-old"));
+    }
+
+    #[test]
+    fn a_share_of_the_traffic_is_the_same_queries_each_time() {
+        let patterns = || IndexPatterns::new(&["*"]).expect("globs");
+        let rule = Rule { traffic: 0.25, ..Rule::for_index(patterns(), "m".to_owned()) };
+        let taken: Vec<bool> = (0..4000).map(|n| rule.takes(&format!("query {n}"))).collect();
+        assert_eq!(taken, (0..4000).map(|n| rule.takes(&format!("query {n}"))).collect::<Vec<_>>());
+        let share = taken.iter().filter(|&&taken| taken).count() as f64 / 4000.0;
+        assert!((share - 0.25).abs() < 0.03, "{share}");
+        assert!(Rule::for_index(patterns(), "m".to_owned()).takes("anything"));
+        assert!(!Rule { traffic: 0.0, ..rule }.takes("anything"));
     }
 
     #[test]

@@ -26,6 +26,17 @@ pub struct Score {
     pub raw: f32,
     /// What to show as `_score`: the sigmoid of a logit, or the cosine itself.
     pub value: f32,
+    /// Whether it came out of the cache.
+    pub cached: bool,
+    /// Whether the model read only the beginning of the passage.
+    pub truncated: bool,
+}
+
+impl Score {
+    /// A score that was computed just now, from the whole passage.
+    pub fn fresh(raw: f32, value: f32) -> Self {
+        Self { raw, value, cached: false, truncated: false }
+    }
 }
 
 /// The outcome of scoring one window.
@@ -34,10 +45,15 @@ pub struct Scored {
     /// One entry per passage, in the order they were given; `None` where the deadline came first or the model gave no
     /// finite number.
     pub scores: Vec<Option<Score>>,
-    /// How many of the scores came out of the cache.
-    pub cached: usize,
     /// Whether the deadline cut scoring off before every passage had its score.
     pub budget_hit: bool,
+}
+
+impl Scored {
+    /// How many of the scores came out of the cache.
+    pub fn cached(&self) -> usize {
+        self.scores.iter().flatten().filter(|score| score.cached).count()
+    }
 }
 
 /// Why a window got no scores at all. Either way the search goes on unreranked.

@@ -100,10 +100,14 @@ impl Default for Metrics {
 
 impl Metrics {
     /// A search was answered in the new order.
-    pub fn applied(&self, added: Duration, scored: usize, cached: usize, budget_hit: bool) {
+    pub fn applied(&self, scored: usize, cached: usize, budget_hit: bool) {
         self.searches.get_or_create(&Outcome { outcome: "applied" }).inc();
-        self.added.observe(added.as_secs_f64());
         self.count_pairs(scored, cached, budget_hit);
+    }
+
+    /// Reranking held up an answer for this long.
+    pub fn added(&self, time: Duration) {
+        self.added.observe(time.as_secs_f64());
     }
 
     /// A search was answered as the cluster would.

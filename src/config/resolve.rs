@@ -8,7 +8,8 @@ use http::{Uri, uri::Scheme};
 use indexmap::IndexMap;
 
 use super::{
-    CacheConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ScoringConfig, ServerConfig, UpstreamConfig,
+    CacheConfig, ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ScoringConfig, ServerConfig,
+    UpstreamConfig,
     read::{Findings, Section},
     source::{Node, Value},
 };
@@ -16,13 +17,10 @@ use crate::{
     models::{self, ModelFolder},
     order::Blend,
     passage::{Content, PassageSpec, Template},
-    rules::{IndexPatterns, Mode, Rule, ShownScore},
+    rules::{Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
+    wishes::Wish,
 };
 
-/// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
-const MAX_WINDOW: usize = 10_000;
-const DEFAULT_WINDOW: usize = 100;
-const DEFAULT_BUDGET: Duration = Duration::from_millis(300);
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
 
@@ -53,6 +51,7 @@ fn read(root: &Node, findings: &Findings) -> Option<Config> {
     let server = server(&section("server"));
     let upstream = upstream(&section("upstream"));
     let limits = limits(&section("limits"));
+    let clients = clients(&section("clients"));
     let scoring = scoring(&section("scoring"));
     let cache = cache(&section("cache"));
     let log = log(&section("log"));
@@ -60,7 +59,7 @@ fn read(root: &Node, findings: &Findings) -> Option<Config> {
     let rules = rules(&top, &models, findings);
     top.finish();
     let models = models.into_iter().filter_map(|(name, folder)| Some((name, folder?))).collect();
-    Some(Config { server, upstream: upstream?, limits, scoring, cache, log, models, rules })
+    Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, rules })
 }
 
 fn server(section: &Section) -> ServerConfig {
@@ -76,6 +75,7 @@ fn upstream(section: &Section) -> Option<UpstreamConfig> {
     let url: Option<String> = section.optional("url");
     let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
     let preserve_host = section.or("preserve_host", true);
+    let compressed = section.or("compressed", false);
     if section.node("url").is_none() {
         section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\"");
     }
@@ -88,7 +88,7 @@ fn upstream(section: &Section) -> Option<UpstreamConfig> {
     });
     section.finish();
     let (scheme, authority) = address?;
-    Some(UpstreamConfig { scheme, authority, connect_timeout, preserve_host })
+    Some(UpstreamConfig { scheme, authority, connect_timeout, preserve_host, compressed })
 }
 
 fn parse_url(url: &str) -> Result<(Scheme, http::uri::Authority), String> {
@@ -104,6 +104,23 @@ fn parse_url(url: &str) -> Result<(Scheme, http::uri::Authority), String> {
         Some(path) if path != "/" => Err(format!("{example}, without a path (`{path}`)")),
         _ => Ok((scheme, authority)),
     }
+}
+
+fn clients(section: &Section) -> ClientsConfig {
+    let names: Option<Vec<String>> = section.optional("headers");
+    let headers = names.map_or_else(
+        || Wish::DEFAULT.to_vec(),
+        |names| {
+            let known = |name: &String| Wish::NAMES.iter().find(|(known, _)| known == name).map(|(_, wish)| *wish);
+            for unknown in names.iter().filter(|name| known(name).is_none()) {
+                let all: Vec<&str> = Wish::NAMES.iter().map(|(name, _)| *name).collect();
+                section.error("headers", format!("there is no `{unknown}`; there is: {}", all.join(", ")));
+            }
+            names.iter().filter_map(known).collect()
+        },
+    );
+    section.finish();
+    ClientsConfig { headers }
 }
 
 fn limits(section: &Section) -> LimitsConfig {
@@ -226,19 +243,35 @@ fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule>
     });
     let model = rule_model(section, models);
     let passage = passage(section);
-    let window = section.or("window", DEFAULT_WINDOW);
-    if !(2..=MAX_WINDOW).contains(&window) {
-        section.error("window", format!("must be 2 to {MAX_WINDOW} hits"));
+    // What it lacks is a mistake that is noted already; the other keys are read all the same.
+    let any = || IndexPatterns::new(&["*"]).expect("`*` is a glob");
+    let is_whole = index.is_some() && model.is_some();
+    let defaults = Rule::for_index(index.unwrap_or_else(any), model.unwrap_or_default());
+    let window = section.or("window", defaults.window);
+    if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) {
+        section.error("window", format!("must be {MIN_WINDOW} to {MAX_WINDOW} hits"));
     }
-    let budget = section.or("budget", DEFAULT_BUDGET);
+    let budget = section.or("budget", defaults.budget);
     if budget.is_zero() {
         section.error("budget", "must be more than nothing; to switch a rule off, set mode = \"off\"");
     }
     let score = choice(section, "score", &[("rerank", ShownScore::Rerank), ("original", ShownScore::Original)]);
     let mode = choice(section, "mode", &[("on", Mode::On), ("off", Mode::Off), ("shadow", Mode::Shadow)]);
+    let explicit = choice(section, "explicit", &[("proxy", Explicit::Proxy), ("cluster", Explicit::Cluster)]);
+    let traffic = section.or("traffic", defaults.traffic);
+    if !(0.0..=1.0).contains(&traffic) {
+        section.error("traffic", "must be the share of searches that are reranked, 0 to 1");
+    }
+    let query_path = section.or("query_path", defaults.query_path.clone());
+    for pointer in query_path.iter().filter(|pointer| !pointer.starts_with('/')) {
+        section.error(
+            "query_path",
+            format!("`{pointer}` is no JSON pointer: it must begin with a slash, as in \"/query/match/title/query\""),
+        );
+    }
     let blend = blend(section, findings);
     section.finish();
-    Some(Rule { index: index?, model: model?, passage, window, budget, blend, score, mode })
+    is_whole.then_some(Rule { passage, window, budget, blend, score, mode, traffic, query_path, explicit, ..defaults })
 }
 
 /// The rule's model; with just one model there is no need to say which.

@@ -1,48 +1,153 @@
-//! Elasticsearch and OpenSearch: their search API is one dialect. This file owns which paths are searches and how an
-//! error looks; its submodules own the request (`plan`) and the answer (`answer`).
+//! Elasticsearch and OpenSearch: their search API is one dialect. This file owns which paths are searches, how the parts
+//! of a request come together, and how an error looks; its submodules own the request (`plan` and what it reads), the forms
+//! of several searches (`multi`, `template`) and the answer (`answer`, `filter_path`).
 
 mod answer;
-#[allow(dead_code)] // until the plan widens filtered searches
+mod explicit;
 mod filter_path;
 mod lucene;
+mod multi;
 mod plan;
 mod query_text;
+mod template;
 mod url;
+mod views;
+mod visible;
 
-use http::{Method, StatusCode};
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, uri::PathAndQuery};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::{Candidates, Dialect, Route, SearchRequest};
-use crate::{
-    passage::PassageSpec,
-    plan::{Plan, SkipReason},
-};
+use super::{Candidates, Dialect, Door, Forward, Reading, Route, Search, SearchRequest, SearchRoute, Unreadable};
+use crate::plan::{NoPlan, Plan, SkipReason, Terms};
+use filter_path::FilterPath;
+use views::Views;
 
 /// The dialect of Elasticsearch and OpenSearch.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Elastic;
+#[derive(Debug, Clone, Default)]
+pub struct Elastic {
+    views: Views,
+}
 
 impl Dialect for Elastic {
-    /// `GET|POST /_search` and `/{index}/_search`; everything else passes through.
     fn classify(&self, method: &Method, path: &str) -> Route {
         if !matches!(*method, Method::GET | Method::POST) {
             return Route::PassThrough;
         }
-        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-        let indices = match (segments.next(), segments.next(), segments.next()) {
-            (Some("_search"), None, None) => String::new(),
-            (Some(indices), Some("_search"), None) => url::decode(indices),
+        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let (door, indices) = match segments[..] {
+            ["_search"] => (Door::Single, ""),
+            ["_msearch"] => (Door::Multi, ""),
+            ["_search", "template"] => (Door::Template, ""),
+            ["_msearch", "template"] => (Door::MultiTemplate, ""),
+            [indices, "_search"] => (Door::Single, indices),
+            [indices, "_msearch"] => (Door::Multi, indices),
+            [indices, "_search", "template"] => (Door::Template, indices),
+            [indices, "_msearch", "template"] => (Door::MultiTemplate, indices),
+            [indices, "_pit"] | [indices, "_search", "point_in_time"] if *method == Method::POST => {
+                return Route::OpensView { indices: url::decode(indices) };
+            }
             _ => return Route::PassThrough,
         };
-        Route::Search { indices }
+        Route::Searches(SearchRoute { door, indices: url::decode(indices) })
     }
 
-    fn plan(&self, request: SearchRequest<'_>, window: usize) -> Result<Plan, SkipReason> {
-        plan::plan(request, window)
+    fn renderings(&self, request: SearchRequest<'_>) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
+        template::renderings(request)
     }
 
-    fn candidates(&self, answer: &[u8], passage: &PassageSpec, window: usize) -> Result<Candidates, SkipReason> {
-        answer::candidates(answer, passage, window)
+    fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason> {
+        template::rendered(request, rendered)
+    }
+
+    fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason> {
+        let SearchRequest { route, body, .. } = request;
+        if !route.door.is_multi() {
+            return Ok(vec![self.search(route.indices.clone(), body.clone())]);
+        }
+        let lines = multi::lines(body).ok_or(SkipReason::Malformed)?;
+        lines
+            .into_iter()
+            .map(|lines| {
+                let indices = multi::indices(&body[lines.header], &route.indices).ok_or(SkipReason::Malformed)?;
+                Ok(self.search(indices, body.slice(lines.body)))
+            })
+            .collect()
+    }
+
+    fn plan(&self, request: SearchRequest<'_>, search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
+        plan::plan(request, search, terms)
+    }
+
+    fn assemble(&self, request: SearchRequest<'_>, plans: &[Option<&Plan>]) -> Result<Forward, SkipReason> {
+        let (hits_at, page) = match (request.route.door.is_multi(), plans) {
+            (false, [Some(plan)]) => (&["hits", "hits"][..], Some(*plan)),
+            // Entries that a filter leaves nothing of are missing from the list.
+            _ => (&["responses"][..], None),
+        };
+        let filter = hiding_filter(request, hits_at);
+        let mut names = Vec::new();
+        let mut added = String::new();
+        if filter.is_some() {
+            names.push("filter_path");
+        }
+        // Parameters in the URL win over those in the body, so a body that is fine otherwise stays as it is.
+        if let Some(plan) = page.filter(|plan| plan.page.from != 0 || plan.page.size != plan.hits) {
+            names.extend(["from", "size"]);
+            added = format!("from=0&size={}", plan.hits);
+        }
+        let path_and_query = match names.is_empty() {
+            true => request.path_and_query.clone(),
+            false => url::edited(request.path_and_query, &names, &added).map_err(|_| SkipReason::Malformed)?,
+        };
+        let body = match page {
+            Some(plan) => plan.body.clone(),
+            None if plans.iter().flatten().all(|plan| plan.body.is_none()) => None,
+            None => {
+                let lines = multi::lines(request.body).ok_or(SkipReason::Malformed)?;
+                let body = |place: usize| plans.get(place).copied().flatten().and_then(|plan| plan.body.as_deref());
+                Some(multi::replaced(request.body, &lines, body).into())
+            }
+        };
+        Ok(Forward { path_and_query, body, filter })
+    }
+
+    fn only(&self, request: SearchRequest<'_>, places: &[usize]) -> Result<Forward, SkipReason> {
+        let lines = multi::lines(request.body).ok_or(SkipReason::Malformed)?;
+        let path_and_query =
+            url::edited(request.path_and_query, &["filter_path"], "").map_err(|_| SkipReason::Malformed)?;
+        let body = Some(multi::only(request.body, &lines, places).into());
+        Ok(Forward { path_and_query, body, filter: None })
+    }
+
+    fn answers(&self, door: Door, answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+        if door.is_multi() {
+            return answer::responses(answer, count);
+        }
+        Ok(std::iter::once(0..answer.len()).collect())
+    }
+
+    fn candidates(&self, answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
+        answer::candidates(answer, reading)
+    }
+
+    fn filter(&self, answer: &[u8], filter: &str) -> Vec<u8> {
+        FilterPath::parse(filter).apply(answer)
+    }
+
+    fn view(&self, answer: &[u8]) -> Option<String> {
+        answer::point_in_time(answer)
+    }
+
+    fn remember_view(&self, view: &str, indices: &str) {
+        self.views.remember(view, indices);
+    }
+
+    fn indices_of_hits(&self, answer: &[u8]) -> Option<String> {
+        answer::indices_of_hits(answer)
     }
 
     fn failure(&self, status: StatusCode, kind: &str, reason: &str) -> String {
@@ -51,34 +156,91 @@ impl Dialect for Elastic {
     }
 }
 
+impl Elastic {
+    /// A search over `indices`, or over the point in time that its body names instead. A body that cannot be read names
+    /// none; the plan will say what it thinks of it.
+    fn search(&self, indices: String, body: Bytes) -> Search {
+        #[derive(Deserialize, Default)]
+        struct Body {
+            pit: Option<PointInTime>,
+        }
+        #[derive(Deserialize)]
+        struct PointInTime {
+            id: String,
+        }
+        let said = serde_json::from_slice(&body).unwrap_or_else(|_| Body::default());
+        let Some(pit) = said.pit.filter(|_| indices.is_empty()) else {
+            return Search { indices: Some(indices), view: None, body };
+        };
+        Search { indices: self.views.indices(&pit.id), view: Some(pit.id), body }
+    }
+}
+
+/// The request's `filter_path`, where it may hide what is needed at `hits_at`: then it is ours to apply.
+fn hiding_filter(request: SearchRequest<'_>, hits_at: &[&str]) -> Option<String> {
+    let filter = url::parameter(request.path_and_query.query(), "filter_path")?;
+    (!filter.is_empty() && !FilterPath::parse(&filter).keeps_whole(hits_at)).then_some(filter)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn indices(method: &Method, path: &str) -> Option<String> {
-        match Elastic.classify(method, path) {
-            Route::Search { indices } => Some(indices),
-            Route::PassThrough => None,
-        }
+    fn route(method: &Method, path: &str) -> Route {
+        Elastic::default().classify(method, path)
+    }
+
+    fn searches(door: Door, indices: &str) -> Route {
+        Route::Searches(SearchRoute { door, indices: indices.to_owned() })
     }
 
     #[test]
     fn only_searches_are_searches() {
-        assert_eq!(indices(&Method::GET, "/_search").as_deref(), Some(""));
-        assert_eq!(indices(&Method::POST, "/products/_search").as_deref(), Some("products"));
-        assert_eq!(indices(&Method::POST, "/a,b-*/_search/").as_deref(), Some("a,b-*"));
-        assert_eq!(indices(&Method::GET, "/%3Clogs-%7Bnow%7D%3E/_search").as_deref(), Some("<logs-{now}>"));
-        for path in ["/", "/products/_doc/_search", "/products/_msearch", "/_search/template", "/_search/scroll"] {
-            assert_eq!(indices(&Method::POST, path), None, "{path}");
+        for (path, door, indices) in [
+            ("/_search", Door::Single, ""),
+            ("/products/_search", Door::Single, "products"),
+            ("/a,b-*/_search/", Door::Single, "a,b-*"),
+            ("/%3Clogs-%7Bnow%7D%3E/_search", Door::Single, "<logs-{now}>"),
+            ("/_msearch", Door::Multi, ""),
+            ("/products/_msearch", Door::Multi, "products"),
+            ("/_search/template", Door::Template, ""),
+            ("/products/_search/template", Door::Template, "products"),
+            ("/products/_msearch/template", Door::MultiTemplate, "products"),
+        ] {
+            assert_eq!(route(&Method::POST, path), searches(door, indices), "{path}");
+            assert_eq!(route(&Method::GET, path), searches(door, indices), "{path}");
+            assert_eq!(route(&Method::PUT, path), Route::PassThrough, "{path}");
         }
-        assert_eq!(indices(&Method::PUT, "/products/_search"), None);
-        assert_eq!(indices(&Method::HEAD, "/products/_search"), None);
+        for path in ["/", "/products/_doc/_search", "/_search/scroll", "/products/_async_search", "/_sql", "/_pit"] {
+            assert_eq!(route(&Method::POST, path), Route::PassThrough, "{path}");
+        }
+        assert_eq!(route(&Method::HEAD, "/products/_search"), Route::PassThrough);
+    }
+
+    #[test]
+    fn points_in_time_are_seen_being_opened() {
+        let opens = Route::OpensView { indices: "a,b".to_owned() };
+        assert_eq!(route(&Method::POST, "/a,b/_pit"), opens);
+        assert_eq!(route(&Method::POST, "/a,b/_search/point_in_time"), opens);
+        assert_eq!(route(&Method::GET, "/a,b/_pit"), Route::PassThrough);
+        assert_eq!(route(&Method::POST, "/_search/point_in_time"), Route::PassThrough);
+    }
+
+    #[test]
+    fn a_point_in_time_stands_for_the_indices_it_was_opened_on() {
+        let elastic = Elastic::default();
+        let search = || elastic.search(String::new(), Bytes::from_static(br#"{"pit":{"id":"abc"}}"#));
+        assert_eq!((search().indices, search().view.as_deref()), (None, Some("abc")));
+        let opened = elastic.view(br#"{"pit_id":"abc","_shards":{}}"#).expect("an id");
+        elastic.remember_view(&opened, "products");
+        assert_eq!(search().indices.as_deref(), Some("products"));
+        assert_eq!(elastic.view(br#"{"id":"abc"}"#).as_deref(), Some("abc"));
     }
 
     #[test]
     fn failures_have_the_engine_s_own_shape() {
         assert_eq!(
-            Elastic.failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "refused"),
+            Elastic::default().failure(StatusCode::BAD_GATEWAY, "upstream_unreachable", "refused"),
             r#"{"error":{"root_cause":[{"type":"upstream_unreachable","reason":"refused"}],"type":"upstream_unreachable","reason":"refused"},"status":502}"#
         );
     }

@@ -46,11 +46,6 @@ impl Edits {
         self.push(Edit { at, with: New::Text(with.into()) });
     }
 
-    /// Puts `text` before the byte at `at`; several insertions at one place come out in the order given.
-    pub(crate) fn insert(&mut self, at: usize, text: impl Into<Vec<u8>>) {
-        self.replace(at..at, text);
-    }
-
     /// Takes `at` out, and nothing around it.
     pub(crate) fn remove(&mut self, at: Range<usize>) {
         self.replace(at, Vec::new());

@@ -201,12 +201,12 @@ fn a_member_can_be_added_where_the_others_are_removed() {
 fn an_outer_edit_wins_over_an_inner_one_and_insertions_at_its_edges_stay() {
     let text = "0123456789";
     let mut edits = Edits::default();
-    edits.insert(6, "c");
+    edits.replace(6..6, "c");
     edits.replace(4..5, "inner");
-    edits.insert(3, "a");
-    edits.insert(5, "lost");
+    edits.replace(3..3, "a");
+    edits.replace(5..5, "lost");
     edits.remove(3..6);
-    edits.insert(3, "b");
+    edits.replace(3..3, "b");
     assert_eq!(edited(&edits, text), "012abc6789");
     assert!(!edits.is_empty());
 }
@@ -215,8 +215,8 @@ fn an_outer_edit_wins_over_an_inner_one_and_insertions_at_its_edges_stay() {
 fn only_the_edits_of_a_range_are_applied_to_it() {
     let text = "0123456789";
     let mut edits = Edits::default();
-    edits.insert(10, "e");
-    edits.insert(5, "i");
+    edits.replace(10..10, "e");
+    edits.replace(5..5, "i");
     edits.replace(1..2, "one");
     let piece = |range| {
         let mut out = b">".to_vec();

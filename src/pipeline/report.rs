@@ -28,29 +28,69 @@ impl Counts {
         Self {
             window: scored.scores.len(),
             scored: scored.scores.iter().flatten().count(),
-            cached: scored.cached,
+            cached: scored.cached(),
             budget_hit: scored.budget_hit,
         }
     }
 }
 
-pub(super) fn applied(headers: &mut HeaderMap, model: &str, counts: &Counts) {
-    let Counts { window, scored, cached, budget_hit } = *counts;
-    // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
-    let model: String = model
-        .chars()
-        .filter(|c| matches!(c, ' '..='~'))
-        .flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c]))
-        .collect();
-    let budget_hit = u8::from(budget_hit);
-    let text = format!(
-        "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}"
-    );
-    insert(headers, &X_RERANK, &text);
+/// What became of one search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Report {
+    /// It was answered in the new order.
+    Applied {
+        /// The model that scored it.
+        model: String,
+        /// The figures.
+        counts: Counts,
+        /// Headers of the client that did not count.
+        ignored: Vec<&'static str>,
+    },
+    /// It was answered as the cluster would.
+    Skipped(SkipReason),
 }
 
-pub(super) fn skipped(headers: &mut HeaderMap, reason: SkipReason) {
-    insert(headers, &X_RERANK, &format!("skipped; reason={}", reason.as_str()));
+impl Report {
+    pub(super) fn applied(model: &str, counts: Counts, ignored: &[&'static str]) -> Self {
+        Self::Applied { model: model.to_owned(), counts, ignored: ignored.to_vec() }
+    }
+
+    pub(super) fn skipped(reason: SkipReason) -> Self {
+        Self::Skipped(reason)
+    }
+
+    /// An item of an RFC 9651 list.
+    fn item(&self) -> String {
+        let (model, counts, ignored) = match self {
+            Self::Skipped(reason) => return format!("skipped; reason={}", reason.as_str()),
+            Self::Applied { model, counts, ignored } => (model, counts, ignored),
+        };
+        let Counts { window, scored, cached, budget_hit } = *counts;
+        // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
+        let model: String = model
+            .chars()
+            .filter(|c| matches!(c, ' '..='~'))
+            .flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c]))
+            .collect();
+        let budget_hit = u8::from(budget_hit);
+        let ignored = if ignored.is_empty() { String::new() } else { format!("; ignored=\"{}\"", ignored.join(" ")) };
+        format!(
+            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{ignored}"
+        )
+    }
+}
+
+/// How many searches of one request are told one by one; a header has its limits.
+const TOLD: usize = 32;
+
+/// `X-Rerank`: an item for each search of the request, in its order. Of more than [`TOLD`], the last item says how many
+/// there are in all.
+pub(super) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
+    let mut items: Vec<String> = reports.iter().take(TOLD).map(Report::item).collect();
+    if reports.len() > TOLD {
+        items.push(format!("more; searches={}", reports.len()));
+    }
+    insert(headers, &X_RERANK, &items.join(", "));
 }
 
 /// Milliseconds that the cluster took, and that we took after it; after whatever the cluster itself says.
@@ -76,13 +116,16 @@ mod tests {
     fn the_header_s_syntax_is_that_of_structured_fields() {
         let mut headers = HeaderMap::new();
         let counts = Counts { window: 100, scored: 99, cached: 37, budget_hit: true };
-        applied(&mut headers, "my \"best\" modèl", &counts);
+        outcomes(&mut headers, &[Report::applied("my \"best\" modèl", counts, &[])]);
         assert_eq!(
             headers["x-rerank"],
             r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1"#
         );
-        skipped(&mut headers, SkipReason::NoQueryText);
-        assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text");
+        outcomes(&mut headers, &[Report::skipped(SkipReason::NoQueryText), Report::skipped(SkipReason::Sort)]);
+        assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text, skipped; reason=sort");
+        outcomes(&mut headers, &vec![Report::skipped(SkipReason::Sort); 1000]);
+        assert!(headers["x-rerank"].to_str().expect("text").ends_with(", more; searches=1000"));
+        assert!(headers["x-rerank"].len() < 1000);
         timing(&mut headers, Duration::from_micros(12_340), Duration::from_millis(3));
         assert_eq!(headers["server-timing"], "upstream;dur=12.34, rerank;dur=3.00");
     }

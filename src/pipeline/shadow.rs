@@ -5,32 +5,45 @@ use std::{sync::Arc, time::Instant};
 
 use tracing::debug;
 
-use super::{SearchCall, Unusable, fetch, guarded, report::Counts, score};
-use crate::{app::App, plan::SkipReason, rules};
+use super::{
+    call::SearchCall,
+    fetch::{Fetched, fetch},
+    guard::guarded,
+    prepare::{Halt, Prepared, Run, prepare},
+    window::measure,
+};
+use crate::{app::App, plan::SkipReason, wishes::Wishes};
 
-/// Scores `request` in the background. Where too many are under way already, this one counts as `overloaded`.
-pub(super) fn start(app: &Arc<App>, indices: &str, request: SearchCall) {
+/// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
+pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
     let Ok(permit) = app.shadows.clone().try_acquire_owned() else {
         app.metrics.shadowed(Err(SkipReason::Overloaded));
         return;
     };
-    let (app, indices) = (app.clone(), indices.to_owned());
+    let app = app.clone();
     tokio::spawn(async move {
-        let outcome = shadow(&app, &indices, &request).await;
-        app.metrics.shadowed(outcome.map(|counts| (counts.scored, counts.cached, counts.budget_hit)));
+        if let Err(reason) = shadow(&app, call, &wishes).await {
+            app.metrics.shadowed(Err(reason));
+        }
         drop(permit);
     });
 }
 
-async fn shadow(app: &App, indices: &str, request: &SearchCall) -> Result<Counts, SkipReason> {
-    let rule = rules::find(&app.config.rules, indices).ok_or(SkipReason::NoRule)?;
-    let plan = guarded(|| app.dialect.plan(request.as_search(), rule.window))?;
-    let (_, answer) = fetch(app, &plan, request).await.map_err(|unusable| match unusable {
-        Unusable::AsAsked(_, reason) | Unusable::Widened(reason) => reason,
+async fn shadow(app: &App, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
+    let prepared = prepare(app, call, wishes, Run::Aside).await.map_err(|halt| match halt {
+        Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
+        Halt::Refused { .. } => SkipReason::Unsupported,
     })?;
+    let Prepared { call, searches, forward: Some(forward), .. } = &prepared else { return Ok(()) };
+    let Fetched { answer, .. } = fetch(app, call, forward).await.map_err(|unusable| unusable.reason())?;
     let answered = Instant::now();
-    let candidates = guarded(|| app.dialect.candidates(&answer, &rule.passage, plan.window))?;
-    let counts = Counts::of(&score(app, rule, &plan, &candidates, answered).await?);
-    debug!(?counts, took = ?answered.elapsed(), "scored off the path");
-    Ok(counts)
+    let door = call.as_request().route.door;
+    let spans = guarded(|| app.dialect.answers(door, &answer, searches.len()))??;
+    for (search, span) in searches.iter().zip(spans) {
+        let Ok(planned) = search else { continue };
+        let counts = measure(app, planned, &answer.slice(span), answered).await;
+        debug!(?counts, took = ?answered.elapsed(), "scored off the path");
+        app.metrics.shadowed(counts.map(|counts| (counts.scored, counts.cached, counts.budget_hit)));
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::inference::Output;
+use super::inference::{Made, Output};
 
 /// xxh3-128 over the parts that an entry depends on, each with its length in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,7 +61,7 @@ pub fn normalise(query: &str) -> String {
 /// Outputs by content, bounded in bytes; the least used go first. Shared by all models: keys carry the revision.
 #[derive(Debug)]
 pub struct ScoreCache {
-    entries: moka::sync::Cache<Key, Output>,
+    entries: moka::sync::Cache<Key, Made>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -73,12 +73,12 @@ const OVERHEAD: usize = 300;
 impl ScoreCache {
     /// A cache that takes at most about `capacity` bytes; 0 keeps nothing.
     pub fn new(capacity: u64) -> ScoreCache {
-        let entries = moka::sync::Cache::builder().max_capacity(capacity).weigher(|_, output| weigh(output)).build();
+        let entries = moka::sync::Cache::builder().max_capacity(capacity).weigher(|_, made| weigh(made)).build();
         ScoreCache { entries, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// What is known of `key`; counts as a hit or a miss.
-    pub fn look_up(&self, key: Key) -> Option<Output> {
+    pub fn look_up(&self, key: Key) -> Option<Made> {
         let found = self.entries.get(&key);
         let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -86,12 +86,12 @@ impl ScoreCache {
     }
 
     /// What is known of `key` by now; counts as nothing.
-    pub(super) fn peek(&self, key: Key) -> Option<Output> {
+    pub(super) fn peek(&self, key: Key) -> Option<Made> {
         self.entries.get(&key)
     }
 
-    pub(super) fn insert(&self, key: Key, output: Output) {
-        self.entries.insert(key, output);
+    pub(super) fn insert(&self, key: Key, made: Made) {
+        self.entries.insert(key, made);
     }
 
     /// Look-ups that found something, since the start.
@@ -117,12 +117,12 @@ impl ScoreCache {
     }
 }
 
-fn weigh(output: &Output) -> u32 {
-    let heap = match output {
+fn weigh(made: &Made) -> u32 {
+    let heap = match &made.output {
         Output::Logit(_) => 0,
         Output::Embedding(vector) => size_of_val(&**vector) + 2 * size_of::<usize>(),
     };
-    let bytes = size_of::<Key>() + size_of::<Output>() + heap + OVERHEAD;
+    let bytes = size_of::<Key>() + size_of::<Made>() + heap + OVERHEAD;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
@@ -151,7 +151,8 @@ mod tests {
         let cache = ScoreCache::new(100_000);
         let keys = Keys::of_texts("r");
         for index in 0..1000 {
-            cache.insert(keys.key(&index.to_string()), Output::Embedding(vec![0.0; 384].into()));
+            let output = Output::Embedding(vec![0.0; 384].into());
+            cache.insert(keys.key(&index.to_string()), Made { output, truncated: false });
         }
         let (bytes, entries) = (cache.bytes(), cache.entries());
         assert!((50_000..=100_000).contains(&bytes), "{bytes} bytes in {entries} entries");
@@ -162,8 +163,9 @@ mod tests {
         let cache = ScoreCache::new(1 << 20);
         let key = Keys::of_texts("r").key("a");
         assert_eq!(cache.look_up(key), None);
-        cache.insert(key, Output::Logit(1.5));
-        assert_eq!(cache.look_up(key), Some(Output::Logit(1.5)));
+        let made = Made { output: Output::Logit(1.5), truncated: true };
+        cache.insert(key, made.clone());
+        assert_eq!(cache.look_up(key), Some(made));
         assert_eq!((cache.hits(), cache.misses()), (1, 1));
     }
 }

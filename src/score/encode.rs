@@ -16,6 +16,8 @@ pub struct Encoded {
     /// For each token which segment it belongs to: 0 for the query, 1 for the passage (0 throughout for families that
     /// have no segments).
     pub type_ids: Vec<i64>,
+    /// Whether something was cut off to fit the model's length.
+    pub truncated: bool,
 }
 
 impl Encoded {
@@ -70,6 +72,8 @@ impl Encoder {
 
     fn encode_one(&self, query: Option<Encoding>, text: &str) -> tokenizers::Result<Encoded> {
         let text = self.tokenize_as_needed(text, query.as_ref())?;
+        let room = self.truncation(query.is_some()).max_length;
+        let truncated = query.as_ref().map_or(0, Encoding::len) + text.len() > room;
         let joined = match query {
             None => {
                 let (text, _) = truncate_encodings(text, None, &self.truncation(false))?;
@@ -83,7 +87,7 @@ impl Encoder {
                 self.tokenizer.post_process(query, Some(text), true)?
             }
         };
-        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()) })
+        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()), truncated })
     }
 
     fn truncation(&self, pair: bool) -> TruncationParams {

@@ -24,6 +24,15 @@ impl Output {
     }
 }
 
+/// An output, and what is to be known of its input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// What the model said.
+    pub output: Output,
+    /// Whether the input was cut to the model's length.
+    pub truncated: bool,
+}
+
 /// Opens a model. Called on worker threads: once per worker, and again after a panic.
 pub trait Loader: Send + Sync + 'static {
     /// A model of its own for the calling worker. May take seconds.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use super::{
     Score, ScoreError, ScoreFuture, Scored, Scorer,
     cache::{Key, Keys, ScoreCache, normalise},
-    inference::{Loader, Output},
+    inference::{Loader, Made, Output},
     onnx::OnnxLoader,
     pool::{Keeper, Pool, PoolOptions},
     runtime::Runtime,
@@ -84,13 +84,14 @@ impl LocalScorer {
         let keys = Keys::of_pairs(&self.revision, &query);
         let found = self.find(Some(query), passages.into_iter().map(|passage| (keys.key(&passage), passage)), deadline);
         let found = found.await?;
-        let score = |output: &Option<Output>| match *output {
-            Some(Output::Logit(logit)) => Some(Score { raw: logit, value: sigmoid(logit) }),
+        let score = |(made, &cached): (&Option<Made>, &bool)| match *made {
+            Some(Made { output: Output::Logit(logit), truncated }) => {
+                Some(Score { raw: logit, value: sigmoid(logit), cached, truncated })
+            }
             _ => None,
         };
-        let scores = found.outputs.iter().map(score).collect();
-        let cached = found.cached.iter().filter(|&&cached| cached).count();
-        found.scored(scores, cached)
+        let scores = found.outputs.iter().zip(&found.cached).map(score).collect();
+        found.scored(scores)
     }
 
     async fn score_texts(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
@@ -99,16 +100,16 @@ impl LocalScorer {
         let texts = std::iter::once(normalise(query)).chain(passages);
         let found = self.find(None, texts.map(|text| (keys.key(&text), text)), deadline).await?;
         let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
-        let score = |passage: &Option<Output>| match (query, passage) {
-            (Some(Output::Embedding(query)), Some(Output::Embedding(passage))) => {
+        let query = query.as_ref().map(|made| &made.output);
+        let score = |(made, &cached): (&Option<Made>, &bool)| match (query, made) {
+            (Some(Output::Embedding(query)), Some(Made { output: Output::Embedding(passage), truncated })) => {
                 let cosine = cosine(query, passage);
-                Some(Score { raw: cosine, value: cosine })
+                Some(Score { raw: cosine, value: cosine, cached, truncated: *truncated })
             }
             _ => None,
         };
-        let scores = passages.iter().map(score).collect();
-        let cached = found.cached.iter().skip(1).filter(|&&cached| cached).count();
-        found.scored(scores, cached)
+        let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();
+        found.scored(scores)
     }
 
     /// The outputs of `texts`, from the cache or from the pool. Equal texts are run once.
@@ -159,7 +160,7 @@ impl Scorer for LocalScorer {
 
 /// What the cache and the pool know of some texts, in their order.
 struct Found {
-    outputs: Vec<Option<Output>>,
+    outputs: Vec<Option<Made>>,
     cached: Vec<bool>,
     /// Whether there was no time for some of them.
     cut_off: bool,
@@ -168,14 +169,13 @@ struct Found {
 }
 
 impl Found {
-    /// The answer to the search; `cached` is how many of the `scores` cost nothing. A failure is only told where it left
-    /// nothing to order by.
-    fn scored(self, scores: Vec<Option<Score>>, cached: usize) -> Result<Scored, ScoreError> {
+    /// The answer to the search. A failure is only told where it left nothing to order by.
+    fn scored(self, scores: Vec<Option<Score>>) -> Result<Scored, ScoreError> {
         match self.failure {
             Some(failure) if !self.cut_off && scores.iter().all(Option::is_none) => {
                 Err(ScoreError::Unavailable(failure))
             }
-            _ => Ok(Scored { scores, cached, budget_hit: self.cut_off }),
+            _ => Ok(Scored { scores, budget_hit: self.cut_off }),
         }
     }
 }
@@ -208,12 +208,12 @@ struct CacheKeeper {
 }
 
 impl Keeper for CacheKeeper {
-    fn recall(&self, index: usize) -> Option<Output> {
+    fn recall(&self, index: usize) -> Option<Made> {
         self.cache.peek(self.keys[index])
     }
 
-    fn keep(&self, index: usize, output: &Output) {
-        self.cache.insert(self.keys[index], output.clone());
+    fn keep(&self, index: usize, made: &Made) {
+        self.cache.insert(self.keys[index], made.clone());
     }
 }
 

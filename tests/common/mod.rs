@@ -156,9 +156,9 @@ pub struct Longest;
 
 impl Scorer for Longest {
     fn score<'a>(&'a self, _: &'a str, passages: Vec<String>, _: Instant) -> ScoreFuture<'a> {
-        let score = |passage: &String| Some(Score { raw: passage.len() as f32, value: passage.len() as f32 });
+        let score = |passage: &String| Some(Score::fresh(passage.len() as f32, passage.len() as f32));
         let scores = passages.iter().map(score).collect();
-        Box::pin(async { Ok(Scored { scores, cached: 0, budget_hit: false }) })
+        Box::pin(async { Ok(Scored { scores, budget_hit: false }) })
     }
 
     fn ready(&self) -> Result<(), String> {

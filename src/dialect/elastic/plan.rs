@@ -1,14 +1,22 @@
-//! A search request → a [`Plan`] or a [`SkipReason`]. Owns what may be reranked: the conditions that a request's URL,
-//! headers and body can fail. Pure.
+//! A search → a [`Plan`] or the reason why there is none. Owns what may be reranked: the conditions that a search's URL,
+//! headers and body can fail, in which order they are looked at, and what is changed in the body. Pure.
 
-use http::{HeaderMap, header};
+use bytes::Bytes;
+use http::header;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{query_text, url};
+use super::{
+    explicit::{self, Explicit},
+    query_text::{self, QueryText},
+    url,
+    visible::{self, Shown},
+};
 use crate::{
-    dialect::{SearchRequest, is_json},
-    plan::{Page, Plan, SkipReason},
+    dialect::{Search, SearchRequest, is_json},
+    json::{self, Edits},
+    passage::{Content, PassageSpec},
+    plan::{ExtraFields, NoPlan, Page, Plan, SkipReason, Terms},
 };
 
 /// Elasticsearch's and OpenSearch's own default.
@@ -18,55 +26,93 @@ const DEFAULT_SIZE: usize = 10;
 #[derive(Deserialize, Default)]
 struct Body {
     query: Option<Value>,
+    retriever: Option<Value>,
+    knn: Option<Value>,
+    rank: Option<Value>,
     from: Option<Value>,
     size: Option<Value>,
     sort: Option<Value>,
     search_after: Option<Value>,
     slice: Option<Value>,
+    ext: Option<Value>,
+    search_pipeline: Option<Value>,
+    #[serde(rename = "_source")]
+    source: Option<Value>,
+    fields: Option<Value>,
+    docvalue_fields: Option<Value>,
+    stored_fields: Option<Value>,
+    script_fields: Option<Value>,
 }
 
-pub(super) fn plan(request: SearchRequest<'_>, window: usize) -> Result<Plan, SkipReason> {
-    let parameter = |name: &str| url::parameter(request.path_and_query.query(), name);
+pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
+    let multi = request.route.door.is_multi();
+    // The URL of a multi search is about all of them: it has no word in what one of them asks for.
+    let parameter = |name: &str| url::parameter(request.path_and_query.query().filter(|_| !multi), name);
     // A body in the URL is a relic of clients that could not send one with GET; its media type comes in the URL too.
-    if parameter("source").is_some() || !speaks_json(request.headers, parameter("format").as_deref()) {
-        return Err(SkipReason::ContentType);
+    if parameter("source").is_some() || !speaks_json(request) {
+        return Err(SkipReason::ContentType.into());
     }
-    let body = read_body(request.body)?;
+    let body = read_body(&search.body)?;
 
     if parameter("scroll").is_some() || body.search_after.is_some() || body.slice.is_some() {
-        return Err(SkipReason::Cursor);
+        return Err(SkipReason::Cursor.into());
     }
     let by_score = match parameter("sort") {
         Some(sort) => sort.split(',').all(|key| matches!(key, "_score" | "_score:desc")),
         None => body.sort.as_ref().is_none_or(is_by_score),
     };
     if !by_score {
-        return Err(SkipReason::Sort);
+        return Err(SkipReason::Sort.into());
     }
     let page = Page {
         from: count(parameter("from"), body.from.as_ref(), 0)?,
         size: count(parameter("size"), body.size.as_ref(), DEFAULT_SIZE)?,
     };
     if page.size == 0 {
-        return Err(SkipReason::SizeZero);
+        return Err(SkipReason::SizeZero.into());
     }
-    if page.from >= window {
-        return Err(SkipReason::BeyondWindow);
-    }
-    let query = match parameter("q") {
-        Some(q) => query_text::of_q(&q, parameter("df").as_deref()),
-        None => body.query.as_ref().and_then(query_text::of_query),
-    };
-    let query = query.ok_or(SkipReason::NoQueryText)?.text;
 
-    let hits = window.max(page.end());
-    let widened = page.from != 0 || page.size != hits;
-    let path_and_query = if widened {
-        url::with_hits(request.path_and_query, hits).map_err(|_| SkipReason::Malformed)?
-    } else {
-        request.path_and_query.clone()
+    let pipeline = parameter("search_pipeline");
+    let mut edits = Edits::default();
+    let explicit = explicit(&body, pipeline.as_deref(), &search.body, page, terms, &mut edits)?;
+    let (window, hits) = match explicit.as_ref().and_then(|explicit| explicit.window) {
+        // It says itself how deep it goes, and there is nothing behind.
+        Some(window) => (window, window),
+        None => depth(&body, page, terms.window)?,
     };
-    Ok(Plan { query, window, page, path_and_query, widened })
+
+    let inferred = inferred(&body, parameter("q").as_deref(), parameter("df").as_deref());
+    let said = terms.query.map(str::to_owned).or_else(|| explicit.as_ref().map(|explicit| explicit.text.clone()));
+    let query = match said {
+        Some(query) => Some(query),
+        None => at_query_path(&search.body, terms.query_path)?,
+    };
+    let (text, searched) = inferred.map_or((None, Vec::new()), |found| (Some(found.text), found.fields));
+    let query = query.or(text).ok_or(SkipReason::NoQueryText)?;
+
+    let passage = match explicit.as_ref().and_then(|explicit| explicit.field.clone()) {
+        Some(field) => PassageSpec { content: Content::Fields(vec![field]), ..terms.passage.clone() },
+        None => terms.passage.clone(),
+    };
+    let extra = extra_fields(&body, &parameter, &passage.wanted(&searched))?;
+    let text = body_text(&search.body);
+    ask_for_fields(&extra, text, &mut edits);
+    if multi && (page.from != 0 || page.size != hits) {
+        set_member(text, "from", "0", &mut edits);
+        set_member(text, "size", &hits.to_string(), &mut edits);
+    }
+    Ok(Plan {
+        query,
+        searched,
+        passage,
+        window,
+        page,
+        hits,
+        min_score: explicit.and_then(|explicit| explicit.min_score),
+        widened: page.from != 0 || page.size != hits || !edits.is_empty(),
+        body: (!edits.is_empty()).then(|| edits.applied(text).into()),
+        extra,
+    })
 }
 
 fn read_body(body: &[u8]) -> Result<Body, SkipReason> {
@@ -76,22 +122,30 @@ fn read_body(body: &[u8]) -> Result<Body, SkipReason> {
     serde_json::from_slice(body).map_err(|_| SkipReason::Malformed)
 }
 
-/// Whether the body is JSON and the client wants JSON back.
-fn speaks_json(headers: &HeaderMap, format: Option<&str>) -> bool {
-    let plain = headers.get(header::CONTENT_ENCODING).is_none();
-    let sent = headers.get(header::CONTENT_TYPE).is_none_or(|value| value.to_str().is_ok_and(is_json));
-    let wanted = match format {
+/// The body to edit: where the client sent none, one that says nothing.
+fn body_text(body: &Bytes) -> &[u8] {
+    if body.trim_ascii().is_empty() { b"{}" } else { body }
+}
+
+/// Whether the body is JSON (or lines of it) and the client wants JSON back.
+fn speaks_json(request: SearchRequest<'_>) -> bool {
+    let said =
+        |name, fits: fn(&str) -> bool| request.headers.get(name).is_none_or(|value| value.to_str().is_ok_and(fits));
+    let wanted = match url::parameter(request.path_and_query.query(), "format") {
         Some(format) => format == "json",
-        None => headers
-            .get(header::ACCEPT)
-            .is_none_or(|value| value.to_str().is_ok_and(|accept| accept.split(',').any(is_json_or_any))),
+        None => said(header::ACCEPT, |accept| accept.split(',').any(is_json_or_any)),
     };
-    plain && sent && wanted
+    wanted && said(header::CONTENT_TYPE, is_json_or_lines)
+}
+
+fn is_json_or_lines(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    is_json(&essence) || essence == "application/x-ndjson" || essence.ends_with("+x-ndjson")
 }
 
 fn is_json_or_any(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
-    is_json(essence) || matches!(essence, "*/*" | "application/*" | "")
+    is_json_or_lines(essence) || matches!(essence, "*/*" | "application/*" | "")
 }
 
 /// `"_score"`, `{"_score": "desc"}`, `{"_score": {"order": "desc"}}`, or an array of nothing else. An empty array sorts
@@ -123,19 +177,177 @@ fn count(in_url: Option<String>, in_body: Option<&Value>, default: usize) -> Res
     text.parse().map_err(|_| SkipReason::Malformed)
 }
 
+/// The reranking that the search spells out; `edits` take it out of `text`, the body.
+fn explicit(
+    body: &Body,
+    pipeline: Option<&str>,
+    text: &[u8],
+    page: Page,
+    terms: &Terms<'_>,
+    edits: &mut Edits,
+) -> Result<Option<Explicit>, NoPlan> {
+    if body.ext.as_ref().is_some_and(|ext| ext.get("rerank").is_some()) {
+        // A pipeline that the search names beside it is the one that reranks.
+        let pipeline = pipeline.or(body.search_pipeline.as_ref().map(|pipeline| pipeline.as_str().unwrap_or("inline")));
+        if terms.leave_explicit || pipeline.is_some_and(|pipeline| pipeline != "_none") {
+            return Err(SkipReason::OwnReranker.into());
+        }
+        let whole: Value = serde_json::from_slice(text).map_err(|_| SkipReason::Malformed)?;
+        return explicit::opensearch(&whole, text, edits);
+    }
+    let Some(retriever) = &body.retriever else { return Ok(None) };
+    let found = explicit::elasticsearch(retriever, text, page, edits)?;
+    if found.is_some() && terms.leave_explicit {
+        return Err(SkipReason::OwnReranker.into());
+    }
+    Ok(found)
+}
+
+/// The window, and how many hits to ask for.
+///
+/// Retrievers that merge (`rrf`, `linear`, …) and `rank` look at no more than `rank_window_size` hits, and where that is not
+/// said, at as many as the client wants to see: asking for more would change what they find.
+fn depth(body: &Body, page: Page, window: usize) -> Result<(usize, usize), SkipReason> {
+    let merging = match (&body.rank, &body.retriever) {
+        (Some(rank), _) => first_object(rank),
+        (None, Some(retriever)) if !["standard", "knn"].iter().any(|kind| retriever.get(kind).is_some()) => {
+            first_object(retriever)
+        }
+        _ => None,
+    };
+    let Some(merging) = merging else {
+        return if page.from < window { Ok((window, window.max(page.end()))) } else { Err(SkipReason::BeyondWindow) };
+    };
+    let said = ["rank_window_size", "window_size"].iter().find_map(|key| merging.get(*key)).and_then(Value::as_u64);
+    match said.and_then(|size| usize::try_from(size).ok()) {
+        Some(size) if page.from < size.min(window) => Ok((size.min(window), size.min(window).max(page.end()))),
+        None if page.from == 0 => Ok((window.min(page.size), page.size)),
+        _ => Err(SkipReason::BeyondWindow),
+    }
+}
+
+fn first_object(value: &Value) -> Option<&serde_json::Map<String, Value>> {
+    value.as_object()?.values().next()?.as_object()
+}
+
+/// What the query itself says. In the engines `q` takes the place of the body's query.
+fn inferred(body: &Body, q: Option<&str>, df: Option<&str>) -> Option<QueryText> {
+    if let Some(q) = q {
+        return query_text::of_q(q, df);
+    }
+    let parts = [
+        body.query.as_ref().and_then(query_text::of_query),
+        body.retriever.as_ref().and_then(query_text::of_retriever),
+        body.knn.as_ref().and_then(query_text::of_knn),
+    ];
+    query_text::joined(parts.into_iter().flatten())
+}
+
+/// The texts at the rule's pointers, joined.
+fn at_query_path(body: &[u8], pointers: &[String]) -> Result<Option<String>, SkipReason> {
+    if pointers.is_empty() || body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let body: Value = serde_json::from_slice(body).map_err(|_| SkipReason::Malformed)?;
+    let texts: Vec<&str> =
+        pointers.iter().filter_map(|pointer| body.pointer(pointer)?.as_str()).map(str::trim).collect();
+    let text = texts.join(" ").trim().to_owned();
+    Ok((!text.is_empty()).then_some(text))
+}
+
+/// What must be asked for besides, so that the passages can be read.
+fn extra_fields(
+    body: &Body,
+    parameter: &impl Fn(&str) -> Option<String>,
+    wanted: &[String],
+) -> Result<ExtraFields, SkipReason> {
+    let named = |value: &Option<Value>| value.as_ref().map(visible::names).unwrap_or_default();
+    let in_url = |name: &str| -> Vec<String> {
+        parameter(name).iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect()
+    };
+    let scripted =
+        body.script_fields.as_ref().and_then(Value::as_object).into_iter().flat_map(|scripts| scripts.keys());
+    let shown = Shown {
+        source: body.source.as_ref(),
+        source_in_url: parameter("_source"),
+        includes_in_url: parameter("_source_includes"),
+        excludes_in_url: parameter("_source_excludes"),
+        stored_fields: [named(&body.stored_fields), in_url("stored_fields")].concat(),
+        names_stored_fields: body.stored_fields.is_some() || parameter("stored_fields").is_some(),
+        fields: [
+            named(&body.fields),
+            named(&body.docvalue_fields),
+            in_url("docvalue_fields"),
+            scripted.cloned().collect(),
+        ]
+        .concat(),
+    };
+    shown.extra(wanted).map_err(|visible::Hidden| SkipReason::NoPassages)
+}
+
+/// Adds what is asked for to the body's `fields`.
+fn ask_for_fields(extra: &ExtraFields, text: &[u8], edits: &mut Edits) {
+    if extra.asked.is_empty() {
+        return;
+    }
+    let quoted = |name: &String| Value::from(name.as_str()).to_string();
+    let asked: Vec<String> = extra.asked.iter().map(quoted).collect();
+    match json::member(text, 0, "fields") {
+        Some(fields) if text[fields.value.start] == b'[' => {
+            asked.iter().for_each(|name| edits.add_element(text, fields.value.clone(), name));
+        }
+        Some(fields) => {
+            let own = String::from_utf8_lossy(&text[fields.value.clone()]).into_owned();
+            let own = Some(own).filter(|own| own != "null");
+            let all: Vec<String> = own.into_iter().chain(asked).collect();
+            edits.replace(fields.value, format!("[{}]", all.join(",")));
+        }
+        None => edits.add_member(text, json::value(text, 0), "fields", &format!("[{}]", asked.join(","))),
+    }
+}
+
+fn set_member(text: &[u8], name: &str, value: &str, edits: &mut Edits) {
+    match json::member(text, 0, name) {
+        Some(member) => edits.replace(member.value, value),
+        None => edits.add_member(text, json::value(text, 0), name, value),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use crate::dialect::{Door, SearchRoute};
+    use http::{HeaderMap, HeaderValue};
     use proptest::prelude::*;
 
-    fn search(path: &str, body: &str) -> Result<Plan, SkipReason> {
+    fn search(path: &str, body: &str) -> Result<Plan, NoPlan> {
         search_with(path, body, &HeaderMap::new())
     }
 
-    fn search_with(path: &str, body: &str, headers: &HeaderMap) -> Result<Plan, SkipReason> {
+    fn terms(passage: &PassageSpec) -> Terms<'_> {
+        Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false }
+    }
+
+    fn search_with(path: &str, body: &str, headers: &HeaderMap) -> Result<Plan, NoPlan> {
+        search_under(&terms(&PassageSpec::default()), Door::Single, path, body, headers)
+    }
+
+    fn search_under(
+        terms: &Terms<'_>,
+        door: Door,
+        path: &str,
+        body: &str,
+        headers: &HeaderMap,
+    ) -> Result<Plan, NoPlan> {
         let path_and_query = path.parse().expect("a path");
-        plan(SearchRequest { path_and_query: &path_and_query, headers, body: body.as_bytes() }, 100)
+        let route = SearchRoute { door, indices: String::new() };
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers, body: &body };
+        plan(request, &Search { indices: None, view: None, body: body.clone() }, terms)
+    }
+
+    fn new_body(plan: &Plan) -> &str {
+        std::str::from_utf8(plan.body.as_deref().expect("a new body")).expect("text")
     }
 
     fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {
@@ -148,22 +360,20 @@ mod tests {
     fn a_page_is_widened_to_the_window() {
         let plan = search("/a/_search", r#"{"query":{"match":{"t":"wine"}},"from":20,"size":20}"#).expect("a plan");
         assert_eq!(plan.page, Page { from: 20, size: 20 });
-        assert_eq!(plan.path_and_query, "/a/_search?from=0&size=100");
-        assert!(plan.widened);
+        assert_eq!((plan.hits, plan.widened, plan.body), (100, true, None));
         assert_eq!(plan.query, "wine");
     }
 
     #[test]
     fn a_page_past_the_window_is_fetched_whole() {
         let plan = search("/a/_search?from=90&size=30", WINE).expect("a plan");
-        assert_eq!(plan.path_and_query, "/a/_search?from=0&size=120");
+        assert_eq!(plan.hits, 120);
     }
 
     #[test]
     fn a_page_that_is_the_window_is_asked_for_as_it_was() {
         let plan = search("/a/_search?size=100&pretty", WINE).expect("a plan");
-        assert_eq!(plan.path_and_query, "/a/_search?size=100&pretty");
-        assert!(!plan.widened);
+        assert_eq!((plan.hits, plan.widened), (100, false));
     }
 
     #[test]
@@ -195,7 +405,7 @@ mod tests {
             ("/_search?format=yaml", WINE.to_owned(), SkipReason::ContentType),
             ("/_search?source=%7B%7D&source_content_type=application/json", String::new(), SkipReason::ContentType),
         ] {
-            assert_eq!(search(path, &body), Err(reason), "{path} {body}");
+            assert_eq!(search(path, &body), Err(reason.into()), "{path} {body}");
         }
     }
 
@@ -214,7 +424,7 @@ mod tests {
             (header::CONTENT_TYPE, "application/json; charset=UTF-8", true),
             (header::CONTENT_TYPE, "application/vnd.elasticsearch+json;compatible-with=9", true),
             (header::CONTENT_TYPE, "application/cbor", false),
-            (header::CONTENT_ENCODING, "gzip", false),
+            (header::CONTENT_TYPE, "application/x-ndjson", true),
             (header::ACCEPT, "*/*", true),
             (header::ACCEPT, "application/vnd.elasticsearch+json;compatible-with=9", true),
             (header::ACCEPT, "application/yaml", false),
@@ -222,6 +432,97 @@ mod tests {
         ] {
             assert_eq!(search_with("/_search", WINE, &header(name, value)).is_ok(), fine, "{value}");
         }
+    }
+
+    #[test]
+    fn a_search_among_several_says_its_page_in_its_body() {
+        let passage = PassageSpec::default();
+        let multi = |body| search_under(&terms(&passage), Door::Multi, "/_msearch?size=3", body, &HeaderMap::new());
+        let plan = multi(WINE).expect("a plan");
+        assert_eq!(new_body(&plan), r#"{"query":{"match":{"t":"wine"}},"from":0,"size":100}"#);
+        let plan = multi(r#"{"size":20,"query":{"match":{"t":"wine"}},"from":20}"#).expect("a plan");
+        assert_eq!(new_body(&plan), r#"{"size":100,"query":{"match":{"t":"wine"}},"from":0}"#);
+        assert_eq!(plan.page, Page { from: 20, size: 20 });
+    }
+
+    #[test]
+    fn what_the_passage_needs_is_asked_for_where_it_is_hidden() {
+        let with = |rest: &str| format!(r#"{{"query":{{"match":{{"t":"wine"}}}},{rest}}}"#);
+        for (path, rest, asked) in [
+            ("/_search", r#""_source":true"#, None),
+            ("/_search", r#""_source":false"#, Some(r#""_source":false,"fields":["t"]"#)),
+            ("/_search", r#""_source":"n""#, Some(r#""_source":"n","fields":["t"]"#)),
+            ("/_search", r#""_source":["n","t"]"#, None),
+            ("/_search", r#""_source":false,"fields":["n"]"#, Some(r#""_source":false,"fields":["n","t"]"#)),
+            ("/_search", r#""_source":false,"fields":"n""#, Some(r#""_source":false,"fields":["n","t"]"#)),
+            ("/_search?_source=false", r#""size":3"#, Some(r#""size":3,"fields":["t"]"#)),
+            ("/_search?stored_fields=n", r#""size":3"#, Some(r#""size":3,"fields":["t"]"#)),
+        ] {
+            let plan = search(path, &with(rest)).expect("a plan");
+            assert_eq!(plan.body.as_deref(), asked.map(|asked| with(asked).into_bytes()).as_deref(), "{path} {rest}");
+        }
+        let plan = search("/_search?q=t:wine&_source=false", "").expect("a plan");
+        assert_eq!(new_body(&plan), r#"{"fields":["t"]}"#);
+        assert_eq!(search("/_search", &with(r#""stored_fields":"_none_""#)), Err(SkipReason::NoPassages.into()));
+    }
+
+    #[test]
+    fn what_is_said_aloud_wins_over_what_is_inferred() {
+        let passage = PassageSpec::default();
+        let body = r#"{"query":{"match":{"t":"wine"}},"params":{"asked":" red "},"ext":{"rerank":{"query_context":{"query_text":"white"}}}}"#;
+        let plain = r#"{"query":{"match":{"t":"wine"}},"params":{"asked":" red "}}"#;
+        let paths = ["/params/asked".to_owned()];
+        let query = |terms: &Terms, body| {
+            let plan = search_under(terms, Door::Single, "/_search", body, &HeaderMap::new()).expect("a plan");
+            plan.query
+        };
+        let with_path = Terms { query_path: &paths, ..terms(&passage) };
+        assert_eq!(query(&terms(&passage), plain), "wine");
+        assert_eq!(query(&with_path, plain), "red");
+        assert_eq!(query(&with_path, body), "white");
+        assert_eq!(query(&Terms { query: Some("rosé"), ..with_path }, body), "rosé");
+        let headed = search_under(
+            &Terms { query: Some("rosé"), ..with_path },
+            Door::Single,
+            "/_search",
+            r#"{"query":{"match_all":{}}}"#,
+            &HeaderMap::new(),
+        );
+        assert_eq!(headed.expect("a plan").query, "rosé");
+    }
+
+    #[test]
+    fn a_reranking_that_is_spelt_out_is_done_here_or_left_to_the_cluster() {
+        let passage = PassageSpec::default();
+        let ext = r#"{"query":{"match":{"t":"wine"}},"ext":{"rerank":{"query_context":{"query_text":"white"}}}}"#;
+        let reranker = r#"{"retriever":{"text_similarity_reranker":{"retriever":{"standard":{"query":{"match":{"t":"wine"}}}},"field":"t","inference_text":"white","rank_window_size":20}},"from":15}"#;
+        for body in [ext, reranker] {
+            assert_eq!(search("/_search", body).expect("a plan").query, "white");
+            let cluster = Terms { leave_explicit: true, ..terms(&passage) };
+            let left = search_under(&cluster, Door::Single, "/_search", body, &HeaderMap::new());
+            assert_eq!(left, Err(SkipReason::OwnReranker.into()));
+        }
+        assert_eq!(search("/_search?search_pipeline=p", ext), Err(SkipReason::OwnReranker.into()));
+        assert!(search("/_search?search_pipeline=_none", ext).is_ok());
+        let plan = search("/_search", reranker).expect("a plan");
+        assert_eq!((plan.window, plan.hits, plan.page), (20, 20, Page { from: 15, size: 10 }));
+        assert_eq!(new_body(&plan), r#"{"query":{"match":{"t":"wine"}},"from":15}"#);
+        assert_eq!(plan.passage.content, Content::Fields(vec!["t".to_owned()]));
+    }
+
+    #[test]
+    fn a_search_that_merges_is_not_asked_for_more_than_it_merges() {
+        let with = |inside: &str, outside: &str| {
+            let query = r#"{"standard":{"query":{"match":{"t":"wine"}}}}"#;
+            format!(r#"{{"retriever":{{"rrf":{{"retrievers":[{query}]{inside}}}}}{outside}}}"#)
+        };
+        let plan = search("/_search", &with(r#","rank_window_size":50"#, r#","size":5"#)).expect("a plan");
+        assert_eq!((plan.window, plan.hits), (50, 50));
+        let plan = search("/_search", &with("", r#","size":5"#)).expect("a plan");
+        assert_eq!((plan.window, plan.hits, plan.widened), (5, 5, false));
+        assert_eq!(search("/_search", &with("", r#","from":5"#)), Err(SkipReason::BeyondWindow.into()));
+        let rank = r#"{"query":{"match":{"t":"wine"}},"rank":{"rrf":{"rank_window_size":30}},"size":5}"#;
+        assert_eq!(search("/_search", rank).expect("a plan").hits, 30);
     }
 
     proptest! {

@@ -26,7 +26,6 @@ pub(super) struct QueryText {
     pub(super) text: String,
     /// The fields that they looked in, as written but without boosts ("title", "name.*", "*"), each once, in order;
     /// empty where the query names none. Fields of vectors are not among them: they hold no text.
-    #[allow(dead_code, reason = "the plan will read it")]
     pub(super) fields: Vec<String>,
 }
 
@@ -100,7 +99,6 @@ pub(super) fn of_query(query: &Value) -> Option<QueryText> {
 }
 
 /// What a retriever (`{"standard": {"query": …}}`) is about.
-#[allow(dead_code, reason = "the plan will call it")]
 pub(super) fn of_retriever(retriever: &Value) -> Option<QueryText> {
     let mut gathered = Gathered::default();
     gathered.retriever(retriever, 0);
@@ -108,7 +106,6 @@ pub(super) fn of_retriever(retriever: &Value) -> Option<QueryText> {
 }
 
 /// What the `knn` of a search body is about, one search or an array of them: the text that the cluster makes a vector of.
-#[allow(dead_code, reason = "the plan will call it")]
 pub(super) fn of_knn(knn: &Value) -> Option<QueryText> {
     let mut gathered = Gathered::default();
     for search in each(knn) {
@@ -127,7 +124,6 @@ pub(super) fn of_q(q: &str, df: Option<&str>) -> Option<QueryText> {
 /// All of these as one: the fields merged, the texts joined with a space, the same text twice counting once. Of a text
 /// that gets longer than [`MAX_CHARS`], the words that come first count; it is cut inside a word only where it would
 /// otherwise lose more than half, as in languages that put no spaces between words.
-#[allow(dead_code, reason = "the plan will call it")]
 pub(super) fn joined(parts: impl IntoIterator<Item = QueryText>) -> Option<QueryText> {
     let mut gathered = Gathered::default();
     for part in parts {

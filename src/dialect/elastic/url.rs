@@ -1,5 +1,5 @@
-//! The query string of a search. Owns reading parameters by name and setting `from` and `size` without touching any
-//! other byte. Pure.
+//! The query string of a search. Owns reading parameters by name and changing some without touching any other
+//! byte. Pure.
 
 use http::uri::{InvalidUri, PathAndQuery};
 use percent_encoding::percent_decode_str;
@@ -22,21 +22,18 @@ fn decode_form(text: &str) -> String {
     decode(&text.replace('+', " "))
 }
 
-/// The same path and query string, asking for the hits `0..size`. Parameters in the URL win over those in the body, so
-/// the body can stay as it is.
-pub(super) fn with_hits(path_and_query: &PathAndQuery, size: usize) -> Result<PathAndQuery, InvalidUri> {
-    let mut text = path_and_query.path().to_owned();
-    text.push('?');
-    for pair in path_and_query.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-        let key = pair.split_once('=').map_or(pair, |(key, _)| key);
-        if !matches!(decode_form(key).as_str(), "from" | "size") {
-            text.push_str(pair);
-            text.push('&');
-        }
+/// The same path and query string without the parameters `names`, and with `added` at its end.
+pub(super) fn edited(path_and_query: &PathAndQuery, names: &[&str], added: &str) -> Result<PathAndQuery, InvalidUri> {
+    let query = path_and_query.query().unwrap_or_default();
+    let kept = query.split('&').filter(|pair| {
+        let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
+        !pair.is_empty() && !names.contains(&decode_form(key).as_str())
+    });
+    let query: Vec<&str> = kept.chain(Some(added).filter(|added| !added.is_empty())).collect();
+    match (path_and_query.path(), query.join("&")) {
+        (path, query) if query.is_empty() => path.parse(),
+        (path, query) => format!("{path}?{query}").parse(),
     }
-    text.push_str("from=0&size=");
-    text.push_str(&size.to_string());
-    text.parse()
 }
 
 #[cfg(test)]
@@ -54,9 +51,13 @@ mod tests {
     }
 
     #[test]
-    fn setting_the_hits_leaves_every_other_byte_alone() {
-        let with = |text: &str| with_hits(&text.parse().expect("a path"), 50).expect("a path").to_string();
-        assert_eq!(with("/a/./b/_search"), "/a/./b/_search?from=0&size=50");
-        assert_eq!(with("/_search?q=%20x+y&size=3&fr%6Fm=4&pretty"), "/_search?q=%20x+y&pretty&from=0&size=50");
+    fn an_edit_leaves_every_other_byte_alone() {
+        let edited = |text: &str, added: &str| {
+            let path_and_query = text.parse().expect("a path");
+            edited(&path_and_query, &["from", "size"], added).expect("a path").to_string()
+        };
+        assert_eq!(edited("/a/./b/_search", "size=50"), "/a/./b/_search?size=50");
+        assert_eq!(edited("/_search?q=%20x+y&size=3&fr%6Fm=4&pretty", "size=5"), "/_search?q=%20x+y&pretty&size=5");
+        assert_eq!(edited("/_search?size=3", ""), "/_search");
     }
 }

@@ -11,15 +11,15 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::score::inference::Output;
+use crate::score::inference::Made;
 
 /// Where a job's outputs live on, whoever still waits for them.
 pub(in crate::score) trait Keeper: Send + Sync {
     /// The output of text `index`, if another job has made it in the meantime.
-    fn recall(&self, index: usize) -> Option<Output>;
+    fn recall(&self, index: usize) -> Option<Made>;
 
     /// Keeps the output of text `index`, which is finite.
-    fn keep(&self, index: usize, output: &Output);
+    fn keep(&self, index: usize, made: &Made);
 }
 
 /// One request to the pool, shared between the queue, the workers and the [`Ticket`].
@@ -35,7 +35,7 @@ pub(in crate::score) struct Job {
 }
 
 struct Progress {
-    outputs: Vec<Option<Output>>,
+    outputs: Vec<Option<Made>>,
     /// Texts that have neither an output nor a failure.
     open: usize,
     failure: Option<String>,
@@ -45,7 +45,7 @@ struct Progress {
 #[derive(Debug, Clone)]
 pub(in crate::score) struct Outcome {
     /// One per text; `None` where there was no time, or the run failed or gave no finite numbers.
-    pub outputs: Vec<Option<Output>>,
+    pub outputs: Vec<Option<Made>>,
     /// Texts for which there was no time.
     pub open: usize,
     /// Why the first failed run failed.
@@ -80,19 +80,19 @@ impl Job {
 
     /// Answers text `index` with what another job has made of it, if one has.
     pub(super) fn recall(&self, index: usize) -> bool {
-        let Some(output) = self.keeper.recall(index) else { return false };
-        self.settle(|progress| progress.outputs[index] = Some(output), 1);
+        let Some(made) = self.keeper.recall(index) else { return false };
+        self.settle(|progress| progress.outputs[index] = Some(made), 1);
         true
     }
 
     /// Answers text `index`. Numbers that are none count as a failure.
-    pub(super) fn answer(&self, index: usize, output: Output) {
-        if !output.is_finite() {
+    pub(super) fn answer(&self, index: usize, made: Made) {
+        if !made.output.is_finite() {
             self.fail(1, "the model's output is not finite");
             return;
         }
-        self.keeper.keep(index, &output);
-        self.settle(|progress| progress.outputs[index] = Some(output), 1);
+        self.keeper.keep(index, &made);
+        self.settle(|progress| progress.outputs[index] = Some(made), 1);
     }
 
     /// Gives `count` texts up as failed.

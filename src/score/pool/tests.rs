@@ -8,7 +8,7 @@ use std::sync::{
 use super::*;
 use crate::score::{
     encode::Encoded,
-    inference::{Inference, Output},
+    inference::{Inference, Made, Output},
 };
 
 type Run = dyn Fn(&[&Encoded]) -> Result<Vec<Output>, String> + Send + Sync;
@@ -44,7 +44,7 @@ impl Inference for FakeModel {
             "untokenizable" => Err(String::from("refused")),
             text => {
                 let ids: Vec<i64> = text.bytes().map(i64::from).collect();
-                Ok(Encoded { type_ids: vec![0; ids.len()], ids })
+                Ok(Encoded { type_ids: vec![0; ids.len()], ids, truncated: false })
             }
         };
         texts.iter().map(encode).collect()
@@ -59,11 +59,11 @@ impl Inference for FakeModel {
 struct Forgetful;
 
 impl Keeper for Forgetful {
-    fn recall(&self, _index: usize) -> Option<Output> {
+    fn recall(&self, _index: usize) -> Option<Made> {
         None
     }
 
-    fn keep(&self, _index: usize, _output: &Output) {}
+    fn keep(&self, _index: usize, _made: &Made) {}
 }
 
 /// Closed until opened; tells who arrives.
@@ -135,8 +135,8 @@ fn submit(pool: &Pool, passages: &[&str], deadline: Instant) -> Result<Ticket, S
 }
 
 fn logits(outcome: &job::Outcome) -> Vec<Option<f32>> {
-    let logit = |output: &Option<Output>| match output {
-        Some(Output::Logit(logit)) => Some(*logit),
+    let logit = |made: &Option<Made>| match made {
+        Some(Made { output: Output::Logit(logit), .. }) => Some(*logit),
         _ => None,
     };
     outcome.outputs.iter().map(logit).collect()
@@ -347,10 +347,11 @@ async fn work_whose_client_has_gone_is_dropped() {
 async fn what_another_job_has_made_is_not_made_again() {
     struct Knows(&'static str);
     impl Keeper for Knows {
-        fn recall(&self, index: usize) -> Option<Output> {
-            self.0.as_bytes().get(index).map(|&byte| Output::Logit(f32::from(byte)))
+        fn recall(&self, index: usize) -> Option<Made> {
+            let made = |byte| Made { output: Output::Logit(f32::from(byte)), truncated: false };
+            self.0.as_bytes().get(index).copied().map(made)
         }
-        fn keep(&self, _index: usize, _output: &Output) {}
+        fn keep(&self, _index: usize, _made: &Made) {}
     }
     let (runs, seen) = mpsc::channel();
     let pool = started(

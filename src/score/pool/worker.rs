@@ -14,7 +14,10 @@ use super::{
     job::Job,
     queue::{Step, Task},
 };
-use crate::score::{encode::Encoded, inference::Inference};
+use crate::score::{
+    encode::Encoded,
+    inference::{Inference, Made},
+};
 
 /// Why a worker put its model down.
 enum Ended {
@@ -163,8 +166,8 @@ fn run(job: &Job, members: &[(usize, Encoded)], model: &mut dyn Inference, settl
     }
     match model.run(&inputs) {
         Ok(outputs) if outputs.len() == inputs.len() => {
-            for (index, output) in indices.into_iter().zip(outputs) {
-                job.answer(index, output);
+            for ((index, output), input) in indices.into_iter().zip(outputs).zip(&inputs) {
+                job.answer(index, Made { output, truncated: input.truncated });
                 *settled += 1;
             }
         }

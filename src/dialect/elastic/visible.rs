@@ -1,0 +1,308 @@
+//! What of its documents a search lets us see. Owns the options that hide a field (`_source`, `stored_fields`), what is
+//! asked for besides where they hide a passage (the `fields` option, with the client's own credentials), and how that is
+//! taken out of the hits again. Pure.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use crate::{
+    json::{self, Edits},
+    plan::ExtraFields,
+};
+
+/// The options of a search that decide what its hits show.
+#[derive(Debug, Default)]
+pub(super) struct Shown<'a> {
+    /// `_source` in the body.
+    pub(super) source: Option<&'a Value>,
+    /// `_source`, `_source_includes` and `_source_excludes` in the URL, which win over the body.
+    pub(super) source_in_url: Option<String>,
+    pub(super) includes_in_url: Option<String>,
+    pub(super) excludes_in_url: Option<String>,
+    /// `stored_fields` in the URL or the body.
+    pub(super) stored_fields: Vec<String>,
+    /// Whether `stored_fields` is there at all: even an empty one hides the source.
+    pub(super) names_stored_fields: bool,
+    /// The names that the client asks for as `fields`, `docvalue_fields` and `script_fields`.
+    pub(super) fields: Vec<String>,
+}
+
+/// The passage is hidden, and the search forbids asking for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hidden;
+
+/// Which part of the source hits show.
+enum Source {
+    All,
+    None,
+    Part { includes: Vec<String>, excludes: Vec<String> },
+}
+
+impl Shown<'_> {
+    /// What to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
+    pub(super) fn extra(&self, wanted: &[String]) -> Result<ExtraFields, Hidden> {
+        let source = self.source();
+        let asked: Vec<String> = wanted.iter().filter(|path| !source.shows(path)).cloned().collect();
+        if !asked.is_empty() && self.stored_fields.iter().any(|name| name == "_none_") {
+            return Err(Hidden);
+        }
+        let wanted = self.fields.iter().chain(&self.stored_fields).cloned().collect();
+        Ok(ExtraFields { asked, wanted })
+    }
+
+    fn source(&self) -> Source {
+        let list = |text: &Option<String>| -> Vec<String> {
+            text.iter().flat_map(|text| text.split(',')).map(|name| name.trim().to_owned()).collect()
+        };
+        let in_url = match self.source_in_url.as_deref() {
+            Some("true" | "") => Some(Source::All),
+            Some("false") => Some(Source::None),
+            Some(_) => Some(Source::Part { includes: list(&self.source_in_url), excludes: Vec::new() }),
+            None => None,
+        };
+        let (includes, excludes) = (list(&self.includes_in_url), list(&self.excludes_in_url));
+        let filtered = !includes.is_empty() || !excludes.is_empty();
+        match in_url {
+            Some(Source::None) => return Source::None,
+            _ if filtered => return Source::Part { includes, excludes },
+            Some(source) => return source,
+            None => {}
+        }
+        if let Some(source) = self.source {
+            return Source::of(source);
+        }
+        let hidden = self.names_stored_fields && !self.stored_fields.iter().any(|name| name == "_source");
+        if hidden { Source::None } else { Source::All }
+    }
+}
+
+impl Source {
+    /// `true`, `false`, `"name"`, `["name", …]`, `{"includes": …, "excludes": …}`.
+    fn of(value: &Value) -> Self {
+        let object = match value {
+            Value::Bool(false) => return Self::None,
+            Value::String(text) if text == "false" => return Self::None,
+            Value::String(text) if text == "true" => return Self::All,
+            Value::String(_) | Value::Array(_) => return Self::Part { includes: names(value), excludes: Vec::new() },
+            Value::Object(object) => object,
+            _ => return Self::All,
+        };
+        let list = |keys: [&str; 2]| keys.iter().filter_map(|key| object.get(*key)).flat_map(names).collect();
+        Self::Part { includes: list(["includes", "include"]), excludes: list(["excludes", "exclude"]) }
+    }
+
+    fn shows(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            // Whatever the client lets through is all the text there is to see.
+            Self::Part { .. } if path == "*" => true,
+            Self::Part { includes, excludes } => {
+                (includes.is_empty() || includes.iter().any(|pattern| covers(pattern, path)))
+                    && !excludes.iter().any(|pattern| covers(pattern, path) || reaches_into(pattern, path))
+            }
+        }
+    }
+}
+
+/// Names in a value that is one or a list of them; entries may be objects that name a `field`.
+pub(super) fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(name) => name.split(',').map(|name| name.trim().to_owned()).collect(),
+        Value::Array(entries) => entries.iter().flat_map(names).collect(),
+        Value::Object(object) => object.get("field").map(names).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether `pattern` lets all of `path` through: it matches the path, or an object that the path lies in.
+fn covers(pattern: &str, path: &str) -> bool {
+    let ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
+    ends.into_iter().any(|end| matches(pattern, &path[..end]))
+}
+
+/// Whether `pattern` names something below `path`, or may.
+fn reaches_into(pattern: &str, path: &str) -> bool {
+    pattern.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// A simple pattern, in which `*` stands for any characters, dots included.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    let mut pieces = pattern.split('*');
+    let Some(mut rest) = name.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let mut pieces: Vec<&str> = pieces.collect();
+    let Some(last) = pieces.pop() else { return rest.is_empty() };
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+/// Takes out of a hit what was asked for on our behalf only.
+pub(super) struct Strip<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) extra: &'a ExtraFields,
+}
+
+impl Strip<'_> {
+    /// Takes our fields out of `object`, the hit's `fields`; whether anything is left of it.
+    pub(super) fn fields(&self, object: Range<usize>, edits: &mut Edits) -> bool {
+        self.object(object, "", edits)
+    }
+
+    fn object(&self, object: Range<usize>, prefix: &str, edits: &mut Edits) -> bool {
+        let members = json::members(self.text, object.start);
+        let keep: Vec<bool> = members
+            .iter()
+            .map(|member| {
+                let name = member.name(self.text);
+                let path = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") };
+                self.value(member.value.clone(), &path, edits)
+            })
+            .collect();
+        let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
+        edits.retain(self.text, object, &spans, |member| keep[member]);
+        keep.contains(&true) || members.is_empty()
+    }
+
+    /// Whether the value at `path` stays, in part at least.
+    fn value(&self, value: Range<usize>, path: &str, edits: &mut Edits) -> bool {
+        let is_ours = |path: &str| self.extra.asked.iter().any(|pattern| matches(pattern, path));
+        let is_wanted = |path: &str| self.extra.wanted.iter().any(|pattern| matches(pattern, path));
+        let below = format!("{path}.");
+        let ours_below = self.extra.asked.iter().any(|pattern| pattern.starts_with(&below) || pattern.contains('*'));
+        if is_wanted(path) {
+            return true;
+        }
+        // Nested fields come as an array of objects under the name of their root.
+        let elements = json::elements(self.text, value.start);
+        let nested = elements.first().is_some_and(|element| self.text[element.start] == b'{');
+        if !nested || !ours_below {
+            return !is_ours(path);
+        }
+        let keep: Vec<bool> = elements.iter().map(|element| self.object(element.clone(), path, edits)).collect();
+        edits.retain(self.text, value, &elements, |element| keep[element]);
+        keep.contains(&true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn asked(shown: &Shown, wanted: &[&str]) -> Result<Vec<String>, Hidden> {
+        shown.extra(&strings(wanted)).map(|extra| extra.asked)
+    }
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn only_what_is_hidden_is_asked_for() {
+        for (source, hidden) in [
+            (json!(true), &[][..]),
+            (json!(false), &["title", "author.name"]),
+            (json!("title"), &["author.name"]),
+            (json!(["author"]), &["title"]),
+            (json!(["t*", "author.*"]), &[]),
+            (json!(["*"]), &[]),
+            (json!({"includes": ["title", "author.name"]}), &[]),
+            (json!({"excludes": ["text"]}), &[]),
+            (json!({"exclude": "author"}), &["author.name"]),
+            (json!({"excludes": ["*.name"]}), &["author.name"]),
+            (json!({"excludes": ["title.raw"]}), &["title"]),
+            (json!([]), &[]),
+        ] {
+            let shown = Shown { source: Some(&source), ..Shown::default() };
+            assert_eq!(asked(&shown, &["title", "author.name"]), Ok(strings(hidden)), "{source}");
+        }
+    }
+
+    #[test]
+    fn the_url_wins_over_the_body() {
+        let all = json!(true);
+        let some = |text: &str| Some(text.to_owned());
+        for (shown, hidden) in [
+            (Shown { source_in_url: some("false"), ..Shown::default() }, &["title"][..]),
+            (Shown { source_in_url: some("text,title"), ..Shown::default() }, &[]),
+            (Shown { includes_in_url: some("text"), ..Shown::default() }, &["title"]),
+            (Shown { excludes_in_url: some("t*"), ..Shown::default() }, &["title"]),
+        ] {
+            let shown = Shown { source: Some(&all), ..shown };
+            assert_eq!(asked(&shown, &["title"]), Ok(strings(hidden)), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn stored_fields_hide_the_source_and_may_forbid_asking() {
+        let stored =
+            |names: &[&str]| Shown { stored_fields: strings(names), names_stored_fields: true, ..Shown::default() };
+        assert_eq!(asked(&stored(&[]), &["title"]), Ok(strings(&["title"])));
+        assert_eq!(asked(&stored(&["_source"]), &["title"]), Ok(vec![]));
+        assert_eq!(asked(&stored(&["_none_"]), &["title"]), Err(Hidden));
+        let with_source = Shown { source: Some(&json!(true)), ..stored(&["price"]) };
+        assert_eq!(asked(&with_source, &["title"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn everything_is_asked_for_only_where_nothing_is_shown() {
+        let part = json!(["title"]);
+        assert_eq!(asked(&Shown { source: Some(&part), ..Shown::default() }, &["*"]), Ok(vec![]));
+        let none = json!(false);
+        assert_eq!(asked(&Shown { source: Some(&none), ..Shown::default() }, &["*"]), Ok(strings(&["*"])));
+    }
+
+    fn stripped(fields: &str, asked: &[&str], wanted: &[&str]) -> (String, bool) {
+        let extra = ExtraFields { asked: strings(asked), wanted: strings(wanted) };
+        let mut edits = Edits::default();
+        let left = Strip { text: fields.as_bytes(), extra: &extra }.fields(0..fields.len(), &mut edits);
+        (String::from_utf8(edits.applied(fields.as_bytes())).expect("text"), left)
+    }
+
+    #[test]
+    fn what_only_we_asked_for_is_taken_out() {
+        for (fields, asked, wanted, expected, left) in [
+            (r#"{"title":["x"],"n":[1]}"#, &["title"][..], &["n"][..], r#"{"n":[1]}"#, true),
+            (r#"{"title":["x"],"n":[1]}"#, &["title"], &["t*"], r#"{"title":["x"],"n":[1]}"#, true),
+            (r#"{"title":["x"]}"#, &["title"], &[], "{}", false),
+            (r#"{"title":["x"],"title.raw":["x"]}"#, &["*"], &["title.raw"], r#"{"title.raw":["x"]}"#, true),
+            (r#"{"notes":[{"note":["x"]}],"n":[1]}"#, &["notes.note"], &["n"], r#"{"n":[1]}"#, true),
+            (
+                r#"{"notes":[{"note":["x"],"by":["y"]},{"note":["z"]}]}"#,
+                &["notes.note"],
+                &["notes.by"],
+                r#"{"notes":[{"by":["y"]}]}"#,
+                true,
+            ),
+            (
+                "{\n  \"title\" : [\n    \"x\"\n  ],\n  \"n\" : [\n    1\n  ]\n}",
+                &["title"],
+                &["n"],
+                "{\n  \"n\" : [\n    1\n  ]\n}",
+                true,
+            ),
+        ] {
+            assert_eq!(stripped(fields, asked, wanted), (expected.to_owned(), left), "{fields} {asked:?} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_across_dots() {
+        for (pattern, name, matched) in [
+            ("title", "title", true),
+            ("title", "titles", false),
+            ("t*", "title.raw", true),
+            ("*.raw", "title.raw", true),
+            ("t*e", "title", true),
+            ("t*x*e", "title", false),
+            ("*", "anything", true),
+            ("a*a", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), matched, "{pattern} {name}");
+        }
+    }
+}

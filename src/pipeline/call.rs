@@ -1,0 +1,133 @@
+//! A request that holds searches, held whole so that it can be sent more than once: as the client sent it, or as the
+//! plans want it answered. Owns what differs between the two: path, body, and the headers that speak of the body.
+
+use bytes::Bytes;
+use http::{HeaderValue, header, request, uri::PathAndQuery};
+use hyper::body::Incoming;
+
+use crate::{
+    dialect::{Forward, SearchRequest, SearchRoute},
+    plan::SkipReason,
+    upstream::{
+        Outgoing,
+        body::{Body, Buffered, buffer},
+        encoding::{self, Coding, DecodeError},
+    },
+};
+
+/// The client's request, and how it reads.
+#[derive(Debug, Clone)]
+pub(super) struct SearchCall {
+    parts: request::Parts,
+    /// The body as the client sent it.
+    sent: Bytes,
+    route: SearchRoute,
+    path_and_query: PathAndQuery,
+    /// The body as it reads: without its content coding, templates rendered.
+    body: Bytes,
+    /// Whether the cluster must be sent `body`: what was sent does not say the same.
+    rendered: bool,
+}
+
+/// What became of the attempt to hold a request.
+pub(super) enum Held {
+    /// It is here.
+    Whole(Box<SearchCall>),
+    /// It cannot be read, for this reason, but can be sent on.
+    Unread(Box<Outgoing>, SkipReason),
+    /// The client's body ended early.
+    Broken(hyper::Error),
+}
+
+impl SearchCall {
+    /// Holds a request with a body of at most `limit` bytes.
+    pub(super) async fn hold(parts: request::Parts, body: Incoming, route: SearchRoute, limit: usize) -> Held {
+        let unread = |parts, body, reason| Held::Unread(Box::new(Outgoing::new(parts, body)), reason);
+        let sent = match buffer(body, limit).await {
+            Ok(Buffered::Whole(sent)) => sent,
+            Ok(Buffered::Larger(body)) => return unread(parts, body, SkipReason::TooLarge),
+            Err(error) => return Held::Broken(error),
+        };
+        let decoded = match Coding::of(&parts.headers) {
+            Some(Coding::Identity) => Ok(sent.clone()),
+            Some(coding) => encoding::decode(coding, &sent, limit).map_err(undecodable),
+            None => Err(SkipReason::ContentType),
+        };
+        let body = match decoded {
+            Ok(body) => body,
+            Err(reason) => return unread(parts, Body::whole(sent), reason),
+        };
+        let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Held::Whole(Box::new(Self { parts, sent, route, path_and_query, body, rendered: false }))
+    }
+
+    /// How the request reads.
+    pub(super) fn as_request(&self) -> SearchRequest<'_> {
+        SearchRequest {
+            route: &self.route,
+            path_and_query: &self.path_and_query,
+            headers: &self.parts.headers,
+            body: &self.body,
+        }
+    }
+
+    /// The same request with its templates rendered.
+    pub(super) fn rendered(self, path_and_query: PathAndQuery, body: Bytes) -> Self {
+        let route = SearchRoute { door: self.route.door.rendered(), ..self.route };
+        Self { route, path_and_query, body, rendered: true, ..self }
+    }
+
+    /// The request as the client sent it.
+    pub(super) fn original(&self) -> Outgoing {
+        let mut outgoing = Outgoing::new(self.parts.clone(), Body::whole(self.sent.clone()));
+        // The body is here already: there is nothing left to expect.
+        outgoing.headers.remove(header::EXPECT);
+        outgoing
+    }
+
+    /// Whether `forward` asks for anything else than the client did.
+    pub(super) fn differs(&self, forward: &Forward) -> bool {
+        self.rendered || forward.body.is_some() || forward.path_and_query != self.path_and_query
+    }
+
+    /// Whether even an error of the cluster's may look different from the one that the client would have got.
+    pub(super) fn is_rendered(&self) -> bool {
+        self.rendered
+    }
+
+    /// The request as the plans want it answered, compressed only where `compressed` allows it.
+    pub(super) fn forwarded(&self, forward: &Forward, compressed: bool) -> Outgoing {
+        let body = forward.body.clone().or_else(|| self.rendered.then(|| self.body.clone()));
+        let mut outgoing = match body {
+            Some(body) => self.with_body(forward.path_and_query.clone(), body),
+            None => Outgoing { path_and_query: forward.path_and_query.clone(), ..self.original() },
+        };
+        if !compressed && outgoing.headers.contains_key(header::ACCEPT_ENCODING) {
+            outgoing.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        outgoing
+    }
+
+    /// A request of our own in the client's name: its headers and credentials, another path and body.
+    pub(super) fn with_body(&self, path_and_query: PathAndQuery, body: Bytes) -> Outgoing {
+        let mut outgoing = Outgoing { path_and_query, body: Body::whole(body), ..self.original() };
+        for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+            outgoing.headers.remove(name);
+        }
+        outgoing.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        outgoing
+    }
+
+    /// The coding in which the client would like its answer.
+    pub(super) fn wanted_coding(&self) -> Coding {
+        Coding::wanted(&self.parts.headers)
+    }
+}
+
+/// Why a body that cannot be decoded is not read.
+pub(super) fn undecodable(error: DecodeError) -> SkipReason {
+    match error {
+        DecodeError::TooLarge => SkipReason::TooLarge,
+        DecodeError::Broken => SkipReason::ContentType,
+    }
+}

@@ -1,0 +1,129 @@
+//! The cluster's answer to the searches as the plans want them, held whole and without its content coding. Owns which
+//! answers can be used, and what is done about those that cannot: passed on where they answer the client's own request,
+//! asked for again where they may be of our making.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header, response};
+use tracing::warn;
+
+use super::{
+    call::{SearchCall, undecodable},
+    unreachable,
+};
+use crate::{
+    app::App,
+    dialect::{Forward, is_json},
+    plan::SkipReason,
+    upstream::{
+        Outgoing,
+        body::{Body, Buffered, buffer},
+        encoding::{self, Coding},
+    },
+};
+
+/// An answer that is held.
+pub(super) struct Fetched {
+    pub(super) head: response::Parts,
+    pub(super) answer: Bytes,
+}
+
+/// An answer that cannot be reranked.
+pub(super) enum Unusable {
+    /// It answers the client's own request: pass it on.
+    AsAsked(Box<Response<Body>>, SkipReason),
+    /// It answers ours: the client's own must be sent.
+    Again(SkipReason),
+}
+
+impl Unusable {
+    pub(super) fn reason(&self) -> SkipReason {
+        match self {
+            Self::AsAsked(_, reason) | Self::Again(reason) => *reason,
+        }
+    }
+}
+
+/// How an answer that cannot be used is judged.
+#[derive(Clone, Copy)]
+struct Judgement {
+    /// What was asked is not what the client asked.
+    differs: bool,
+    /// Even an error may look other than the one that the client would have got.
+    reshapes: bool,
+}
+
+/// Sends the searches as `forward` has them.
+pub(super) async fn fetch(app: &App, call: &SearchCall, forward: &Forward) -> Result<Fetched, Unusable> {
+    let judgement = Judgement { differs: call.differs(forward), reshapes: call.is_rendered() };
+    hold(app, call.forwarded(forward, app.config.upstream.compressed), judgement).await
+}
+
+/// Sends the client's own request.
+pub(super) async fn fetch_original(app: &App, call: &SearchCall) -> Result<Fetched, Unusable> {
+    hold(app, call.original(), Judgement { differs: false, reshapes: false }).await
+}
+
+/// Sends a request of our own; its answer is of no use to the client as such.
+pub(super) async fn fetch_aside(app: &App, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
+    let judgement = Judgement { differs: true, reshapes: true };
+    hold(app, outgoing, judgement).await.map_err(|unusable| unusable.reason())
+}
+
+async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Unusable> {
+    let response = match app.upstream.send(outgoing).await {
+        Ok(response) => response,
+        Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(app, &error)), SkipReason::UpstreamError)),
+    };
+    let (head, body) = response.into_parts();
+    let unusable = |head, body, reason, again: bool| match judgement.differs && again {
+        true => Unusable::Again(reason),
+        false => Unusable::AsAsked(Box::new(Response::from_parts(head, body)), reason),
+    };
+    if !head.status.is_success() {
+        let again = is_worth_asking_again(head.status, judgement.reshapes);
+        return Err(unusable(head, Body::streamed(body), SkipReason::UpstreamError, again));
+    }
+    let Some(coding) = json_in(&head.headers) else {
+        return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
+    };
+    let limit = app.config.limits.answer;
+    let sent = match buffer(body, limit).await {
+        Ok(Buffered::Whole(sent)) => sent,
+        Ok(Buffered::Larger(body)) => return Err(unusable(head, body, SkipReason::TooLarge, true)),
+        Err(error) => {
+            warn!(%error, "the cluster's answer broke off; asking again as the client did");
+            return Err(Unusable::Again(SkipReason::UpstreamError));
+        }
+    };
+    match encoding::decode(coding, &sent, limit) {
+        Ok(answer) => Ok(Fetched { head, answer }),
+        Err(error) => Err(unusable(head, Body::whole(sent), undecodable(error), true)),
+    }
+}
+
+/// Whether asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,
+/// 404) stand, unless their form does; a cluster that asks for less load (429, 503) is not asked again.
+fn is_worth_asking_again(status: StatusCode, reshapes: bool) -> bool {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => false,
+        status => reshapes || !answers_any_window(status),
+    }
+}
+
+/// Whether an error with this status is the same for any window.
+pub(super) fn answers_any_window(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+    )
+}
+
+/// The coding of a JSON body; `None` where it is no JSON, or in a coding that we cannot take off.
+fn json_in(headers: &HeaderMap) -> Option<Coding> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    is_json(content_type).then(|| Coding::of(headers)).flatten()
+}

@@ -1,0 +1,186 @@
+//! What is to become of each search of a request, before the cluster is asked: templates rendered, rules found, plans
+//! made. Owns that order, and that a search which cannot be planned does not keep its neighbours from it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+
+use super::{
+    call::SearchCall,
+    fetch::{Fetched, Unusable, fetch_aside, fetch_original},
+    guard::guarded,
+    report::Report,
+    whole,
+    window::Planned,
+};
+use crate::{
+    app::App,
+    dialect::{Forward, Search},
+    plan::{NoPlan, SkipReason, Terms},
+    rules::{self, Explicit, Mode},
+    upstream::body::Body,
+    wishes::Wishes,
+};
+
+/// What a request is prepared for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// To be answered.
+    InPlace,
+    /// To be scored aside: only the searches whose rule is in mode `shadow`.
+    Aside,
+}
+
+/// A request that is ready to be sent.
+pub(super) struct Prepared {
+    /// The request, its templates rendered.
+    pub(super) call: SearchCall,
+    /// Each of its searches.
+    pub(super) searches: Vec<Result<Planned, SkipReason>>,
+    /// What to send; `None` where no search is to be reranked.
+    pub(super) forward: Option<Forward>,
+    /// Headers that the client sent but that do not count.
+    pub(super) ignored: Vec<&'static str>,
+}
+
+/// Why a request is not prepared.
+pub(super) enum Halt {
+    /// The client's own is to be sent.
+    StandBack(SkipReason),
+    /// It is answered already.
+    Answered(Box<Response<Body>>, SkipReason),
+    /// The client asked for what cannot be done.
+    Refused {
+        /// The error's type.
+        kind: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl From<SkipReason> for Halt {
+    fn from(reason: SkipReason) -> Self {
+        Self::StandBack(reason)
+    }
+}
+
+impl Prepared {
+    /// Whether some search is to be scored aside.
+    pub(super) fn any_shadowed(&self) -> bool {
+        self.searches.iter().any(|search| matches!(search, Err(SkipReason::Shadow)))
+    }
+
+    /// Why each search is not reranked, where none is.
+    pub(super) fn reasons(&self) -> Vec<Report> {
+        self.searches.iter().filter_map(|search| search.as_ref().err()).map(|reason| Report::skipped(*reason)).collect()
+    }
+
+    /// What is said of each search where the planned ones come to nothing, for this reason.
+    pub(super) fn all_skipped(&self, reason: SkipReason) -> Vec<Report> {
+        self.searches.iter().map(|search| Report::skipped(*search.as_ref().err().unwrap_or(&reason))).collect()
+    }
+
+    /// The model of the search at `place`.
+    pub(super) fn model(&self, place: usize) -> &str {
+        self.searches[place].as_ref().map_or("", |planned| &planned.model)
+    }
+
+    /// Whether the search at `place` is sent other than the client did.
+    pub(super) fn is_widened(&self, place: usize) -> bool {
+        self.searches[place].as_ref().is_ok_and(|planned| planned.plan.widened)
+    }
+}
+
+/// Prepares a request.
+pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
+    let call = if call.as_request().route.door.is_template() { rendered(app, call).await? } else { call };
+    let mut found = guarded(|| app.dialect.searches(call.as_request()))??;
+    if let [search] = &mut found[..]
+        && search.indices.is_none()
+    {
+        search.indices = Some(discovered(app, &call, search.view.as_deref()).await?);
+    }
+    let multi = call.as_request().route.door.is_multi();
+    let mut searches = Vec::with_capacity(found.len());
+    for search in &found {
+        searches.push(match planned(app, &call, search, wishes, run) {
+            Ok(planned) => Ok(planned),
+            Err(NoPlan::Skip(reason)) => Err(reason),
+            // One search of several cannot be refused before the others are answered: the cluster says what it thinks.
+            Err(NoPlan::Refuse { .. }) if multi => Err(SkipReason::Unsupported),
+            Err(NoPlan::Refuse { kind, reason }) => return Err(Halt::Refused { kind, reason }),
+        });
+    }
+    let mut forward = None;
+    if searches.iter().any(Result::is_ok) {
+        let plans: Vec<_> = searches.iter().map(|search| search.as_ref().ok().map(|planned| &*planned.plan)).collect();
+        forward = Some(guarded(|| app.dialect.assemble(call.as_request(), &plans))??);
+    }
+    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone() })
+}
+
+/// The request with its templates rendered by the cluster.
+async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
+    let mut answers: Vec<Bytes> = Vec::new();
+    for (path_and_query, body) in guarded(|| app.dialect.renderings(call.as_request()))?? {
+        answers.push(fetch_aside(app, call.with_body(path_and_query, body)).await?.answer);
+    }
+    let (path_and_query, body) = guarded(|| app.dialect.rendered(call.as_request(), &answers))??;
+    Ok(call.rendered(path_and_query, body))
+}
+
+/// The indices of a search over a view that was not opened through this process: the cluster is asked as the client
+/// asked, and its hits tell. Where no rule is for them, that answer is the client's.
+async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<String, Halt> {
+    let Fetched { head, answer } = match fetch_original(app, call).await {
+        Ok(fetched) => fetched,
+        Err(Unusable::AsAsked(response, reason)) => return Err(Halt::Answered(response, reason)),
+        Err(Unusable::Again(reason)) => return Err(Halt::StandBack(reason)),
+    };
+    let indices = guarded(|| app.dialect.indices_of_hits(&answer))?;
+    if let Some((view, indices)) = view.zip(indices.as_deref()) {
+        app.dialect.remember_view(view, indices);
+    }
+    match indices.filter(|indices| rules::find(&app.config.rules, indices).is_some()) {
+        Some(indices) => Ok(indices),
+        None => Err(Halt::Answered(Box::new(whole(call, head, answer).await), SkipReason::NoRule)),
+    }
+}
+
+fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: Run) -> Result<Planned, NoPlan> {
+    let rule = search.indices.as_deref().and_then(|indices| rules::find(&app.config.rules, indices));
+    let rule = rule.ok_or(SkipReason::NoRule)?;
+    let mode = wishes.mode(rule);
+    if mode == Mode::Off || (mode == Mode::On && run == Run::Aside) {
+        return Err(SkipReason::Off.into());
+    }
+    let model = wishes.model.as_ref().unwrap_or(&rule.model);
+    if !app.scorers.contains_key(model) {
+        let names: Vec<&str> = app.config.models.keys().map(String::as_str).collect();
+        let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
+        return Err(NoPlan::Refuse { kind: "illegal_argument_exception", reason });
+    }
+    let terms = Terms {
+        window: wishes.window(rule),
+        passage: &rule.passage,
+        query: wishes.query.as_deref(),
+        query_path: &rule.query_path,
+        leave_explicit: rule.explicit == Explicit::Cluster,
+    };
+    let plan = guarded(|| app.dialect.plan(call.as_request(), search, &terms))??;
+    if wishes.rerank.is_none() && !rule.takes(&plan.query) {
+        return Err(SkipReason::Traffic.into());
+    }
+    if mode == Mode::Shadow && run == Run::InPlace {
+        return Err(SkipReason::Shadow.into());
+    }
+    Ok(Planned {
+        plan: Arc::new(plan),
+        model: model.clone(),
+        budget: wishes.budget(rule),
+        blend: rule.blend,
+        shown: rule.score,
+        explain: wishes.explain,
+    })
+}

@@ -1,0 +1,181 @@
+//! One search of a request, from its answer to the answer that the client gets: candidates → score → order → rewrite.
+//! Owns how these stages follow each other, and that each way to fail leaves the cluster's own page.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use serde_json::json;
+use tracing::debug;
+
+use super::{
+    guard::{computed, guarded_future},
+    report::Counts,
+};
+use crate::{
+    app::App,
+    dialect::{Candidates, Reading, Unreadable},
+    order::{self, Blend, Ranked},
+    plan::{Plan, SkipReason},
+    rewrite::{Layout, Placed, rewrite},
+    rules::ShownScore,
+    score::{ScoreError, Scored},
+    wishes::Explain,
+};
+
+/// How long after the deadline a scorer may still hand over what it has.
+const GRACE: Duration = Duration::from_millis(10);
+
+/// A search that is to be reranked, and how.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) plan: Arc<Plan>,
+    pub(super) model: String,
+    pub(super) budget: Duration,
+    pub(super) blend: Blend,
+    pub(super) shown: ShownScore,
+    pub(super) explain: Explain,
+}
+
+/// What became of one search.
+pub(super) enum Outcome {
+    /// Its page in the new order.
+    Reranked(Bytes, Counts),
+    /// The client's page in the cluster's order.
+    Original(Bytes, SkipReason),
+    /// The answer is of no use, nor is the client's page in it.
+    Unusable(Unreadable),
+}
+
+/// The answer to one search, as the client gets it; `answered` is when the cluster's answer was complete.
+pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered: Instant) -> Outcome {
+    let candidates = match candidates(app, planned, &answer).await {
+        Ok(Ok(candidates)) => Arc::new(candidates),
+        Ok(Err(unreadable)) => return Outcome::Unusable(unreadable),
+        Err(reason) => return Outcome::Original(answer, reason),
+    };
+    match reranked(app, planned, &candidates, &answer, answered).await {
+        Ok((body, counts)) => Outcome::Reranked(body, counts),
+        Err(reason) => Outcome::Original(original_page(&planned.plan, &candidates.layout, answer), reason),
+    }
+}
+
+/// The figures of one search that is scored for their sake only.
+pub(super) async fn measure(
+    app: &App,
+    planned: &Planned,
+    answer: &Bytes,
+    answered: Instant,
+) -> Result<Counts, SkipReason> {
+    let candidates = candidates(app, planned, answer).await??;
+    Ok(Counts::of(&score(app, planned, &candidates, answered).await?))
+}
+
+async fn candidates(
+    app: &App,
+    planned: &Planned,
+    answer: &Bytes,
+) -> Result<Result<Candidates, Unreadable>, SkipReason> {
+    let (dialect, plan, explain) = (app.dialect.clone(), planned.plan.clone(), planned.explain);
+    let answer = answer.clone();
+    computed(answer.len(), move || dialect.candidates(&answer, &Reading { plan: &plan, explain })).await
+}
+
+async fn reranked(
+    app: &App,
+    planned: &Planned,
+    candidates: &Arc<Candidates>,
+    answer: &Bytes,
+    answered: Instant,
+) -> Result<(Bytes, Counts), SkipReason> {
+    let scored = score(app, planned, candidates, answered).await?;
+    let counts = Counts::of(&scored);
+    let (planned, candidates, answer) = (planned.clone(), candidates.clone(), answer.clone());
+    let body = computed(answer.len(), move || reorder(&planned, &candidates, &scored, &answer)).await?;
+    Ok((body.into(), counts))
+}
+
+/// The scores of a window, or why there are none.
+async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: Instant) -> Result<Scored, SkipReason> {
+    if candidates.layout.hits.len() < 2 {
+        return Err(SkipReason::SingleHit);
+    }
+    let with_text: Vec<usize> = (0..candidates.passages.len()).filter(|&i| candidates.passages[i].is_some()).collect();
+    if with_text.is_empty() {
+        return Err(SkipReason::NoPassages);
+    }
+    let passages = candidates.passages.iter().flatten().cloned().collect();
+    let scorer = app.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
+    let deadline = answered + planned.budget;
+    let scoring = guarded_future(scorer.score(&planned.plan.query, passages, deadline));
+    // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
+    let scored =
+        tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.map_err(|_| SkipReason::Budget)??;
+    let mut scored = scored.map_err(|error| match error {
+        ScoreError::Overloaded => SkipReason::Overloaded,
+        ScoreError::Unavailable(cause) => {
+            debug!(model = %planned.model, %cause, "model unavailable");
+            SkipReason::ModelUnavailable
+        }
+    })?;
+    // Back to one entry per hit: a hit without text has no score.
+    let mut by_hit = vec![None; candidates.passages.len()];
+    for (&hit, score) in with_text.iter().zip(&scored.scores) {
+        by_hit[hit] = *score;
+    }
+    scored.scores = by_hit;
+    match (scored.scores.iter().any(Option::is_some), scored.budget_hit) {
+        (true, _) => Ok(scored),
+        (false, true) => Err(SkipReason::Budget),
+        (false, false) => Err(SkipReason::ModelUnavailable),
+    }
+}
+
+/// Order and rewrite: the new answer.
+fn reorder(planned: &Planned, candidates: &Candidates, scored: &Scored, answer: &[u8]) -> Vec<u8> {
+    let Planned { plan, blend, shown, explain, .. } = planned;
+    let mut ranked = order::order(&candidates.scores, &scored.scores, *blend);
+    if let Some(lowest) = plan.min_score {
+        // Scores never increase: what is below begins somewhere.
+        ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));
+    }
+    let shown = *shown == ShownScore::Rerank;
+    let page = plan.page.of(ranked.len());
+    let place = |(rank, hit): (usize, &Ranked)| Placed {
+        hit: hit.hit,
+        score: shown.then_some(hit.score),
+        notes: notes(*explain, rank, hit, candidates, scored),
+    };
+    let placed: Vec<Placed> = ranked.iter().enumerate().take(page.end).skip(page.start).map(place).collect();
+    let best = ranked.first().map_or(f32::NAN, |hit| hit.score);
+    rewrite(answer, &candidates.layout, &placed, shown.then_some(best))
+}
+
+/// What is said of the hit at the new `rank`, from 0.
+fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, scored: &Scored) -> Vec<String> {
+    if explain == Explain::No {
+        return Vec::new();
+    }
+    let passage = candidates.passages.get(hit.hit).and_then(Option::as_deref);
+    let score = scored.scores.get(hit.hit).copied().flatten();
+    let note = json!({
+        "rank": {"before": hit.hit + 1, "after": rank + 1},
+        "score": {"before": candidates.scores[hit.hit], "model": score.map(|score| score.raw), "after": hit.score},
+        "cached": score.map(|score| score.cached),
+        "truncated": score.map(|score| score.truncated),
+        "passage": passage,
+    });
+    let highlight = (explain == Explain::Highlight).then(|| json!(passage.unwrap_or_default()).to_string());
+    std::iter::once(note.to_string()).chain(highlight).collect()
+}
+
+/// The client's page of the cluster's own order, without what was asked for on our behalf.
+fn original_page(plan: &Plan, layout: &Layout, answer: Bytes) -> Bytes {
+    if !plan.widened {
+        return answer;
+    }
+    let page: Vec<Placed> = plan.page.of(layout.hits.len()).map(Placed::unchanged).collect();
+    rewrite(&answer, layout, &page, None).into()
+}
