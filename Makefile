@@ -33,7 +33,7 @@ test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsear
 test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 	$(CARGO) test
 
-test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn and a JDK 21 or later)
+test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn)
 	$(CARGO) build --bin rerank-proxy
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 

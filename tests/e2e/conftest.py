@@ -1,15 +1,18 @@
-"""Starts both engines once, side by side, fills them, and puts a proxy in front of each.
+"""Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
+
+A test that takes the fixture `cluster` runs on every kind of engine, or on those that `@pytest.mark.engines(...)` names.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
-    RERANK_E2E_ENGINES   engines that already run, `elasticsearch=http://…,opensearch=http://…`; their test indices are
-                         deleted. For developing tests: saves starting them each time
+    RERANK_E2E_ENGINES   engines that already run, `elasticsearch-9=http://…,opensearch-3=http://…`; their test indices
+                         are deleted, and tests on other kinds left out. For developing tests: saves starting them
     RERANK_E2E_DIRECT=1  no proxy at all: the harness tests itself, engine against engine
-    CI=true              a missing prerequisite is a failure, not a reason to leave tests out
+    CI=true              an engine that cannot run is a failure, not a reason to leave tests out
 """
 
 import os
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,22 +24,29 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
 
 import data
 import engines as engine_control
+import kinds
 import proxy as proxy_control
 from wire import send
 
-KINDS = ("elasticsearch", "opensearch")
 DIRECT = os.environ.get("RERANK_E2E_DIRECT") == "1"
 
 
-def _why_no_engines():
-    """What is missing to run real engines, or None."""
-    if os.environ.get("RERANK_E2E_ENGINES"):
-        return None
-    try:
-        engine_control.check_prerequisites()
-    except engine_control.MissingPrerequisite as missing:
-        return str(missing)
-    return None
+def _given_engines():
+    """The engines that run already, {kind: URL}; empty when the tests are to start them."""
+    pairs = [part.split("=", 1) for part in os.environ.get("RERANK_E2E_ENGINES", "").split(",") if part]
+    for kind, *_ in pairs:
+        if kind not in kinds.KINDS:
+            raise pytest.UsageError(f"RERANK_E2E_ENGINES: no such engine: {kind}; there are {', '.join(kinds.KINDS)}")
+    return dict(pairs)
+
+
+def _kind(item):
+    """The kind of engine that a test runs on, or None."""
+    return item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "engines(*names): runs on these kinds or flavours of engines only")
 
 
 def pytest_sessionstart(session):
@@ -44,48 +54,75 @@ def pytest_sessionstart(session):
         raise pytest.UsageError(f"no {proxy_control.binary()}: build it (`make test` does), or name it in RERANK_PROXY_BIN")
 
 
+def pytest_generate_tests(metafunc):
+    by_hand = any("cluster" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "cluster" in metafunc.fixturenames and not by_hand:
+        chosen = metafunc.definition.get_closest_marker("engines")
+        names = kinds.named(*chosen.args) if chosen else tuple(kinds.KINDS)
+        metafunc.parametrize("cluster", names, indirect=True, scope="session")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
-    why = _why_no_engines()
-    if why is None:
-        return
-    left_out = [item for item in items if {"cluster", "clusters"} & set(item.fixturenames)]
-    if os.environ.get("CI") == "true" and left_out:
-        raise pytest.UsageError(f"{len(left_out)} tests need real engines, and in CI none may be left out: {why}")
-    for item in left_out:
-        item.add_marker(pytest.mark.skip(reason=f"no real engines: {why}"))
-    config.left_out = (why, [item.nodeid for item in left_out])
+    given = _given_engines()
+    if given:
+        config.not_given = sorted({kind for item in items if (kind := _kind(item)) and kind not in given})
+        elsewhere = [item for item in items if _kind(item) in config.not_given]
+        items[:] = [item for item in items if _kind(item) not in config.not_given]
+        config.hook.pytest_deselected(items=elsewhere)
+    else:
+        config.left_out = _leave_out(items)
+    config.kinds_to_start = sorted({kind for item in items if (kind := _kind(item)) and not _is_left_out(config, kind)})
+
+
+def _leave_out(items):
+    """Marks tests on engines that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
+    missing = engine_control.left_out()
+    found = {}
+    for item in items:
+        why = missing.get(_kind(item))
+        if why:
+            found.setdefault(_kind(item), (why, []))[1].append(item.nodeid)
+            item.add_marker(pytest.mark.skip(reason=f"no {_kind(item)}: {why}"))
+    if os.environ.get("CI") == "true" and found:
+        reasons = "; ".join(f"{len(names)} tests need {kind}: {why}" for kind, (why, names) in found.items())
+        raise pytest.UsageError(f"in CI no tests may be left out, but {reasons}")
+    return found
+
+
+def _is_left_out(config, kind):
+    return kind in getattr(config, "left_out", {})
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    why, names = getattr(config, "left_out", (None, []))
-    if not names:
+    if getattr(config, "not_given", []):
+        terminalreporter.section("not all engines were given", sep="-", yellow=True)
+        terminalreporter.line(f"RERANK_E2E_ENGINES leaves out {', '.join(config.not_given)}")
+    if not getattr(config, "left_out", {}):
         return
-    files = sorted({name.split("::")[0] for name in names})
     terminalreporter.section("REAL ENGINES WERE NOT TESTED", sep="!", red=True, bold=True)
-    terminalreporter.line(f"{len(names)} tests against Elasticsearch and OpenSearch were LEFT OUT:")
-    for file in files:
-        terminalreporter.line(f"    {file}: {sum(name.startswith(file + '::') for name in names)} tests")
-    terminalreporter.line(f"because: {why}")
-    terminalreporter.line("A green run without them says nothing about real clusters.")
+    for kind, (why, names) in config.left_out.items():
+        terminalreporter.line(f"{len(names)} tests on {kind} were LEFT OUT, because: {why}")
+        for file, tests in sorted(Counter(name.split("::")[0] for name in names).items()):
+            terminalreporter.line(f"    {file}: {tests} tests")
+    terminalreporter.line("A green run without them says nothing about these clusters.")
 
 
-def _running_engines():
-    given = os.environ.get("RERANK_E2E_ENGINES")
+def _running_engines(config):
+    given = _given_engines()
+    for url in given.values():
+        names = [line["index"] for line in send(url, "GET", "/_cat/indices?format=json").json()]
+        for name in names:
+            send(url, "DELETE", "/" + "".join(f"%{byte:02X}" for byte in name.encode()))
     if given:
-        pairs = [part.split("=", 1) for part in given.split(",")]
-        for _, url in pairs:
-            names = [line["index"] for line in send(url, "GET", "/_cat/indices?format=json").json()]
-            for name in names:
-                send(url, "DELETE", "/" + "".join(f"%{byte:02X}" for byte in name.encode()))
-        return {kind: SimpleNamespace(url=url, stop=lambda: None) for kind, url in pairs}
-    return engine_control.start_all(KINDS)
+        return {kind: SimpleNamespace(url=url, stop=lambda: None) for kind, url in given.items()}
+    return engine_control.start_all(config.kinds_to_start)
 
 
 @pytest.fixture(scope="session")
-def clusters():
-    """Both engines, filled, each with a proxy: {kind: cluster} with `.engine` and `.proxy` URLs."""
-    engines = _running_engines()
+def clusters(pytestconfig):
+    """The engines, filled, each with a proxy: {kind: cluster} with `.engine` and `.proxy` URLs."""
+    engines = _running_engines(pytestconfig)
     proxies = {}
     try:
         with ThreadPoolExecutor() as loaders:
@@ -95,7 +132,13 @@ def clusters():
                 proxy_control.Direct(engine.url) if DIRECT else proxy_control.start(data.config(engine.url)).ready()
             )
         yield {
-            kind: SimpleNamespace(kind=kind, engine=engine.url, proxy=proxies[kind].url, process=proxies[kind])
+            kind: SimpleNamespace(
+                kind=kind,
+                flavour=kinds.KINDS[kind].flavour,
+                engine=engine.url,
+                proxy=proxies[kind].url,
+                process=proxies[kind],
+            )
             for kind, engine in engines.items()
         }
         for proxy in proxies.values():
@@ -107,7 +150,7 @@ def clusters():
             engine.stop()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="session")
 def cluster(request, clusters):
     """One engine with its proxy; the test runs once for each."""
     return clusters[request.param]

@@ -9,8 +9,11 @@ import opensearchpy.helpers
 import pytest
 from conftest import DIRECT
 from data import COMMON, WINDOW
+from kinds import NEWEST
 
 import answers
+
+pytestmark = pytest.mark.engines(*NEWEST)
 
 
 class ElasticsearchClient:
@@ -63,7 +66,7 @@ CLIENTS = {"elasticsearch": ElasticsearchClient, "opensearch": OpenSearchClient}
 @pytest.fixture
 def pair(cluster):
     """The engine's own client at the engine, and the same at the proxy."""
-    make = CLIENTS[cluster.kind]
+    make = CLIENTS[cluster.flavour]
     direct, through = make(cluster.engine), make(cluster.proxy)
     yield direct, through
     direct.client.close()
@@ -164,7 +167,7 @@ def test_page_two_continues_page_one(pair):
 
 
 def test_the_client_sees_the_rerank_header(cluster):
-    if cluster.kind != "elasticsearch" or DIRECT:
+    if cluster.flavour != "elasticsearch" or DIRECT:
         pytest.skip("only elasticsearch-py shows response headers")
     client = elasticsearch.Elasticsearch(cluster.proxy)
     answer = client.search(index="passages", query=QUERY)

@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import DIRECT
 from data import COMMON, MODEL, WINDOW
+from kinds import NEWEST
 
 import answers
 from wire import ScriptedServer, raw_connection, read_head, replying, send
 
-pytestmark = pytest.mark.skipif(DIRECT, reason="needs a proxy")
+pytestmark = [pytest.mark.skipif(DIRECT, reason="needs a proxy"), pytest.mark.engines(*NEWEST)]
 
 SEARCH = {"query": {"match": {"text": COMMON}}}
 MEBIBYTE = 1 << 20

@@ -1,7 +1,8 @@
 """Runs every request of `tests/scenarios/` against a real engine directly and through the proxy, and compares.
 
 A scenario: `name`, `request` (method, path, headers, body), `expect`, and optionally `before` (requests that make the
-ground even before each of the two runs), `engines` (when only one of them knows the request), `mask` (regular
+ground even before each of the two runs), `engines` (kinds or flavours, when not
+all know the request), `mask` (regular
 expressions for what changes from one call to the next by itself). A body that is a mapping is sent as JSON, a list as
 newline-delimited JSON, text as it stands. What `expect` may say:
 
@@ -17,8 +18,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
-from conftest import DIRECT, KINDS
+from conftest import DIRECT
 from data import window_of
+from kinds import KINDS, named
 from proxy import REPOSITORY
 
 import answers
@@ -32,7 +34,7 @@ def _scenarios():
         for scenario in yaml.safe_load(path.read_text()):
             unknown = set(scenario) - {"name", "request", "expect", "before", "engines", "mask"}
             assert not unknown, f"{path.name}: {scenario.get('name')}: unknown keys {unknown}"
-            for kind in scenario.get("engines", KINDS):
+            for kind in named(*scenario.get("engines", KINDS)):
                 yield pytest.param(kind, scenario, id=f"{path.stem}: {scenario['name']} [{kind}]")
 
 
@@ -67,9 +69,8 @@ def masked(answer, patterns):
     return body
 
 
-@pytest.mark.parametrize("kind, scenario", list(_scenarios()))
-def test_through_the_proxy(clusters, kind, scenario):
-    cluster = clusters[kind]
+@pytest.mark.parametrize("cluster, scenario", list(_scenarios()), indirect=["cluster"])
+def test_through_the_proxy(cluster, scenario):
     expect = scenario["expect"]
 
     def run(url):

@@ -1,0 +1,115 @@
+"""Gets the engines: the integ-test distributions that Elasticsearch and OpenSearch publish on Maven Central, and the
+modules that those lack and the tests need. They are test servers under their own licences: downloaded here, never
+shipped. Owns what lies on disk before an engine starts."""
+
+import re
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+from kinds import Kind
+from runtimes import java_home
+from store import HERE, made_once, maven_closure, maven_file, tell, unpack, work_folder
+
+# A compiler that is a jar, so that the tests need no JDK, only a Java runtime.
+COMPILER = "org.eclipse.jdt:ecj:3.43.0:jar"
+
+PLUGIN_CLASSES = {
+    ("opensearch", 3): {
+        "lang-painless": "org.opensearch.painless.PainlessModulePlugin",
+        "lang-mustache-client": "org.opensearch.script.mustache.MustacheModulePlugin",
+        "parent-join-client": "org.opensearch.join.ParentJoinModulePlugin",
+    },
+    ("opensearch", 2): {
+        "lang-painless": "org.opensearch.painless.PainlessPlugin",
+        "lang-mustache-client": "org.opensearch.script.mustache.MustachePlugin",
+        "parent-join-client": "org.opensearch.join.ParentJoinPlugin",
+    },
+    ("elasticsearch", 7): {
+        "lang-mustache-client": "org.elasticsearch.script.mustache.MustachePlugin",
+        "parent-join-client": "org.elasticsearch.join.ParentJoinPlugin",
+    },
+}
+
+# What the modules may do where a security manager watches (Elasticsearch 7, OpenSearch 2): the jars do not carry it.
+POLICY = """\
+grant {
+  permission java.lang.RuntimePermission "accessDeclaredMembers";
+  permission java.lang.RuntimePermission "createClassLoader";
+  permission java.lang.RuntimePermission "getClassLoader";
+  permission org.FLAVOUR.script.ClassPermission "<<STANDARD>>";
+  permission org.FLAVOUR.script.ClassPermission "org.FLAVOUR.*";
+};
+"""
+
+
+def fetch(kind: Kind) -> Path:
+    """Downloads, unpacks and completes the engine once; returns its folder. Safe to call from several processes."""
+    work = work_folder()
+    home = work / f"{kind.flavour}-{kind.version}"
+    with made_once(home) as part, tempfile.TemporaryDirectory(dir=work) as download:
+        if part:
+            tell(f"getting {kind.flavour} {kind.version} from Maven Central")
+            group = f"org.{kind.flavour}.distribution.integ-test-zip"
+            unpack(maven_file(f"{group}:{kind.flavour}:{kind.version}:zip", Path(download)), Path(download))
+            for entry in (Path(download) / home.name).iterdir():
+                entry.rename(part / entry.name)
+    if kind.modules:
+        _add_published_modules(kind, home)
+    if kind.flavour == "elasticsearch" and kind.major >= 8:
+        _add_root_module(kind, home)
+    return home
+
+
+def _add_published_modules(kind: Kind, home: Path) -> None:
+    """The modules whose jars are published: each a folder with its jar, the jars it needs, and a descriptor."""
+    wanted = [name for name in kind.modules if not (home / "modules" / name).exists()]
+    if not wanted:
+        return
+    tell(f"adding modules to {kind.flavour} {kind.version}: {', '.join(wanted)}")
+    with tempfile.TemporaryDirectory() as download:
+        maven_closure([f"org.{kind.flavour}.plugin:{name}:{kind.version}" for name in wanted], Path(download))
+        # What the server has already would be loaded twice, which it refuses. The rest goes to each module alike: they
+        # have class loaders of their own, and do not mind what they do not use.
+        in_server = {_stem(jar) for jar in (home / "lib").glob("*.jar")}
+        jars = [jar for jar in Path(download).glob("*.jar") if _stem(jar) not in in_server]
+        libraries = [jar for jar in jars if _stem(jar) not in kind.modules]
+        for name in wanted:
+            with made_once(home / "modules" / name) as part:
+                if not part:
+                    continue
+                for jar in [*libraries, *(jar for jar in jars if _stem(jar) == name)]:
+                    (part / jar.name).write_bytes(jar.read_bytes())
+                _describe(part, kind, name, PLUGIN_CLASSES[kind.flavour, kind.major][name])
+                if kind.java[1] < 24:  # later Javas have no security manager
+                    (part / "plugin-security.policy").write_text(POLICY.replace("FLAVOUR", kind.flavour))
+
+
+def _add_root_module(kind: Kind, home: Path) -> None:
+    """Since version 8 the integ-test zip of Elasticsearch does not answer `/`, which every official client asks for."""
+    with made_once(home / "modules" / "rest-root") as part, tempfile.TemporaryDirectory() as scratch:
+        if not part:
+            return
+        compiler = maven_file(COMPILER, Path(scratch))
+        source, classes = HERE / "elasticsearch-root" / "RootPlugin.java", Path(scratch) / "classes"
+        command = [java_home(kind) / "bin" / "java", "-jar", compiler, "-nowarn", "-proc:none"]
+        command += ["-source", str(kind.java[0]), "-target", str(kind.java[0])]
+        command += ["-cp", ":".join(str(jar) for jar in (home / "lib").glob("*.jar")), "-d", classes, source]
+        subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL)
+        with zipfile.ZipFile(part / "rest-root.jar", "w") as jar:
+            for compiled in classes.rglob("*.class"):
+                jar.write(compiled, compiled.relative_to(classes))
+        _describe(part, kind, "rest-root", "engines.RootPlugin")
+
+
+def _describe(folder: Path, kind: Kind, name: str, plugin_class: str) -> None:
+    (folder / "plugin-descriptor.properties").write_text(
+        f"description=For tests\nversion={kind.version}\nname={name}\nclassname={plugin_class}\n"
+        f"java.version={kind.java[0]}\n{kind.flavour}.version={kind.version}\n"
+    )
+
+
+def _stem(jar: Path) -> str:
+    """A jar's name without its version: `asm-tree-9.7.jar` is `asm-tree`."""
+    return re.sub(r"-\d[\w.]*(-[A-Za-z0-9]+)?\.jar$", "", jar.name)
