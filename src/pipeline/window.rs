@@ -162,13 +162,22 @@ fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, s
     let score = scored.scores.get(hit.hit).copied().flatten();
     let note = json!({
         "rank": {"before": hit.hit + 1, "after": rank + 1},
-        "score": {"before": candidates.scores[hit.hit], "model": score.map(|score| score.raw), "after": hit.score},
+        "score": {
+            "before": candidates.scores[hit.hit].map(shortest),
+            "model": score.map(|score| shortest(score.raw)),
+            "after": shortest(hit.score),
+        },
         "cached": score.map(|score| score.cached),
         "truncated": score.map(|score| score.truncated),
         "passage": passage,
     });
     let highlight = (explain == Explain::Highlight).then(|| json!(passage.unwrap_or_default()).to_string());
     std::iter::once(note.to_string()).chain(highlight).collect()
+}
+
+/// The number that the shortest decimal of an `f32` stands for: 0.3 is not to be told as 0.30000001192092896.
+fn shortest(score: f32) -> Option<f64> {
+    format!("{score:?}").parse().ok().filter(|score: &f64| score.is_finite())
 }
 
 /// The client's page of the cluster's own order, without what was asked for on our behalf.

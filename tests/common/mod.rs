@@ -1,6 +1,6 @@
 //! A scripted cluster and a proxy in front of it, in this process: for the faults that a real engine will not produce on
 //! demand.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "every test file compiles this module for itself")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "every test file compiles this module for itself")]
 
 use std::{
     collections::HashMap,
