@@ -142,7 +142,7 @@ async fn a_template_is_rendered_by_the_cluster_and_then_searched_for() {
     assert_eq!(ids(&serde_json::from_slice(&answer).unwrap())[..6], ["4", "3", "2", "1", "0", "5"]);
     let seen = cluster.seen();
     assert_eq!(seen[0].body, body);
-    assert_eq!(seen[1].path_and_query, "/i/_search?routing=r&from=0&size=10");
+    assert_eq!(seen[1].path_and_query, "/i/_search?routing=r");
     assert_eq!(seen[1].body, r#"{"query":{"match":{"stars":"x"}}}"#);
     assert!(seen.iter().all(|seen| seen.headers.contains(&("authorization".to_owned(), "ApiKey abc".to_owned()))));
 }
