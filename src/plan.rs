@@ -9,7 +9,7 @@ use crate::passage::PassageSpec;
 /// metrics and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SkipReason {
-    /// No rule matches the index expression in the path.
+    /// No rule matches the index expression of the search.
     NoRule,
     /// The rule's mode is `off`, or the client asked for no reranking.
     Off,
@@ -17,7 +17,7 @@ pub enum SkipReason {
     Traffic,
     /// The rule's mode is `shadow`: scored off the path, answer unchanged.
     Shadow,
-    /// The request's body or the answer is not JSON, or is compressed.
+    /// The request's body or the answer is not JSON, or in a content coding that the proxy cannot take off.
     ContentType,
     /// The request or the answer says it is JSON of a search, but does not read as such.
     Malformed,
@@ -54,6 +54,31 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// Every reason.
+    pub const ALL: [Self; 21] = [
+        Self::NoRule,
+        Self::Off,
+        Self::Traffic,
+        Self::Shadow,
+        Self::ContentType,
+        Self::Malformed,
+        Self::SizeZero,
+        Self::SingleHit,
+        Self::Sort,
+        Self::Cursor,
+        Self::OwnReranker,
+        Self::Unsupported,
+        Self::BeyondWindow,
+        Self::NoQueryText,
+        Self::NoPassages,
+        Self::Overloaded,
+        Self::ModelUnavailable,
+        Self::Budget,
+        Self::TooLarge,
+        Self::UpstreamError,
+        Self::Internal,
+    ];
+
     /// The name of the reason, a token of RFC 9651.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -176,6 +201,16 @@ impl From<SkipReason> for NoPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_reasons_are_listed() {
+        // Whoever adds a reason must name it; so the names in this very file are all there are.
+        let named = include_str!("plan.rs").lines().filter(|line| line.trim_start().starts_with("Self::"));
+        let named = named.filter(|line| line.contains(" => \"")).count();
+        assert_eq!(SkipReason::ALL.len(), named);
+        let names: std::collections::HashSet<&str> = SkipReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), named);
+    }
 
     #[test]
     fn a_page_holds_only_ranks_that_exist() {

@@ -332,6 +332,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_clause() {
+        let docs = include_str!("../../../docs/searches.md");
+        let (_, table) = docs.split_once("| clause |").expect("a table of clauses");
+        let (table, _) = table.split_once("\n\n").expect("an end of the table");
+        for (clause, _) in CLAUSES {
+            assert!(table.contains(&format!("`{clause}`")), "docs/searches.md does not name `{clause}`");
+        }
+    }
+
+    #[test]
     fn every_clause_gives_its_text() {
         let inner = json!({"match": {"title": "red wine"}});
         let no = json!({"match": {"no": "no"}});

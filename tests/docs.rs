@@ -1,0 +1,159 @@
+//! The documentation against the code: what can be checked of it is checked here, so that it stays true. The clauses of
+//! the query DSL are checked where their table is, the keys of `config.example.toml` with the configuration.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{collections::BTreeSet, path::Path};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use rerank_proxy::{
+    dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
+    passage::{Content, Document, PassageSpec, Template},
+    plan::{SkipReason, Terms},
+    wishes::Wish,
+};
+use serde_json::Value;
+
+const SEARCHES: &str = include_str!("../docs/searches.md");
+const EXAMPLE: &str = include_str!("../config.example.toml");
+
+/// The rows of the table under this head, cell by cell.
+fn table(head: &str) -> Vec<Vec<&'static str>> {
+    let (_, rows) = SEARCHES.split_once(&format!("\n{head}\n")).unwrap_or_else(|| panic!("no table `{head}`"));
+    let rows = rows.lines().skip(1).take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+}
+
+/// What a cell shows as code.
+fn code(cell: &str) -> &str {
+    cell.strip_prefix('`').and_then(|cell| cell.strip_suffix('`')).unwrap_or(cell)
+}
+
+#[test]
+fn every_reason_is_explained_and_no_other() {
+    let explained: BTreeSet<&str> = table("| reason | when | what to do |").iter().map(|row| code(row[0])).collect();
+    let reasons: BTreeSet<&str> = SkipReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(explained, reasons);
+    for (_, said) in SEARCHES.match_indices("skipped `").map(|(at, said)| SEARCHES[at..].split_at(said.len())) {
+        let reason = said.split('`').next().unwrap();
+        assert!(reasons.contains(reason), "docs/searches.md knows a reason `{reason}`");
+    }
+}
+
+#[test]
+fn the_readme_names_every_reason() {
+    let readme = include_str!("../README.md");
+    for reason in SkipReason::ALL {
+        assert!(readme.contains(&format!("`{}`", reason.as_str())), "README.md does not name `{}`", reason.as_str());
+    }
+}
+
+#[test]
+fn every_request_header_is_explained_with_its_default() {
+    let rows = table("| header | values | name in `clients.headers` | by default |");
+    assert_eq!(rows.len(), Wish::NAMES.len());
+    for (name, wish) in Wish::NAMES {
+        let row = rows.iter().find(|row| code(row[2]) == name).unwrap_or_else(|| panic!("no row for `{name}`"));
+        let default = if Wish::DEFAULT.contains(&wish) { "counts" } else { "ignored" };
+        assert_eq!(row[3], default, "{name}");
+    }
+}
+
+#[test]
+fn every_key_of_a_rule_is_mentioned() {
+    let (_, rules) = EXAMPLE.split_once("[[rules]]").unwrap();
+    let keys: BTreeSet<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))
+        .map(|(key, _)| key)
+        .filter(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .collect();
+    assert!(keys.len() >= 13, "{keys:?}");
+    for key in keys {
+        let mentioned = [format!("`{key}`"), format!("`{key} = ")].iter().any(|form| SEARCHES.contains(form));
+        assert!(mentioned, "docs/searches.md does not mention `{key}`");
+    }
+}
+
+#[test]
+fn examples_of_json_are_json() {
+    let blocks: Vec<&str> = SEARCHES.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 3);
+    for block in blocks {
+        assert!(serde_json::from_str::<Value>(block).is_ok(), "{block}");
+    }
+}
+
+/// The query text of a search with this body.
+fn query_of(body: &Value) -> Option<String> {
+    let route = SearchRoute { door: Door::Single, indices: "i".to_owned() };
+    let (path_and_query, headers) = ("/i/_search".parse().unwrap(), HeaderMap::new());
+    let body = Bytes::from(body.to_string());
+    let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
+    let search = Search { indices: Some("i".to_owned()), view: None, body: body.clone() };
+    let passage = PassageSpec::default();
+    let terms = Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false };
+    Elastic::default().plan(request, &search, &terms).ok().map(|plan| plan.query)
+}
+
+#[test]
+fn examples_of_lucene_syntax_are_read_as_shown() {
+    let rows = table("| query | text |");
+    assert!(!rows.is_empty());
+    for row in rows {
+        let (query, text) = (code(row[0]), code(row.get(1).copied().unwrap_or_default()));
+        let found = query_of(&serde_json::json!({"query": {"query_string": {"query": query}}}));
+        assert_eq!(found.unwrap_or_default(), text, "{query}");
+    }
+}
+
+#[test]
+fn examples_of_explicit_syntaxes_say_their_query() {
+    for block in SEARCHES.split("```json\n").skip(1).take(2) {
+        let body: Value = serde_json::from_str(block.split("```").next().unwrap()).unwrap();
+        assert_eq!(query_of(&body).as_deref(), Some("which wine goes with fish"), "{body}");
+    }
+}
+
+#[test]
+fn examples_of_templates_give_the_passage_shown() {
+    let rows = table("| template | document | passage |");
+    assert!(!rows.is_empty());
+    let lines = |cell| code(cell).replace("\\n", "\n");
+    for row in rows {
+        let content = Content::Template(Template::parse(&lines(row[0])).unwrap());
+        let document: Value = serde_json::from_str(code(row[1])).unwrap();
+        let spec = PassageSpec { content, strip_html: false };
+        let passage = spec.passage(Document { source: Some(&document), fields: None }, &[]);
+        assert_eq!(passage, Some(lines(row[2])), "{} of {document}", row[0]);
+    }
+}
+
+/// What GitHub calls the place of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/README.md", "docs/searches.md"]
+    {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.contains("://")) {
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { root.join(page) } else { root.join(page).parent().unwrap().join(file) };
+            assert!(target.exists(), "{page} links to {link}");
+            if !place.is_empty() {
+                let target = std::fs::read_to_string(target).unwrap();
+                let mut headings = target.lines().filter(|line| line.starts_with('#'));
+                assert!(headings.any(|heading| anchor(heading) == place), "{page} links to {link}");
+            }
+        }
+    }
+}
