@@ -134,6 +134,8 @@ pub struct Candidates {
     pub scores: Vec<Option<f32>>,
     /// The text of each hit within the window; `None` where it has none.
     pub passages: Vec<Option<String>>,
+    /// How many of the first hits were put there by name, and stay there.
+    pub pinned: usize,
 }
 
 /// Why an answer cannot be read.

@@ -32,13 +32,16 @@ pub struct Ranked {
 /// The new order of all `cluster` hits.
 ///
 /// `cluster` holds the cluster's own score of each hit (`None` where it gave none), `model` what the model says of the
-/// first ones of them. What has a finite model score comes first, best first, ties in the cluster's order; the rest
-/// follows in the cluster's order, its scores scaled to continue below.
-pub fn order(cluster: &[Option<f32>], model: &[Option<Score>], blend: Blend) -> Vec<Ranked> {
+/// first ones of them. The first `pinned` hits stay where they are, with the cluster's scores. Of the others, what has a
+/// finite model score comes first, best first, ties in the cluster's order; the rest follows in the cluster's order, its
+/// scores scaled to continue below.
+pub fn order(cluster: &[Option<f32>], model: &[Option<Score>], pinned: usize, blend: Blend) -> Vec<Ranked> {
+    let pinned = pinned.min(cluster.len());
     let mut scored: Vec<(usize, Score)> = model
         .iter()
         .take(cluster.len())
         .enumerate()
+        .skip(pinned)
         .filter_map(|(hit, score)| Some((hit, (*score)?)))
         .filter(|(_, score)| score.raw.is_finite() && score.value.is_finite())
         .collect();
@@ -52,9 +55,19 @@ pub fn order(cluster: &[Option<f32>], model: &[Option<Score>], blend: Blend) -> 
     if blend != Blend::Replace {
         ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.hit.cmp(&b.hit)));
     }
-    let tail = tail(cluster, &ranked);
-    ranked.extend(tail);
-    ranked
+    let tail = tail(cluster, pinned, &ranked);
+    let best = ranked.first().or(tail.first()).map_or(f32::MIN, |hit| hit.score);
+    pins(&cluster[..pinned], best).into_iter().chain(ranked).chain(tail).collect()
+}
+
+/// The hits that stay in front, their scores never increasing, nor below the `best` of those that follow.
+fn pins(cluster: &[Option<f32>], best: f32) -> Vec<Ranked> {
+    let mut lowest = f32::MAX;
+    let pin = |(hit, score): (usize, &Option<f32>)| {
+        lowest = score.filter(|score| score.is_finite()).map_or(lowest, |score| score.min(lowest)).max(best);
+        Ranked { hit, score: lowest }
+    };
+    cluster.iter().enumerate().map(pin).collect()
 }
 
 fn linear(cluster: &[Option<f32>], scored: &[(usize, Score)], weight: f32) -> Vec<Ranked> {
@@ -77,8 +90,9 @@ fn fuse(scored: &[(usize, Score)], k: f32) -> Vec<Ranked> {
 
 /// What was not scored, in the cluster's order. The best of it gets the last ranked score; the others fall below it as
 /// they fall below the best in the cluster's eyes.
-fn tail(cluster: &[Option<f32>], ranked: &[Ranked]) -> Vec<Ranked> {
+fn tail(cluster: &[Option<f32>], pinned: usize, ranked: &[Ranked]) -> Vec<Ranked> {
     let mut placed = vec![false; cluster.len()];
+    placed[..pinned].fill(true);
     for hit in ranked {
         placed[hit.hit] = true;
     }
@@ -134,13 +148,13 @@ mod tests {
     fn the_model_s_best_comes_first_and_ties_keep_the_cluster_s_order() {
         let cluster = [Some(9.0), Some(8.0), Some(7.0), Some(6.0)];
         let model = [score(0.0), score(2.0), score(0.0), score(3.0)];
-        assert_eq!(hits(&order(&cluster, &model, Blend::Replace)), [3, 1, 0, 2]);
+        assert_eq!(hits(&order(&cluster, &model, 0, Blend::Replace)), [3, 1, 0, 2]);
     }
 
     #[test]
     fn saturated_values_are_told_apart_by_the_raw_value() {
         let model = [score(40.0), score(50.0)];
-        let ranked = order(&[Some(2.0), Some(1.0)], &model, Blend::Replace);
+        let ranked = order(&[Some(2.0), Some(1.0)], &model, 0, Blend::Replace);
         assert_eq!(hits(&ranked), [1, 0]);
         assert_eq!(ranked[0].score.to_bits(), ranked[1].score.to_bits());
     }
@@ -149,7 +163,7 @@ mod tests {
     fn what_was_not_scored_follows_in_the_cluster_s_order_and_below() {
         let cluster = [Some(9.0), Some(8.0), Some(4.0), Some(2.0)];
         let model = [None, score(1.0), score(f32::NAN)];
-        let ranked = order(&cluster, &model, Blend::Replace);
+        let ranked = order(&cluster, &model, 0, Blend::Replace);
         assert_eq!(hits(&ranked), [1, 0, 2, 3]);
         assert!((ranked[1].score - ranked[0].score).abs() < 1e-6);
         assert!((ranked[2].score - ranked[0].score * 4.0 / 9.0).abs() < 1e-6);
@@ -158,7 +172,7 @@ mod tests {
     #[test]
     fn a_tail_below_a_negative_score_still_falls() {
         let model = [Some(Score::fresh(-0.5, -0.5)), None, None];
-        let ranked = order(&[Some(3.0), Some(2.0), Some(1.0)], &model, Blend::Replace);
+        let ranked = order(&[Some(3.0), Some(2.0), Some(1.0)], &model, 0, Blend::Replace);
         assert_eq!(ranked.iter().map(|hit| hit.score).collect::<Vec<_>>(), [-0.5, -0.5, -0.75]);
     }
 
@@ -166,15 +180,28 @@ mod tests {
     fn a_linear_blend_with_no_weight_is_the_cluster_s_order() {
         let cluster = [Some(9.0), Some(8.0), Some(7.0)];
         let model = [score(-1.0), score(0.0), score(1.0)];
-        assert_eq!(hits(&order(&cluster, &model, Blend::Linear { weight: 0.0 })), [0, 1, 2]);
-        assert_eq!(hits(&order(&cluster, &model, Blend::Linear { weight: 1.0 })), [2, 1, 0]);
+        assert_eq!(hits(&order(&cluster, &model, 0, Blend::Linear { weight: 0.0 })), [0, 1, 2]);
+        assert_eq!(hits(&order(&cluster, &model, 0, Blend::Linear { weight: 1.0 })), [2, 1, 0]);
+    }
+
+    #[test]
+    fn pinned_hits_stay_in_front_whatever_the_model_says() {
+        let cluster = [Some(1.7e38), Some(1.6e38), Some(8.0), Some(7.0)];
+        let model = [score(-3.0), score(-2.0), score(0.0), score(1.0)];
+        for blend in [Blend::Replace, Blend::Linear { weight: 0.5 }, Blend::Rrf { k: 60.0 }] {
+            let ranked = order(&cluster, &model, 2, blend);
+            assert_eq!(hits(&ranked)[..2], [0, 1]);
+            assert_eq!(ranked[1].score.to_bits(), 1.6e38_f32.to_bits());
+        }
+        assert_eq!(hits(&order(&cluster, &model, 2, Blend::Replace)), [0, 1, 3, 2]);
+        assert_eq!(hits(&order(&cluster[..1], &model, 2, Blend::Replace)), [0]);
     }
 
     #[test]
     fn reciprocal_ranks_add_up() {
         let cluster = [Some(9.0), Some(8.0), Some(7.0)];
         let model = [score(0.0), score(-1.0), score(3.0)];
-        let ranked = order(&cluster, &model, Blend::Rrf { k: 60.0 });
+        let ranked = order(&cluster, &model, 0, Blend::Rrf { k: 60.0 });
         assert_eq!(hits(&ranked), [0, 2, 1]);
         assert!((ranked[0].score - (1.0 / 61.0 + 1.0 / 62.0)).abs() < 1e-6);
     }
@@ -192,16 +219,18 @@ mod tests {
         fn it_is_a_permutation_and_scores_never_increase(
             cluster in prop::collection::vec(prop::option::weighted(0.9, prop::num::f32::ANY), 0..40),
             raws in prop::collection::vec(prop::option::weighted(0.8, prop::num::f32::ANY), 0..50),
+            pinned in 0usize..4,
             blend in blends(),
         ) {
             let model: Vec<Option<Score>> = raws.iter().map(|raw| raw.and_then(score)).collect();
-            let ranked = order(&cluster, &model, blend);
+            let ranked = order(&cluster, &model, pinned, blend);
             let mut seen = hits(&ranked);
             seen.sort_unstable();
             prop_assert_eq!(seen, (0..cluster.len()).collect::<Vec<_>>());
             prop_assert!(ranked.iter().all(|hit| hit.score.is_finite()));
             prop_assert!(ranked.windows(2).all(|pair| pair[0].score >= pair[1].score), "{:?}", ranked);
-            prop_assert_eq!(&ranked, &order(&cluster, &model, blend));
+            prop_assert!(hits(&ranked).into_iter().take(pinned).eq(0..pinned.min(cluster.len())));
+            prop_assert_eq!(&ranked, &order(&cluster, &model, pinned, blend));
         }
     }
 }

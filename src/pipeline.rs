@@ -158,6 +158,12 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
     let answered = Instant::now();
     app.metrics.upstream_answered(answered - asked);
 
+    if let Some(indices) = &prepared.view_of
+        && let Ok(Some(view)) = guarded(|| app.dialect.view(&answer))
+    {
+        app.dialect.remember_view(&view, indices);
+    }
+
     let door = call.as_request().route.door;
     let spans = match guarded(|| app.dialect.answers(door, &answer, searches.len())) {
         Ok(Ok(spans)) => spans,
@@ -193,10 +199,13 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
             Err(reason) => Report::skipped(reason),
         });
     }
+    if !doubtful.is_empty() && !door.is_multi() {
+        return stand_back(app, call.original(), &reports).await;
+    }
     if !doubtful.is_empty() {
         match again(app, call, doubtful).await {
             Some(own) => parts.extend(own),
-            None => return stand_back(app, call.original(), &reports).await,
+            None => return stand_back(app, call.original(), &skipped(SkipReason::UpstreamError)).await,
         }
     }
 
@@ -218,9 +227,6 @@ async fn again(
     doubtful: Vec<(usize, Range<usize>)>,
 ) -> Option<Vec<(Range<usize>, Bytes)>> {
     let request = call.as_request();
-    if !request.route.door.is_multi() {
-        return None;
-    }
     let places: Vec<usize> = doubtful.iter().map(|(place, _)| *place).collect();
     let forward = guarded(|| app.dialect.only(request, &places)).ok()?.ok()?;
     let Fetched { answer, .. } = fetch_aside(app, call.forwarded(&forward, false)).await.ok()?;

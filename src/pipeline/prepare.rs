@@ -42,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) forward: Option<Forward>,
     /// Headers that the client sent but that do not count.
     pub(super) ignored: Vec<&'static str>,
+    /// The indices of the view that its only search names; the answer may give the view another id.
+    pub(super) view_of: Option<String>,
 }
 
 /// Why a request is not prepared.
@@ -117,7 +119,11 @@ pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: R
         let plans: Vec<_> = searches.iter().map(|search| search.as_ref().ok().map(|planned| &*planned.plan)).collect();
         forward = Some(guarded(|| app.dialect.assemble(call.as_request(), &plans))??);
     }
-    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone() })
+    let view_of = match &found[..] {
+        [Search { indices, view: Some(_), .. }] => indices.clone(),
+        _ => None,
+    };
+    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of })
 }
 
 /// The request with its templates rendered by the cluster.
@@ -156,7 +162,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
         return Err(SkipReason::Off.into());
     }
     let model = wishes.model.as_ref().unwrap_or(&rule.model);
-    if !app.scorers.contains_key(model) {
+    if !app.scorers.contains_key(model) && mode != Mode::Shadow {
         let names: Vec<&str> = app.config.models.keys().map(String::as_str).collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse { kind: "illegal_argument_exception", reason });
@@ -168,7 +174,11 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
         query_path: &rule.query_path,
         leave_explicit: rule.explicit == Explicit::Cluster,
     };
-    let plan = guarded(|| app.dialect.plan(call.as_request(), search, &terms))??;
+    let plan = match guarded(|| app.dialect.plan(call.as_request(), search, &terms))? {
+        // A shadow answers nothing, so it refuses nothing.
+        Err(NoPlan::Refuse { .. }) if mode == Mode::Shadow => return Err(SkipReason::Shadow.into()),
+        plan => plan?,
+    };
     if wishes.rerank.is_none() && !rule.takes(&plan.query) {
         return Err(SkipReason::Traffic.into());
     }

@@ -136,7 +136,7 @@ async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: 
 /// Order and rewrite: the new answer.
 fn reorder(planned: &Planned, candidates: &Candidates, scored: &Scored, answer: &[u8]) -> Vec<u8> {
     let Planned { plan, blend, shown, explain, .. } = planned;
-    let mut ranked = order::order(&candidates.scores, &scored.scores, *blend);
+    let mut ranked = order::order(&candidates.scores, &scored.scores, candidates.pinned, *blend);
     if let Some(lowest) = plan.min_score {
         // Scores never increase: what is below begins somewhere.
         ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));

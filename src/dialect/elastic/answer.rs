@@ -17,6 +17,10 @@ use crate::{
     wishes::Explain,
 };
 
+/// What Elasticsearch's `pinned` and `rule` queries give the hits that they promote at least: no other query scores as
+/// high. (`PinnedQueryBuilder.MAX_ORGANIC_SCORE`, the float below 2^127.)
+const LOWEST_PINNED: f32 = 1.701_411_7e38;
+
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow)]
@@ -73,6 +77,8 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
             candidates.passages.push(passage(&hit, reading));
         }
     }
+    candidates.pinned =
+        candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
     let max_score = hits.max_score.filter(|raw| number(raw).is_some());
     candidates.layout = Layout { max_score: max_score.map(|raw| range_within(answer, raw.get())), ..candidates.layout };
     Ok(candidates)
@@ -296,6 +302,13 @@ mod tests {
         let both = r#"{"responses":[{"hits":{"hits":[]}},{"error":{},"status":400}],"took":1}"#;
         assert_eq!(responses(both.as_bytes(), 2).expect("two").len(), 2);
         assert_eq!(responses(both.as_bytes(), 3), Err(SkipReason::Malformed));
+    }
+
+    #[test]
+    fn hits_that_were_promoted_by_name_are_pinned() {
+        let found = of(r#"{"hits":{"hits":[{"_score":1.7014122E38},{"_score":1.7014118E38},{"_score":9.5}]}}"#);
+        assert_eq!(found.expect("an answer").pinned, 2);
+        assert_eq!(of(r#"{"hits":{"hits":[{"_score":9.5},{"_score":1.7014118E38}]}}"#).expect("an answer").pinned, 0);
     }
 
     #[test]

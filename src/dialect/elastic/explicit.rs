@@ -47,9 +47,11 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
         (Some(_), Some(_)) => {
             Err(refuse("[query_text] and [query_text_path] exclude each other in [ext.rerank.query_context]"))
         }
-        (Some(Value::String(text)), None) => Ok(text.clone()),
+        (Some(Value::String(text)), None) if !text.trim().is_empty() => Ok(text.clone()),
         (None, Some(Value::String(path))) => text_at(body, path),
-        _ => Err(refuse("[ext.rerank.query_context] must hold a text [query_text] or [query_text_path]")),
+        _ => {
+            Err(refuse("[ext.rerank.query_context] must hold a text, not empty, as [query_text] or [query_text_path]"))
+        }
     }?;
     if let Some(ext) = json::member(text, 0, "ext") {
         let members = json::members(text, ext.value.start);
@@ -91,11 +93,11 @@ pub(super) fn elasticsearch(
     edits: &mut Edits,
 ) -> Result<Option<Explicit>, NoPlan> {
     let Some(reranker) = retriever.get(RERANKER) else {
-        return if mentions_reranker(retriever) { Err(SkipReason::OwnReranker.into()) } else { Ok(None) };
+        return if names_reranker(retriever) { Err(SkipReason::OwnReranker.into()) } else { Ok(None) };
     };
     let reranker = reranker.as_object().ok_or_else(|| refuse(format!("[{RERANKER}] must be an object")))?;
     let parameters = Parameters::read(reranker)?;
-    if mentions_reranker(parameters.retriever) {
+    if names_reranker(parameters.retriever) {
         return Err(SkipReason::OwnReranker.into());
     }
     let window = parameters.window;
@@ -175,10 +177,11 @@ impl<'a> Parameters<'a> {
     }
 }
 
-fn mentions_reranker(value: &Value) -> bool {
+/// Whether there is a reranker in the tree of retrievers.
+pub(super) fn names_reranker(value: &Value) -> bool {
     match value {
-        Value::Object(object) => object.contains_key(RERANKER) || object.values().any(mentions_reranker),
-        Value::Array(entries) => entries.iter().any(mentions_reranker),
+        Value::Object(object) => object.contains_key(RERANKER) || object.values().any(names_reranker),
+        Value::Array(entries) => entries.iter().any(names_reranker),
         _ => false,
     }
 }
@@ -311,6 +314,7 @@ mod tests {
             (r#"{"rerank":{}}"#, "query_context"),
             (r#"{"rerank":{"query_context":{}}}"#, "query_text_path"),
             (r#"{"rerank":{"query_context":{"query_text":1}}}"#, "query_text"),
+            (r#"{"rerank":{"query_context":{"query_text":" "}}}"#, "not empty"),
             (r#"{"rerank":{"query_context":{"query_text":"a","query_text_path":"b"}}}"#, "exclude each other"),
             (r#"{"rerank":{"query_context":{"query_text_path":"query.nowhere.x"}}}"#, "[nowhere]"),
             (r#"{"rerank":{"query_context":{"query_text_path":"query.match"}}}"#, "must lead to a text"),

@@ -57,9 +57,14 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
     if parameter("scroll").is_some() || body.search_after.is_some() || body.slice.is_some() {
         return Err(SkipReason::Cursor.into());
     }
+    let standard = body.retriever.as_ref().and_then(|retriever| retriever.get("standard"));
+    if standard.is_some_and(|standard| standard.get("search_after").is_some()) {
+        return Err(SkipReason::Cursor.into());
+    }
+    let sort = body.sort.as_ref().or_else(|| standard?.get("sort"));
     let by_score = match parameter("sort") {
         Some(sort) => sort.split(',').all(|key| matches!(key, "_score" | "_score:desc")),
-        None => body.sort.as_ref().is_none_or(is_by_score),
+        None => sort.is_none_or(is_by_score),
     };
     if !by_score {
         return Err(SkipReason::Sort.into());
@@ -195,18 +200,20 @@ fn explicit(
         let whole: Value = serde_json::from_slice(text).map_err(|_| SkipReason::Malformed)?;
         return explicit::opensearch(&whole, text, edits);
     }
-    let Some(retriever) = &body.retriever else { return Ok(None) };
-    let found = explicit::elasticsearch(retriever, text, page, edits)?;
-    if found.is_some() && terms.leave_explicit {
-        return Err(SkipReason::OwnReranker.into());
+    match &body.retriever {
+        None => Ok(None),
+        Some(retriever) if terms.leave_explicit && explicit::names_reranker(retriever) => {
+            Err(SkipReason::OwnReranker.into())
+        }
+        Some(retriever) => explicit::elasticsearch(retriever, text, page, edits),
     }
-    Ok(found)
 }
 
 /// The window, and how many hits to ask for.
 ///
 /// Retrievers that merge (`rrf`, `linear`, …) and `rank` look at no more than `rank_window_size` hits, and where that is not
-/// said, at as many as the client wants to see: asking for more would change what they find.
+/// said, at as many as the client wants to see; so do vector searches without a `k`. Asking for more would change what
+/// they find.
 fn depth(body: &Body, page: Page, window: usize) -> Result<(usize, usize), SkipReason> {
     let merging = match (&body.rank, &body.retriever) {
         (Some(rank), _) => first_object(rank),
@@ -215,6 +222,10 @@ fn depth(body: &Body, page: Page, window: usize) -> Result<(usize, usize), SkipR
         }
         _ => None,
     };
+    let own_size = [&body.query, &body.knn, &body.retriever].into_iter().flatten().any(|part| has_knn_without_k(part));
+    if merging.is_none() && own_size {
+        return if page.from == 0 { Ok((window.min(page.size), page.size)) } else { Err(SkipReason::BeyondWindow) };
+    }
     let Some(merging) = merging else {
         return if page.from < window { Ok((window, window.max(page.end()))) } else { Err(SkipReason::BeyondWindow) };
     };
@@ -223,6 +234,19 @@ fn depth(body: &Body, page: Page, window: usize) -> Result<(usize, usize), SkipR
         Some(size) if page.from < size.min(window) => Ok((size.min(window), size.min(window).max(page.end()))),
         None if page.from == 0 => Ok((window.min(page.size), page.size)),
         _ => Err(SkipReason::BeyondWindow),
+    }
+}
+
+/// Whether a vector search in Elasticsearch's form, here or further in, leaves `k` to the size of the page. (OpenSearch's
+/// form always says how far it goes.)
+fn has_knn_without_k(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => {
+            let is_knn = object.contains_key("query_vector") || object.contains_key("query_vector_builder");
+            (is_knn && !object.contains_key("k")) || object.values().any(has_knn_without_k)
+        }
+        Value::Array(entries) => entries.iter().any(has_knn_without_k),
+        _ => false,
     }
 }
 
@@ -273,7 +297,9 @@ fn extra_fields(
         includes_in_url: parameter("_source_includes"),
         excludes_in_url: parameter("_source_excludes"),
         stored_fields: [named(&body.stored_fields), in_url("stored_fields")].concat(),
-        names_stored_fields: body.stored_fields.is_some() || parameter("stored_fields").is_some(),
+        names_other_fields: body.stored_fields.is_some()
+            || parameter("stored_fields").is_some()
+            || body.script_fields.is_some(),
         fields: [
             named(&body.fields),
             named(&body.docvalue_fields),
@@ -508,6 +534,25 @@ mod tests {
         assert_eq!((plan.window, plan.hits, plan.page), (20, 20, Page { from: 15, size: 10 }));
         assert_eq!(new_body(&plan), r#"{"query":{"match":{"t":"wine"}},"from":15}"#);
         assert_eq!(plan.passage.content, Content::Fields(vec!["t".to_owned()]));
+    }
+
+    #[test]
+    fn an_order_within_a_retriever_is_an_order() {
+        let with =
+            |rest: &str| format!(r#"{{"retriever":{{"standard":{{"query":{{"match":{{"t":"wine"}}}},{rest}}}}}}}"#);
+        assert_eq!(search("/_search", &with(r#""sort":["n"]"#)), Err(SkipReason::Sort.into()));
+        assert_eq!(search("/_search", &with(r#""search_after":[1]"#)), Err(SkipReason::Cursor.into()));
+        assert!(search("/_search", &with(r#""sort":["_score"]"#)).is_ok());
+    }
+
+    #[test]
+    fn a_vector_search_that_leaves_its_k_to_the_page_keeps_its_page() {
+        let with = |k: &str| {
+            format!(r#"{{"query":{{"match":{{"t":"wine"}}}},"knn":{{"field":"v","query_vector":[1]{k}}},"size":5}}"#)
+        };
+        assert_eq!(search("/_search", &with("")).expect("a plan").hits, 5);
+        assert_eq!(search("/_search", &with(r#","k":50"#)).expect("a plan").hits, 100);
+        assert_eq!(search("/_search?from=5", &with("")), Err(SkipReason::BeyondWindow.into()));
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub(super) struct Shown<'a> {
     pub(super) excludes_in_url: Option<String>,
     /// `stored_fields` in the URL or the body.
     pub(super) stored_fields: Vec<String>,
-    /// Whether `stored_fields` is there at all: even an empty one hides the source.
-    pub(super) names_stored_fields: bool,
+    /// Whether `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
+    pub(super) names_other_fields: bool,
     /// The names that the client asks for as `fields`, `docvalue_fields` and `script_fields`.
     pub(super) fields: Vec<String>,
 }
@@ -72,7 +72,7 @@ impl Shown<'_> {
         if let Some(source) = self.source {
             return Source::of(source);
         }
-        let hidden = self.names_stored_fields && !self.stored_fields.iter().any(|name| name == "_source");
+        let hidden = self.names_other_fields && !self.stored_fields.iter().any(|name| name == "_source");
         if hidden { Source::None } else { Source::All }
     }
 }
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn stored_fields_hide_the_source_and_may_forbid_asking() {
         let stored =
-            |names: &[&str]| Shown { stored_fields: strings(names), names_stored_fields: true, ..Shown::default() };
+            |names: &[&str]| Shown { stored_fields: strings(names), names_other_fields: true, ..Shown::default() };
         assert_eq!(asked(&stored(&[]), &["title"]), Ok(strings(&["title"])));
         assert_eq!(asked(&stored(&["_source"]), &["title"]), Ok(vec![]));
         assert_eq!(asked(&stored(&["_none_"]), &["title"]), Err(Hidden));
