@@ -96,14 +96,39 @@ def normalised(body: bytes) -> bytes:
     return re.sub(rb'("?took"?\s*:\s*)\d+', rb"\g<1>0", body)
 
 
-def rerank_header(answer) -> dict:
-    """`X-Rerank` as a dict; the leading token is under "outcome". Empty when there is no such header."""
+def responses(text: str) -> "tuple[str, list[str]]":
+    """The answer of an `_msearch` taken apart: what is around the answers, `took` masked, and each answer's text."""
+    spans, masks = [], []
+    for key, start, end in members(text, _skip(text, 0)):
+        if key == "took":
+            masks.append((start, end))
+        if key == "responses":
+            spans = list(elements(text, start))
+    frame, at = "", 0
+    for start, end in sorted(spans + masks):
+        frame += text[at:start] + "*"
+        at = end
+    return frame + text[at:], [text[start:end] for start, end in spans]
+
+
+def rerank_headers(answer) -> "list[dict]":
+    """The items of `X-Rerank`, a list of RFC 9651, each as a dict; the leading token is under "outcome"."""
     value = answer.header("x-rerank")
     if value is None:
-        return {}
-    outcome, *parameters = [part.strip() for part in value.split(";")]
-    found = {"outcome": outcome}
-    for parameter in parameters:
-        key, _, text = parameter.partition("=")
-        found[key] = int(text) if text.isdigit() else {"?0": False, "?1": True}.get(text, text.strip('"'))
-    return found
+        return []
+    items = []
+    for item in re.findall(r'(?:[^,"]|"[^"]*")+', value):
+        outcome, *parameters = [part.strip() for part in item.split(";")]
+        found = {"outcome": outcome}
+        for parameter in parameters:
+            key, _, text = parameter.partition("=")
+            found[key] = int(text) if text.isdigit() else {"?0": False, "?1": True}.get(text, text.strip('"'))
+        items.append(found)
+    return items
+
+
+def rerank_header(answer) -> dict:
+    """`X-Rerank` of an answer to one search. Empty when there is no such header."""
+    items = rerank_headers(answer)
+    assert len(items) < 2, items
+    return items[0] if items else {}

@@ -93,7 +93,10 @@ window = {window}
 budget = "{budget}"
 
 [[rules]]
-index = ["passages", "passages-*", "first-wins", "many-*", "single", "empty", "big", "grüße", "missing", "scratch*"]
+index = [
+    "passages", "passages-*", "first-wins", "many-*", "single", "empty", "big", "grüße", "missing", "scratch*",
+    "extra-*", "logs-*",
+]
 model = "default"
 fields = ["title", "text"]
 window = {window}
@@ -143,6 +146,7 @@ def load(url: str) -> None:
         ("passages", everything),
         ("passages-more", everything[:30]),
         ("single", everything[:1]),
+        ("bystander", everything[:4]),  # under no rule
         ("gr%C3%BC%C3%9Fe", [{**everything[3], "title": "Grüße aus Köln 東京"}, everything[4], everything[5]]),
     ):
         ask("PUT", f"/{index}", MAPPING)
@@ -155,5 +159,6 @@ def load(url: str) -> None:
         ask("POST", f"/{index}/_forcemerge?max_num_segments=1")
     ask("PUT", "/empty", MAPPING)
     actions = [{"add": {"index": "passages", "alias": alias}} for alias in ALIASES]
-    ask("POST", "/_aliases", {"actions": actions})
+    odd = {"index": "passages", "alias": "extra-odd", "filter": {"term": {"parity": "odd"}}}
+    ask("POST", "/_aliases", {"actions": [*actions, {"add": odd}]})
     ask("GET", "/_cluster/health?wait_for_status=green&wait_for_no_initializing_shards=true&timeout=30s")

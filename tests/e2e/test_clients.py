@@ -251,12 +251,14 @@ def test_the_cat_api(pair):
 
 def test_msearch_and_mget(pair):
     def ask(side):
-        searches = [{"index": "passages"}, {"query": QUERY, "size": 3}, {"index": "passages"}, {"query": {"match_all": {}}}]
+        searches = [{"index": "passages"}, {"query": QUERY, "size": WINDOW}]
+        searches += [{"index": "passages"}, {"query": {"match_all": {}}}]
         if isinstance(side, ElasticsearchClient):
             found = side.client.msearch(searches=searches), side.client.mget(index="passages", ids=["d1", "d2"])
         else:
             found = side.client.msearch(body=searches), side.client.mget(index="passages", body={"ids": ["d1", "d2"]})
-        return [answer["hits"] for answer in found[0]["responses"]], plain(found[1])
+        reranked, as_it_was = (answer["hits"] for answer in found[0]["responses"])
+        return sorted(hit["_id"] for hit in reranked["hits"]), as_it_was, plain(found[1])
 
     direct, through = map(ask, pair)
     assert through == direct
