@@ -174,6 +174,10 @@ pub trait Dialect: Send + Sync + 'static {
     /// The request that the rendered templates stand for, as path and body; `rendered` holds the cluster's answers.
     fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason>;
 
+    /// The answer to a search that was rendered from a template, as the cluster answers the template itself; `headers` are
+    /// those of the answer.
+    fn template_answer(&self, headers: &HeaderMap, answer: Bytes) -> Bytes;
+
     /// The searches that the request carries, in its order.
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason>;
 

@@ -209,7 +209,7 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
         }
     }
 
-    let body = match finished(app, forward, answer, parts).await {
+    let body = match finished(app, call, forward, &head, answer, parts).await {
         Ok(body) => body,
         Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
@@ -237,7 +237,9 @@ async fn again(
 /// The cluster's answer with `parts` in place of the ranges that they stand for, as the client wants to see it.
 async fn finished(
     app: &App,
+    call: &SearchCall,
     forward: &Forward,
+    head: &response::Parts,
     answer: Bytes,
     mut parts: Vec<(Range<usize>, Bytes)>,
 ) -> Result<Bytes, SkipReason> {
@@ -248,6 +250,11 @@ async fn finished(
             parts.into_iter().chain(last).for_each(|(span, part)| edits.replace(span, part));
             edits.applied(&answer).into()
         }
+    };
+    let spliced = if call.is_rendered() && !call.as_request().route.door.is_multi() {
+        guarded(|| app.dialect.template_answer(&head.headers, spliced))?
+    } else {
+        spliced
     };
     let Some(filter) = forward.filter.clone() else { return Ok(spliced) };
     let dialect = app.dialect.clone();

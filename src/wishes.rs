@@ -99,7 +99,7 @@ impl Wishes {
             counts.then_some(value)
         };
         let switch = sent("x-rerank", may(Wish::Off) || may(Wish::On));
-        let query = sent("x-rerank-query", may(Wish::Query)).map(read_query).transpose()?;
+        let query = sent("x-rerank-query", may(Wish::Query)).map(read_query).transpose()?.flatten();
         let model = sent("x-rerank-model", may(Wish::Model)).map(read_text).transpose()?;
         let window = sent("x-rerank-window", may(Wish::Window) || may(Wish::WiderWindow));
         let budget = sent("x-rerank-budget", may(Wish::Budget) || may(Wish::LongerBudget));
@@ -160,20 +160,21 @@ fn read_text(value: &HeaderValue) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-/// UTF-8 as it is, or, for clients that cannot send that in a header, as RFC 8187 has it: `UTF-8''red%20wine`.
-fn read_query(value: &HeaderValue) -> Result<String, String> {
+/// UTF-8 as it is, or, for clients that cannot send that in a header, as RFC 8187 has it: `UTF-8''red%20wine`. An empty text
+/// is none.
+fn read_query(value: &HeaderValue) -> Result<Option<String>, String> {
     let bytes = value.as_bytes();
     let encoded = bytes.get(..7).filter(|start| start.eq_ignore_ascii_case(b"utf-8''")).map(|_| &bytes[7..]);
     let text = match encoded {
         Some(encoded) => percent_decode(encoded).decode_utf8().ok().map(Cow::into_owned),
         None => std::str::from_utf8(bytes).ok().map(str::to_owned),
     };
-    let text = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty() && text.len() <= MAX_QUERY);
-    text.ok_or_else(|| {
+    let text = text.map(|text| text.trim().to_owned()).filter(|text| text.len() <= MAX_QUERY).ok_or_else(|| {
         format!(
             "X-Rerank-Query must be text in UTF-8, or UTF-8'' and percent-encoded text, of at most {MAX_QUERY} bytes"
         )
-    })
+    })?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 fn read_window(value: &HeaderValue) -> Result<usize, String> {
@@ -243,12 +244,12 @@ mod tests {
         let query = |value: &[u8]| {
             let mut headers = HeaderMap::new();
             headers.insert("x-rerank-query", HeaderValue::from_bytes(value).expect("a value"));
-            Wishes::read(&headers, &Wish::DEFAULT).map(|wishes| wishes.query.expect("a query"))
+            Wishes::read(&headers, &Wish::DEFAULT).map(|wishes| wishes.query.unwrap_or_default())
         };
         assert_eq!(query("Grüße 東京 50%".as_bytes()).as_deref(), Ok("Grüße 東京 50%"));
         assert_eq!(query(b"utf-8''Gr%C3%BC%C3%9Fe%20%E6%9D%B1").as_deref(), Ok("Grüße 東"));
         assert!(query(b"Gr\xfc\xdfe").is_err());
-        assert!(query(b" ").is_err());
+        assert_eq!(query(b" ").as_deref(), Ok(""));
     }
 
     #[test]

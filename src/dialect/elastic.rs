@@ -17,7 +17,7 @@ mod visible;
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, uri::PathAndQuery};
+use http::{HeaderMap, Method, StatusCode, uri::PathAndQuery};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -61,6 +61,10 @@ impl Dialect for Elastic {
 
     fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason> {
         template::rendered(request, rendered)
+    }
+
+    fn template_answer(&self, headers: &HeaderMap, answer: Bytes) -> Bytes {
+        template::answer(headers, answer)
     }
 
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason> {

@@ -43,6 +43,7 @@ class Hit:
 
     raw: str
     masked: str
+    meaning: str  # the same as JSON, whatever the order of keys and the white space
     score: object
     key: tuple
 
@@ -83,7 +84,8 @@ def _hit(raw: str) -> Hit:
         if key == "_score":
             masked, score = raw[:start] + "*" + raw[end:], json.loads(raw[start:end])
     parsed = json.loads(raw)
-    return Hit(raw, masked, score, (parsed.get("_index"), parsed.get("_id")))
+    meaning = json.dumps({key: value for key, value in parsed.items() if key != "_score"}, sort_keys=True)
+    return Hit(raw, masked, meaning, score, (parsed.get("_index"), parsed.get("_id")))
 
 
 def ids(answer) -> list:

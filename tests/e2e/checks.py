@@ -72,9 +72,9 @@ def check_reranked_text(cluster, search, direct, through, header, expect, mask):
     cluster_order = own_whole.hits
     whole = answers.page(ask(cluster.proxy, search.whole(far)).text)
     new_order = whole.hits
-    masks = [hit.masked for hit in cluster_order]
-    assert sorted(hit.masked for hit in new_order[:window]) == sorted(masks[:window]), "the window is a permutation"
-    assert [hit.masked for hit in new_order[window:]] == masks[window:], "past the window the cluster's order stands"
+    masks = [search.text(hit) for hit in cluster_order]
+    assert sorted(search.text(hit) for hit in new_order[:window]) == sorted(masks[:window]), "the window is a permutation"
+    assert [search.text(hit) for hit in new_order[window:]] == masks[window:], "past the window the cluster's order stands"
     assert header["window"] == header["scored"] == min(window, len(cluster_order)), header
 
     own, page = answers.page(direct), answers.page(through)
@@ -106,7 +106,7 @@ def check_filtered(cluster, search, page, part, cluster_order, far):
         assert not page.hits
         return
     left_of = {hit.key: filtered for hit, filtered in zip(cluster_order, left, strict=True)}
-    assert [hit.masked for hit in page.hits] == [left_of[hit.key].masked for hit in part]
+    assert [search.text(hit) for hit in page.hits] == [search.text(left_of[hit.key]) for hit in part]
     shown = [left_of[hit.key].score is not None for hit in part]
     assert [hit.score for hit in page.hits] == [hit.score if shows else None for hit, shows in zip(part, shown)]
 

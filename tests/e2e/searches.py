@@ -37,7 +37,12 @@ class Search:
         self._whole = scenario.get("whole", {})
         self.start, self.size = _page_of(self.request | self._whole)
         self.window = window_of(urlsplit(self.request["path"]).path.strip("/").split("/")[0])
+        self._reprinted = scenario.get("reprinted", False)
         self.filtered = "filter_path=" in self.request["path"]
+
+    def text(self, hit):
+        """What must be the same of a hit, its score aside."""
+        return hit.meaning if self._reprinted else hit.masked
 
     def whole(self, hits, of="request"):
         """The request for this many hits from the first one on, with no filter; of="direct": as the engine is asked."""

@@ -8,6 +8,8 @@ A scenario: `name`, `request` (method, path, headers, body), `expect`, and optio
 - `direct`: what of the request is different when the engine is asked, which does not know the proxy's own syntax;
 - `whole`: what of the request is different when the whole window is asked for, `from` 0, where `?from=…&size=…` on the
   request itself would not do;
+- `reprinted: true`, where an engine prints `_source` in other ways: anew when it filters an answer, in another order of
+  keys when it is asked for `fields` beside a part of the source. Hits are then compared as JSON;
 - `pit`: an index expression; a point in time is opened on it through the proxy, and its id put in place of `{pit}`.
 
 A body that is a mapping is sent as JSON, a list as newline-delimited JSON, text and bytes (`!!binary`) as they stand;
@@ -47,7 +49,7 @@ from searches import Search, ask
 import answers
 
 FOLDER = REPOSITORY / "tests" / "scenarios"
-KEYS = {"name", "request", "expect", "before", "engines", "mask", "direct", "whole", "pit"}
+KEYS = {"name", "request", "expect", "before", "engines", "mask", "direct", "whole", "pit", "reprinted"}
 OPEN_PIT = {"elasticsearch": "/{}/_pit?keep_alive=1m", "opensearch": "/{}/_search/point_in_time?keep_alive=1m"}
 
 

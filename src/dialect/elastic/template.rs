@@ -2,14 +2,14 @@
 //! render only (`_render/template`), and the search that a rendered template stands for. Pure.
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::{HeaderMap, uri::PathAndQuery};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::multi;
 use crate::{
     dialect::{Door, SearchRequest},
-    json::Edits,
+    json::{self, Edits},
     plan::SkipReason,
 };
 
@@ -53,6 +53,16 @@ pub(super) fn rendered(request: SearchRequest<'_>, answers: &[Bytes]) -> Result<
     Ok((path_and_query, body.into()))
 }
 
+/// The answer to the search as the template's own looks: OpenSearch says the status in it.
+pub(super) fn answer(headers: &HeaderMap, answer: Bytes) -> Bytes {
+    if !headers.contains_key("x-opensearch-version") {
+        return answer;
+    }
+    let mut edits = Edits::default();
+    edits.add_member(&answer, json::value(&answer, 0), "status", "200");
+    edits.applied(&answer).into()
+}
+
 fn templates(request: SearchRequest<'_>) -> Result<Vec<Bytes>, SkipReason> {
     if request.body.trim_ascii().is_empty() {
         return Err(SkipReason::Malformed);
@@ -76,7 +86,7 @@ fn body(template: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
     let text = answer.template_output.get().as_bytes();
     let mut edits = Edits::default();
     for (name, wanted) in [("explain", options.explain), ("profile", options.profile)] {
-        if wanted && crate::json::member(text, 0, name).is_none() {
+        if wanted && json::member(text, 0, name).is_none() {
             edits.add_member(text, 0..text.len(), name, "true");
         }
     }
@@ -87,7 +97,6 @@ fn body(template: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::dialect::SearchRoute;
-    use http::HeaderMap;
 
     fn search(door: Door, path: &str, body: &str, answers: &[&str]) -> Result<(String, String), SkipReason> {
         let route = SearchRoute { door, indices: String::new() };
@@ -118,6 +127,18 @@ mod tests {
         let found = search(Door::MultiTemplate, "/_msearch/template", body, &answers).expect("searches");
         assert_eq!(found.0, "/_msearch");
         assert_eq!(found.1, "{}\n{\"size\":1}\n{\"index\":\"b\"}\n{ \"size\":2}\n");
+    }
+
+    #[test]
+    fn the_answer_looks_as_the_template_s_own() {
+        let opensearch = HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-opensearch-version"),
+            http::HeaderValue::from_static("OpenSearch/3.4.0 (opensearch)"),
+        )]);
+        assert_eq!(answer(&opensearch, Bytes::from_static(b"{\"took\":1}")), "{\"took\":1,\"status\":200}");
+        let pretty = answer(&opensearch, Bytes::from_static(b"{\n  \"took\" : 1\n}\n"));
+        assert_eq!(pretty, "{\n  \"took\" : 1,\n  \"status\" : 200\n}\n");
+        assert_eq!(answer(&HeaderMap::new(), Bytes::from_static(b"{\"took\":1}")), "{\"took\":1}");
     }
 
     #[test]
