@@ -7,6 +7,7 @@ mod explicit;
 mod filter_path;
 mod lucene;
 mod multi;
+mod passages;
 mod plan;
 mod query_text;
 mod template;
