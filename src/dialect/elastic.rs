@@ -5,6 +5,8 @@
 mod answer;
 mod explicit;
 mod filter_path;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lucene;
 mod multi;
 mod passages;
