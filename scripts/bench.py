@@ -4,7 +4,8 @@
 - pass-through: requests a second and p99, direct, through nginx and through rerank-proxy, for 1 KB, 20 KB, 20 KB chunked
   and 1 MB answers at 1, 16 and 128 connections;
 - scoring: pairs a second against a bare ONNX Runtime loop with the same model (`cargo bench --bench scoring`);
-- the time that a reranked search takes longer than a direct one when all its scores are cached.
+- the time that a reranked search takes longer than a direct one when all its scores are cached;
+- the time that planning and rewriting take for an answer of 100 hits and 500 KB (`cargo bench --bench rewriting`).
 
 The three ways take turns, round after round, so that a machine that slows down slows all of them; medians are shown.
 Prints tables and writes target/bench/summary.json. `make bench` builds what it needs and runs it."""
@@ -273,6 +274,16 @@ def scoring(quick: bool) -> list:
     return found
 
 
+def rewriting(quick: bool) -> float:
+    """The median of what `cargo bench --bench rewriting` measures for 100 hits, in microseconds."""
+    command = [os.environ.get("CARGO", "cargo"), "bench", "--quiet", "--bench", "rewriting", "--", "--noplot"]
+    command += ["--warm-up-time", "0.5", "--measurement-time", "1"] if quick else []
+    subprocess.run([*command, "fields/whole/100$"], cwd=REPOSITORY, stdout=subprocess.DEVNULL, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    folder = target / "criterion" / "plan_rewrite_fields" / "whole" / "100" / "new"
+    return json.loads((folder / "estimates.json").read_text())["median"]["point_estimate"] / 1000
+
+
 def versions() -> dict:
     """What was measured with what."""
 
@@ -287,7 +298,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     parser.add_argument("--quick", action="store_true", help="one short round: is anything broken, not how fast it is")
-    parser.add_argument("--only", choices=("pass-through", "scoring", "cached"), help="one part; no summary is written")
+    parser.add_argument("--only", choices=("pass-through", "scoring", "cached", "rewriting"), help="one part; no summary is written")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     arguments = parser.parse_args()
@@ -298,7 +309,7 @@ def main() -> int:
         return 0
     rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    parts = {arguments.only} if arguments.only else {"pass-through", "scoring", "cached"}
+    parts = {arguments.only} if arguments.only else {"pass-through", "scoring", "cached", "rewriting"}
     summary = {"with": versions()}
     with contextlib.ExitStack() as running:
         origin = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
@@ -324,6 +335,8 @@ def main() -> int:
         name = "pairs_per_second_vs_onnxruntime"
         ratios = [line[name] for line in summary["scoring"] if name in line]
         summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
+    if "rewriting" in parts:
+        summary["plan_rewrite_us"] = rewriting(arguments.quick)
     print()
     for key, value in summary.items():
         if isinstance(value, float):

@@ -7,7 +7,7 @@ mod edits;
 
 use std::{borrow::Cow, ops::Range};
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr3};
 
 pub(crate) use edits::Edits;
 
@@ -46,6 +46,25 @@ pub(crate) fn unescaped(quoted: &[u8]) -> Cow<'_, str> {
         return Cow::Owned(unescaped);
     }
     String::from_utf8_lossy(inside)
+}
+
+/// An object, taken apart in one pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Object {
+    /// Braces included.
+    pub(crate) span: Range<usize>,
+    /// Its members, in order.
+    pub(crate) members: Vec<Member>,
+}
+
+/// The object that begins at `at`; `None` where there is none.
+pub(crate) fn object(text: &[u8], at: usize) -> Option<Object> {
+    if text.get(at) != Some(&b'{') {
+        return None;
+    }
+    let mut items = Members(Items::of(text, at, b'{'));
+    let members = items.by_ref().collect();
+    Some(Object { span: at..items.0.end(), members })
 }
 
 fn inside_quotes(quoted: &[u8]) -> &[u8] {
@@ -169,15 +188,18 @@ fn after_white_space(text: &[u8], at: usize) -> usize {
     rest.iter().position(|&byte| !is_white_space(byte)).map_or(text.len(), |skipped| at + skipped)
 }
 
-/// Where the string that opens at `at` ends.
+/// Where the string that opens at `at` ends: at the first quote with an even number of backslashes before it. Most escapes
+/// are no quotes, and are run over.
 fn after_string(text: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if text[at] == b'"' {
-            return at + 1;
+    let start = at + 1;
+    let mut from = start;
+    while let Some(found) = text.get(from..).and_then(|rest| memchr(b'"', rest)) {
+        let quote = from + found;
+        let backslashes = text[start..quote].iter().rev().take_while(|&&byte| byte == b'\\').count();
+        if backslashes % 2 == 0 {
+            return quote + 1;
         }
-        at += 2;
+        from = quote + 1;
     }
     text.len()
 }

@@ -5,8 +5,11 @@
 mod answer;
 mod explicit;
 mod filter_path;
+#[doc(hidden)]
+pub mod fuzzing;
 mod lucene;
 mod multi;
+mod passages;
 mod plan;
 mod query_text;
 mod template;

@@ -196,10 +196,14 @@ fn trailing_white_space(text: &[u8]) -> &[u8] {
     &text[text.len() - length..]
 }
 
+/// How far to look back for the beginning of a line, in bytes. Where lines are longer, the text is not printed prettily.
+const MAX_LINE: usize = 4096;
+
 /// The white space before the first item of an empty container that opens at `at` in pretty-printed text, and after its
 /// last: items are indented two spaces deeper than the line on which their container opens.
 fn indentation(text: &[u8], at: usize) -> (Vec<u8>, Vec<u8>) {
-    let line = &text[memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)..at];
+    let near = &text[at.saturating_sub(MAX_LINE)..at];
+    let line = &near[memrchr(b'\n', near).map_or(0, |newline| newline + 1)..];
     let depth = line.iter().take_while(|&&byte| byte == b' ').count();
     let tail = [b"\n", &line[..depth]].concat();
     let lead = [&tail[..], b"  "].concat();

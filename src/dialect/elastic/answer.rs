@@ -1,17 +1,17 @@
 //! A search's answer → where its hits lie and what text they carry. Owns the shape
-//! `{"hits": {"max_score": …, "hits": [{"_score": …, "_source": {…}, "fields": {…}}]}}`; reads it in place. Pure.
+//! `{"hits": {"max_score": …, "hits": [{"_score": …, "_source": {…}, "fields": {…}}]}}`; reads it in place, in one pass that
+//! says whether it is JSON and one that says where things lie. Pure.
 
 use std::ops::Range;
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 
-use super::visible::Strip;
+use super::{passages::Passages, visible::Strip};
 use crate::{
     dialect::{Candidates, Reading, Unreadable},
-    json::{self, Edits},
-    passage::Document,
+    json::{self, Edits, Items, Object},
     plan::SkipReason,
     rewrite::{HitSpan, Layout, NoteSpan},
     wishes::Explain,
@@ -21,114 +21,196 @@ use crate::{
 /// high. (`PinnedQueryBuilder.MAX_ORGANIC_SCORE`, the float below 2^127.)
 const LOWEST_PINNED: f32 = 1.701_411_7e38;
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    hits: Option<Hits<'a>>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    status: Option<u16>,
+/// Where the parts of an answer lie.
+struct Answer {
+    error: Option<Range<usize>>,
+    status: Option<Range<usize>>,
+    hits: Option<Hits>,
 }
 
-#[derive(Deserialize)]
-struct Hits<'a> {
-    #[serde(borrow)]
-    max_score: Option<&'a RawValue>,
-    #[serde(borrow)]
-    hits: Vec<&'a RawValue>,
+/// Where the parts of its `hits` lie.
+struct Hits {
+    max_score: Option<Range<usize>>,
+    hits: Vec<Hit>,
 }
 
-#[derive(Deserialize)]
-struct Hit<'a> {
-    #[serde(borrow, rename = "_score")]
-    score: Option<&'a RawValue>,
-    #[serde(borrow, rename = "_source")]
-    source: Option<&'a RawValue>,
-    #[serde(borrow)]
-    fields: Option<&'a RawValue>,
-    #[serde(borrow)]
-    highlight: Option<&'a RawValue>,
+/// Where the parts of one hit lie.
+struct Hit {
+    span: Range<usize>,
+    score: Option<Range<usize>>,
+    source: Option<Object>,
+    fields: Option<Object>,
+    highlight: Option<Object>,
 }
 
 /// The hits of `answer`, with the passages of those within the plan's window.
 ///
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`.
 pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
-    let parsed: Answer = serde_json::from_slice(answer).map_err(|_| Unreadable::Malformed)?;
-    if parsed.error.is_some() {
-        let status = parsed.status.and_then(|status| StatusCode::from_u16(status).ok());
+    // Known to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
+    let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unreadable::Malformed)?;
+    let found = Answer::read(answer).ok_or(Unreadable::Malformed)?;
+    if found.error.is_some() {
+        let status = found.status.and_then(|status| text[status].parse().ok());
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
         return Err(Unreadable::Error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
     }
-    let hits = parsed.hits.ok_or(Unreadable::Malformed)?;
+    let Hits { max_score, hits } = found.hits.ok_or(Unreadable::Malformed)?;
+    let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
     let mut candidates = Candidates::default();
-    for (rank, raw) in hits.hits.into_iter().enumerate() {
-        let hit: Hit = serde_json::from_str(raw.get()).map_err(|_| Unreadable::Malformed)?;
-        let number = hit.score.and_then(number);
-        let mut span = HitSpan {
-            span: range_within(answer, raw.get()),
-            score: hit.score.filter(|_| number.is_some()).map(|score| range_within(answer, score.get())),
-            ..HitSpan::default()
-        };
-        let fields_left = strip(answer, &hit, reading, &mut span);
-        span.notes = notes(answer, &hit, &span.span, fields_left, reading.explain);
-        candidates.layout.hits.push(span);
-        candidates.scores.push(number);
+    let passages = Passages::of(reading.plan);
+    for (rank, hit) in hits.into_iter().enumerate() {
         if rank < reading.plan.window {
-            candidates.passages.push(passage(&hit, reading));
+            candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
         }
+        candidates.scores.push(hit.score.as_ref().and_then(number));
+        candidates.layout.hits.push(hit.placed(answer, reading));
     }
     candidates.pinned =
         candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
-    let max_score = hits.max_score.filter(|raw| number(raw).is_some());
-    candidates.layout = Layout { max_score: max_score.map(|raw| range_within(answer, raw.get())), ..candidates.layout };
+    let max_score = max_score.filter(|at| number(at).is_some());
+    candidates.layout = Layout { max_score, ..candidates.layout };
     Ok(candidates)
 }
 
-fn number(raw: &RawValue) -> Option<f32> {
-    raw.get().parse().ok()
+impl Answer {
+    fn read(text: &[u8]) -> Option<Self> {
+        let (mut error, mut status, mut hits) = (None, None, None);
+        members(text, text.len() - text.trim_ascii_start().len(), |name, at| match name {
+            "error" => once(&mut error, value(text, at)),
+            "status" => once(&mut status, value(text, at)),
+            "hits" => once(&mut hits, Hits::read(text, at)?),
+            _ => Some(json::value(text, at).end),
+        })?;
+        Some(Self { error: error.flatten(), status: status.flatten(), hits })
+    }
 }
 
-/// Takes what was asked for on our behalf out of the hit; whether it still has `fields`.
-fn strip(answer: &[u8], hit: &Hit<'_>, reading: &Reading<'_>, span: &mut HitSpan) -> bool {
-    let Some(fields) = hit.fields else { return false };
-    let extra = &reading.plan.extra;
-    if extra.asked.is_empty() {
-        return true;
+impl Hits {
+    fn read(text: &[u8], start: usize) -> Option<(Self, usize)> {
+        let (mut max_score, mut hits) = (None, None);
+        let end = members(text, start, |name, at| match name {
+            "max_score" => once(&mut max_score, value(text, at)),
+            "hits" => once(&mut hits, Hit::read_list(text, at)?),
+            _ => Some(json::value(text, at).end),
+        })?;
+        Some((Self { max_score: max_score.flatten(), hits: hits? }, end))
     }
-    let left = Strip { text: answer, extra }.fields(range_within(answer, fields.get()), &mut span.edits);
-    if !left {
-        // The engines print no empty `fields`, and these only beside one.
-        let members = json::members(answer, span.span.start);
+}
+
+impl Hit {
+    fn read_list(text: &[u8], start: usize) -> Option<(Vec<Self>, usize)> {
+        let mut items = Some(Items::of(text, start, b'[')).filter(|_| text[start] == b'[')?;
+        let mut hits = Vec::new();
+        while let Some(at) = items.next_element() {
+            let hit = Self::read(text, at)?;
+            items.pass(hit.span.end);
+            hits.push(hit);
+        }
+        Some((hits, items.end()))
+    }
+
+    fn read(text: &[u8], start: usize) -> Option<Self> {
+        let (mut score, mut source, mut fields, mut highlight) = (None, None, None, None);
+        let end = members(text, start, |name, at| match name {
+            "_score" => once(&mut score, value(text, at)),
+            "_source" => once(&mut source, object(text, at)?),
+            "fields" => once(&mut fields, object(text, at)?),
+            "highlight" => once(&mut highlight, object(text, at)?),
+            _ => Some(json::value(text, at).end),
+        })?;
+        Some(Self {
+            span: start..end,
+            score: score.flatten(),
+            source: source.flatten(),
+            fields: fields.flatten(),
+            highlight: highlight.flatten(),
+        })
+    }
+
+    fn placed(self, answer: &[u8], reading: &Reading<'_>) -> HitSpan {
+        let is_number = |at: &Range<usize>| matches!(answer[at.start], b'0'..=b'9' | b'-');
+        let mut span =
+            HitSpan { span: self.span.clone(), score: self.score.clone().filter(is_number), ..HitSpan::default() };
+        let fields_left = self.strip(answer, reading, &mut span.edits);
+        span.notes = self.notes(fields_left, reading.explain);
+        span
+    }
+
+    /// Takes what was asked for on our behalf out of the hit; whether it still has `fields`.
+    fn strip(&self, answer: &[u8], reading: &Reading<'_>, edits: &mut Edits) -> bool {
+        let extra = &reading.plan.extra;
+        if extra.asked.is_empty() || self.fields.is_none() {
+            return self.fields.is_some();
+        }
+        let strip = Strip { text: answer, extra };
+        let left = self.fields.as_ref().is_some_and(|fields| strip.fields(fields.span.clone(), edits));
+        let members = json::members(answer, self.span.start);
+        let stays = |member: &json::Member, edits: &mut Edits| match &*member.name(answer) {
+            "fields" => left,
+            // The engines print these only beside `fields`, and print no empty ones of either.
+            "ignored_field_values" => left && strip.fields(member.value.clone(), edits),
+            _ => true,
+        };
+        let keep: Vec<bool> = members.iter().map(|member| stays(member, edits)).collect();
         let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
-        let gone = |place: usize| matches!(&*members[place].name(answer), "fields" | "ignored_field_values");
-        let mut edits = Edits::default();
-        edits.retain(answer, span.span.clone(), &spans, |place| !gone(place));
-        span.edits = edits;
+        edits.retain(answer, self.span.clone(), &spans, |place| keep[place]);
+        left
     }
-    left
-}
 
-/// Where notes go: into the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
-fn notes(answer: &[u8], hit: &Hit<'_>, whole: &Range<usize>, fields_left: bool, explain: Explain) -> Vec<NoteSpan> {
-    let place = |part: Option<&RawValue>, wrapped: NoteSpan| match part {
-        Some(part) => NoteSpan { object: range_within(answer, part.get()), name: "_rerank", around: ("[", "]") },
-        None => wrapped,
-    };
-    let around = ("{\"_rerank\":[", "]}");
-    let fields = place(hit.fields.filter(|_| fields_left), NoteSpan { object: whole.clone(), name: "fields", around });
-    let highlight = place(hit.highlight, NoteSpan { object: whole.clone(), name: "highlight", around });
-    match explain {
-        Explain::No => Vec::new(),
-        Explain::Fields => vec![fields],
-        Explain::Highlight => vec![fields, highlight],
+    /// Where notes go: into the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
+    fn notes(&self, fields_left: bool, explain: Explain) -> Vec<NoteSpan> {
+        let place = |part: Option<&Object>, name| match part {
+            Some(part) => NoteSpan { object: part.span.clone(), name: "_rerank", around: ("[", "]") },
+            None => NoteSpan { object: self.span.clone(), name, around: ("{\"_rerank\":[", "]}") },
+        };
+        let fields = || place(self.fields.as_ref().filter(|_| fields_left), "fields");
+        let highlight = || place(self.highlight.as_ref(), "highlight");
+        match explain {
+            Explain::No => Vec::new(),
+            Explain::Fields => vec![fields()],
+            Explain::Highlight => vec![fields(), highlight()],
+        }
     }
 }
 
-fn passage(hit: &Hit<'_>, reading: &Reading<'_>) -> Option<String> {
-    let parsed = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
-    let (source, fields) = (parsed(hit.source), parsed(hit.fields));
-    let document = Document { source: source.as_ref(), fields: fields.as_ref() };
-    reading.plan.passage.passage(document, &reading.plan.searched)
+/// Goes through the object at `start`: `member` is told each name and where its value begins, and says where that ends.
+/// Where the object ends; `None` where there is none, or `member` gives up.
+fn members(text: &[u8], start: usize, mut member: impl FnMut(&str, usize) -> Option<usize>) -> Option<usize> {
+    let mut items = Some(Items::of(text, start, b'{')).filter(|_| text[start] == b'{')?;
+    while let Some((key, at)) = items.next_member() {
+        let end = member(&json::unescaped(&text[key]), at)?;
+        items.pass(end);
+    }
+    Some(items.end())
+}
+
+/// Notes what was read, and says where it ended; `None` where something was noted before.
+fn once<T>(place: &mut Option<T>, (read, end): (T, usize)) -> Option<usize> {
+    place.replace(read).is_none().then_some(end)
+}
+
+/// Where the value at `at` lies, `None` for `null`, and where it ends.
+fn value(text: &[u8], at: usize) -> (Option<Range<usize>>, usize) {
+    let value = json::value(text, at);
+    let end = value.end;
+    (Some(value).filter(|value| &text[value.clone()] != b"null"), end)
+}
+
+/// The object at `at`, `None` for `null`, and where it ends. Anything else is not of the shape: notes are written into
+/// these parts of a hit, fields are taken out, and no cluster prints them otherwise.
+fn object(text: &[u8], at: usize) -> Option<(Option<Object>, usize)> {
+    match json::object(text, at) {
+        Some(object) => {
+            let end = object.span.end;
+            Some((Some(object), end))
+        }
+        None => match value(text, at) {
+            (None, end) => Some((None, end)),
+            (Some(_), _) => None,
+        },
+    }
 }
 
 /// Where `part`, a slice of `whole`, lies in it.
@@ -263,8 +345,18 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_to_a_search_is_malformed() {
-        for text in ["", "{}", "[]", r#"{"hits":[]}"#, r#"{"hits":{"hits":[1]}}"#, r#"{"hits":{"hits":[]},"hits":{}}"#]
-        {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"{"hits":[]}"#,
+            r#"{"hits":{"hits":[1]}}"#,
+            r#"{"hits":{"hits":[]},"hits":{}}"#,
+            r#"{"hits":{"hits":[{"_score":1,"_score":null}]}}"#,
+            r#"{"hits":{"hits":[{"fields":["a"]}]}}"#,
+            r#"{"hits":{"hits":[{"_id":"a"},]}}"#,
+            r#"{"hits":{"hits":[]}} {}"#,
+        ] {
             assert_eq!(of(text), Err(Unreadable::Malformed), "{text}");
         }
     }
@@ -279,6 +371,20 @@ mod tests {
         let page = [Placed::unchanged(1), Placed::unchanged(0)];
         let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
         assert_eq!(new, r#"{"hits":{"hits":[{"_id":"b"},{"_id":"a","fields":{"n":[1]}}]}}"#);
+    }
+
+    #[test]
+    fn what_a_field_of_ours_ignored_is_taken_out_too() {
+        let answer = r#"{"hits":{"hits":[{"fields":{"n":[1],"t":["x"]},"ignored_field_values":{"t.raw":["x"],"n":["?"]}},{"ignored_field_values":{"t.raw":["y"]},"fields":{"n":[2]}}]}}"#;
+        let extra = ExtraFields { asked: vec!["*".to_owned()], wanted: vec!["n".to_owned()] };
+        let plan = plan(10, extra);
+        let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
+        let page = [Placed::unchanged(0), Placed::unchanged(1)];
+        let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
+        assert_eq!(
+            new,
+            r#"{"hits":{"hits":[{"fields":{"n":[1]},"ignored_field_values":{"n":["?"]}},{"fields":{"n":[2]}}]}}"#
+        );
     }
 
     #[test]

@@ -222,7 +222,7 @@ fn depth(body: &Body, page: Page, window: usize) -> Result<(usize, usize), SkipR
         }
         _ => None,
     };
-    let own_size = [&body.query, &body.knn, &body.retriever].into_iter().flatten().any(|part| has_knn_without_k(part));
+    let own_size = [&body.query, &body.knn, &body.retriever].into_iter().flatten().any(has_knn_without_k);
     if merging.is_none() && own_size {
         return if page.from == 0 { Ok((window.min(page.size), page.size)) } else { Err(SkipReason::BeyondWindow) };
     }

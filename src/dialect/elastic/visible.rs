@@ -140,6 +140,10 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     rest.len() >= last.len() && rest.ends_with(last)
 }
 
+/// How deep nested fields are looked into. Mappings go 20 deep, unless an operator has other ideas; and since every level
+/// is walked anew, this also bounds how often a byte is read.
+const MAX_DEPTH: usize = 32;
+
 /// Takes out of a hit what was asked for on our behalf only.
 pub(super) struct Strip<'a> {
     pub(super) text: &'a [u8],
@@ -149,17 +153,17 @@ pub(super) struct Strip<'a> {
 impl Strip<'_> {
     /// Takes our fields out of `object`, the hit's `fields`; whether anything is left of it.
     pub(super) fn fields(&self, object: Range<usize>, edits: &mut Edits) -> bool {
-        self.object(object, "", edits)
+        self.object(object, "", 0, edits)
     }
 
-    fn object(&self, object: Range<usize>, prefix: &str, edits: &mut Edits) -> bool {
+    fn object(&self, object: Range<usize>, prefix: &str, depth: usize, edits: &mut Edits) -> bool {
         let members = json::members(self.text, object.start);
         let keep: Vec<bool> = members
             .iter()
             .map(|member| {
                 let name = member.name(self.text);
                 let path = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") };
-                self.value(member.value.clone(), &path, edits)
+                self.value(member.value.clone(), &path, depth, edits)
             })
             .collect();
         let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
@@ -168,7 +172,7 @@ impl Strip<'_> {
     }
 
     /// Whether the value at `path` stays, in part at least.
-    fn value(&self, value: Range<usize>, path: &str, edits: &mut Edits) -> bool {
+    fn value(&self, value: Range<usize>, path: &str, depth: usize, edits: &mut Edits) -> bool {
         let is_ours = |path: &str| self.extra.asked.iter().any(|pattern| matches(pattern, path));
         let is_wanted = |path: &str| self.extra.wanted.iter().any(|pattern| matches(pattern, path));
         let below = format!("{path}.");
@@ -176,13 +180,17 @@ impl Strip<'_> {
         if is_wanted(path) {
             return true;
         }
+        if depth == MAX_DEPTH {
+            return !is_ours(path);
+        }
         // Nested fields come as an array of objects under the name of their root.
         let elements = json::elements(self.text, value.start);
         let nested = elements.first().is_some_and(|element| self.text[element.start] == b'{');
         if !nested || !ours_below {
             return !is_ours(path);
         }
-        let keep: Vec<bool> = elements.iter().map(|element| self.object(element.clone(), path, edits)).collect();
+        let keep: Vec<bool> =
+            elements.iter().map(|element| self.object(element.clone(), path, depth + 1, edits)).collect();
         edits.retain(self.text, value, &elements, |element| keep[element]);
         keep.contains(&true)
     }
@@ -288,6 +296,12 @@ mod tests {
         ] {
             assert_eq!(stripped(fields, asked, wanted), (expected.to_owned(), left), "{fields} {asked:?} {wanted:?}");
         }
+    }
+
+    #[test]
+    fn fields_deeper_than_any_mapping_are_taken_out_whole() {
+        let deep = format!("{{\"n\":[1],\"a\":{}1{}}}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
+        assert_eq!(stripped(&deep, &["*"], &["n"]), ("{\"n\":[1]}".to_owned(), true));
     }
 
     #[test]

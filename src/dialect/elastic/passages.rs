@@ -1,0 +1,174 @@
+//! Hit → passage, without reading more of the document than that takes. Owns which members of a document may matter to
+//! the names that a passage is read from; what a passage is, `passage` says. Pure.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    json::Object,
+    passage::{Content, Document, PassageSpec},
+    plan::Plan,
+};
+
+/// Reads the passages of hits.
+pub(super) struct Passages<'a> {
+    plan: &'a Plan,
+    narrow: Option<Narrow>,
+}
+
+/// A reading of members that are known by name.
+struct Narrow {
+    spec: PassageSpec,
+    /// The first segments of the paths that passages are read from.
+    heads: Vec<String>,
+}
+
+impl<'a> Passages<'a> {
+    pub(super) fn of(plan: &'a Plan) -> Self {
+        let names = plan.passage.wanted(&plan.searched);
+        if names.iter().any(|name| name.contains('*')) {
+            return Self { plan, narrow: None };
+        }
+        let heads = names.iter().map(|name| head(name).to_owned()).collect();
+        let content = match &plan.passage.content {
+            Content::Searched => Content::Fields(names),
+            content => content.clone(),
+        };
+        Self { plan, narrow: Some(Narrow { spec: PassageSpec { content, ..plan.passage }, heads }) }
+    }
+
+    /// The passage of a hit, of which `source` and `fields` lie in `text`.
+    ///
+    /// A name stands for the field that is called so, for what lies beneath it or for a field that it lies beneath (see
+    /// [`PassageSpec::passage`]): all of them begin with the same segment. So members that begin otherwise need not be read,
+    /// unless the fields that the query searched say nothing and every text of the document counts.
+    pub(super) fn passage(&self, text: &str, source: Option<&Object>, fields: Option<&Object>) -> Option<String> {
+        if let Some(Narrow { spec, heads }) = &self.narrow {
+            let part = |object: Option<&Object>| object.and_then(|object| part(text, object, heads));
+            let (source, fields) = (part(source), part(fields));
+            let passage = spec.passage(Document { source: source.as_ref(), fields: fields.as_ref() }, &[]);
+            if passage.is_some() || self.plan.passage.content != Content::Searched {
+                return passage;
+            }
+        }
+        let parsed = |object: Option<&Object>| serde_json::from_str(&text[object?.span.clone()]).ok();
+        let (source, fields): (Option<Value>, Option<Value>) = (parsed(source), parsed(fields));
+        let document = Document { source: source.as_ref(), fields: fields.as_ref() };
+        self.plan.passage.passage(document, &self.plan.searched)
+    }
+}
+
+/// The members of an object that begin with one of these segments. What is not read need not be readable: some numbers
+/// and strings of JSON (`1e999`, `"\ud800"`) have no [`Value`].
+fn part(text: &str, object: &Object, heads: &[String]) -> Option<Value> {
+    let mut read = Map::new();
+    for member in &object.members {
+        let name = member.name(text.as_bytes());
+        if heads.iter().any(|wanted| wanted == head(&name)) {
+            read.insert(name.into_owned(), serde_json::from_str(&text[member.value.clone()]).ok()?);
+        }
+    }
+    Some(Value::Object(read))
+}
+
+/// `a` of `a.b.c`; a key may hold dots of its own.
+fn head(path: &str) -> &str {
+    path.split('.').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        json,
+        passage::Template,
+        plan::{ExtraFields, Page},
+    };
+    use proptest::prelude::*;
+
+    fn plan(content: Content, searched: Vec<String>) -> Plan {
+        Plan {
+            query: "x".to_owned(),
+            searched,
+            passage: PassageSpec { content, strip_html: false },
+            window: 10,
+            page: Page { from: 0, size: 10 },
+            hits: 10,
+            min_score: None,
+            body: None,
+            extra: ExtraFields::default(),
+            widened: false,
+        }
+    }
+
+    fn passage_of(plan: &Plan, source: Option<&str>, fields: Option<&str>) -> Option<String> {
+        let text = [source.unwrap_or_default(), fields.unwrap_or_default()].concat();
+        let source_ends = source.map_or(0, str::len);
+        let source = source.and_then(|_| json::object(text.as_bytes(), 0));
+        let fields = fields.and_then(|_| json::object(text.as_bytes(), source_ends));
+        Passages::of(plan).passage(&text, source.as_ref(), fields.as_ref())
+    }
+
+    #[test]
+    fn what_is_not_read_need_not_be_readable() {
+        let plan = plan(Content::Fields(vec!["title".to_owned()]), Vec::new());
+        let source = r#"{"n":1e999,"title":"x","s":"\ud800","title.raw":"y"}"#;
+        assert_eq!(passage_of(&plan, Some(source), None).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_key_said_twice_counts_as_it_does_in_the_whole_document() {
+        let plan = plan(Content::Searched, vec!["title".to_owned()]);
+        let passage = |source| passage_of(&plan, Some(source), None);
+        assert_eq!(passage(r#"{"title":"x","t\u0069tle":"y"}"#).as_deref(), Some("y"));
+        assert_eq!(passage(r#"{"title":"","other":"z"}"#).as_deref(), Some("z"));
+    }
+
+    /// Few names, so that documents and rules meet.
+    fn name() -> impl Strategy<Value = String> {
+        prop::sample::select(vec!["a", "b", "a.b", "b.a", "a.b.c", "c", "_id", "a*", "*.b"]).prop_map(str::to_owned)
+    }
+
+    fn document() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            "[xyz ]{0,3}".prop_map(Value::from),
+            (-9..9i32).prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+        ];
+        let value = scalar.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::vec((name(), inner), 0..4).prop_map(Value::from_iter),
+            ]
+        });
+        prop::collection::vec((name(), value), 0..6).prop_map(Value::from_iter)
+    }
+
+    fn content() -> impl Strategy<Value = Content> {
+        let template = |names: Vec<String>| {
+            let text: Vec<String> = names.iter().map(|name| format!("{{{name}}}")).collect();
+            Content::Template(Template::parse(&text.join(" - ")).expect("a template"))
+        };
+        prop_oneof![
+            Just(Content::Searched),
+            prop::collection::vec(name(), 0..3).prop_map(Content::Fields),
+            prop::collection::vec(name(), 1..3).prop_map(template),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_of_a_document_gives_the_passage_of_the_whole(
+            content in content(),
+            searched in prop::collection::vec(name(), 0..3),
+            source in prop::option::weighted(0.8, document()),
+            fields in prop::option::weighted(0.5, document()),
+        ) {
+            let plan = plan(content, searched);
+            let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+            let found = passage_of(&plan, text(&source).as_deref(), text(&fields).as_deref());
+            let document = Document { source: source.as_ref(), fields: fields.as_ref() };
+            prop_assert_eq!(found, plan.passage.passage(document, &plan.searched));
+        }
+    }
+}
