@@ -51,6 +51,9 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
         (None, Some(Value::String(path))) => text_at(body, path),
         _ => Err(refuse("[ext.rerank.query_context] must hold a text [query_text] or [query_text_path]")),
     }?;
+    if found.trim().is_empty() {
+        return Err(refuse("[ext.rerank.query_context] must hold a text that is not empty"));
+    }
     if let Some(ext) = json::member(text, 0, "ext") {
         let members = json::members(text, ext.value.start);
         let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
@@ -192,6 +195,10 @@ fn replace_retriever(text: &[u8], edits: &mut Edits) -> Result<(), NoPlan> {
     let inner = json::member(text, reranker.value.start, "retriever").ok_or_else(invariant)?;
     let filter = json::member(text, reranker.value.start, "filter");
     let filters = filter.map(|filter| raw(text, filter.value)).unwrap_or_default();
+    let kind = json::members(text, inner.value.start).into_iter().next().ok_or_else(invariant)?;
+    if text[kind.value.start] != b'{' {
+        return Err(refuse(format!("[{}] must be an object", kind.name(text))));
+    }
     match json::member(text, inner.value.start, "standard") {
         Some(standard) => edits.replace(whole.span(), plain_search(text, standard.value.start, &filters)?),
         None => edits.replace(whole.value, filtered_retriever(text, inner.value, &filters)),
@@ -306,11 +313,23 @@ mod tests {
     }
 
     #[test]
+    fn a_retriever_that_is_no_object_is_refused() {
+        for kind in ["standard", "rrf"] {
+            let body = format!(
+                r#"{{"retriever":{{"text_similarity_reranker":{{"retriever":{{"{kind}":-1}},"field":"t","inference_text":"x","filter":{{"term":{{"a":1}}}}}}}}}}"#
+            );
+            let Err(NoPlan::Refuse { reason, .. }) = elasticsearch_of(&body) else { panic!("{body}") };
+            assert!(reason.contains(kind), "{reason}");
+        }
+    }
+
+    #[test]
     fn what_opensearch_would_refuse_is_refused() {
         for (ext, word) in [
             (r#"{"rerank":{}}"#, "query_context"),
             (r#"{"rerank":{"query_context":{}}}"#, "query_text_path"),
             (r#"{"rerank":{"query_context":{"query_text":1}}}"#, "query_text"),
+            (r#"{"rerank":{"query_context":{"query_text":" "}}}"#, "not empty"),
             (r#"{"rerank":{"query_context":{"query_text":"a","query_text_path":"b"}}}"#, "exclude each other"),
             (r#"{"rerank":{"query_context":{"query_text_path":"query.nowhere.x"}}}"#, "[nowhere]"),
             (r#"{"rerank":{"query_context":{"query_text_path":"query.match"}}}"#, "must lead to a text"),
