@@ -13,25 +13,23 @@ use std::{
 use rerank_proxy::dialect::elastic::fuzzing;
 use serde_json::Value;
 
-/// Mutations of each kind and target.
-const ROUNDS: usize = 600;
-
 #[test]
 fn requests_are_planned_or_left_alone() {
-    run("plan", fuzzing::plan);
+    run("plan", 5_000, fuzzing::plan);
 }
 
 #[test]
 fn answers_are_rewritten_or_left_alone() {
-    run("rewrite", fuzzing::rewrite);
+    run("rewrite", 1_000, fuzzing::rewrite);
 }
 
 #[test]
 fn lucene_queries_are_read() {
-    run("lucene", fuzzing::lucene);
+    run("lucene", 5_000, fuzzing::lucene);
 }
 
-fn run(target: &str, entry_point: fn(&[u8])) {
+/// Each seed, and `rounds` mutations of each kind.
+fn run(target: &str, rounds: usize, entry_point: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
@@ -41,7 +39,7 @@ fn run(target: &str, entry_point: fn(&[u8])) {
     assert!(!seeds.is_empty());
     seeds.iter().for_each(|seed| held(entry_point, seed));
 
-    let rounds = std::env::var("FUZZ_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"));
+    let rounds = std::env::var("FUZZ_ROUNDS").map_or(rounds, |rounds| rounds.parse().expect("a number of rounds"));
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     for _ in 0..rounds {
         let seed = random.pick(&seeds);

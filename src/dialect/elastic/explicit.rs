@@ -53,6 +53,9 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
             Err(refuse("[ext.rerank.query_context] must hold a text, not empty, as [query_text] or [query_text_path]"))
         }
     }?;
+    if found.trim().is_empty() {
+        return Err(refuse("[ext.rerank.query_context] must hold a text that is not empty"));
+    }
     if let Some(ext) = json::member(text, 0, "ext") {
         let members = json::members(text, ext.value.start);
         let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
@@ -195,6 +198,10 @@ fn replace_retriever(text: &[u8], edits: &mut Edits) -> Result<(), NoPlan> {
     let inner = json::member(text, reranker.value.start, "retriever").ok_or_else(invariant)?;
     let filter = json::member(text, reranker.value.start, "filter");
     let filters = filter.map(|filter| raw(text, filter.value)).unwrap_or_default();
+    let kind = json::members(text, inner.value.start).into_iter().next().ok_or_else(invariant)?;
+    if text[kind.value.start] != b'{' {
+        return Err(refuse(format!("[{}] must be an object", kind.name(text))));
+    }
     match json::member(text, inner.value.start, "standard") {
         Some(standard) => edits.replace(whole.span(), plain_search(text, standard.value.start, &filters)?),
         None => edits.replace(whole.value, filtered_retriever(text, inner.value, &filters)),
@@ -306,6 +313,17 @@ mod tests {
             assert_eq!((found.expect("found").text.as_str(), text.as_str()), ("red wine", left), "{body}");
         }
         assert_eq!(opensearch_of(r#"{"ext":{"a":1}}"#), Ok((None, r#"{"ext":{"a":1}}"#.to_owned())));
+    }
+
+    #[test]
+    fn a_retriever_that_is_no_object_is_refused() {
+        for kind in ["standard", "rrf"] {
+            let body = format!(
+                r#"{{"retriever":{{"text_similarity_reranker":{{"retriever":{{"{kind}":-1}},"field":"t","inference_text":"x","filter":{{"term":{{"a":1}}}}}}}}}}"#
+            );
+            let Err(NoPlan::Refuse { reason, .. }) = elasticsearch_of(&body) else { panic!("{body}") };
+            assert!(reason.contains(kind), "{reason}");
+        }
     }
 
     #[test]
