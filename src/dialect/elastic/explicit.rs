@@ -47,11 +47,9 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
         (Some(_), Some(_)) => {
             Err(refuse("[query_text] and [query_text_path] exclude each other in [ext.rerank.query_context]"))
         }
-        (Some(Value::String(text)), None) if !text.trim().is_empty() => Ok(text.clone()),
+        (Some(Value::String(text)), None) => Ok(text.clone()),
         (None, Some(Value::String(path))) => text_at(body, path),
-        _ => {
-            Err(refuse("[ext.rerank.query_context] must hold a text, not empty, as [query_text] or [query_text_path]"))
-        }
+        _ => Err(refuse("[ext.rerank.query_context] must hold a text as [query_text] or [query_text_path]")),
     }?;
     if found.trim().is_empty() {
         return Err(refuse("[ext.rerank.query_context] must hold a text that is not empty"));
