@@ -176,7 +176,7 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// The answer to a search that was rendered from a template, as the cluster answers the template itself; `headers` are
     /// those of the answer.
-    fn template_answer(&self, headers: &HeaderMap, answer: Bytes) -> Bytes;
+    fn template_answer(&self, request: SearchRequest<'_>, headers: &HeaderMap, answer: Bytes) -> Bytes;
 
     /// The searches that the request carries, in its order.
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason>;

@@ -252,7 +252,7 @@ async fn finished(
         }
     };
     let spliced = if call.is_rendered() && !call.as_request().route.door.is_multi() {
-        guarded(|| app.dialect.template_answer(&head.headers, spliced))?
+        guarded(|| app.dialect.template_answer(call.as_request(), &head.headers, spliced))?
     } else {
         spliced
     };

@@ -66,7 +66,11 @@ impl Dialect for Elastic {
         template::rendered(request, rendered)
     }
 
-    fn template_answer(&self, headers: &HeaderMap, answer: Bytes) -> Bytes {
+    fn template_answer(&self, request: SearchRequest<'_>, headers: &HeaderMap, answer: Bytes) -> Bytes {
+        let filter = url::parameter(request.path_and_query.query(), "filter_path").filter(|filter| !filter.is_empty());
+        if filter.is_some_and(|filter| !FilterPath::parse(&filter).keeps_whole(&["status"])) {
+            return answer;
+        }
         template::answer(headers, answer)
     }
 

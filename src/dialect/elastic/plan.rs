@@ -99,8 +99,13 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
         Some(field) => PassageSpec { content: Content::Fields(vec![field]), ..terms.passage.clone() },
         None => terms.passage.clone(),
     };
-    let extra = extra_fields(&body, &parameter, &passage.wanted(&searched))?;
+    let mut extra = extra_fields(&body, &parameter, &passage.wanted(&searched))?;
     let text = body_text(&search.body);
+    let is_list = |fields: &json::Member| text[fields.value.start] == b'[';
+    if json::member(text, 0, "fields").is_some_and(|fields| !is_list(&fields)) {
+        // The cluster's to refuse, not ours to mend.
+        extra.asked.clear();
+    }
     ask_for_fields(&extra, text, &mut edits);
     if multi && (page.from != 0 || page.size != hits) {
         set_member(text, "from", "0", &mut edits);
@@ -300,36 +305,26 @@ fn extra_fields(
         names_other_fields: body.stored_fields.is_some()
             || parameter("stored_fields").is_some()
             || body.script_fields.is_some(),
-        fields: [
-            named(&body.fields),
-            named(&body.docvalue_fields),
-            in_url("docvalue_fields"),
-            scripted.cloned().collect(),
-        ]
-        .concat(),
+        fields: named(&body.fields),
+        others: [named(&body.docvalue_fields), in_url("docvalue_fields"), scripted.cloned().collect()].concat(),
     };
     shown.extra(wanted).map_err(|visible::Hidden| SkipReason::NoPassages)
 }
 
-/// Adds what is asked for to the body's `fields`.
+/// Adds what is asked for to the body's `fields`, in front: what the client says of a field comes later, and wins.
 fn ask_for_fields(extra: &ExtraFields, text: &[u8], edits: &mut Edits) {
     if extra.asked.is_empty() {
         return;
     }
     let quoted = |name: &String| Value::from(name.as_str()).to_string();
     let asked: Vec<String> = extra.asked.iter().map(quoted).collect();
-    match json::member(text, 0, "fields") {
-        Some(fields) if text[fields.value.start] == b'[' => {
-            asked.iter().for_each(|name| edits.add_element(text, fields.value.clone(), name));
-        }
-        Some(fields) => {
-            let own = String::from_utf8_lossy(&text[fields.value.clone()]).into_owned();
-            let own = Some(own).filter(|own| own != "null");
-            let all: Vec<String> = own.into_iter().chain(asked).collect();
-            edits.replace(fields.value, format!("[{}]", all.join(",")));
-        }
-        None => edits.add_member(text, json::value(text, 0), "fields", &format!("[{}]", asked.join(","))),
-    }
+    let asked = asked.join(",");
+    let Some(fields) = json::member(text, 0, "fields") else {
+        return edits.add_member(text, json::value(text, 0), "fields", &format!("[{asked}]"));
+    };
+    let start = fields.value.start + 1;
+    let separator = if json::elements(text, fields.value.start).is_empty() { "" } else { "," };
+    edits.replace(start..start, asked + separator);
 }
 
 fn set_member(text: &[u8], name: &str, value: &str, edits: &mut Edits) {
@@ -479,8 +474,10 @@ mod tests {
             ("/_search", r#""_source":false"#, Some(r#""_source":false,"fields":["t"]"#)),
             ("/_search", r#""_source":"n""#, Some(r#""_source":"n","fields":["t"]"#)),
             ("/_search", r#""_source":["n","t"]"#, None),
-            ("/_search", r#""_source":false,"fields":["n"]"#, Some(r#""_source":false,"fields":["n","t"]"#)),
-            ("/_search", r#""_source":false,"fields":"n""#, Some(r#""_source":false,"fields":["n","t"]"#)),
+            ("/_search", r#""_source":false,"fields":["n"]"#, Some(r#""_source":false,"fields":["t","n"]"#)),
+            ("/_search", r#""_source":false,"fields":[]"#, Some(r#""_source":false,"fields":["t"]"#)),
+            ("/_search", r#""_source":false,"fields":null"#, None),
+            ("/_search", r#""_source":false,"docvalue_fields":["t"]"#, None),
             ("/_search?_source=false", r#""size":3"#, Some(r#""size":3,"fields":["t"]"#)),
             ("/_search?stored_fields=n", r#""size":3"#, Some(r#""size":3,"fields":["t"]"#)),
         ] {

@@ -6,7 +6,7 @@ use http::{HeaderMap, uri::PathAndQuery};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::multi;
+use super::{multi, url};
 use crate::{
     dialect::{Door, SearchRequest},
     json::{self, Edits},
@@ -14,6 +14,38 @@ use crate::{
 };
 
 const RENDER: PathAndQuery = PathAndQuery::from_static("/_render/template");
+
+/// Parameters of a search's URL that are about its body. A template's body overrules them all, so that the engines take
+/// them and disregard them; for a plain search they would win.
+const OVERRULED: [&str; 27] = [
+    "_source",
+    "_source_excludes",
+    "_source_includes",
+    "analyze_wildcard",
+    "analyzer",
+    "default_operator",
+    "df",
+    "docvalue_fields",
+    "explain",
+    "from",
+    "lenient",
+    "q",
+    "seq_no_primary_term",
+    "size",
+    "sort",
+    "source",
+    "source_content_type",
+    "stats",
+    "stored_fields",
+    "suggest_field",
+    "suggest_mode",
+    "suggest_size",
+    "suggest_text",
+    "terminate_after",
+    "timeout",
+    "track_scores",
+    "version",
+];
 
 /// The body of a template request, as far as it concerns the search and not the template.
 #[derive(Deserialize)]
@@ -46,8 +78,8 @@ pub(super) fn rendered(request: SearchRequest<'_>, answers: &[Bytes]) -> Result<
         (_, [body]) => body.clone(),
         _ => return Err(SkipReason::Malformed),
     };
-    let text = request.path_and_query.as_str();
-    let (path, query) = text.split_at(text.find('?').unwrap_or(text.len()));
+    let kept = url::edited(request.path_and_query, &OVERRULED, "").map_err(|_| SkipReason::Malformed)?;
+    let (path, query) = kept.as_str().split_at(kept.path().len());
     let path = path.trim_end_matches('/').strip_suffix("/template").ok_or(SkipReason::Malformed)?;
     let path_and_query = format!("{path}{query}").parse().map_err(|_| SkipReason::Malformed)?;
     Ok((path_and_query, body.into()))
@@ -115,7 +147,8 @@ mod tests {
     fn a_template_becomes_the_search_that_it_renders_to() {
         let body = r#"{"id":"t","params":{"q":"red wine"},"explain":true}"#;
         let answer = r#"{"template_output":{"query":{"match":{"t":"red wine"}}}}"#;
-        let found = search(Door::Template, "/a/_search/template/?routing=x", body, &[answer]).expect("a search");
+        let found =
+            search(Door::Template, "/a/_search/template/?routing=x&size=3&q=no", body, &[answer]).expect("a search");
         assert_eq!(found.0, "/a/_search?routing=x");
         assert_eq!(found.1, r#"{"query":{"match":{"t":"red wine"}},"explain":true}"#);
     }

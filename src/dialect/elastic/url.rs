@@ -13,9 +13,14 @@ pub(super) fn decode(text: &str) -> String {
 ///
 /// The last one counts, as in the engines' own map of parameters.
 pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
-    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let pairs = pairs(query?).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let value = pairs.rev().find(|(key, _)| decode_form(key) == name)?.1;
     Some(decode_form(value))
+}
+
+/// Both engines take a semicolon for an ampersand.
+fn pairs(query: &str) -> impl DoubleEndedIterator<Item = &str> {
+    query.split(['&', ';']).filter(|pair| !pair.is_empty())
 }
 
 fn decode_form(text: &str) -> String {
@@ -25,9 +30,9 @@ fn decode_form(text: &str) -> String {
 /// The same path and query string without the parameters `names`, and with `added` at its end.
 pub(super) fn edited(path_and_query: &PathAndQuery, names: &[&str], added: &str) -> Result<PathAndQuery, InvalidUri> {
     let query = path_and_query.query().unwrap_or_default();
-    let kept = query.split('&').filter(|pair| {
+    let kept = pairs(query).filter(|pair| {
         let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
-        !pair.is_empty() && !names.contains(&decode_form(key).as_str())
+        !names.contains(&decode_form(key).as_str())
     });
     let query: Vec<&str> = kept.chain(Some(added).filter(|added| !added.is_empty())).collect();
     match (path_and_query.path(), query.join("&")) {
@@ -42,11 +47,12 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_the_last_one_counts() {
-        let query = Some("q=red+wine%21&pretty&size=1&size=2");
+        let query = Some("q=red+wine%21&pretty;size=1&size=2;x=3");
         assert_eq!(parameter(query, "q").as_deref(), Some("red wine!"));
         assert_eq!(parameter(query, "pretty").as_deref(), Some(""));
         assert_eq!(parameter(query, "size").as_deref(), Some("2"));
         assert_eq!(parameter(query, "from"), None);
+        assert_eq!(parameter(query, "x").as_deref(), Some("3"));
         assert_eq!(parameter(None, "from"), None);
     }
 
@@ -59,5 +65,6 @@ mod tests {
         assert_eq!(edited("/a/./b/_search", "size=50"), "/a/./b/_search?size=50");
         assert_eq!(edited("/_search?q=%20x+y&size=3&fr%6Fm=4&pretty", "size=5"), "/_search?q=%20x+y&pretty&size=5");
         assert_eq!(edited("/_search?size=3", ""), "/_search");
+        assert_eq!(edited("/_search?pretty;size=3", ""), "/_search?pretty");
     }
 }

@@ -24,8 +24,10 @@ pub(super) struct Shown<'a> {
     pub(super) stored_fields: Vec<String>,
     /// Whether `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
     pub(super) names_other_fields: bool,
-    /// The names that the client asks for as `fields`, `docvalue_fields` and `script_fields`.
+    /// The names that the client asks for as `fields`.
     pub(super) fields: Vec<String>,
+    /// Those that it asks for as `docvalue_fields` and `script_fields`.
+    pub(super) others: Vec<String>,
 }
 
 /// The passage is hidden, and the search forbids asking for it.
@@ -43,11 +45,16 @@ impl Shown<'_> {
     /// What to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
     pub(super) fn extra(&self, wanted: &[String]) -> Result<ExtraFields, Hidden> {
         let source = self.source();
-        let asked: Vec<String> = wanted.iter().filter(|path| !source.shows(path)).cloned().collect();
-        if !asked.is_empty() && self.stored_fields.iter().any(|name| name == "_none_") {
+        if wanted.iter().any(|path| !source.shows(path)) && self.stored_fields.iter().any(|name| name == "_none_") {
             return Err(Hidden);
         }
-        let wanted = self.fields.iter().chain(&self.stored_fields).cloned().collect();
+        // Of a name that comes from two options one value would take the other's place in the hit.
+        let is_taken = |path: &String| {
+            let mut others = self.others.iter().chain(&self.stored_fields);
+            others.any(|other| matches(other, path) || matches(path, other))
+        };
+        let asked: Vec<String> = wanted.iter().filter(|path| !source.shows(path) && !is_taken(path)).cloned().collect();
+        let wanted = self.fields.iter().chain(&self.others).chain(&self.stored_fields).cloned().collect();
         Ok(ExtraFields { asked, wanted })
     }
 
@@ -254,6 +261,15 @@ mod tests {
         assert_eq!(asked(&stored(&["_none_"]), &["title"]), Err(Hidden));
         let with_source = Shown { source: Some(&json!(true)), ..stored(&["price"]) };
         assert_eq!(asked(&with_source, &["title"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_name_that_the_client_has_from_elsewhere_is_not_asked_for() {
+        let none = json!(false);
+        let shown = Shown { source: Some(&none), others: strings(&["title", "date"]), ..Shown::default() };
+        assert_eq!(asked(&shown, &["title", "text"]), Ok(strings(&["text"])));
+        assert_eq!(asked(&shown, &["t*"]), Ok(vec![]));
+        assert_eq!(asked(&shown, &["*"]), Ok(vec![]));
     }
 
     #[test]
