@@ -5,7 +5,7 @@ use std::{cmp::Reverse, ops::Range};
 
 use memchr::memrchr;
 
-use super::{Elements, Items, Members, is_white_space};
+use super::{Items, Members, is_white_space};
 
 /// Replacements, insertions and removals of ranges that do not overlap, applied in one pass.
 ///
@@ -96,13 +96,6 @@ impl Edits {
         member.extend_from_slice(colon);
         member.extend_from_slice(value.as_bytes());
         self.add_item(text, object, first.map(|first| first.key.start), member);
-    }
-
-    /// Puts an element at the end of an array, empty or not, laid out as the elements before it. `value` is JSON and comes
-    /// out as it is.
-    pub(crate) fn add_element(&mut self, text: &[u8], array: Range<usize>, value: &str) {
-        let first = Elements(Items::of(text, array.start, b'[')).next();
-        self.add_item(text, array, first.map(|first| first.start), value.into());
     }
 
     /// `first` is where the container's first item begins; `None` where it has none.

@@ -167,11 +167,6 @@ fn what_is_added_is_laid_out_as_its_neighbours() {
         edits.add_member(text.as_bytes(), object, "o\"", "[3]");
         assert_eq!(edited(&edits, text), expected);
     }
-    for (text, expected) in [("[]", "[5]"), ("[1,[2]]", "[1,[2],5]"), ("[\n  1\n]", "[\n  1,\n  5\n]")] {
-        let mut edits = Edits::default();
-        edits.add_element(text.as_bytes(), 0..text.len(), "5");
-        assert_eq!(edited(&edits, text), expected);
-    }
 }
 
 #[test]
@@ -254,10 +249,6 @@ proptest! {
                 object.insert(name.clone(), true.into());
                 edits.add_member(text.as_bytes(), span, &name, "true");
             }
-            Value::Array(array) if !array.is_empty() => {
-                array.push(true.into());
-                edits.add_element(text.as_bytes(), span, "true");
-            }
             _ => {}
         }
         prop_assert_eq!(edited(&edits, &text), printed(&value, pretty));
@@ -292,8 +283,7 @@ proptest! {
         let mut edits = Edits::default();
         edits.retain(bytes, span.clone(), &spans, |i| i % 2 == 1);
         edits.retain(bytes, span.clone(), &elements(bytes, start), |i| i % 2 == 1);
-        edits.add_member(bytes, span.clone(), "x", "1");
-        edits.add_element(bytes, span, "1");
+        edits.add_member(bytes, span, "x", "1");
         edits.applied(bytes);
     }
 
