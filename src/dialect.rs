@@ -143,6 +143,8 @@ pub struct Candidates {
 pub enum Unreadable {
     /// It reports an error, with this HTTP status.
     Error(StatusCode),
+    /// It lacks shards or was cut short, which asking for more than the client did may be why.
+    Partial,
     /// It is no answer to a search.
     Malformed,
 }
@@ -151,6 +153,7 @@ impl From<Unreadable> for SkipReason {
     fn from(cause: Unreadable) -> Self {
         match cause {
             Unreadable::Error(_) => Self::UpstreamError,
+            Unreadable::Partial => Self::Partial,
             Unreadable::Malformed => Self::Malformed,
         }
     }

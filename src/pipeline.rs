@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use crate::{
     api,
     app::App,
-    dialect::{Forward, Route, SearchRoute, Unreadable},
+    dialect::{Forward, Route, SearchRoute},
     json::Edits,
     plan::SkipReason,
     rules::{self, Mode},
@@ -32,7 +32,7 @@ use crate::{
     wishes::Wishes,
 };
 use call::{Held, SearchCall};
-use fetch::{Fetched, Unusable, answers_any_window, fetch, fetch_aside};
+use fetch::{Fetched, Unusable, fetch, fetch_aside};
 use guard::{computed, guarded};
 use prepare::{Halt, Prepared, Run, prepare};
 use report::Report;
@@ -99,6 +99,11 @@ async fn open_view(app: &App, indices: &str, outgoing: Outgoing) -> Response<Bod
 /// A request that holds searches.
 async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    // Where no rule can apply, what a client says to the proxy means nothing.
+    if route.names_indices() && rules::find(&app.config.rules, &route.indices).is_none() {
+        let reports = [Report::skipped(SkipReason::NoRule)];
+        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &reports).await;
+    }
     let wishes = match Wishes::read(&parts.headers, &app.config.clients.headers) {
         Ok(wishes) => wishes,
         Err(reason) => return failure(&app, StatusCode::BAD_REQUEST, "illegal_argument_exception", &reason),
@@ -134,14 +139,8 @@ fn settled_by_path(app: &App, route: &SearchRoute, wishes: &Wishes) -> Option<Sk
     if wishes.rerank == Some(false) {
         return Some(SkipReason::Off);
     }
-    if !route.names_indices() {
-        return None;
-    }
-    match rules::find(&app.config.rules, &route.indices) {
-        Some(rule) if wishes.mode(rule) == Mode::Off => Some(SkipReason::Off),
-        Some(_) => None,
-        None => Some(SkipReason::NoRule),
-    }
+    let rule = rules::find(&app.config.rules, &route.indices).filter(|_| route.names_indices());
+    rule.filter(|rule| wishes.mode(rule) == Mode::Off).map(|_| SkipReason::Off)
 }
 
 /// The whole of it, for a request of which at least one search is to be reranked.
@@ -170,7 +169,7 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
         Ok(Err(reason)) | Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
     let outcomes = join_all(searches.iter().zip(&spans).map(async |(search, span)| match search {
-        Ok(planned) => Ok(rerank(app, planned, answer.slice(span.clone()), answered).await),
+        Ok(planned) => Ok(rerank(app, planned, answer.slice(span.clone()), answered, answer.len()).await),
         Err(reason) => Err(*reason),
     }))
     .await;
@@ -188,13 +187,12 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
                 parts.push((span, new));
                 Report::skipped(reason)
             }
-            Ok(Outcome::Unusable(cause)) => {
+            Ok(Outcome::Unusable { reason, stands }) => {
                 let ours = if door.is_multi() { prepared.is_widened(place) } else { call.differs(forward) };
-                let stands = matches!(cause, Unreadable::Error(status) if answers_any_window(status));
                 if ours && !stands {
                     doubtful.push((place, span));
                 }
-                Report::skipped(cause.into())
+                Report::skipped(reason)
             }
             Err(reason) => Report::skipped(reason),
         });
@@ -263,10 +261,14 @@ async fn finished(
 
 /// A response of `head` with this body, in the coding that the client would like best.
 async fn whole(call: &SearchCall, mut head: response::Parts, body: Bytes) -> Response<Body> {
-    let coding = call.wanted_coding();
-    let plain = body.clone();
-    let coded = computed(body.len(), move || encoding::encode(coding, &plain)).await;
-    let (coding, body) = coded.map_or((Coding::Identity, body), |coded| (coding, coded));
+    let (mut coding, mut body) = (call.wanted_coding(), body);
+    if coding != Coding::Identity {
+        let plain = body.clone();
+        match computed(body.len(), move || encoding::encode(coding, &plain)).await {
+            Ok(coded) => body = coded,
+            Err(_) => coding = Coding::Identity,
+        }
+    }
     head.headers.remove(header::CONTENT_LENGTH);
     match coding.token() {
         Some(token) => head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(token)),

@@ -47,6 +47,8 @@ pub enum SkipReason {
     Budget,
     /// The request's body or the answer is larger than the limits allow to buffer.
     TooLarge,
+    /// The cluster's answer to the widened search lacks shards or was cut short by a time-out; the client's own may not.
+    Partial,
     /// The cluster answered with an error.
     UpstreamError,
     /// A stage of the proxy itself failed.
@@ -55,7 +57,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Every reason.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NoRule,
         Self::Off,
         Self::Traffic,
@@ -75,6 +77,7 @@ impl SkipReason {
         Self::ModelUnavailable,
         Self::Budget,
         Self::TooLarge,
+        Self::Partial,
         Self::UpstreamError,
         Self::Internal,
     ];
@@ -101,6 +104,7 @@ impl SkipReason {
             Self::ModelUnavailable => "model-unavailable",
             Self::Budget => "budget",
             Self::TooLarge => "too-large",
+            Self::Partial => "partial",
             Self::UpstreamError => "upstream-error",
             Self::Internal => "internal-error",
         }

@@ -184,6 +184,7 @@ fn pool(connector: &HttpsConnector<HttpConnector>) -> Client<HttpsConnector<Http
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
+        .http1_max_headers(headers::MAX_HEADERS)
         .build(connector.clone())
 }
 

@@ -106,8 +106,8 @@ impl Wishes {
         let explain = sent("x-rerank-explain", may(Wish::Explain)).map(read_explain).transpose()?;
         let rerank = match switch.map(HeaderValue::as_bytes) {
             None => None,
-            Some(b"off") => Some(false),
-            Some(b"on") => Some(true),
+            Some(switch) if switch.eq_ignore_ascii_case(b"off") => Some(false),
+            Some(switch) if switch.eq_ignore_ascii_case(b"on") => Some(true),
             Some(_) => return Err("X-Rerank must be on or off".to_owned()),
         };
         let counts = |rerank: &bool| may(if *rerank { Wish::On } else { Wish::Off });

@@ -16,6 +16,7 @@ use common::{Cluster, Faulty, Longest, Seen, hits, ids_and_scores, json, proxy, 
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use rerank_proxy::score::{ScoreError, Scored};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MATCH: &str = r#"{"query":{"match":{"stars":"many"}}}"#;
 type Fault = Box<dyn Fn(&Seen) -> Response<Full<Bytes>> + Send + Sync>;
@@ -157,6 +158,57 @@ async fn a_cluster_that_asks_for_less_load_is_not_asked_twice() {
         assert_eq!((answered.as_u16(), said.unwrap().as_str()), (status, "skipped; reason=upstream-error"));
         assert_eq!((body.as_str(), cluster.seen().len()), ("{\"error\":\"busy\"}", 1));
     }
+}
+
+#[tokio::test]
+async fn what_only_the_wider_search_suffers_is_asked_for_again_as_the_client_did() {
+    let partial = |seen: &Seen| {
+        let body = r#"{"timed_out":false,"_shards":{"total":3,"failed":1},"hits":{"hits":[]}}"#;
+        if seen.path_and_query.contains("size=5") { json(body) } else { hits(seen, 10) }
+    };
+    let breaker = |seen: &Seen| {
+        if !seen.path_and_query.contains("size=5") {
+            return hits(seen, 10);
+        }
+        let mut response = json(r#"{"error":{"type":"circuit_breaking_exception"},"status":429}"#);
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response
+    };
+    let faults: [(Fault, &str); 2] = [(Box::new(partial), "partial"), (Box::new(breaker), "upstream-error")];
+    for (fault, reason) in faults {
+        let cluster = Cluster::start(fault).await;
+        let proxy = proxy(cluster.address, &[], Longest).await;
+        let (status, said, body) = search(proxy, "/i/_search?size=3").await;
+        assert_eq!((status, said.unwrap()), (StatusCode::OK, format!("skipped; reason={reason}")));
+        assert_eq!((ids(&body).as_slice(), cluster.seen().len()), (&["0", "1", "2"].map(str::to_owned)[..], 2));
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_headers_pass_both_ways() {
+    let cluster = Cluster::start(|seen| {
+        let mut response = json("{}");
+        assert!(seen.headers.len() > 300);
+        for number in 0..300 {
+            let warning = format!("299 - \"deprecation {number}\"").parse().unwrap();
+            response.headers_mut().append("warning", warning);
+        }
+        response
+    })
+    .await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    // Clients stop at a hundred themselves, so this one says it in bytes.
+    let mut text = format!("GET /_cat/indices HTTP/1.1\r\nhost: {proxy}\r\nconnection: close\r\n");
+    for number in 0..300 {
+        text.push_str(&format!("x-of-many: {number}\r\n"));
+    }
+    text.push_str("\r\n");
+    let mut stream = tokio::net::TcpStream::connect(proxy).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(answer.matches("299 - ").count(), 300);
 }
 
 #[tokio::test]

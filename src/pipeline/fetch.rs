@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header, response};
+use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
@@ -79,6 +80,9 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
         true => Unusable::Again(reason),
         false => Unusable::AsAsked(Box::new(Response::from_parts(head, body)), reason),
     };
+    if head.status == StatusCode::TOO_MANY_REQUESTS && judgement.differs {
+        return Err(too_many(app, head, body).await);
+    }
     if !head.status.is_success() {
         let again = is_worth_asking_again(head.status, judgement.reshapes);
         return Err(unusable(head, Body::streamed(body), SkipReason::UpstreamError, again));
@@ -95,10 +99,28 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
             return Err(Unusable::Again(SkipReason::UpstreamError));
         }
     };
+    if coding == Coding::Identity {
+        return Ok(Fetched { head, answer: sent });
+    }
     match encoding::decode(coding, &sent, limit) {
         Ok(answer) => Ok(Fetched { head, answer }),
         Err(error) => Err(unusable(head, Body::whole(sent), undecodable(error), true)),
     }
+}
+
+/// What becomes of a 429: a queue that is full stands, but a circuit breaker may have tripped on the size of what we asked
+/// for, and is asked again as the client did.
+async fn too_many(app: &App, head: response::Parts, body: Incoming) -> Unusable {
+    const BREAKER: &[u8] = b"circuit_breaking_exception";
+    let body = match buffer(body, app.config.limits.answer).await {
+        Ok(Buffered::Whole(body)) if memchr::memmem::find(&body, BREAKER).is_some() => {
+            return Unusable::Again(SkipReason::UpstreamError);
+        }
+        Ok(Buffered::Whole(body)) => Body::whole(body),
+        Ok(Buffered::Larger(body)) => body,
+        Err(_) => return Unusable::Again(SkipReason::UpstreamError),
+    };
+    Unusable::AsAsked(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }
 
 /// Whether asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,

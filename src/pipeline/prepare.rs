@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use http::Response;
 
 use super::{
@@ -22,6 +23,9 @@ use crate::{
     upstream::body::Body,
     wishes::Wishes,
 };
+
+/// How many templates the cluster is asked to render at a time.
+const RENDERED_AT_ONCE: usize = 8;
 
 /// What a request is prepared for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +100,17 @@ impl Prepared {
 
 /// Prepares a request.
 pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
-    let call = if call.as_request().route.door.is_template() { rendered(app, call).await? } else { call };
+    let mut call = call;
+    if call.as_request().route.door.is_template() {
+        let found = guarded(|| app.dialect.searches(call.as_request()))??;
+        let reasons: Vec<_> = found.iter().map(|search| unruled(app, search, wishes, run)).collect();
+        if let Some(reasons) = reasons.into_iter().collect::<Option<Vec<SkipReason>>>() {
+            // None of them is ours: nothing is worth rendering.
+            let searches = reasons.into_iter().map(Err).collect();
+            return Ok(Prepared { call, searches, forward: None, ignored: wishes.ignored.clone(), view_of: None });
+        }
+        call = rendered(app, call).await?;
+    }
     let mut found = guarded(|| app.dialect.searches(call.as_request()))??;
     if let [search] = &mut found[..]
         && search.indices.is_none()
@@ -126,11 +140,25 @@ pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: R
     Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of })
 }
 
+/// Why the search is none of ours, as far as its rule alone says.
+fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<SkipReason> {
+    let rule = search.indices.as_deref().and_then(|indices| rules::find(&app.config.rules, indices));
+    match (rule.map(|rule| wishes.mode(rule)), run) {
+        (None, _) => Some(SkipReason::NoRule),
+        (Some(Mode::Off), _) | (Some(Mode::On), Run::Aside) => Some(SkipReason::Off),
+        (Some(Mode::Shadow), Run::InPlace) => Some(SkipReason::Shadow),
+        (Some(Mode::On), Run::InPlace) | (Some(Mode::Shadow), Run::Aside) => None,
+    }
+}
+
 /// The request with its templates rendered by the cluster.
 async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
     let mut answers: Vec<Bytes> = Vec::new();
-    for (path_and_query, body) in guarded(|| app.dialect.renderings(call.as_request()))?? {
-        answers.push(fetch_aside(app, call.with_body(path_and_query, body)).await?.answer);
+    for some in guarded(|| app.dialect.renderings(call.as_request()))??.chunks(RENDERED_AT_ONCE) {
+        let asked = some.iter().map(|(path, body)| fetch_aside(app, call.with_body(path.clone(), body.clone())));
+        for answer in join_all(asked).await {
+            answers.push(answer?.answer);
+        }
     }
     let (path_and_query, body) = guarded(|| app.dialect.rendered(call.as_request(), &answers))??;
     Ok(call.rendered(path_and_query, body))

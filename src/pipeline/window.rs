@@ -11,7 +11,8 @@ use serde_json::json;
 use tracing::debug;
 
 use super::{
-    guard::{computed, guarded_future},
+    fetch::answers_any_window,
+    guard::{computed, guarded, guarded_future},
     report::Counts,
 };
 use crate::{
@@ -46,19 +47,32 @@ pub(super) enum Outcome {
     /// The client's page in the cluster's order.
     Original(Bytes, SkipReason),
     /// The answer is of no use, nor is the client's page in it.
-    Unusable(Unreadable),
+    Unusable {
+        /// Why.
+        reason: SkipReason,
+        /// Whether the client's own request would be answered no better.
+        stands: bool,
+    },
 }
 
-/// The answer to one search, as the client gets it; `answered` is when the cluster's answer was complete.
-pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered: Instant) -> Outcome {
-    let candidates = match candidates(app, planned, &answer).await {
+/// The answer to one search, as the client gets it; `answered` is when the cluster's answer was complete, and `size` how
+/// large it was in all.
+pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered: Instant, size: usize) -> Outcome {
+    let unusable = |reason| Outcome::Unusable { reason, stands: false };
+    let candidates = match candidates(app, planned, &answer, size).await {
         Ok(Ok(candidates)) => Arc::new(candidates),
-        Ok(Err(unreadable)) => return Outcome::Unusable(unreadable),
-        Err(reason) => return Outcome::Original(answer, reason),
+        Ok(Err(unreadable)) => {
+            let stands = matches!(unreadable, Unreadable::Error(status) if answers_any_window(status));
+            return Outcome::Unusable { reason: unreadable.into(), stands };
+        }
+        Err(reason) => return unusable(reason),
     };
-    match reranked(app, planned, &candidates, &answer, answered).await {
+    match reranked(app, planned, &candidates, &answer, answered, size).await {
         Ok((body, counts)) => Outcome::Reranked(body, counts),
-        Err(reason) => Outcome::Original(original_page(&planned.plan, &candidates.layout, answer), reason),
+        Err(reason) => {
+            let page = guarded(|| original_page(&planned.plan, &candidates.layout, answer));
+            page.map_or_else(unusable, |page| Outcome::Original(page, reason))
+        }
     }
 }
 
@@ -69,7 +83,7 @@ pub(super) async fn measure(
     answer: &Bytes,
     answered: Instant,
 ) -> Result<Counts, SkipReason> {
-    let candidates = candidates(app, planned, answer).await??;
+    let candidates = candidates(app, planned, answer, answer.len()).await??;
     Ok(Counts::of(&score(app, planned, &candidates, answered).await?))
 }
 
@@ -77,10 +91,11 @@ async fn candidates(
     app: &App,
     planned: &Planned,
     answer: &Bytes,
+    size: usize,
 ) -> Result<Result<Candidates, Unreadable>, SkipReason> {
     let (dialect, plan, explain) = (app.dialect.clone(), planned.plan.clone(), planned.explain);
     let answer = answer.clone();
-    computed(answer.len(), move || dialect.candidates(&answer, &Reading { plan: &plan, explain })).await
+    computed(size, move || dialect.candidates(&answer, &Reading { plan: &plan, explain })).await
 }
 
 async fn reranked(
@@ -89,11 +104,12 @@ async fn reranked(
     candidates: &Arc<Candidates>,
     answer: &Bytes,
     answered: Instant,
+    size: usize,
 ) -> Result<(Bytes, Counts), SkipReason> {
     let scored = score(app, planned, candidates, answered).await?;
     let counts = Counts::of(&scored);
     let (planned, candidates, answer) = (planned.clone(), candidates.clone(), answer.clone());
-    let body = computed(answer.len(), move || reorder(&planned, &candidates, &scored, &answer)).await?;
+    let body = computed(size, move || reorder(&planned, &candidates, &scored, &answer)).await?;
     Ok((body.into(), counts))
 }
 

@@ -12,7 +12,7 @@ use hyper_util::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::{app::App, pipeline};
+use crate::{app::App, pipeline, upstream::headers::MAX_HEADERS};
 
 type Connection = (TcpStream, SocketAddr);
 
@@ -74,7 +74,7 @@ async fn serve(mut connections: mpsc::UnboundedReceiver<Connection>, app: Arc<Ap
 fn http_server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
     // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
-    server.http1().timer(TokioTimer::new()).auto_date_header(false).header_read_timeout(None);
+    server.http1().timer(TokioTimer::new()).auto_date_header(false).header_read_timeout(None).max_headers(MAX_HEADERS);
     server.http2().timer(TokioTimer::new()).auto_date_header(false);
     server
 }

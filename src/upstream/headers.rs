@@ -11,6 +11,10 @@ use http::{
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// How many headers a message may have: far more than clusters send, which give a `Warning` for each thing that is
+/// deprecated. (hyper's own limit is 100.)
+pub(crate) const MAX_HEADERS: usize = 1000;
+
 /// Removes the headers that are meant for this connection alone: those that `Connection` names, and those that RFC
 /// 9110 §7.6.1 and §11.7 list. `TE: trailers` stays, so that trailers keep working end to end. What stays keeps its
 /// order, repetitions included.

@@ -73,8 +73,9 @@ impl Cluster {
                             Ok::<_, hyper::Error>(response)
                         }
                     });
-                    let _ =
-                        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                    let mut server = auto::Builder::new(TokioExecutor::new());
+                    server.http1().max_headers(1000);
+                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });

@@ -25,6 +25,9 @@ const LOWEST_PINNED: f32 = 1.701_411_7e38;
 struct Answer {
     error: Option<Range<usize>>,
     status: Option<Range<usize>>,
+    timed_out: Option<Range<usize>>,
+    /// How many shards failed.
+    failed: Option<Range<usize>>,
     hits: Option<Hits>,
 }
 
@@ -45,7 +48,8 @@ struct Hit {
 
 /// The hits of `answer`, with the passages of those within the plan's window.
 ///
-/// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`.
+/// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
+/// `partial` where the client's own page might be.
 pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
     // Known to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
@@ -55,6 +59,10 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
         let status = found.status.and_then(|status| text[status].parse().ok());
         let status = status.and_then(|status| StatusCode::from_u16(status).ok());
         return Err(Unreadable::Error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
+    }
+    let timed_out = found.timed_out.is_some_and(|at| &text[at] == "true");
+    if reading.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
+        return Err(Unreadable::Partial);
     }
     let Hits { max_score, hits } = found.hits.ok_or(Unreadable::Malformed)?;
     let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
@@ -76,14 +84,17 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
 
 impl Answer {
     fn read(text: &[u8]) -> Option<Self> {
-        let (mut error, mut status, mut hits) = (None, None, None);
+        let (mut error, mut status, mut timed_out, mut failed, mut hits) = (None, None, None, None, None);
         members(text, text.len() - text.trim_ascii_start().len(), |name, at| match name {
             "error" => once(&mut error, value(text, at)),
             "status" => once(&mut status, value(text, at)),
+            "timed_out" => once(&mut timed_out, value(text, at)),
+            "_shards" => once(&mut failed, (json::member(text, at, "failed"), json::value(text, at).end)),
             "hits" => once(&mut hits, Hits::read(text, at)?),
             _ => Some(json::value(text, at).end),
         })?;
-        Some(Self { error: error.flatten(), status: status.flatten(), hits })
+        let failed = failed.flatten().map(|member| member.value);
+        Some(Self { error: error.flatten(), status: status.flatten(), timed_out: timed_out.flatten(), failed, hits })
     }
 }
 
@@ -415,6 +426,19 @@ mod tests {
         let found = of(r#"{"hits":{"hits":[{"_score":1.7014122E38},{"_score":1.7014118E38},{"_score":9.5}]}}"#);
         assert_eq!(found.expect("an answer").pinned, 2);
         assert_eq!(of(r#"{"hits":{"hits":[{"_score":9.5},{"_score":1.7014118E38}]}}"#).expect("an answer").pinned, 0);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_is_used_only_where_it_is_the_client_s_own() {
+        for (text, whole) in [
+            (r#"{"timed_out":false,"_shards":{"total":3,"failed":0},"hits":{"hits":[]}}"#, true),
+            (r#"{"timed_out":true,"_shards":{"total":3,"failed":0},"hits":{"hits":[]}}"#, false),
+            (r#"{"timed_out":false,"_shards":{"total":3,"failed":1,"failures":[]},"hits":{"hits":[]}}"#, false),
+        ] {
+            assert_eq!(of(text).is_ok(), whole, "{text}");
+            let own = Plan { widened: false, ..plan(10, ExtraFields::default()) };
+            assert!(candidates(text.as_bytes(), &Reading { plan: &own, explain: Explain::No }).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -24,12 +24,17 @@ pub(super) fn lines(body: &[u8]) -> Option<Vec<Lines>> {
         lines.push(start..start + line.strip_suffix(b"\r").unwrap_or(line).len());
         start = end + 1;
     }
-    // Both engines insist on the last line's end, and pass over an empty first line.
+    // Both engines insist on the last line's end, and pass over an empty first or last line that has no other half.
     if start != body.len() {
         return None;
     }
-    let skipped = usize::from(lines.first().is_some_and(Range::is_empty));
-    let (pairs, rest) = lines[skipped..].as_chunks::<2>();
+    let is_odd = lines.len() % 2 == 1;
+    let lines = match &lines[..] {
+        [first, rest @ ..] if is_odd && first.is_empty() => rest,
+        [rest @ .., last] if is_odd && last.is_empty() => rest,
+        lines => lines,
+    };
+    let (pairs, rest) = lines.as_chunks::<2>();
     (!pairs.is_empty() && rest.is_empty())
         .then(|| pairs.iter().cloned().map(|[header, body]| Lines { header, body }).collect())
 }
@@ -97,7 +102,9 @@ mod tests {
         let text: Vec<(&[u8], &[u8])> =
             found.iter().map(|lines| (&TWO[lines.header.clone()], &TWO[lines.body.clone()])).collect();
         assert_eq!(text, [(&b"{\"index\":\"a\"}"[..], &b"{\"size\":1}"[..]), (b"", b"{\"size\":2}")]);
-        assert_eq!(lines(b"\n{}\n{}\n").expect("searches").len(), 1);
+        for (body, count) in [(&b"\n{}\n{}\n"[..], 1), (b"{}\n{}\n\n", 1), (b"\n{}\n\n{}\n", 2)] {
+            assert_eq!(lines(body).expect("searches").len(), count, "{body:?}");
+        }
         for odd in [&b""[..], b"\n", b"{}\n", b"{}\n{}", b"{}\n{}\n{}\n"] {
             assert_eq!(lines(odd), None, "{odd:?}");
         }

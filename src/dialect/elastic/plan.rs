@@ -62,10 +62,10 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
         return Err(SkipReason::Cursor.into());
     }
     let sort = body.sort.as_ref().or_else(|| standard?.get("sort"));
-    let by_score = match parameter("sort") {
-        Some(sort) => sort.split(',').all(|key| matches!(key, "_score" | "_score:desc")),
-        None => sort.is_none_or(is_by_score),
-    };
+    // Both engines put the keys of the URL behind those of the body.
+    let in_url = parameter("sort");
+    let by_score = in_url.is_none_or(|sort| sort.split(',').all(|key| matches!(key, "_score" | "_score:desc")))
+        && sort.is_none_or(is_by_score);
     if !by_score {
         return Err(SkipReason::Sort.into());
     }
@@ -416,6 +416,7 @@ mod tests {
             ("/_search", with(r#""sort":[{"_score":"asc"}]"#), SkipReason::Sort),
             ("/_search", with(r#""sort":["_score","date"]"#), SkipReason::Sort),
             ("/_search?sort=date:desc", WINE.to_owned(), SkipReason::Sort),
+            ("/_search?sort=_score", with(r#""sort":["date"]"#), SkipReason::Sort),
             ("/_search?scroll=1m", WINE.to_owned(), SkipReason::Cursor),
             ("/_search", with(r#""search_after":[1]"#), SkipReason::Cursor),
             ("/_search", with(r#""slice":{"id":0,"max":2}"#), SkipReason::Cursor),

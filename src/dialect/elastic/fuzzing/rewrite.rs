@@ -68,7 +68,7 @@ fn read(answer: &[u8], plan: &Plan, explain: Explain) -> Option<Candidates> {
             assert!(status.as_u16() >= 100);
             return None;
         }
-        Err(Unreadable::Malformed) => return None,
+        Err(Unreadable::Malformed | Unreadable::Partial) => return None,
     };
     let hits = &found.layout.hits;
     assert_eq!((found.scores.len(), found.passages.len()), (hits.len(), hits.len().min(plan.window)));
