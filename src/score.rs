@@ -1,6 +1,6 @@
 //! Scoring: (query, passage) pairs in, scores out, before a deadline. Owns what a scorer promises ([`Scorer`]) and the
-//! kinds of failure a search must survive; its submodules own the ways to keep the promise. Nothing here knows HTTP or
-//! search engines.
+//! kinds of failure a search must survive; its submodules own the ways to keep the promise. Nothing here knows
+//! search engines, and only [`remote`] knows HTTP.
 
 pub mod cache;
 pub mod encode;

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -224,6 +224,37 @@ async fn raw_server(answer: impl Fn(usize) -> &'static str + Send + 'static) -> 
 }
 
 #[tokio::test]
+async fn no_more_calls_are_under_way_than_allowed_whatever_number_of_searches_wait() {
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let counted = most.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (now, most) = (now.clone(), counted.clone());
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while stream.read_buf(&mut request).await.unwrap() > 0 {
+                    if request.ends_with(b"}") {
+                        request.clear();
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 23\r\n\r\n[{\"index\":0,\"score\":1}]";
+                        stream.write_all(answer.as_bytes()).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let scorer = scorer(RemoteModel { batch: 1, concurrency: 3, ..model(address, Api::Tei) });
+    let (one, other) = tokio::join!(raw(&scorer, &[1, 2, 3, 4, 5]), raw(&scorer, &[6, 7, 8, 9, 10]));
+    assert_eq!([one, other], [vec![Some(1.0); 5], vec![Some(1.0); 5]]);
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn a_call_that_takes_too_long_is_a_failure_though_the_search_has_time() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let model = model(silent.local_addr().unwrap(), Api::Tei);
@@ -315,6 +346,51 @@ async fn clients_in_a_hurry_do_not_take_the_server_from_the_others() {
         score_within(&scorer, &[1], Duration::from_millis(5)).await.unwrap();
     }
     assert_eq!(scorer.ready(), Ok(()));
+}
+
+/// A log that is kept.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_texts_nor_keys_are_in_the_log_or_in_errors() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for status in [200, 422, 500] {
+        // What it was asked, key included, is in its answer.
+        let server = Cluster::start(move |seen| {
+            let body = Bytes::from(format!("[{:?}, {:?}]", seen.headers, seen.body));
+            Response::builder().status(status).body(Full::new(body)).unwrap()
+        })
+        .await;
+        let mut authorization = HeaderValue::from_static("Bearer s3cret");
+        authorization.set_sensitive(true);
+        let scorer = scorer(RemoteModel { authorization: Some(authorization), ..model(server.address, Api::Tei) });
+        for _ in 0..6 {
+            let texts = vec!["t3xt".to_owned()];
+            let error = scorer.score("qu3ry", texts, Instant::now() + PLENTY).await.unwrap_err();
+            tracing::info!("{error} {error:?} {:?}", scorer.ready());
+        }
+    }
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("fails again and again"), "{log}");
+    for private in ["s3cret", "t3xt", "qu3ry"] {
+        assert!(!log.contains(private), "{log}");
+    }
 }
 
 #[tokio::test]
