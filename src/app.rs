@@ -3,12 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    config::Config,
+    config::{Config, ModelConfig},
     dialect::{Dialect, elastic::Elastic},
     score::{
         Scorer,
         cache::ScoreCache,
         local::{LocalScorer, ScoringOptions},
+        remote::RemoteScorer,
         runtime::Runtime,
     },
     telemetry::Metrics,
@@ -35,26 +36,32 @@ pub struct App {
 }
 
 impl App {
-    /// Loads the ONNX Runtime and starts loading the models in the background; until one is there, its searches go
-    /// unreranked.
+    /// Loads the ONNX Runtime, where a model needs it, and starts loading the models in the background; until one is
+    /// there, its searches go unreranked. Rerank servers are not asked before a search comes.
     ///
     /// Fails where the runtime's library is missing, or the system's root certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
-        let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
         let cache = Arc::new(ScoreCache::new(config.cache.size));
-        let scorers = config
-            .models
-            .iter()
-            .map(|(name, folder)| {
-                let options = ScoringOptions {
-                    workers: config.scoring.workers,
-                    queue_pairs: config.scoring.queue_pairs,
-                    cache: cache.clone(),
-                };
-                let scorer: Arc<dyn Scorer> = Arc::new(LocalScorer::start(folder.clone(), &runtime, options));
-                (name.clone(), scorer)
-            })
-            .collect();
+        let mut loaded: Option<Runtime> = None;
+        let mut scorers: HashMap<String, Arc<dyn Scorer>> = HashMap::new();
+        for (name, model) in &config.models {
+            let scorer: Arc<dyn Scorer> = match model {
+                ModelConfig::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
+                ModelConfig::Local(folder) => {
+                    let runtime = match loaded.take() {
+                        Some(runtime) => runtime,
+                        None => Runtime::load(config.scoring.onnxruntime.as_deref())?,
+                    };
+                    let options = ScoringOptions {
+                        workers: config.scoring.workers,
+                        queue_pairs: config.scoring.queue_pairs,
+                        cache: cache.clone(),
+                    };
+                    Arc::new(LocalScorer::start(folder.clone(), loaded.insert(runtime), options))
+                }
+            };
+            scorers.insert(name.clone(), scorer);
+        }
         Ok(Self::with_scorers(config, scorers)?)
     }
 

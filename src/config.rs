@@ -1,16 +1,17 @@
 //! The configuration, ready to use. Owns its types and the way there: what was typed ([`source`]) is read by type
 //! (`read`) and resolved (`resolve`), and all mistakes are reported at once, before the port is bound.
 
+mod models;
 mod read;
 mod resolve;
 pub mod source;
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use http::uri::{Authority, Scheme};
 use indexmap::IndexMap;
 
-use crate::{models::ModelFolder, rules::Rule, wishes::Wish};
+use crate::{models::ModelFolder, rules::Rule, score::remote::RemoteModel, wishes::Wish};
 use source::{Node, Origin};
 
 /// Everything that the operator decides.
@@ -30,8 +31,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// The log.
     pub log: LogConfig,
-    /// The models by name, checked to be there and to be rerankers.
-    pub models: IndexMap<String, ModelFolder>,
+    /// The models by name.
+    pub models: IndexMap<String, ModelConfig>,
     /// The rules; the first that matches counts.
     pub rules: Vec<Rule>,
 }
@@ -87,6 +88,15 @@ pub struct ScoringConfig {
     pub workers: usize,
     /// How many pairs may wait before searches go unreranked.
     pub queue_pairs: usize,
+}
+
+/// Where a model is.
+#[derive(Debug, Clone)]
+pub enum ModelConfig {
+    /// In a folder on this machine, checked to be there and to be a reranker.
+    Local(ModelFolder),
+    /// On a rerank server, which is not asked until a search comes.
+    Remote(RemoteModel),
 }
 
 /// The score cache.
@@ -153,11 +163,12 @@ impl Config {
             Some(path) => read_file(path).map_err(|error| ConfigErrors(vec![error]))?,
             None => Node::empty(),
         };
-        root.set_from_env(environment);
+        let environment: HashMap<String, String> = environment.into_iter().collect();
+        root.set_from_env(environment.clone());
         for (path, text, flag) in flags {
             root.set(path, text, &Origin::Flag(flag));
         }
-        resolve::resolve(&root).map_err(ConfigErrors)
+        resolve::resolve(&root, &|name| environment.get(name).cloned()).map_err(ConfigErrors)
     }
 }
 

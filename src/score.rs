@@ -1,6 +1,6 @@
 //! Scoring: (query, passage) pairs in, scores out, before a deadline. Owns what a scorer promises ([`Scorer`]) and the
-//! kinds of failure a search must survive; its submodules own the ways to keep the promise. Nothing here knows HTTP or
-//! search engines.
+//! kinds of failure a search must survive; its submodules own the ways to keep the promise. Nothing here knows
+//! search engines, and only [`remote`] knows HTTP.
 
 pub mod cache;
 pub mod encode;
@@ -8,12 +8,14 @@ pub mod inference;
 pub mod local;
 pub mod onnx;
 mod pool;
+pub mod remote;
 pub mod runtime;
 
 use std::{future::Future, pin::Pin, time::Instant};
 
 pub use cache::ScoreCache;
 pub use local::{LocalScorer, ScorerStats, ScoringOptions};
+pub use remote::{RemoteModel, RemoteScorer};
 pub use runtime::Runtime;
 
 /// A future that a [`Scorer`] hands out; boxed so that scorers can be mixed at run time.
@@ -22,13 +24,14 @@ pub type ScoreFuture<'a> = Pin<Box<dyn Future<Output = Result<Scored, ScoreError
 /// What one model says of one (query, passage) pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// What the model put out: a logit (cross-encoder) or a cosine (bi-encoder). Order by this: it does not saturate.
+    /// What the model put out: a logit (cross-encoder), a cosine (bi-encoder), or what a server calls relevance. Order
+    /// by this: a logit does not saturate.
     pub raw: f32,
-    /// What to show as `_score`: the sigmoid of a logit, or the cosine itself.
+    /// What to show as `_score`: the sigmoid of a logit, else the same number.
     pub value: f32,
     /// Whether it came out of the cache.
     pub cached: bool,
-    /// Whether the model read only the beginning of the passage.
+    /// Whether the model read only the beginning of the passage; a server does not tell.
     pub truncated: bool,
 }
 

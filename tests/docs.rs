@@ -11,6 +11,7 @@ use rerank_proxy::{
     dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
     passage::{Content, Document, PassageSpec, Template},
     plan::{SkipReason, Terms},
+    score::remote::Api,
     wishes::Wish,
 };
 use serde_json::Value;
@@ -130,6 +131,24 @@ fn examples_of_templates_give_the_passage_shown() {
     }
 }
 
+#[test]
+fn every_rerank_api_has_a_row_that_is_right() {
+    let (_, rows) = include_str!("../docs/models.md").split_once("|---|---|---|---|\n").unwrap();
+    let rows: Vec<Vec<&str>> = rows
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), Api::NAMES.len());
+    for (name, api) in Api::NAMES {
+        let row = rows.iter().find(|row| code(row[0]) == name).unwrap_or_else(|| panic!("no row for `{name}`"));
+        assert_eq!(code(row[1]), api.path(), "{name}");
+        assert_eq!(row[2].starts_with("must"), api.needs_model(), "{name}");
+        assert_eq!(row[2].starts_with("none"), !api.takes_model(), "{name}");
+        assert_eq!(row[3].starts_with("logits"), api.gives_logits(), "{name}");
+    }
+}
+
 /// What GitHub calls the place of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
@@ -140,9 +159,15 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn links_lead_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in
-        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/README.md", "docs/searches.md"]
-    {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "tests/README.md",
+        "docs/searches.md",
+        "docs/models.md",
+    ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://")) {

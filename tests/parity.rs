@@ -209,7 +209,7 @@ fn embed(model: &mut dyn Inference, text: &str) -> Arc<[f32]> {
     let encoded = model.encode(None, &[text]).remove(0).unwrap();
     match model.run(&[&encoded]).unwrap().remove(0) {
         Output::Embedding(vector) => vector,
-        Output::Logit(_) => panic!("a bi-encoder gives vectors"),
+        Output::Logit(_) | Output::Relevance(_) => panic!("a bi-encoder gives vectors"),
     }
 }
 

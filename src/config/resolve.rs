@@ -1,20 +1,19 @@
 //! What was written → what is ready to use. Owns every key, its default and its bounds. Finds all mistakes at once,
 //! before anything is bound or loaded.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
-use indexmap::IndexMap;
 
 use super::{
     CacheConfig, ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ScoringConfig, ServerConfig,
     UpstreamConfig,
+    models::{Models, Variable, models},
     read::{Findings, Section},
     source::{Node, Value},
 };
 use crate::{
-    models::{self, ModelFolder},
     order::Blend,
     passage::{Content, PassageSpec, Template},
     rules::{Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
@@ -24,10 +23,11 @@ use crate::{
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
 
-/// The configuration, or everything that is wrong with it in the order of reading.
-pub(super) fn resolve(root: &Node) -> Result<Config, Vec<ConfigError>> {
+/// The configuration, or everything that is wrong with it in the order of reading. `variable` reads the environment,
+/// which holds the keys of rerank servers.
+pub(super) fn resolve(root: &Node, variable: Variable) -> Result<Config, Vec<ConfigError>> {
     let findings = Findings::default();
-    let config = read(root, &findings);
+    let config = read(root, variable, &findings);
     let errors = findings.errors.into_inner();
     match config {
         Some(config) if errors.is_empty() => Ok(config),
@@ -39,11 +39,11 @@ pub(super) fn resolve(root: &Node) -> Result<Config, Vec<ConfigError>> {
 #[cfg(test)]
 pub(super) fn known_keys(root: &Node) -> std::collections::BTreeSet<String> {
     let findings = Findings::default();
-    read(root, &findings);
+    read(root, &|_| None, &findings);
     findings.keys.into_inner()
 }
 
-fn read(root: &Node, findings: &Findings) -> Option<Config> {
+fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> {
     let empty = Node::empty();
     let top = Section::new(root, "", findings);
     let section = |key: &'static str| Section::new(top.node(key).unwrap_or(&empty), key, findings);
@@ -55,10 +55,10 @@ fn read(root: &Node, findings: &Findings) -> Option<Config> {
     let scoring = scoring(&section("scoring"));
     let cache = cache(&section("cache"));
     let log = log(&section("log"));
-    let models = models(&top, scoring.models_dir.clone(), findings);
+    let models = models(&top, scoring.models_dir.clone(), variable, findings);
     let rules = rules(&top, &models, findings);
     top.finish();
-    let models = models.into_iter().filter_map(|(name, folder)| Some((name, folder?))).collect();
+    let models = models.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
     Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, rules })
 }
 
@@ -169,44 +169,6 @@ fn log(section: &Section) -> LogConfig {
     };
     section.finish();
     LogConfig { level, format }
-}
-
-type Models = IndexMap<String, Option<ModelFolder>>;
-
-/// Every model that the configuration names; `None` for one with a mistake, so that rules may still refer to it.
-fn models(top: &Section, models_dir: Option<PathBuf>, findings: &Findings) -> Models {
-    let Some(node) = top.node("models") else { return Models::new() };
-    let Value::Table(table) = &node.value else {
-        findings.error(&node.origin, "models", "must hold one table per model, such as [models.default]");
-        return Models::new();
-    };
-    let folders = models::search_folders(models_dir.as_deref());
-    table
-        .iter()
-        .map(|(name, node)| (name.clone(), model(&Section::new(node, format!("models.{name}"), findings), &folders)))
-        .collect()
-}
-
-fn model(section: &Section, folders: &[PathBuf]) -> Option<ModelFolder> {
-    let name: Option<String> = section.optional("name");
-    let path: Option<PathBuf> = section.optional("path");
-    let variant: Option<String> = section.optional("variant");
-    section.finish();
-    let (key, found) = match (name, path) {
-        (Some(name), None) => ("name", models::locate(&name, folders)),
-        (None, Some(path)) => ("path", Ok(path)),
-        _ => {
-            section.error("name", "give either `name` or `path`");
-            return None;
-        }
-    };
-    match found.and_then(|path| ModelFolder::open(&path, variant.as_deref())) {
-        Ok(folder) => Some(folder),
-        Err(error) => {
-            section.error(key, error.to_string());
-            None
-        }
-    }
 }
 
 fn rules(top: &Section, models: &Models, findings: &Findings) -> Vec<Rule> {

@@ -16,7 +16,8 @@ fn written(text: &str) -> Node {
 }
 
 fn resolved(text: &str) -> Result<Config, Vec<String>> {
-    resolve::resolve(&written(text)).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    resolve::resolve(&written(text), &|name| (name == "TEST_KEY").then(|| "s3cret".to_owned()))
+        .map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 fn minimal() -> String {
@@ -81,7 +82,7 @@ fn the_environment_wins_over_the_file_and_flags_win_over_both() {
     ];
     root.set_from_env(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
     root.set(&["server", "listen"], "0.0.0.0:2", &Origin::Flag("--listen"));
-    let config = resolve::resolve(&root).expect("right");
+    let config = resolve::resolve(&root, &|_| None).expect("right");
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:2");
     assert_eq!(config.server.drain, Duration::from_secs(7));
     assert_eq!(config.rules[0].window, 20);
@@ -112,7 +113,7 @@ fn a_rule_reads_passages_by_fields_or_by_a_template() {
 fn a_mistake_in_the_environment_names_the_variable() {
     let mut root = written(&minimal());
     root.set_from_env([("RERANK_PROXY_SERVER__LISTN".to_owned(), "x".to_owned())]);
-    let errors = resolve::resolve(&root).expect_err("wrong");
+    let errors = resolve::resolve(&root, &|_| None).expect_err("wrong");
     assert_eq!(
         errors[0].to_string(),
         "environment variable RERANK_PROXY_SERVER__LISTN: server.listn: unknown key; did you mean `listen`?"
@@ -131,6 +132,59 @@ fn passwords_in_the_url_are_refused() {
     let text = minimal().replace("http://localhost", "http://me:secret@localhost");
     let errors = resolved(&text).expect_err("wrong").join("\n");
     assert!(errors.contains("no user and password") && !errors.contains("secret"), "{errors}");
+}
+
+fn with_remote(keys: &str) -> Result<RemoteModel, Vec<String>> {
+    let text = minimal().replace(&format!("path = \"{MODEL}\""), keys);
+    resolved(&text).map(|config| match &config.models["m"] {
+        ModelConfig::Remote(remote) => remote.clone(),
+        ModelConfig::Local(_) => panic!("a folder"),
+    })
+}
+
+#[test]
+fn a_model_with_a_url_is_on_a_rerank_server_at_the_path_of_its_api() {
+    let remote = with_remote("url = \"http://tei:8080\"\napi = \"tei\"").expect("right");
+    assert_eq!(remote.url, "http://tei:8080/rerank");
+    assert_eq!((remote.batch, remote.concurrency, remote.timeout), (32, 4, Duration::from_secs(2)));
+    let keys = "url = \"https://gateway/models/x/rerank\"\napi = \"jina\"\nremote_model = \"x\"\nbatch = 8";
+    let remote = with_remote(keys).expect("right");
+    assert_eq!((remote.url.to_string().as_str(), remote.batch), ("https://gateway/models/x/rerank", 8));
+}
+
+#[test]
+fn a_key_comes_from_the_environment_and_is_not_shown() {
+    let keys = "url = \"http://x\"\napi = \"tei\"\napi_key_env = \"TEST_KEY\"";
+    let remote = with_remote(keys).expect("right");
+    assert_eq!(remote.authorization.as_ref().expect("a key"), "Bearer s3cret");
+    assert!(!format!("{remote:?}").contains("s3cret"));
+    let errors = with_remote(&keys.replace("TEST_KEY", "sk-123")).expect_err("wrong").join("\n");
+    assert!(errors.contains("models.m.api_key_env: there is no such environment variable"), "{errors}");
+    assert!(!errors.contains("sk-123"), "a key that was put in the wrong place is not shown: {errors}");
+}
+
+#[test]
+fn what_does_not_go_together_in_a_model_is_a_mistake() {
+    for (keys, mistake) in [
+        ("url = \"http://x\"", "api: must say what the server speaks: tei, cohere-v1, "),
+        ("url = \"http://x\"\napi = \"cohere\"", "api: must say what the server speaks: tei, cohere-v1, "),
+        ("url = \"http://x\"\napi = \"cohere-v2\"", "remote_model: is missing"),
+        ("url = \"http://x\"\napi = \"tei\"\nremote_model = \"x\"", "remote_model: has no place"),
+        ("url = \"http://x\"\napi = \"tei\"\npath = \"x\"", "path: belongs to a model in a folder"),
+        ("url = \"http://x\"\napi = \"tei\"\nbatch = 0", "batch: must be 1 or more"),
+        ("url = \"http://x\"\napi = \"tei\"\ntimeout = \"0s\"", "timeout: must be more than nothing"),
+        ("url = \"tei:8080\"\napi = \"tei\"", "url: must be a URL such as"),
+        (
+            "url = \"http://x?y=z\"\napi = \"tei\"",
+            "url: must be a URL such as \"http://localhost:8080\", without a query",
+        ),
+        ("url = \"http://me:s3cret@x\"\napi = \"tei\"", "url: must hold no user and password"),
+        ("batch = 4", "name: give one of `name`, `path` and `url`"),
+        ("name = \"x\"\nbatch = 4", "batch: belongs to a model with a `url`"),
+    ] {
+        let errors = with_remote(keys).expect_err(keys).join("\n");
+        assert!(errors.contains(&format!("models.m.{mistake}")) && !errors.contains("s3cret"), "{errors}");
+    }
 }
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");

@@ -119,7 +119,7 @@ impl ScoreCache {
 
 fn weigh(made: &Made) -> u32 {
     let heap = match &made.output {
-        Output::Logit(_) => 0,
+        Output::Logit(_) | Output::Relevance(_) => 0,
         Output::Embedding(vector) => size_of_val(&**vector) + 2 * size_of::<usize>(),
     };
     let bytes = size_of::<Key>() + size_of::<Made>() + heap + OVERHEAD;

@@ -10,6 +10,8 @@ use super::encode::Encoded;
 pub enum Output {
     /// A cross-encoder's logit.
     Logit(f32),
+    /// A score on a scale of the model's own, to be shown as it is.
+    Relevance(f32),
     /// A bi-encoder's pooled vector.
     Embedding(Arc<[f32]>),
 }
@@ -18,7 +20,7 @@ impl Output {
     /// Whether every number is one: a NaN or an infinity is no score.
     pub fn is_finite(&self) -> bool {
         match self {
-            Output::Logit(logit) => logit.is_finite(),
+            Output::Logit(score) | Output::Relevance(score) => score.is_finite(),
             Output::Embedding(vector) => vector.iter().all(|value| value.is_finite()),
         }
     }

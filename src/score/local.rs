@@ -182,16 +182,16 @@ impl Found {
 
 /// Texts that the cache does not know, each once, and who wants them.
 #[derive(Default)]
-struct Missing {
-    texts: Vec<String>,
-    keys: Vec<Key>,
+pub(super) struct Missing {
+    pub(super) texts: Vec<String>,
+    pub(super) keys: Vec<Key>,
     /// (place among all texts, index into `texts`)
-    places: Vec<(usize, usize)>,
+    pub(super) places: Vec<(usize, usize)>,
     seen: HashMap<Key, usize>,
 }
 
 impl Missing {
-    fn add(&mut self, place: usize, key: Key, text: String) {
+    pub(super) fn add(&mut self, place: usize, key: Key, text: String) {
         let which = *self.seen.entry(key).or_insert(self.texts.len());
         if which == self.texts.len() {
             self.texts.push(text);
@@ -217,7 +217,7 @@ impl Keeper for CacheKeeper {
     }
 }
 
-fn sigmoid(logit: f32) -> f32 {
+pub(super) fn sigmoid(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
