@@ -25,6 +25,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: need-rust onnxruntime ## before and after on a bundled corpus, then stays up (ARGS="--once --json" to exit)
+	@[ -x $(BINARIES)/release/rerank-proxy ] || echo "building the program; the first time takes some minutes" >&2
 	@$(CARGO) build --release --quiet --bin rerank-proxy
 	@$(BINARIES)/release/rerank-proxy demo $(ARGS)
 

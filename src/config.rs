@@ -12,7 +12,7 @@ use http::uri::{Authority, Scheme};
 use indexmap::IndexMap;
 
 use crate::{models::ModelFolder, rules::Rule, score::remote::RemoteModel, wishes::Wish};
-use source::{Node, Origin};
+use source::{Node, Origin, Value};
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]
@@ -163,6 +163,12 @@ impl Config {
             Some(path) => read_file(path).map_err(|error| ConfigErrors(vec![error]))?,
             None => Node::empty(),
         };
+        let has_rules = matches!(&root.value, Value::Table(top) if top.contains_key("rules"));
+        if let Some((_, _, flag)) = flags.iter().find(|(path, _, _)| has_rules && path.first() == Some(&"rules")) {
+            let message = "makes a rule for every index, but the file has rules already: leave out one or the other";
+            let (origin, key) = (Origin::Flag(flag), "rules".to_owned());
+            return Err(ConfigErrors(vec![ConfigError { origin, key, message: message.to_owned() }]));
+        }
         let environment: HashMap<String, String> = environment.into_iter().collect();
         root.set_from_env(environment.clone());
         for (path, text, flag) in flags {

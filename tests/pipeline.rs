@@ -198,11 +198,8 @@ async fn hundreds_of_headers_pass_both_ways() {
     .await;
     let proxy = proxy(cluster.address, &[], Longest).await;
     // Clients stop at a hundred themselves, so this one says it in bytes.
-    let mut text = format!("GET /_cat/indices HTTP/1.1\r\nhost: {proxy}\r\nconnection: close\r\n");
-    for number in 0..300 {
-        text.push_str(&format!("x-of-many: {number}\r\n"));
-    }
-    text.push_str("\r\n");
+    let many: String = (0..300).map(|number| format!("x-of-many: {number}\r\n")).collect();
+    let text = format!("GET /_cat/indices HTTP/1.1\r\nhost: {proxy}\r\nconnection: close\r\n{many}\r\n");
     let mut stream = tokio::net::TcpStream::connect(proxy).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     let mut answer = String::new();

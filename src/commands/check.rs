@@ -1,10 +1,14 @@
-//! `check`: reads the configuration as `serve` would, model folders included, and starts nothing.
+//! `check`: reads the configuration as `serve` would, model folders and the ONNX Runtime library included, and starts
+//! nothing.
 
-use crate::cli::ConfigArgs;
+use crate::{cli::ConfigArgs, config::ModelConfig, score::Runtime};
 
 /// Says on stdout what the configuration amounts to, or fails with everything that is wrong with it.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = super::load(args)?;
+    if config.models.values().any(|model| matches!(model, ModelConfig::Local(_))) {
+        Runtime::load(config.scoring.onnxruntime.as_deref())?;
+    }
     let (rules, models) = (config.rules.len(), config.models.len());
     println!(
         "the configuration is right: {rules} rule(s), {models} model(s), {}://{} behind {}",

@@ -20,6 +20,8 @@ use crate::{
     wishes::Wish,
 };
 
+/// No client waits longer; what is more is mostly a mistaken unit.
+const MAX_BUDGET: Duration = Duration::from_mins(10);
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
 
@@ -216,6 +218,9 @@ fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule>
     let budget = section.or("budget", defaults.budget);
     if budget.is_zero() {
         section.error("budget", "must be more than nothing; to switch a rule off, set mode = \"off\"");
+    }
+    if budget > MAX_BUDGET {
+        section.error("budget", "must be 10m (ten minutes) or less; milliseconds are written ms");
     }
     let score = choice(section, "score", &[("rerank", ShownScore::Rerank), ("original", ShownScore::Original)]);
     let mode = choice(section, "mode", &[("on", Mode::On), ("off", Mode::Off), ("shadow", Mode::Shadow)]);

@@ -128,6 +128,23 @@ fn a_model_that_is_not_there_is_a_mistake() {
 }
 
 #[test]
+fn a_budget_that_no_client_would_wait_for_is_a_mistake() {
+    let errors = resolved(&format!("{}budget = \"300m\"\n", minimal())).expect_err("wrong").join("\n");
+    assert!(errors.contains("rules[0].budget: must be 10m"), "{errors}");
+}
+
+#[test]
+fn a_model_by_flag_and_rules_in_the_file_do_not_go_together() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), minimal()).expect("written");
+    let flag: FlagSetting = (vec!["rules", "0", "index"], "*".to_owned(), "--model");
+    let errors = Config::load(Some(file.path()), [], &[flag]).expect_err("wrong").to_string();
+    assert!(errors.contains("--model") && errors.contains("the file has rules already"), "{errors}");
+    let variable = ("RERANK_PROXY_RULES__0__WINDOW".to_owned(), "7".to_owned());
+    assert_eq!(Config::load(Some(file.path()), [variable], &[]).expect("right").rules[0].window, 7);
+}
+
+#[test]
 fn passwords_in_the_url_are_refused() {
     let text = minimal().replace("http://localhost", "http://me:secret@localhost");
     let errors = resolved(&text).expect_err("wrong").join("\n");
