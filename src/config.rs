@@ -10,7 +10,11 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use http::uri::{Authority, Scheme};
 use indexmap::IndexMap;
 
-use crate::{models::ModelFolder, rules::Rule, wishes::Wish};
+use crate::{
+    models::{ModelFolder, lock},
+    rules::Rule,
+    wishes::Wish,
+};
 use source::{Node, Origin};
 
 /// Everything that the operator decides.
@@ -153,11 +157,20 @@ impl Config {
             Some(path) => read_file(path).map_err(|error| ConfigErrors(vec![error]))?,
             None => Node::empty(),
         };
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let lock = environment.iter().find(|(name, _)| name == lock::ENV).map(|(_, path)| PathBuf::from(path));
         root.set_from_env(environment);
         for (path, text, flag) in flags {
             root.set(path, text, &Origin::Flag(flag));
         }
-        resolve::resolve(&root).map_err(ConfigErrors)
+        let config = resolve::resolve(&root).map_err(ConfigErrors)?;
+        // All bytes of a model are read anyway; that they are the locked ones is made sure before the port is bound.
+        let changed = config.models.iter().filter_map(|(name, folder)| {
+            let error = lock::check_load(lock.as_deref(), file, folder).err()?;
+            Some(ConfigError { origin: Origin::Nowhere, key: format!("models.{name}"), message: error.to_string() })
+        });
+        let changed: Vec<ConfigError> = changed.collect();
+        if changed.is_empty() { Ok(config) } else { Err(ConfigErrors(changed)) }
     }
 }
 
