@@ -13,11 +13,14 @@ use bytes::Bytes;
 use common::{Cluster, Seen};
 use http::Response;
 use http_body_util::Full;
-use rerank_proxy::models::{
-    ModelFolder,
-    hub::Hub,
-    lock::{self, Lock},
-    pull::{Wanted, pull},
+use rerank_proxy::{
+    config::Config,
+    models::{
+        ModelFolder,
+        hub::Hub,
+        lock::{self, Lock},
+        pull::{Wanted, pull},
+    },
 };
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 
@@ -222,4 +225,21 @@ async fn offline_nothing_is_asked_and_what_is_stored_is_enough() {
     let asked = cluster.seen().len();
     pulled(&offline, "acme/tiny", None, models.path()).await.unwrap();
     assert_eq!(cluster.seen().len(), asked);
+}
+
+#[tokio::test]
+async fn a_changed_model_keeps_the_proxy_from_starting() {
+    let (_cluster, hub) = honest().await;
+    let models = tempfile::tempdir().unwrap();
+    pulled(&hub, "acme/tiny", None, models.path()).await.unwrap();
+    let path = models.path().join("tiny").to_str().unwrap().to_owned();
+    let flags = [
+        (vec!["upstream", "url"], "http://localhost:9200".to_owned(), "test"),
+        (vec!["models", "m", "path"], path, "test"),
+        (vec!["rules", "0", "index"], "*".to_owned(), "test"),
+    ];
+    Config::load(None, [], &flags).unwrap();
+    std::fs::write(models.path().join("tiny/tokenizer.json"), b"[]").unwrap();
+    let error = Config::load(None, [], &flags).unwrap_err().to_string();
+    assert!(error.contains("models.m") && error.contains("differs from the lock file"), "{error}");
 }

@@ -1,12 +1,13 @@
 //! `models`: lists, pulls, verifies and removes models. The work is that of [`crate::models`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
 
 use crate::{
     cli::{ModelsArgs, ModelsCommand},
+    config::source::{Node, Value},
     models::{
         hub::Hub,
         known::KNOWN,
@@ -17,7 +18,12 @@ use crate::{
 
 /// Does what the words say, and tells on stdout.
 pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
-    let models_dir = args.models_dir.clone().unwrap_or_else(|| PathBuf::from("models"));
+    let models_dir = match (&args.models_dir, &args.config) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, Some(config)) => configured_folder(config)?,
+        (None, None) => None,
+    };
+    let models_dir = models_dir.unwrap_or_else(|| PathBuf::from("models"));
     let lock_file = lock::path(args.lock.as_deref(), args.config.as_deref(), &models_dir);
     match &args.command {
         ModelsCommand::List => {
@@ -71,4 +77,16 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// `scoring.models_dir` of a configuration that need not be right yet: its models may be what is still missing.
+fn configured_folder(config: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
+    let root = Node::from_toml(config, &text).map_err(|error| anyhow!("{error}"))?;
+    let member = |node: &Node, key: &str| match &node.value {
+        Value::Table(table) => table.get(key).cloned(),
+        _ => None,
+    };
+    let folder = member(&root, "scoring").and_then(|scoring| member(&scoring, "models_dir"));
+    Ok(folder.and_then(|folder| if let Value::Text(path) = folder.value { Some(path.into()) } else { None }))
 }

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use super::lock::hex;
 
 /// How long nothing may come before a transfer counts as broken off.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// As many redirects are followed.
 const MAX_REDIRECTS: usize = 5;

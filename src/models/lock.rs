@@ -95,13 +95,13 @@ impl Locked {
             }
             let unreadable = |source| ModelError::Unreadable { file: file.clone(), source };
             let size = file.metadata().map_err(unreadable)?.len();
-            let what = if size != locked.size {
-                format!("{size} bytes, not {}", locked.size)
-            } else {
+            let what = if size == locked.size {
                 match sha256(&file).map_err(unreadable)? {
                     hash if hash == locked.sha256 => continue,
                     hash => format!("sha256 {hash}, not {}", locked.sha256),
                 }
+            } else {
+                format!("{size} bytes, not {}", locked.size)
             };
             let again = "pull it again, or `models rm` the model if the change is meant";
             return Err(differs(name, format!("differs from the lock file ({what}): {again}")));

@@ -127,8 +127,11 @@ fn needed<'a>(files: &'a [RemoteFile], variant: Option<&str>) -> anyhow::Result<
     let candidates = variant::candidates(variant);
     let has = |path: &String| files.iter().any(|file| file.path == *path);
     let Some(onnx) = candidates.into_iter().find(has) else {
-        let all: Vec<&str> =
-            files.iter().map(|file| file.path.as_str()).filter(|path| path.ends_with(".onnx")).collect();
+        let all: Vec<&str> = files
+            .iter()
+            .map(|file| file.path.as_str())
+            .filter(|path| Path::new(path).extension().is_some_and(|ending| ending == "onnx"))
+            .collect();
         match (all.is_empty(), variant) {
             (true, _) => bail!("no ONNX file: use a conversion, or export one with `optimum-cli export onnx`"),
             (false, Some(variant)) => bail!("no variant {variant}; there is: {}", all.join(", ")),
