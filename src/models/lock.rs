@@ -75,11 +75,11 @@ impl Lock {
 }
 
 impl Locked {
-    /// Holds files of `folder` against the lock: all that are there, but of the ONNX files only `onnx` and its external
+    /// Holds the files of `folder` against the lock: all of them, but of the ONNX files only `onnx` and its external
     /// data where it is given.
     ///
     /// # Errors
-    /// The first file that differs, or is run and not locked.
+    /// The first file that differs or is gone, or is run and not locked.
     pub fn check(&self, folder: &Path, onnx: Option<&Path>) -> Result<(), ModelError> {
         let onnx = onnx.and_then(|onnx| onnx.strip_prefix(folder).ok()).map(slashed);
         let differs = |name: &str, problem: String| ModelError::Unsupported { file: folder.join(name), problem };
@@ -90,7 +90,7 @@ impl Locked {
         for (name, locked) in &self.files {
             let is_unused = name.contains(".onnx") && onnx.as_ref().is_some_and(|onnx| !name.starts_with(onnx));
             let file = folder.join(name);
-            if is_unused || (onnx.is_some() && !file.exists()) {
+            if is_unused {
                 continue;
             }
             let unreadable = |source| ModelError::Unreadable { file: file.clone(), source };
