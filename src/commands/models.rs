@@ -30,7 +30,14 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             for known in KNOWN {
                 println!("{:<30} {:<14} {}", known.name, known.kind, known.repository);
             }
-            for (name, locked) in Lock::read(&lock_file)?.models {
+            let models = Lock::read(&lock_file)?.models;
+            for folder in models_dir.read_dir().into_iter().flatten().filter_map(Result::ok) {
+                let is_locked = folder.file_name().to_str().is_some_and(|name| models.contains_key(name));
+                if !is_locked && folder.path().join("config.json").is_file() {
+                    println!("{}: a folder of your own, not locked", folder.path().display());
+                }
+            }
+            for (name, locked) in models {
                 let size = locked.files.values().map(|file| file.size).sum();
                 let place = models_dir.join(&name);
                 let there = if place.is_dir() { "stored in" } else { "locked, but not stored in" };
