@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod models;
 pub mod serve;
 
 use crate::{cli::ConfigArgs, config::Config};

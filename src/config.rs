@@ -11,7 +11,12 @@ use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Durat
 use http::uri::{Authority, Scheme};
 use indexmap::IndexMap;
 
-use crate::{models::ModelFolder, rules::Rule, score::remote::RemoteModel, wishes::Wish};
+use crate::{
+    models::{ModelFolder, lock},
+    rules::Rule,
+    score::remote::RemoteModel,
+    wishes::Wish,
+};
 use source::{Node, Origin, Value};
 
 /// Everything that the operator decides.
@@ -174,7 +179,16 @@ impl Config {
         for (path, text, flag) in flags {
             root.set(path, text, &Origin::Flag(flag));
         }
-        resolve::resolve(&root, &|name| environment.get(name).cloned()).map_err(ConfigErrors)
+        let config = resolve::resolve(&root, &|name| environment.get(name).cloned()).map_err(ConfigErrors)?;
+        // All bytes of a model are read anyway; that they are the locked ones is made sure before the port is bound.
+        let lock = environment.get(lock::ENV).map(PathBuf::from);
+        let changed = config.models.iter().filter_map(|(name, model)| {
+            let ModelConfig::Local(folder) = model else { return None };
+            let error = lock::check_load(lock.as_deref(), file, folder).err()?;
+            Some(ConfigError { origin: Origin::Nowhere, key: format!("models.{name}"), message: error.to_string() })
+        });
+        let changed: Vec<ConfigError> = changed.collect();
+        if changed.is_empty() { Ok(config) } else { Err(ConfigErrors(changed)) }
     }
 }
 

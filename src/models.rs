@@ -2,22 +2,15 @@
 //! contains is the business of [`folder`]; running it is that of [`crate::score`].
 
 pub mod folder;
+pub mod hub;
+pub mod known;
+pub mod lock;
+pub mod pull;
+pub mod variant;
 
 use std::path::{Path, PathBuf};
 
 pub use folder::{Kind, ModelFolder, Pooling};
-
-/// Models whose files are published in the layout we read, by the organisation that publishes them.
-const WELL_KNOWN: [(&str, &str); 8] = [
-    ("mixedbread-ai", "mxbai-rerank-xsmall-v1"),
-    ("mixedbread-ai", "mxbai-rerank-base-v1"),
-    ("mixedbread-ai", "mxbai-rerank-large-v1"),
-    ("Xenova", "ms-marco-MiniLM-L-6-v2"),
-    ("Xenova", "ms-marco-TinyBERT-L-2-v2"),
-    ("Xenova", "bge-reranker-base"),
-    ("Xenova", "all-MiniLM-L6-v2"),
-    ("Xenova", "bge-small-en-v1.5"),
-];
 
 /// Why a model cannot be used. Every message names the file or folder and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +91,18 @@ fn list(paths: &[PathBuf]) -> String {
 
 fn hint(name: &str) -> String {
     let short_name = name.rsplit('/').next().unwrap_or(name);
-    let nearest = WELL_KNOWN
+    let nearest = known::KNOWN
         .iter()
-        .map(|known| (strsim::normalized_damerau_levenshtein(known.1, short_name), known))
+        .map(|known| (strsim::normalized_damerau_levenshtein(known.name, short_name), known.name))
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
-        Some((similarity, (organisation, known))) if similarity > 0.999 => {
-            format!(". Get it with: hf download {organisation}/{known} --local-dir models/{known}")
+        Some((similarity, known)) if similarity > 0.999 => {
+            format!(". Get it with: rerank-proxy models pull {known}")
         }
-        Some((similarity, (_, known))) if similarity > 0.8 => format!(". Did you mean `{known}`?"),
+        Some((similarity, known)) if similarity > 0.8 => format!(". Did you mean `{known}`?"),
         _ => String::from(
             ". A model is a folder with config.json, tokenizer.json and an ONNX file; get one with: \
-             hf download ORG/NAME --local-dir models/NAME",
+             rerank-proxy models pull NAME (or ORG/NAME)",
         ),
     }
 }
@@ -140,11 +133,7 @@ mod tests {
         let search = [PathBuf::from("/nowhere/models")];
         let error = locate("mixedbread-ai/mxbai-rerank-xsmall-v1", &search).unwrap_err().to_string();
         assert!(error.contains("/nowhere/models"), "{error}");
-        assert!(
-            error
-                .contains("hf download mixedbread-ai/mxbai-rerank-xsmall-v1 --local-dir models/mxbai-rerank-xsmall-v1"),
-            "{error}"
-        );
+        assert!(error.contains("rerank-proxy models pull mxbai-rerank-xsmall-v1"), "{error}");
         let error = locate("mxbai-rerank-xsmal-v1", &search).unwrap_err().to_string();
         assert!(error.contains("Did you mean `mxbai-rerank-xsmall-v1`?"), "{error}");
     }

@@ -13,19 +13,6 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::ModelError;
 
-/// ONNX files by preference. Quantised ones come first: on a CPU they score about three times as many pairs a second
-/// and order them all but alike. `variant` overrides this.
-const PREFERRED: [&str; 8] = [
-    "onnx/model_quantized.onnx",
-    "onnx/model_int8.onnx",
-    "onnx/model.onnx",
-    "onnx/model_fp32.onnx",
-    "model_quantized.onnx",
-    "model_int8.onnx",
-    "model.onnx",
-    "model_fp32.onnx",
-];
-
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
 const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
 
@@ -70,8 +57,7 @@ pub struct ModelFolder {
 
 impl ModelFolder {
     /// Reads the folder at `path`. `variant` names the ONNX file (`"model_fp16"`, or `"onnx/model_fp16.onnx"`); without
-    /// it the first of `onnx/model_quantized.onnx`, `onnx/model_int8.onnx`, `onnx/model.onnx`, `onnx/model_fp32.onnx`,
-    /// the same names without `onnx/`, and a lone `*.onnx` is taken.
+    /// it the best for this machine ([`super::variant`]) or a lone `*.onnx` is taken.
     ///
     /// # Errors
     /// A missing or unreadable file, a classifier with more than one label, or a pooling that we do not know.
@@ -162,18 +148,16 @@ fn missing(file: &Path) -> ModelError {
 
 fn pick_onnx(folder: &Path, variant: Option<&str>) -> Result<PathBuf, ModelError> {
     if let Some(variant) = variant {
-        let file_name = if Path::new(variant).extension().is_some_and(|extension| extension == "onnx") {
-            variant.to_owned()
-        } else {
-            format!("{variant}.onnx")
-        };
-        let candidates = [folder.join("onnx").join(&file_name), folder.join(&file_name)];
-        return candidates.into_iter().find(|file| file.is_file()).ok_or_else(|| ModelError::Missing {
-            file: folder.join("onnx").join(&file_name),
+        let mut candidates = super::variant::candidates(Some(variant)).into_iter().map(|name| folder.join(name));
+        let file = folder.join(&super::variant::candidates(Some(variant))[0]);
+        return candidates.find(|file| file.is_file()).ok_or_else(|| ModelError::Missing {
+            file,
             remedy: format!("the folder has {}", describe(&onnx_files(folder))),
         });
     }
-    if let Some(file) = PREFERRED.iter().map(|name| folder.join(name)).find(|file| file.is_file()) {
+    if let Some(file) =
+        super::variant::candidates(None).iter().map(|name| folder.join(name)).find(|file| file.is_file())
+    {
         return Ok(file);
     }
     let mut files = onnx_files(folder);

@@ -1,0 +1,160 @@
+//! The lock file: which revision of a model was first pulled, and the sha256 of each of its files. Later pulls, `models
+//! verify` and every load are held against it. Fetches nothing.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
+
+use super::ModelError;
+
+/// The file's name, beside the configuration or else in the folder of models.
+pub const FILE_NAME: &str = "rerank-proxy.lock";
+
+/// Names the lock file, where it is to be elsewhere.
+pub const ENV: &str = "RERANK_PROXY_LOCK";
+
+/// What is locked, by the name of the model's folder.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The models.
+    pub models: BTreeMap<String, Locked>,
+}
+
+/// One model.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locked {
+    /// `organisation/repository` on the Hub.
+    pub repository: String,
+    /// The commit.
+    pub revision: String,
+    /// Its files by path within the folder.
+    pub files: BTreeMap<String, LockedFile>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedFile {
+    /// In bytes.
+    pub size: u64,
+    /// In lower-case hex.
+    pub sha256: String,
+}
+
+impl Lock {
+    /// Reads the file; one that does not exist locks nothing.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no lock file.
+    pub fn read(file: &Path) -> Result<Self, ModelError> {
+        let text = match std::fs::read(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(ModelError::Unreadable { file: file.to_path_buf(), source }),
+        };
+        serde_json::from_slice(&text).map_err(|error| ModelError::Unsupported {
+            file: file.to_path_buf(),
+            problem: format!("not a lock file ({error}); restore it, or delete it to trust what is pulled next"),
+        })
+    }
+
+    /// Writes the file whole, or leaves it as it was.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn write(&self, file: &Path) -> io::Result<()> {
+        let beside = file.with_extension("lock.part");
+        std::fs::write(&beside, serde_json::to_string_pretty(self)? + "\n")?;
+        std::fs::rename(beside, file)
+    }
+}
+
+impl Locked {
+    /// Holds the files of `folder` against the lock: all of them, but of the ONNX files only `onnx` and its external
+    /// data where it is given.
+    ///
+    /// # Errors
+    /// The first file that differs or is gone, or is run and not locked.
+    pub fn check(&self, folder: &Path, onnx: Option<&Path>) -> Result<(), ModelError> {
+        let onnx = onnx.and_then(|onnx| onnx.strip_prefix(folder).ok()).map(slashed);
+        let differs = |name: &str, problem: String| ModelError::Unsupported { file: folder.join(name), problem };
+        if let Some(onnx) = onnx.as_ref().filter(|onnx| !self.files.contains_key(*onnx)) {
+            let problem = "is not in the lock file: pull it with `rerank-proxy models pull`, or `models rm` the model";
+            return Err(differs(onnx, problem.to_owned()));
+        }
+        for (name, locked) in &self.files {
+            let is_unused = name.contains(".onnx") && onnx.as_ref().is_some_and(|onnx| !name.starts_with(onnx));
+            let file = folder.join(name);
+            if is_unused {
+                continue;
+            }
+            let unreadable = |source| ModelError::Unreadable { file: file.clone(), source };
+            let size = file.metadata().map_err(unreadable)?.len();
+            let what = if size == locked.size {
+                match sha256(&file).map_err(unreadable)? {
+                    hash if hash == locked.sha256 => continue,
+                    hash => format!("sha256 {hash}, not {}", locked.sha256),
+                }
+            } else {
+                format!("{size} bytes, not {}", locked.size)
+            };
+            let again = "pull it again, or `models rm` the model if the change is meant";
+            return Err(differs(name, format!("differs from the lock file ({what}): {again}")));
+        }
+        Ok(())
+    }
+}
+
+/// The lock file that goes with a configuration and a folder of models.
+pub fn path(given: Option<&Path>, config: Option<&Path>, models_dir: &Path) -> PathBuf {
+    match (given, config) {
+        (Some(file), _) => file.to_path_buf(),
+        (None, Some(config)) => config.with_file_name(FILE_NAME),
+        (None, None) => models_dir.join(FILE_NAME),
+    }
+}
+
+/// Holds a model that is about to be loaded against the lock beside the configuration, or else in its models folder.
+///
+/// # Errors
+/// See [`Locked::check`].
+pub fn check_load(given: Option<&Path>, config: Option<&Path>, folder: &super::ModelFolder) -> Result<(), ModelError> {
+    let models_dir = folder.path().parent().unwrap_or(Path::new(""));
+    let places = [path(given, config, models_dir), path(None, None, models_dir)];
+    for place in places {
+        if let Some(locked) = Lock::read(&place)?.models.get(&folder.name()) {
+            return locked.check(folder.path(), Some(folder.onnx()));
+        }
+    }
+    Ok(())
+}
+
+/// The sha256 of a file in lower-case hex.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256(file: &Path) -> io::Result<String> {
+    let mut context = Context::new(&SHA256);
+    let mut reader = File::open(file)?;
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hex(context.finish().as_ref())),
+            read => context.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn slashed(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/")
+}
