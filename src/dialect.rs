@@ -177,9 +177,15 @@ pub trait Dialect: Send + Sync + 'static {
     /// The request that the rendered templates stand for, as path and body; `rendered` holds the cluster's answers.
     fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason>;
 
-    /// The answer to a search that was rendered from a template, as the cluster answers the template itself; `headers` are
-    /// those of the answer.
-    fn template_answer(&self, request: SearchRequest<'_>, headers: &HeaderMap, answer: Bytes) -> Bytes;
+    /// What to `GET` once to learn which engine the cluster is, as far as answers to templates depend on it; `None` when
+    /// that is known.
+    fn introduction(&self) -> Option<PathAndQuery>;
+
+    /// Learns which engine the cluster is from its answer to [`Dialect::introduction`], empty where it gave none.
+    fn introduce(&self, answer: &[u8]);
+
+    /// The answer to a search that was rendered from a template, as the cluster answers the template itself.
+    fn template_answer(&self, request: SearchRequest<'_>, answer: Bytes) -> Bytes;
 
     /// The searches that the request carries, in its order.
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason>;

@@ -207,7 +207,7 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
         }
     }
 
-    let body = match finished(app, call, forward, &head, answer, parts).await {
+    let body = match finished(app, call, forward, answer, parts).await {
         Ok(body) => body,
         Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
@@ -237,7 +237,6 @@ async fn finished(
     app: &App,
     call: &SearchCall,
     forward: &Forward,
-    head: &response::Parts,
     answer: Bytes,
     mut parts: Vec<(Range<usize>, Bytes)>,
 ) -> Result<Bytes, SkipReason> {
@@ -250,7 +249,7 @@ async fn finished(
         }
     };
     let spliced = if call.is_rendered() && !call.as_request().route.door.is_multi() {
-        guarded(|| app.dialect.template_answer(call.as_request(), &head.headers, spliced))?
+        guarded(|| app.dialect.template_answer(call.as_request(), spliced))?
     } else {
         spliced
     };

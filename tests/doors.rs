@@ -130,6 +130,7 @@ async fn a_search_whose_widened_form_is_refused_is_asked_for_again_and_its_neigh
 #[tokio::test]
 async fn a_template_is_rendered_by_the_cluster_and_then_searched_for() {
     let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
+        "/" => json(r#"{"version":{"distribution":"opensearch"}}"#),
         "/_render/template" => json(r#"{"template_output":{"query":{"match":{"stars":"x"}}}}"#),
         _ => hits(seen, 10),
     })
@@ -140,10 +141,12 @@ async fn a_template_is_rendered_by_the_cluster_and_then_searched_for() {
     let (_, said, answer) = ask(proxy, "/i/_search/template?routing=r", &headers, body).await;
     assert_eq!(said, APPLIED);
     assert_eq!(ids(&serde_json::from_slice(&answer).unwrap())[..6], ["4", "3", "2", "1", "0", "5"]);
+    assert!(answer.ends_with(br#","status":200}"#), "as OpenSearch answers templates");
     let seen = cluster.seen();
-    assert_eq!(seen[0].body, body);
-    assert_eq!(seen[1].path_and_query, "/i/_search?routing=r");
-    assert_eq!(seen[1].body, r#"{"query":{"match":{"stars":"x"}}}"#);
+    assert_eq!((seen[0].method.as_str(), seen[0].path_and_query.as_str()), ("GET", "/"));
+    assert_eq!(seen[1].body, body);
+    assert_eq!(seen[2].path_and_query, "/i/_search?routing=r");
+    assert_eq!(seen[2].body, r#"{"query":{"match":{"stars":"x"}}}"#);
     assert!(seen.iter().all(|seen| seen.headers.contains(&("authorization".to_owned(), "ApiKey abc".to_owned()))));
 }
 
@@ -159,7 +162,7 @@ async fn a_template_that_cannot_be_rendered_is_the_cluster_s_to_answer() {
     let (status, said, _) =
         ask(proxy, "/i/_search/template", &[("content-type", "application/json")], r#"{"id":"t"}"#).await;
     assert_eq!((status, said.as_str()), (404, "skipped; reason=upstream-error"));
-    assert_eq!(cluster.seen()[1].path_and_query, "/i/_search/template");
+    assert_eq!(cluster.seen().last().unwrap().path_and_query, "/i/_search/template");
 }
 
 #[tokio::test]

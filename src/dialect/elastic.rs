@@ -17,12 +17,15 @@ mod url;
 mod views;
 mod visible;
 
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, uri::PathAndQuery};
+use http::{Method, StatusCode, uri::PathAndQuery};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Candidates, Dialect, Door, Forward, Reading, Route, Search, SearchRequest, SearchRoute, Unreadable};
 use crate::plan::{NoPlan, Plan, SkipReason, Terms};
@@ -33,6 +36,8 @@ use views::Views;
 #[derive(Debug, Clone, Default)]
 pub struct Elastic {
     views: Views,
+    /// Whether the cluster is OpenSearch, once that is known.
+    is_opensearch: Arc<OnceLock<bool>>,
 }
 
 impl Dialect for Elastic {
@@ -66,12 +71,27 @@ impl Dialect for Elastic {
         template::rendered(request, rendered)
     }
 
-    fn template_answer(&self, request: SearchRequest<'_>, headers: &HeaderMap, answer: Bytes) -> Bytes {
+    fn introduction(&self) -> Option<PathAndQuery> {
+        self.is_opensearch.get().is_none().then(|| PathAndQuery::from_static("/"))
+    }
+
+    fn introduce(&self, answer: &[u8]) {
+        // Elasticsearch names no distribution.
+        let is_opensearch = serde_json::from_slice::<Value>(answer)
+            .is_ok_and(|answer| answer.pointer("/version/distribution").is_some_and(|name| name == "opensearch"));
+        // A cluster stays what it is: the first word counts.
+        let _ = self.is_opensearch.set(is_opensearch);
+    }
+
+    fn template_answer(&self, request: SearchRequest<'_>, answer: Bytes) -> Bytes {
+        if self.is_opensearch.get() != Some(&true) {
+            return answer;
+        }
         let filter = url::parameter(request.path_and_query.query(), "filter_path").filter(|filter| !filter.is_empty());
         if filter.is_some_and(|filter| !FilterPath::parse(&filter).keeps_whole(&["status"])) {
             return answer;
         }
-        template::answer(headers, answer)
+        template::with_status(&answer)
     }
 
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason> {
@@ -246,6 +266,19 @@ mod tests {
         elastic.remember_view(&opened, "products");
         assert_eq!(search().indices.as_deref(), Some("products"));
         assert_eq!(elastic.view(br#"{"id":"abc"}"#).as_deref(), Some("abc"));
+    }
+
+    #[test]
+    fn the_cluster_is_asked_once_what_it_is() {
+        let elastic = Elastic::default();
+        assert_eq!(elastic.introduction().expect("not known yet"), "/");
+        elastic.introduce(br#"{"version":{"distribution":"opensearch","number":"2.19.3"}}"#);
+        assert_eq!((elastic.introduction(), elastic.is_opensearch.get()), (None, Some(&true)));
+        for other in [&br#"{"version":{"number":"9.2.0","build_flavor":"default"}}"#[..], b"", b"[]"] {
+            let elastic = Elastic::default();
+            elastic.introduce(other);
+            assert_eq!((elastic.introduction(), elastic.is_opensearch.get()), (None, Some(&false)));
+        }
     }
 
     #[test]

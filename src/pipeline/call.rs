@@ -2,7 +2,7 @@
 //! plans want it answered. Owns what differs between the two: path, body, and the headers that speak of the body.
 
 use bytes::Bytes;
-use http::{HeaderValue, header, request, uri::PathAndQuery};
+use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use crate::{
@@ -115,6 +115,14 @@ impl SearchCall {
             outgoing.headers.remove(name);
         }
         outgoing.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        outgoing
+    }
+
+    /// A request of our own in the client's name that only asks.
+    pub(super) fn get(&self, path_and_query: PathAndQuery) -> Outgoing {
+        let mut outgoing = self.with_body(path_and_query, Bytes::new());
+        outgoing.headers.remove(header::CONTENT_TYPE);
+        outgoing.method = Method::GET;
         outgoing
     }
 

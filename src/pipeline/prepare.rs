@@ -153,6 +153,10 @@ fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<Skip
 
 /// The request with its templates rendered by the cluster.
 async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
+    if let Some(path_and_query) = app.dialect.introduction() {
+        let said = fetch_aside(app, call.get(path_and_query)).await;
+        app.dialect.introduce(said.as_ref().map_or(&[], |fetched| &fetched.answer[..]));
+    }
     let mut answers: Vec<Bytes> = Vec::new();
     for some in guarded(|| app.dialect.renderings(call.as_request()))??.chunks(RENDERED_AT_ONCE) {
         let asked = some.iter().map(|(path, body)| fetch_aside(app, call.with_body(path.clone(), body.clone())));
