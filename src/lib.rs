@@ -26,6 +26,8 @@ pub mod rules;
 pub mod wishes;
 
 pub mod plan;
+
+mod connect;
 pub mod upstream;
 
 pub mod models;
@@ -33,6 +35,7 @@ pub mod passage;
 pub mod score;
 
 mod json;
+mod names;
 pub mod order;
 pub mod rewrite;
 

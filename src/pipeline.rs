@@ -99,21 +99,24 @@ async fn open_view(app: &App, indices: &str, outgoing: Outgoing) -> Response<Bod
 /// A request that holds searches.
 async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    // Where no rule can apply, what a client says to the proxy means nothing.
-    if route.names_indices() && rules::find(&app.config.rules, &route.indices).is_none() {
-        let reports = [Report::skipped(SkipReason::NoRule)];
+    // What the path alone settles streams through unread; where no rule can apply, what a client says to the proxy means
+    // nothing.
+    let rule = rules::find(&app.config.rules, &route.indices).filter(|_| route.names_indices());
+    if route.names_indices() && rule.is_none() {
+        let reports = [Report::Skipped(SkipReason::NoRule)];
         return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &reports).await;
     }
     let wishes = match Wishes::read(&parts.headers, &app.config.clients.headers) {
         Ok(wishes) => wishes,
         Err(reason) => return failure(&app, StatusCode::BAD_REQUEST, "illegal_argument_exception", &reason),
     };
-    if let Some(reason) = settled_by_path(&app, &route, &wishes) {
-        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &[Report::skipped(reason)]).await;
+    if wishes.rerank == Some(false) || rule.is_some_and(|rule| wishes.mode(rule) == Mode::Off) {
+        let reports = [Report::Skipped(SkipReason::Off)];
+        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &reports).await;
     }
     let call = match SearchCall::hold(parts, body, route, app.config.limits.request_body).await {
         Held::Whole(call) => *call,
-        Held::Unread(outgoing, reason) => return stand_back(&app, *outgoing, &[Report::skipped(reason)]).await,
+        Held::Unread(outgoing, reason) => return stand_back(&app, *outgoing, &[Report::Skipped(reason)]).await,
         Held::Broken(error) => {
             debug!(%error, "the client's body ended early");
             return failure(&app, StatusCode::BAD_REQUEST, "parse_exception", "the request's body ended early");
@@ -121,8 +124,8 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
     };
     let prepared = match prepare(&app, call.clone(), &wishes, Run::InPlace).await {
         Ok(prepared) => prepared,
-        Err(Halt::StandBack(reason)) => return stand_back(&app, call.original(), &[Report::skipped(reason)]).await,
-        Err(Halt::Answered(response, reason)) => return noted(&app, *response, &[Report::skipped(reason)]),
+        Err(Halt::StandBack(reason)) => return stand_back(&app, call.original(), &[Report::Skipped(reason)]).await,
+        Err(Halt::Answered(response, reason)) => return noted(&app, *response, &[Report::Skipped(reason)]),
         Err(Halt::Refused { kind, reason }) => return failure(&app, StatusCode::BAD_REQUEST, kind, &reason),
     };
     if prepared.any_shadowed() {
@@ -132,15 +135,6 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
         Some(forward) => reranked(&app, &prepared, forward).await,
         None => stand_back(&app, prepared.call.original(), &prepared.reasons()).await,
     }
-}
-
-/// Why nothing in the request can be reranked, where that shows without reading it.
-fn settled_by_path(app: &App, route: &SearchRoute, wishes: &Wishes) -> Option<SkipReason> {
-    if wishes.rerank == Some(false) {
-        return Some(SkipReason::Off);
-    }
-    let rule = rules::find(&app.config.rules, &route.indices).filter(|_| route.names_indices());
-    rule.filter(|rule| wishes.mode(rule) == Mode::Off).map(|_| SkipReason::Off)
 }
 
 /// The whole of it, for a request of which at least one search is to be reranked.
@@ -185,16 +179,16 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
             }
             Ok(Outcome::Original(new, reason)) => {
                 parts.push((span, new));
-                Report::skipped(reason)
+                Report::Skipped(reason)
             }
             Ok(Outcome::Unusable { reason, stands }) => {
                 let ours = if door.is_multi() { prepared.is_widened(place) } else { call.differs(forward) };
                 if ours && !stands {
                     doubtful.push((place, span));
                 }
-                Report::skipped(reason)
+                Report::Skipped(reason)
             }
-            Err(reason) => Report::skipped(reason),
+            Err(reason) => Report::Skipped(reason),
         });
     }
     if !doubtful.is_empty() && !door.is_multi() {

@@ -14,13 +14,15 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::config::UpstreamConfig;
+use crate::{
+    config::UpstreamConfig,
+    connect::{Connector, connector},
+};
 use body::Body;
 
 /// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
@@ -29,8 +31,8 @@ const POOL_IDLE: Duration = Duration::from_secs(50);
 /// The cluster, as the proxy reaches it.
 #[derive(Debug)]
 pub struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
-    connector: HttpsConnector<HttpConnector>,
+    client: Client<Connector, Body>,
+    connector: Connector,
     scheme: Scheme,
     authority: Authority,
     preserve_host: bool,
@@ -114,15 +116,10 @@ impl Outgoing {
 impl Upstream {
     /// A pool for the cluster of `config`; no connection is made yet.
     pub fn new(config: &UpstreamConfig) -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.connect_timeout));
-        let https =
-            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp);
+        let connector = connector(config.connect_timeout)?;
         Ok(Self {
-            client: pool(&https),
-            connector: https,
+            client: pool(&connector),
+            connector,
             scheme: config.scheme.clone(),
             authority: config.authority.clone(),
             preserve_host: config.preserve_host,
@@ -180,7 +177,7 @@ impl Upstream {
     }
 }
 
-fn pool(connector: &HttpsConnector<HttpConnector>) -> Client<HttpsConnector<HttpConnector>, Body> {
+fn pool(connector: &Connector) -> Client<Connector, Body> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)

@@ -191,7 +191,7 @@ impl Elastic {
     /// A search over `indices`, or over the point in time that its body names instead. A body that cannot be read names
     /// none; the plan will say what it thinks of it.
     fn search(&self, indices: String, body: Bytes) -> Search {
-        #[derive(Deserialize, Default)]
+        #[derive(Deserialize)]
         struct Body {
             pit: Option<PointInTime>,
         }
@@ -199,8 +199,9 @@ impl Elastic {
         struct PointInTime {
             id: String,
         }
-        let said = serde_json::from_slice(&body).unwrap_or_else(|_| Body::default());
-        let Some(pit) = said.pit.filter(|_| indices.is_empty()) else {
+        // Only a search that names no index elsewhere may name a point in time.
+        let said = indices.is_empty().then(|| serde_json::from_slice::<Body>(&body).ok()).flatten();
+        let Some(pit) = said.and_then(|said| said.pit) else {
             return Search { indices: Some(indices), view: None, body };
         };
         Search { indices: self.views.indices(&pit.id), view: Some(pit.id), body }

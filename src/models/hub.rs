@@ -14,16 +14,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::lock::hex;
+use crate::connect::{Connector, connector};
 
 /// How long nothing may come before a transfer counts as broken off.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -187,9 +184,9 @@ impl Hub {
     }
 }
 
-fn client() -> anyhow::Result<Client<HttpsConnector<HttpConnector>, Empty<Bytes>>> {
-    let tls = HttpsConnectorBuilder::new().with_native_roots().context("no trusted certificates on this machine")?;
-    Ok(Client::builder(TokioExecutor::new()).build(tls.https_or_http().enable_http1().build()))
+fn client() -> anyhow::Result<Client<Connector, Empty<Bytes>>> {
+    let connector = connector(PATIENCE).context("no trusted certificates on this machine")?;
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 
 fn refuse(url: &str, status: StatusCode, has_token: bool) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::Document;
+use crate::names::{is_beneath, matches};
 
 /// The values of a hit, in the order in which the hit shows them.
 pub(super) struct Leaves<'a> {
@@ -171,53 +172,7 @@ fn is_pattern(name: &str) -> bool {
     name.contains('*')
 }
 
-fn is_beneath(path: &str, name: &str) -> bool {
-    path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
-}
-
 /// `a.b` and `a` for `a.b.c`.
 fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.rmatch_indices('.').map(|(dot, _)| &path[..dot])
-}
-
-/// Whether `path` is what `pattern` describes, in which `*` stands for any text, dots included, as it does in both
-/// engines.
-fn matches(pattern: &str, path: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == path };
-    let Some(mut path) = path.strip_prefix(start) else { return false };
-    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-    // The leftmost place for each part leaves the most room for the parts after it.
-    for part in middle.split('*') {
-        let Some(at) = path.find(part) else { return false };
-        path = &path[at + part.len()..];
-    }
-    path.ends_with(end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text_dots_included() {
-        for (pattern, path, matched) in [
-            ("*", "a.b", true),
-            ("*", "", true),
-            ("a*", "a.b", true),
-            ("a.*", "a", false),
-            ("a.*", "ab.c", false),
-            ("*_text", "deep.body_text", true),
-            ("*_text", "body_texts", false),
-            ("a*a", "a", false),
-            ("a*a", "aa", true),
-            ("a*b*c", "a.b.b.c", true),
-            ("a*b*c", "acb", false),
-            ("a*bc*c", "abc", false),
-            ("**", "x", true),
-            ("title", "title", true),
-            ("title", "title.x", false),
-        ] {
-            assert_eq!(matches(pattern, path), matched, "{pattern} {path}");
-        }
-    }
 }

@@ -90,7 +90,8 @@ impl SearchCall {
         self.rendered || forward.body.is_some() || forward.path_and_query != self.path_and_query
     }
 
-    /// Whether even an error of the cluster's may look different from the one that the client would have got.
+    /// Whether its templates were rendered: even an error of the cluster's may then look different from the one that the
+    /// client would have got.
     pub(super) fn is_rendered(&self) -> bool {
         self.rendered
     }

@@ -19,7 +19,7 @@ use crate::{
     app::App,
     dialect::{Forward, Search},
     plan::{NoPlan, SkipReason, Terms},
-    rules::{self, Explicit, Mode},
+    rules::{self, Explicit, Mode, Rule},
     upstream::body::Body,
     wishes::Wishes,
 };
@@ -79,12 +79,12 @@ impl Prepared {
 
     /// Why each search is not reranked, where none is.
     pub(super) fn reasons(&self) -> Vec<Report> {
-        self.searches.iter().filter_map(|search| search.as_ref().err()).map(|reason| Report::skipped(*reason)).collect()
+        self.searches.iter().filter_map(|search| search.as_ref().err()).map(|reason| Report::Skipped(*reason)).collect()
     }
 
     /// What is said of each search where the planned ones come to nothing, for this reason.
     pub(super) fn all_skipped(&self, reason: SkipReason) -> Vec<Report> {
-        self.searches.iter().map(|search| Report::skipped(*search.as_ref().err().unwrap_or(&reason))).collect()
+        self.searches.iter().map(|search| Report::Skipped(*search.as_ref().err().unwrap_or(&reason))).collect()
     }
 
     /// The model of the search at `place`.
@@ -140,20 +140,29 @@ pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: R
     Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of })
 }
 
-/// Why the search is none of ours, as far as its rule alone says.
-fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<SkipReason> {
+/// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
+fn ruled<'a>(app: &'a App, search: &Search, wishes: &Wishes, run: Run) -> Result<(&'a Rule, Mode), SkipReason> {
     let rule = search.indices.as_deref().and_then(|indices| rules::find(&app.config.rules, indices));
-    match (rule.map(|rule| wishes.mode(rule)), run) {
-        (None, _) => Some(SkipReason::NoRule),
-        (Some(Mode::Off), _) | (Some(Mode::On), Run::Aside) => Some(SkipReason::Off),
-        (Some(Mode::Shadow), Run::InPlace) => Some(SkipReason::Shadow),
-        (Some(Mode::On), Run::InPlace) | (Some(Mode::Shadow), Run::Aside) => None,
+    let rule = rule.ok_or(SkipReason::NoRule)?;
+    match (wishes.mode(rule), run) {
+        (Mode::Off, _) | (Mode::On, Run::Aside) => Err(SkipReason::Off),
+        (mode, _) => Ok((rule, mode)),
+    }
+}
+
+/// Why the search is not worth rendering, as far as its rule alone says.
+fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<SkipReason> {
+    match ruled(app, search, wishes, run) {
+        Err(reason) => Some(reason),
+        Ok((_, mode)) => (mode == Mode::Shadow && run == Run::InPlace).then_some(SkipReason::Shadow),
     }
 }
 
 /// The request with its templates rendered by the cluster.
 async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
-    if let Some(path_and_query) = app.dialect.introduction() {
+    // Of several templates, each is answered like a search among several.
+    let alone = !call.as_request().route.door.is_multi();
+    if let Some(path_and_query) = app.dialect.introduction().filter(|_| alone) {
         let said = fetch_aside(app, call.get(path_and_query)).await;
         app.dialect.introduce(said.as_ref().map_or(&[], |fetched| &fetched.answer[..]));
     }
@@ -187,12 +196,7 @@ async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<
 }
 
 fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: Run) -> Result<Planned, NoPlan> {
-    let rule = search.indices.as_deref().and_then(|indices| rules::find(&app.config.rules, indices));
-    let rule = rule.ok_or(SkipReason::NoRule)?;
-    let mode = wishes.mode(rule);
-    if mode == Mode::Off || (mode == Mode::On && run == Run::Aside) {
-        return Err(SkipReason::Off.into());
-    }
+    let (rule, mode) = ruled(app, search, wishes, run)?;
     let model = wishes.model.as_ref().unwrap_or(&rule.model);
     if !app.scorers.contains_key(model) && mode != Mode::Shadow {
         let names: Vec<&str> = app.config.models.keys().map(String::as_str).collect();

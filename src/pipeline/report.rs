@@ -55,10 +55,6 @@ impl Report {
         Self::Applied { model: model.to_owned(), counts, ignored: ignored.to_vec() }
     }
 
-    pub(super) fn skipped(reason: SkipReason) -> Self {
-        Self::Skipped(reason)
-    }
-
     /// An item of an RFC 9651 list.
     fn item(&self) -> String {
         let (model, counts, ignored) = match self {
@@ -121,9 +117,9 @@ mod tests {
             headers["x-rerank"],
             r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1"#
         );
-        outcomes(&mut headers, &[Report::skipped(SkipReason::NoQueryText), Report::skipped(SkipReason::Sort)]);
+        outcomes(&mut headers, &[Report::Skipped(SkipReason::NoQueryText), Report::Skipped(SkipReason::Sort)]);
         assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text, skipped; reason=sort");
-        outcomes(&mut headers, &vec![Report::skipped(SkipReason::Sort); 1000]);
+        outcomes(&mut headers, &vec![Report::Skipped(SkipReason::Sort); 1000]);
         assert!(headers["x-rerank"].to_str().expect("text").ends_with(", more; searches=1000"));
         assert!(headers["x-rerank"].len() < 1000);
         timing(&mut headers, Duration::from_micros(12_340), Duration::from_millis(3));

@@ -71,11 +71,16 @@ def page(text: str) -> Page:
                 max_score = json.loads(text[inner_start:inner_end])
             if inner == "hits":
                 spans = list(elements(text, inner_start))
-    frame, at = "", 0
-    for start, end in sorted(spans + masks):
-        frame += text[at:start] + "*"
+    return Page([_hit(text[start:end]) for start, end in spans], _masked(text, spans + masks), max_score)
+
+
+def _masked(text: str, ranges: list) -> str:
+    """The text with these ranges masked."""
+    masked, at = "", 0
+    for start, end in sorted(ranges):
+        masked += text[at:start] + "*"
         at = end
-    return Page([_hit(text[start:end]) for start, end in spans], frame + text[at:], max_score)
+    return masked + text[at:]
 
 
 def _hit(raw: str) -> Hit:
@@ -106,11 +111,7 @@ def responses(text: str) -> "tuple[str, list[str]]":
             masks.append((start, end))
         if key == "responses":
             spans = list(elements(text, start))
-    frame, at = "", 0
-    for start, end in sorted(spans + masks):
-        frame += text[at:start] + "*"
-        at = end
-    return frame + text[at:], [text[start:end] for start, end in spans]
+    return _masked(text, spans + masks), [text[start:end] for start, end in spans]
 
 
 def rerank_headers(answer) -> "list[dict]":

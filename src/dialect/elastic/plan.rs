@@ -227,19 +227,21 @@ fn depth(body: &Body, page: Page, window: usize) -> Result<(usize, usize), SkipR
         }
         _ => None,
     };
-    let own_size = [&body.query, &body.knn, &body.retriever].into_iter().flatten().any(has_knn_without_k);
-    if merging.is_none() && own_size {
-        return if page.from == 0 { Ok((window.min(page.size), page.size)) } else { Err(SkipReason::BeyondWindow) };
-    }
-    let Some(merging) = merging else {
-        return if page.from < window { Ok((window, window.max(page.end()))) } else { Err(SkipReason::BeyondWindow) };
+    let said = |merging: &serde_json::Map<String, Value>| {
+        let size = ["rank_window_size", "window_size"].iter().find_map(|key| merging.get(*key))?.as_u64()?;
+        usize::try_from(size).ok()
     };
-    let said = ["rank_window_size", "window_size"].iter().find_map(|key| merging.get(*key)).and_then(Value::as_u64);
-    match said.and_then(|size| usize::try_from(size).ok()) {
-        Some(size) if page.from < size.min(window) => Ok((size.min(window), size.min(window).max(page.end()))),
-        None if page.from == 0 => Ok((window.min(page.size), page.size)),
-        _ => Err(SkipReason::BeyondWindow),
+    // How deep the search goes by itself; `None` for as deep as the client's page.
+    let deepest = match merging {
+        Some(merging) => said(merging),
+        None if [&body.query, &body.knn, &body.retriever].into_iter().flatten().any(has_knn_without_k) => None,
+        None => Some(usize::MAX),
+    };
+    let window = window.min(deepest.unwrap_or(page.size));
+    if page.from >= window || (deepest.is_none() && page.from > 0) {
+        return Err(SkipReason::BeyondWindow);
     }
+    Ok((window, window.max(page.end())))
 }
 
 /// Whether a vector search in Elasticsearch's form, here or further in, leaves `k` to the size of the page. (OpenSearch's

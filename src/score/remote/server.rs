@@ -9,11 +9,12 @@ use http::{
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+
+use crate::connect::{Connector, connector};
 
 /// Idle connections are closed before a load balancer between would do it.
 const POOL_IDLE: Duration = Duration::from_secs(50);
@@ -24,7 +25,7 @@ const RECONNECT: Duration = Duration::from_millis(20);
 
 /// A rerank server, as it is reached.
 pub(super) struct Server {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     url: Uri,
     authorization: Option<HeaderValue>,
 }
@@ -82,16 +83,10 @@ impl Server {
         authorization: Option<HeaderValue>,
         connect_timeout: Duration,
     ) -> std::io::Result<Self> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(connect_timeout));
-        let https =
-            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
-            .build(https);
+            .build(connector(connect_timeout)?);
         Ok(Self { client, url, authorization })
     }
 

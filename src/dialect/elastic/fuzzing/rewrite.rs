@@ -4,10 +4,10 @@
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::super::{Elastic, visible};
+use super::super::Elastic;
 use crate::{
     dialect::{Candidates, Dialect, Door, Reading, Unreadable},
-    json,
+    json, names,
     order::{self, Blend},
     passage::{Content, PassageSpec},
     plan::{ExtraFields, Page, Plan},
@@ -123,7 +123,7 @@ fn stripped(answer: &[u8], plan: &Plan) {
     else {
         return;
     };
-    let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| visible::matches(pattern, name));
+    let any = |patterns: &[String], name: &str| patterns.iter().any(|pattern| names::matches(pattern, name));
     for (place, &hit) in order.iter().enumerate() {
         let (before, after) = (&before["hits"]["hits"][hit], &after["hits"]["hits"][place]);
         for (name, value) in before.as_object().into_iter().flatten() {
