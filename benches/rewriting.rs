@@ -15,7 +15,7 @@ use rerank_proxy::{
     passage::{Content, PassageSpec},
     plan::{Plan, Terms},
     rewrite::{Placed, rewrite},
-    score::Score,
+    score::{Scale, Score},
     wishes::Explain,
 };
 
@@ -145,7 +145,7 @@ impl Case {
         };
         let mut random = Text(42);
         let mut raw = || random.next(20_000) as f32 / 1_000.0 - 10.0;
-        let scores = (0..hits).map(|_| raw()).map(|raw| Some(Score::fresh(raw, 1.0 / (1.0 + (-raw).exp())))).collect();
+        let scores = (0..hits).map(|_| raw()).map(|raw| Some(Score::fresh(raw, Scale::Logit))).collect();
         Self {
             elastic,
             route,

@@ -14,7 +14,7 @@ use std::{
 use ort::{session::Session, value::TensorRef};
 use rerank_proxy::{
     models::{Kind, ModelFolder, search_folders},
-    score::{LocalScorer, Runtime, ScoreCache, Scorer, ScoringOptions},
+    score::{LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scorer, ScoringOptions},
 };
 use tokenizers::{
     EncodeInput, PaddingParams, PaddingStrategy, Tokenizer, TruncationParams, utils::padding::PaddingDirection,
@@ -147,6 +147,10 @@ fn cpu_seconds() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
+fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
+    Request { query, passages, long: LongPassages::Truncate, deadline }
+}
+
 fn thousandths(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
@@ -164,7 +168,7 @@ async fn rate(scorer: &Arc<LocalScorer>, searches: Vec<Search>, concurrency: usi
         clients.push(tokio::spawn(async move {
             for search in lane {
                 let deadline = Instant::now() + Duration::from_mins(2);
-                let scored = scorer.score(&search.query, search.passages, deadline).await;
+                let scored = scorer.score(request(&search.query, search.passages, deadline)).await;
                 let scored = scored.map_err(|error| error.to_string())?;
                 if scored.cached() > 0 || scored.scores.iter().any(Option::is_none) {
                     return Err(format!("{} cached, budget hit: {}", scored.cached(), scored.budget_hit));
@@ -188,7 +192,7 @@ async fn cached_window(scorer: &LocalScorer, texts: &[String]) -> Result<f64, St
     for _ in 0..200 {
         let window = window.clone();
         let began = Instant::now();
-        let scored = scorer.score("query", window, deadline).await.map_err(|error| error.to_string())?;
+        let scored = scorer.score(request("query", window, deadline)).await.map_err(|error| error.to_string())?;
         if scored.cached() == WINDOW {
             times.push(began.elapsed().as_secs_f64() * 1e6);
         }

@@ -43,12 +43,12 @@ pub fn order(cluster: &[Option<f32>], model: &[Option<Score>], pinned: usize, bl
         .enumerate()
         .skip(pinned)
         .filter_map(|(hit, score)| Some((hit, (*score)?)))
-        .filter(|(_, score)| score.raw.is_finite() && score.value.is_finite())
+        .filter(|(_, score)| score.raw.is_finite())
         .collect();
     // A stable sort on the raw value: ties keep the cluster's order, saturated values keep the model's.
     scored.sort_by(|(_, a), (_, b)| b.raw.total_cmp(&a.raw));
     let mut ranked = match blend {
-        Blend::Replace => scored.iter().map(|&(hit, score)| Ranked { hit, score: score.value }).collect(),
+        Blend::Replace => scored.iter().map(|&(hit, score)| Ranked { hit, score: score.value() }).collect(),
         Blend::Linear { weight } => linear(cluster, &scored, weight),
         Blend::Rrf { k } => fuse(&scored, k),
     };
@@ -72,13 +72,13 @@ fn pins(cluster: &[Option<f32>], best: f32) -> Vec<Ranked> {
 
 fn linear(cluster: &[Option<f32>], scored: &[(usize, Score)], weight: f32) -> Vec<Ranked> {
     let own = |hit: usize| cluster[hit].filter(|score| score.is_finite()).unwrap_or(0.0);
-    let model = Scale::of(scored.iter().map(|(_, score)| score.value));
+    let model = Scale::of(scored.iter().map(|(_, score)| score.value()));
     let lexical = Scale::of(scored.iter().map(|&(hit, _)| own(hit)));
     scored
         .iter()
         .map(|&(hit, score)| Ranked {
             hit,
-            score: weight * model.apply(score.value) + (1.0 - weight) * lexical.apply(own(hit)),
+            score: weight * model.apply(score.value()) + (1.0 - weight) * lexical.apply(own(hit)),
         })
         .collect()
 }
@@ -133,11 +133,12 @@ impl Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::Scale;
     use proptest::prelude::*;
 
     #[expect(clippy::unnecessary_wraps, reason = "every use wants an Option")]
     fn score(raw: f32) -> Option<Score> {
-        Some(Score::fresh(raw, 1.0 / (1.0 + (-raw).exp())))
+        Some(Score::fresh(raw, Scale::Logit))
     }
 
     fn hits(ranked: &[Ranked]) -> Vec<usize> {
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_tail_below_a_negative_score_still_falls() {
-        let model = [Some(Score::fresh(-0.5, -0.5)), None, None];
+        let model = [Some(Score::fresh(-0.5, Scale::AsIs)), None, None];
         let ranked = order(&[Some(3.0), Some(2.0), Some(1.0)], &model, 0, Blend::Replace);
         assert_eq!(ranked.iter().map(|hit| hit.score).collect::<Vec<_>>(), [-0.5, -0.5, -0.75]);
     }

@@ -6,7 +6,7 @@ use std::{borrow::Cow, time::Duration};
 use globset::{Glob, GlobMatcher};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{order::Blend, passage::PassageSpec};
+use crate::{order::Blend, passage::PassageSpec, score::LongPassages};
 
 /// The fewest hits that can be put in order.
 pub const MIN_WINDOW: usize = 2;
@@ -28,6 +28,8 @@ pub struct Rule {
     pub budget: Duration,
     /// How the model's scores and the cluster's become one.
     pub blend: Blend,
+    /// What becomes of passages that are longer than the model reads.
+    pub long_passages: LongPassages,
     /// Which score the hits show.
     pub score: ShownScore,
     /// Whether the rule is in force.
@@ -50,6 +52,7 @@ impl Rule {
             window: 100,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
+            long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
             mode: Mode::On,
             traffic: 1.0,

@@ -21,24 +21,79 @@ pub use runtime::Runtime;
 /// A future that a [`Scorer`] hands out; boxed so that scorers can be mixed at run time.
 pub type ScoreFuture<'a> = Pin<Box<dyn Future<Output = Result<Scored, ScoreError>> + Send + 'a>>;
 
+/// One search's work for a model.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// What was asked.
+    pub query: &'a str,
+    /// What is to be scored against it, first ones first.
+    pub passages: Vec<String>,
+    /// What becomes of passages that are longer than the model reads.
+    pub long: LongPassages,
+    /// The answer is what is there by then.
+    pub deadline: Instant,
+}
+
+/// What becomes of a passage that is longer than the model reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum LongPassages {
+    /// Its beginning is read, as the model's reference implementation does it.
+    #[default]
+    Truncate,
+    /// It is read in windows, of which the best one counts.
+    Windows {
+        /// Tokens that a window shares with the one before.
+        overlap: usize,
+        /// How many windows are read at most, from the beginning.
+        at_most: usize,
+    },
+}
+
+/// Where in a passage something is, in characters (Unicode scalar values).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The first character.
+    pub start: u32,
+    /// The one after the last.
+    pub end: u32,
+}
+
+/// What a raw score is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// A logit: it is shown as its sigmoid.
+    Logit,
+    /// A cosine, or a server's relevance: it is shown as it is.
+    AsIs,
+}
+
 /// What one model says of one (query, passage) pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// What the model put out: a logit (cross-encoder), a cosine (bi-encoder), or what a server calls relevance. Order
-    /// by this: a logit does not saturate.
+    /// What the model put out. Order by this: a logit does not saturate.
     pub raw: f32,
-    /// What to show as `_score`: the sigmoid of a logit, else the same number.
-    pub value: f32,
+    /// What that is measured in.
+    pub scale: Scale,
     /// Whether it came out of the cache.
     pub cached: bool,
-    /// Whether the model read only the beginning of the passage; a server does not tell.
+    /// Whether the model did not read the end of the passage; a server does not tell.
     pub truncated: bool,
+    /// The part of the passage that it is the score of, where the passage was read in several windows.
+    pub span: Option<Span>,
 }
 
 impl Score {
     /// A score that was computed just now, from the whole passage.
-    pub fn fresh(raw: f32, value: f32) -> Self {
-        Self { raw, value, cached: false, truncated: false }
+    pub fn fresh(raw: f32, scale: Scale) -> Self {
+        Self { raw, scale, cached: false, truncated: false, span: None }
+    }
+
+    /// What to show as `_score`.
+    pub fn value(&self) -> f32 {
+        match self.scale {
+            Scale::Logit => 1.0 / (1.0 + (-self.raw).exp()),
+            Scale::AsIs => self.raw,
+        }
     }
 }
 
@@ -72,9 +127,9 @@ pub enum ScoreError {
 
 /// Scores pairs. Implementations are shared between all requests.
 pub trait Scorer: Send + Sync + 'static {
-    /// Scores each of `passages` against `query`, first ones first, and answers at the latest at `deadline` with what
+    /// Scores each passage against the query, first ones first, and answers at the latest at the deadline with what
     /// is there by then. Dropping the future drops the work that is still queued.
-    fn score<'a>(&'a self, query: &'a str, passages: Vec<String>, deadline: Instant) -> ScoreFuture<'a>;
+    fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a>;
 
     /// Whether a search sent now could be scored; `Err` says why not, for the health endpoint and the log.
     fn ready(&self) -> Result<(), String>;

@@ -14,8 +14,8 @@ use rerank_proxy::score::inference::{Loader, Output};
 use rerank_proxy::{
     models::ModelFolder,
     score::{
-        LocalScorer, Runtime, ScoreCache, Scorer, ScoringOptions, encode::Encoder, inference::Inference,
-        onnx::OnnxLoader,
+        LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scorer, ScoringOptions, encode::Encoder,
+        inference::Inference, onnx::OnnxLoader,
     },
 };
 use serde_json::Value;
@@ -66,7 +66,7 @@ fn ids(value: &Value) -> Vec<i64> {
 
 async fn raw_scores(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Vec<f32> {
     let deadline = Instant::now() + Duration::from_mins(2);
-    let scored = scorer.score(query, passages, deadline).await.unwrap();
+    let scored = scorer.score(Request { query, passages, long: LongPassages::Truncate, deadline }).await.unwrap();
     scored.scores.into_iter().map(|score| score.expect("there is time for all").raw).collect()
 }
 
@@ -84,7 +84,7 @@ fn pairs_are_encoded_as_the_reference_does() {
     let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
     for case in golden["cases"].as_array().unwrap() {
         let (query, passage) = (case["query"].as_str().unwrap(), case["passage"].as_str().unwrap());
-        let encoded = encoder.encode(Some(query), &[passage]).remove(0).unwrap();
+        let encoded = encoder.encode(Some(query), &[passage], LongPassages::Truncate).remove(0).unwrap().remove(0);
         assert_eq!(encoded.ids, ids(&case["input_ids"]), "{}", case["name"]);
     }
 }
@@ -96,7 +96,11 @@ fn texts_are_encoded_as_the_reference_does() {
     assert_eq!(folder.max_length() as u64, golden["max_length"].as_u64().unwrap());
     let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
     for case in golden["texts"].as_array().unwrap() {
-        let encoded = encoder.encode(None, &[case["text"].as_str().unwrap()]).remove(0).unwrap();
+        let encoded = encoder
+            .encode(None, &[case["text"].as_str().unwrap()], LongPassages::Truncate)
+            .remove(0)
+            .unwrap()
+            .remove(0);
         assert_eq!(encoded.ids, ids(&case["input_ids"]), "{}", case["name"]);
     }
 }
@@ -113,7 +117,11 @@ fn a_very_long_passage_is_encoded_as_if_all_of_it_had_been_read() {
         let truncation = tokenizers::TruncationParams { max_length: folder.max_length(), ..Default::default() };
         whole.with_truncation(Some(truncation)).unwrap();
         let expected = whole.encode(("what was forgotten", passage.as_str()), true).unwrap();
-        let encoded = encoder.encode(Some("what was forgotten"), &[&passage]).remove(0).unwrap();
+        let encoded = encoder
+            .encode(Some("what was forgotten"), &[&passage], LongPassages::Truncate)
+            .remove(0)
+            .unwrap()
+            .remove(0);
         let expected: Vec<i64> = expected.get_ids().iter().map(|&id| i64::from(id)).collect();
         assert_eq!(encoded.ids, expected);
     }
@@ -206,10 +214,10 @@ async fn embeddings_are_those_of_onnx_runtime_in_python() {
 }
 
 fn embed(model: &mut dyn Inference, text: &str) -> Arc<[f32]> {
-    let encoded = model.encode(None, &[text]).remove(0).unwrap();
+    let encoded = model.encode(None, &[text], LongPassages::Truncate).remove(0).unwrap().remove(0);
     match model.run(&[&encoded]).unwrap().remove(0) {
         Output::Embedding(vector) => vector,
-        Output::Logit(_) | Output::Relevance(_) => panic!("a bi-encoder gives vectors"),
+        _ => panic!("a bi-encoder gives one vector a text"),
     }
 }
 

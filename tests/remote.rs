@@ -21,7 +21,10 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use rerank_proxy::{
     app::App,
-    score::{RemoteModel, RemoteScorer, Score, ScoreCache, ScoreError, Scored, Scorer, remote::Api},
+    score::{
+        LongPassages, RemoteModel, RemoteScorer, Request, Scale, Score, ScoreCache, ScoreError, Scored, Scorer,
+        remote::Api,
+    },
     server,
 };
 use serde_json::{Value, json};
@@ -60,8 +63,12 @@ fn stars(counts: &[usize]) -> Vec<String> {
     counts.iter().map(|count| "*".repeat(*count)).collect()
 }
 
+fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> {
+    Request { query, passages, long: LongPassages::Truncate, deadline: Instant::now() + budget }
+}
+
 async fn score_within(scorer: &RemoteScorer, counts: &[usize], budget: Duration) -> Result<Scored, ScoreError> {
-    scorer.score("q", stars(counts), Instant::now() + budget).await
+    scorer.score(request("q", stars(counts), budget)).await
 }
 
 /// The raw scores of passages of these many stars.
@@ -108,10 +115,8 @@ async fn every_api_scores_each_passage_wherever_its_score_is_in_the_answer() {
         let server = Cluster::start(right).await;
         let scorer = scorer(model(server.address, api));
         let scored = score_within(&scorer, &[3, 7, 1, 5, 2], PLENTY).await.unwrap();
-        let expected = [0.3_f32, 0.7, 0.1, 0.5, 0.2].map(|raw| {
-            let value = if api.gives_logits() { 1.0 / (1.0 + (-raw).exp()) } else { raw };
-            Some(Score::fresh(raw, value))
-        });
+        let scale = if api.gives_logits() { Scale::Logit } else { Scale::AsIs };
+        let expected = [0.3_f32, 0.7, 0.1, 0.5, 0.2].map(|raw| Some(Score::fresh(raw, scale)));
         assert_eq!(scored, Scored { scores: expected.to_vec(), budget_hit: false }, "{name}");
         let seen = server.seen();
         assert_eq!(seen.len(), 3, "{name}: five passages in batches of two");
@@ -382,7 +387,7 @@ async fn neither_texts_nor_keys_are_in_the_log_or_in_errors() {
         let scorer = scorer(RemoteModel { authorization: Some(authorization), ..model(server.address, Api::Tei) });
         for _ in 0..6 {
             let texts = vec!["t3xt".to_owned()];
-            let error = scorer.score("qu3ry", texts, Instant::now() + PLENTY).await.unwrap_err();
+            let error = scorer.score(request("qu3ry", texts, PLENTY)).await.unwrap_err();
             tracing::info!("{error} {error:?} {:?}", scorer.ready());
         }
     }

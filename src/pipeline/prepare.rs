@@ -226,6 +226,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
         model: model.clone(),
         budget: wishes.budget(rule),
         blend: rule.blend,
+        long: rule.long_passages,
         shown: rule.score,
         explain: wishes.explain,
     })

@@ -22,7 +22,7 @@ use crate::{
     plan::{Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},
     rules::ShownScore,
-    score::{ScoreError, Scored},
+    score::{LongPassages, Request, ScoreError, Scored},
     wishes::Explain,
 };
 
@@ -36,6 +36,7 @@ pub(super) struct Planned {
     pub(super) model: String,
     pub(super) budget: Duration,
     pub(super) blend: Blend,
+    pub(super) long: LongPassages,
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,
 }
@@ -125,7 +126,8 @@ async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: 
     let passages = candidates.passages.iter().flatten().cloned().collect();
     let scorer = app.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
-    let scoring = guarded_future(scorer.score(&planned.plan.query, passages, deadline));
+    let scoring =
+        guarded_future(scorer.score(Request { query: &planned.plan.query, passages, long: planned.long, deadline }));
     // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
     let scored =
         tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.map_err(|_| SkipReason::Budget)??;

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::inference::{Made, Output};
+use super::{
+    LongPassages,
+    inference::{Made, Output},
+};
 
 /// xxh3-128 over the parts that an entry depends on, each with its length in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,20 +20,15 @@ pub struct Keys(Xxh3);
 
 impl Keys {
     /// Keys of passages paired with `query`, which should be normalised ([`normalise`]).
-    pub fn of_pairs(revision: &str, query: &str) -> Keys {
-        let mut hash = Xxh3::new();
-        add_part(&mut hash, "pair");
-        add_part(&mut hash, revision);
+    pub fn of_pairs(revision: &str, long: LongPassages, query: &str) -> Keys {
+        let mut hash = begun("pair", revision, long);
         add_part(&mut hash, query);
         Keys(hash)
     }
 
     /// Keys of texts on their own.
-    pub fn of_texts(revision: &str) -> Keys {
-        let mut hash = Xxh3::new();
-        add_part(&mut hash, "text");
-        add_part(&mut hash, revision);
-        Keys(hash)
+    pub fn of_texts(revision: &str, long: LongPassages) -> Keys {
+        Keys(begun("text", revision, long))
     }
 
     /// The key of one passage or text.
@@ -39,6 +37,16 @@ impl Keys {
         add_part(&mut hash, text);
         Key(hash.digest128())
     }
+}
+
+fn begun(what: &str, revision: &str, long: LongPassages) -> Xxh3 {
+    let mut hash = Xxh3::new();
+    add_part(&mut hash, what);
+    add_part(&mut hash, revision);
+    if let LongPassages::Windows { overlap, at_most } = long {
+        add_part(&mut hash, &format!("windows {overlap} {at_most}"));
+    }
+    hash
 }
 
 fn add_part(hash: &mut Xxh3, part: &str) {
@@ -120,22 +128,41 @@ impl ScoreCache {
 fn weigh(made: &Made) -> u32 {
     let heap = match &made.output {
         Output::Logit(_) | Output::Relevance(_) => 0,
-        Output::Embedding(vector) => size_of_val(&**vector) + 2 * size_of::<usize>(),
+        Output::Embedding(vector) => vector_bytes(vector),
+        Output::Embeddings(windows) => {
+            size_of_val(&**windows) + windows.iter().map(|(_, vector)| vector_bytes(vector)).sum::<usize>()
+        }
     };
     let bytes = size_of::<Key>() + size_of::<Made>() + heap + OVERHEAD;
     u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn vector_bytes(vector: &[f32]) -> usize {
+    size_of_val(vector) + 2 * size_of::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn texts(revision: &str) -> Keys {
+        Keys::of_texts(revision, LongPassages::Truncate)
+    }
+
     #[test]
     fn a_key_depends_on_every_part_and_on_where_parts_end() {
-        let key = |revision, query, passage| Keys::of_pairs(revision, query).key(passage);
+        let key = |revision, query, passage| Keys::of_pairs(revision, LongPassages::Truncate, query).key(passage);
         let base = key("r", "ab", "c");
         assert_eq!(base, key("r", "ab", "c"));
-        for other in [key("s", "ab", "c"), key("r", "a", "bc"), key("r", "ab", "d"), Keys::of_texts("r").key("abc")] {
+        let windows = LongPassages::Windows { overlap: 64, at_most: 8 };
+        let others = [
+            key("s", "ab", "c"),
+            key("r", "a", "bc"),
+            key("r", "ab", "d"),
+            texts("r").key("abc"),
+            Keys::of_pairs("r", windows, "ab").key("c"),
+        ];
+        for other in others {
             assert_ne!(base, other);
         }
     }
@@ -149,10 +176,10 @@ mod tests {
     #[test]
     fn memory_is_bounded_in_bytes() {
         let cache = ScoreCache::new(100_000);
-        let keys = Keys::of_texts("r");
+        let keys = texts("r");
         for index in 0..1000 {
             let output = Output::Embedding(vec![0.0; 384].into());
-            cache.insert(keys.key(&index.to_string()), Made { output, truncated: false });
+            cache.insert(keys.key(&index.to_string()), Made { output, truncated: false, span: None });
         }
         let (bytes, entries) = (cache.bytes(), cache.entries());
         assert!((50_000..=100_000).contains(&bytes), "{bytes} bytes in {entries} entries");
@@ -161,9 +188,9 @@ mod tests {
     #[test]
     fn hits_and_misses_are_counted() {
         let cache = ScoreCache::new(1 << 20);
-        let key = Keys::of_texts("r").key("a");
+        let key = texts("r").key("a");
         assert_eq!(cache.look_up(key), None);
-        let made = Made { output: Output::Logit(1.5), truncated: true };
+        let made = Made { output: Output::Logit(1.5), truncated: true, span: None };
         cache.insert(key, made.clone());
         assert_eq!(cache.look_up(key), Some(made));
         assert_eq!((cache.hits(), cache.misses()), (1, 1));

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::{LongPassages, Span};
 use tokenizers::{
     Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
 };
@@ -18,6 +19,8 @@ pub struct Encoded {
     pub type_ids: Vec<i64>,
     /// Whether something was cut off to fit the model's length.
     pub truncated: bool,
+    /// The part of the text that it holds, where it is one window of several.
+    pub span: Option<Span>,
 }
 
 impl Encoded {
@@ -61,12 +64,20 @@ impl Encoder {
     ///
     /// # Errors
     /// Each text has its own: a text that the tokenizer refuses does not affect the others.
-    pub fn encode(&self, query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
+    pub fn encode(
+        &self,
+        query: Option<&str>,
+        texts: &[&str],
+        _long: LongPassages,
+    ) -> Vec<Result<Vec<Encoded>, String>> {
         let query = match query.map(|query| self.tokenize(query)).transpose() {
             Ok(query) => query,
             Err(error) => return texts.iter().map(|_| Err(error.to_string())).collect(),
         };
-        let encode = |text: &&str| self.encode_one(query.clone(), text).map_err(|error| error.to_string());
+        let encode = |text: &&str| match self.encode_one(query.clone(), text) {
+            Ok(encoded) => Ok(vec![encoded]),
+            Err(error) => Err(error.to_string()),
+        };
         texts.iter().map(encode).collect()
     }
 
@@ -87,7 +98,7 @@ impl Encoder {
                 self.tokenizer.post_process(query, Some(text), true)?
             }
         };
-        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()), truncated })
+        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()), truncated, span: None })
     }
 
     fn truncation(&self, pair: bool) -> TruncationParams {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::encode::Encoded;
+use super::{LongPassages, Span, encode::Encoded};
 
 /// What a model says of one input.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,14 +14,26 @@ pub enum Output {
     Relevance(f32),
     /// A bi-encoder's pooled vector.
     Embedding(Arc<[f32]>),
+    /// Those of the windows of one text.
+    Embeddings(Arc<[(Span, Arc<[f32]>)]>),
 }
 
 impl Output {
+    fn number(&self) -> f32 {
+        match self {
+            Output::Logit(score) | Output::Relevance(score) => *score,
+            Output::Embedding(_) | Output::Embeddings(_) => 0.0,
+        }
+    }
+
     /// Whether every number is one: a NaN or an infinity is no score.
     pub fn is_finite(&self) -> bool {
         match self {
             Output::Logit(score) | Output::Relevance(score) => score.is_finite(),
             Output::Embedding(vector) => vector.iter().all(|value| value.is_finite()),
+            Output::Embeddings(windows) => {
+                windows.iter().all(|(_, vector)| vector.iter().all(|value| value.is_finite()))
+            }
         }
     }
 }
@@ -31,8 +43,36 @@ impl Output {
 pub struct Made {
     /// What the model said.
     pub output: Output,
-    /// Whether the input was cut to the model's length.
+    /// Whether the model did not read the end of the text.
     pub truncated: bool,
+    /// The window that the output is of, where there were several.
+    pub span: Option<Span>,
+}
+
+impl Made {
+    /// What comes of a text from the outputs of its `windows`, one each: of numbers the best, of vectors all. One that
+    /// is no number leaves none: which window is best could not be told.
+    pub fn of(outputs: Vec<Output>, windows: &[Encoded]) -> Option<Made> {
+        let truncated = windows.iter().any(|window| window.truncated);
+        let mut parts: Vec<(Output, Option<Span>)> =
+            outputs.into_iter().zip(windows.iter().map(|window| window.span)).collect();
+        if parts.iter().any(|(output, _)| !output.is_finite()) {
+            return None;
+        }
+        let vector = |(output, span): &(Output, Option<Span>)| match (output, span) {
+            (Output::Embedding(vector), Some(span)) => Some((*span, Arc::clone(vector))),
+            _ => None,
+        };
+        if parts.len() > 1
+            && let Some(vectors) = parts.iter().map(vector).collect::<Option<Vec<_>>>()
+        {
+            return Some(Made { output: Output::Embeddings(vectors.into()), truncated, span: None });
+        }
+        // The first of equals: `max_by` would take the last.
+        let best = (0..parts.len()).rev().max_by(|&a, &b| parts[a].0.number().total_cmp(&parts[b].0.number()))?;
+        let (output, span) = parts.swap_remove(best);
+        Some(Made { output, truncated, span })
+    }
 }
 
 /// Opens a model. Called on worker threads: once per worker, and again after a panic.
@@ -46,11 +86,12 @@ pub trait Loader: Send + Sync + 'static {
 
 /// A loaded model, owned by one worker.
 pub trait Inference {
-    /// Encodes each of `texts`, as a pair with `query` or alone.
+    /// Encodes each of `texts`, as a pair with `query` or alone: one window, or several where it is long and `long`
+    /// says so.
     ///
     /// # Errors
     /// Each text has its own.
-    fn encode(&self, query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>>;
+    fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>>;
 
     /// Runs a group of inputs of equal length; one output each, in the same order.
     ///

@@ -4,11 +4,11 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use super::{
-    Score, ScoreError, ScoreFuture, Scored, Scorer,
+    LongPassages, Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer, Span,
     cache::{Key, Keys, ScoreCache, normalise},
     inference::{Loader, Made, Output},
     onnx::OnnxLoader,
-    pool::{Keeper, Pool, PoolOptions},
+    pool::{Keeper, Pool, PoolOptions, Work},
     runtime::Runtime,
 };
 use crate::models::{Kind, ModelFolder};
@@ -79,14 +79,15 @@ impl LocalScorer {
         }
     }
 
-    async fn score_pairs(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
+    async fn score_pairs(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
+        let Request { query, passages, long, deadline } = request;
         let query = normalise(query);
-        let keys = Keys::of_pairs(&self.revision, &query);
-        let found = self.find(Some(query), passages.into_iter().map(|passage| (keys.key(&passage), passage)), deadline);
-        let found = found.await?;
+        let keys = Keys::of_pairs(&self.revision, long, &query);
+        let texts = passages.into_iter().map(|passage| (keys.key(&passage), passage));
+        let found = self.find(Some(query), texts, long, deadline).await?;
         let score = |(made, &cached): (&Option<Made>, &bool)| match *made {
-            Some(Made { output: Output::Logit(logit), truncated }) => {
-                Some(Score { raw: logit, value: sigmoid(logit), cached, truncated })
+            Some(Made { output: Output::Logit(logit), truncated, span }) => {
+                Some(Score { raw: logit, scale: Scale::Logit, cached, truncated, span })
             }
             _ => None,
         };
@@ -94,19 +95,23 @@ impl LocalScorer {
         found.scored(scores)
     }
 
-    async fn score_texts(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
-        let keys = Keys::of_texts(&self.revision);
+    async fn score_texts(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
+        let Request { query, passages, long, deadline } = request;
+        let keys = Keys::of_texts(&self.revision, long);
         // The query goes first: without its vector no passage has a score.
         let texts = std::iter::once(normalise(query)).chain(passages);
-        let found = self.find(None, texts.map(|text| (keys.key(&text), text)), deadline).await?;
+        let found = self.find(None, texts.map(|text| (keys.key(&text), text)), long, deadline).await?;
         let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
-        let query = query.as_ref().map(|made| &made.output);
-        let score = |(made, &cached): (&Option<Made>, &bool)| match (query, made) {
-            (Some(Output::Embedding(query)), Some(Made { output: Output::Embedding(passage), truncated })) => {
-                let cosine = cosine(query, passage);
-                Some(Score { raw: cosine, value: cosine, cached, truncated: *truncated })
-            }
+        let query = query.as_ref().and_then(|made| match &made.output {
+            Output::Embedding(vector) => Some(vector),
+            // A query that is longer than the model reads: its beginning speaks for it.
+            Output::Embeddings(windows) => windows.first().map(|(_, vector)| vector),
             _ => None,
+        });
+        let score = |(made, &cached): (&Option<Made>, &bool)| {
+            let (query, made) = (query?, made.as_ref()?);
+            let (raw, span) = closest(query, &made.output)?;
+            Some(Score { raw, scale: Scale::AsIs, cached, truncated: made.truncated, span })
         };
         let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();
         found.scored(scores)
@@ -117,6 +122,7 @@ impl LocalScorer {
         &self,
         query: Option<String>,
         texts: impl Iterator<Item = (Key, String)>,
+        long: LongPassages,
         deadline: Instant,
     ) -> Result<Found, ScoreError> {
         let mut missing = Missing::default();
@@ -136,7 +142,7 @@ impl LocalScorer {
             return Ok(Found { outputs, cached, cut_off: true, failure: None });
         }
         let keeper = CacheKeeper { cache: Arc::clone(&self.cache), keys: missing.keys };
-        let ticket = self.pool.submit(query, missing.texts, deadline, Box::new(keeper))?;
+        let ticket = self.pool.submit(Work { query, texts: missing.texts, long, deadline }, Box::new(keeper))?;
         let outcome = ticket.outcome().await;
         for (place, which) in missing.places {
             outputs[place].clone_from(&outcome.outputs[which]);
@@ -146,10 +152,10 @@ impl LocalScorer {
 }
 
 impl Scorer for LocalScorer {
-    fn score<'a>(&'a self, query: &'a str, passages: Vec<String>, deadline: Instant) -> ScoreFuture<'a> {
+    fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a> {
         match self.kind {
-            Kind::CrossEncoder => Box::pin(self.score_pairs(query, passages, deadline)),
-            Kind::BiEncoder { .. } => Box::pin(self.score_texts(query, passages, deadline)),
+            Kind::CrossEncoder => Box::pin(self.score_pairs(request)),
+            Kind::BiEncoder { .. } => Box::pin(self.score_texts(request)),
         }
     }
 
@@ -217,8 +223,17 @@ impl Keeper for CacheKeeper {
     }
 }
 
-pub(super) fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
+/// The cosine of the vector that is closest to the query's, and which window that is where there are several.
+fn closest(query: &[f32], passage: &Output) -> Option<(f32, Option<Span>)> {
+    match passage {
+        Output::Embedding(vector) => Some((cosine(query, vector), None)),
+        Output::Embeddings(windows) => {
+            let cosines = windows.iter().map(|(span, vector)| (cosine(query, vector), Some(*span)));
+            // The first of equals: `max_by` would take the last.
+            cosines.rev().max_by(|(a, _), (b, _)| a.total_cmp(b))
+        }
+        Output::Logit(_) | Output::Relevance(_) => None,
+    }
 }
 
 /// The cosine of the angle between two vectors; 0 where one of them has no direction.

@@ -9,6 +9,7 @@ use ort::{
 };
 
 use super::{
+    LongPassages,
     encode::{Encoded, Encoder},
     inference::{Inference, Loader, Output},
     runtime::Runtime,
@@ -126,8 +127,8 @@ impl OnnxModel {
     /// allocations.
     fn try_out(&mut self) -> Result<(), String> {
         let query = matches!(self.reading, Reading::Logit).then_some("a");
-        let encoded = self.encode(query, &["a"]).remove(0)?;
-        self.run(&[&encoded]).map(drop)
+        let encoded = self.encode(query, &["a"], LongPassages::Truncate).remove(0)?;
+        self.run(&[&encoded[0]]).map(drop)
     }
 }
 
@@ -141,8 +142,8 @@ fn feed(name: &str) -> Result<Feed, String> {
 }
 
 impl Inference for OnnxModel {
-    fn encode(&self, query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
-        self.encoder.encode(query, texts)
+    fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
+        self.encoder.encode(query, texts, long)
     }
 
     fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use job::{Job, Keeper, Ticket};
+pub(super) use job::{Job, Keeper, Ticket, Work};
 use queue::Queue;
 
 use super::{ScoreError, inference::Loader};
@@ -104,25 +104,19 @@ impl Pool {
         Pool { shared }
     }
 
-    /// Queues `texts`, to be answered best-first until `deadline`. Each is run as a pair with `query`, or alone.
+    /// Queues texts, to be answered best-first until their deadline.
     ///
     /// # Errors
     /// [`ScoreError::Unavailable`] where nobody could run it, [`ScoreError::Overloaded`] where too much waits already.
-    pub(super) fn submit(
-        &self,
-        query: Option<String>,
-        texts: Vec<String>,
-        deadline: Instant,
-        keeper: Box<dyn Keeper>,
-    ) -> Result<Ticket, ScoreError> {
+    pub(super) fn submit(&self, work: Work, keeper: Box<dyn Keeper>) -> Result<Ticket, ScoreError> {
         self.ready().map_err(ScoreError::Unavailable)?;
-        let count = texts.len();
+        let count = work.texts.len();
         let admit = |waiting: usize| {
             (waiting == 0 || waiting + count <= self.shared.options.queue_pairs).then_some(waiting + count)
         };
         let admitted = &self.shared.admitted;
         admitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).map_err(|_| ScoreError::Overloaded)?;
-        let job = Arc::new(Job::new(query, texts, deadline, keeper, Arc::clone(admitted)));
+        let job = Arc::new(Job::new(work, keeper, Arc::clone(admitted)));
         self.shared.lock_queue().admit(&job);
         self.shared.changed.notify_all();
         Ok(Ticket::new(job))

@@ -20,10 +20,10 @@ use tokio::{sync::Semaphore, time::timeout_at};
 use tracing::{debug, info, warn};
 
 use super::{
-    Score, ScoreError, ScoreFuture, Scored, Scorer,
+    LongPassages, Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer,
     cache::{Key, Keys, ScoreCache, normalise},
     inference::{Made, Output},
-    local::{Missing, sigmoid},
+    local::Missing,
 };
 pub use api::Api;
 use breaker::Breaker;
@@ -104,9 +104,10 @@ impl RemoteScorer {
         })
     }
 
-    async fn score_window(&self, query: &str, passages: Vec<String>, deadline: Instant) -> Result<Scored, ScoreError> {
+    async fn score_window(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
+        let Request { query, passages, deadline, .. } = request;
         let query = normalise(query);
-        let keys = Keys::of_pairs(&self.revision, &query);
+        let keys = Keys::of_pairs(&self.revision, LongPassages::Truncate, &query);
         let mut missing = Missing::default();
         let mut scores = Vec::with_capacity(passages.len());
         for (place, passage) in passages.into_iter().enumerate() {
@@ -191,7 +192,7 @@ impl RemoteScorer {
         let outputs: Vec<Option<Output>> = answer.scores.into_iter().map(|score| score.map(output)).collect();
         for (key, output) in keys.iter().zip(&outputs) {
             if let Some(output) = output.clone() {
-                self.cache.insert(*key, Made { output, truncated: false });
+                self.cache.insert(*key, Made { output, truncated: false, span: None });
             }
         }
         Ok(outputs)
@@ -217,8 +218,8 @@ impl RemoteScorer {
 }
 
 impl Scorer for RemoteScorer {
-    fn score<'a>(&'a self, query: &'a str, passages: Vec<String>, deadline: Instant) -> ScoreFuture<'a> {
-        Box::pin(self.score_window(query, passages, deadline))
+    fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a> {
+        Box::pin(self.score_window(request))
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -296,10 +297,10 @@ impl Drop for Attempt<'_> {
 
 /// A relevance is the server's own scale, and both what to order by and what to show.
 fn score(output: &Output, cached: bool) -> Option<Score> {
-    let (raw, value) = match *output {
-        Output::Logit(logit) => (logit, sigmoid(logit)),
-        Output::Relevance(relevance) => (relevance, relevance),
-        Output::Embedding(_) => return None,
+    let (raw, scale) = match *output {
+        Output::Logit(logit) => (logit, Scale::Logit),
+        Output::Relevance(relevance) => (relevance, Scale::AsIs),
+        Output::Embedding(_) | Output::Embeddings(_) => return None,
     };
-    Some(Score { raw, value, cached, truncated: false })
+    Some(Score { cached, ..Score::fresh(raw, scale) })
 }

@@ -6,7 +6,6 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ use hyper_util::{
 use rerank_proxy::{
     app::App,
     config::{Config, FlagSetting},
-    score::{Score, ScoreError, ScoreFuture, Scored, Scorer},
+    score::{self as scoring, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer},
     server,
 };
 use tokio::{
@@ -156,9 +155,9 @@ pub fn config(upstream: SocketAddr, settings: &[(&[&'static str], &str)]) -> Con
 pub struct Longest;
 
 impl Scorer for Longest {
-    fn score<'a>(&'a self, _: &'a str, passages: Vec<String>, _: Instant) -> ScoreFuture<'a> {
-        let score = |passage: &String| Some(Score::fresh(passage.len() as f32, passage.len() as f32));
-        let scores = passages.iter().map(score).collect();
+    fn score<'a>(&'a self, request: scoring::Request<'a>) -> ScoreFuture<'a> {
+        let score = |passage: &String| Some(Score::fresh(passage.len() as f32, Scale::AsIs));
+        let scores = request.passages.iter().map(score).collect();
         Box::pin(async { Ok(Scored { scores, budget_hit: false }) })
     }
 
@@ -175,7 +174,7 @@ where
     F: Fn() -> R + Send + Sync + 'static,
     R: Future<Output = Result<Scored, ScoreError>> + Send + 'static,
 {
-    fn score<'a>(&'a self, _: &'a str, _: Vec<String>, _: Instant) -> ScoreFuture<'a> {
+    fn score<'a>(&'a self, _: scoring::Request<'a>) -> ScoreFuture<'a> {
         Box::pin((self.0)())
     }
 

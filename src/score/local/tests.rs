@@ -24,9 +24,9 @@ impl Loader for Fake {
 }
 
 impl Inference for Fake {
-    fn encode(&self, _query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
+    fn encode(&self, _query: Option<&str>, texts: &[&str], _long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
         let ids = texts.iter().map(|text| text.bytes().map(i64::from).collect::<Vec<_>>());
-        ids.map(|ids| Ok(Encoded { type_ids: vec![0; ids.len()], ids, truncated: false })).collect()
+        ids.map(|ids| Ok(vec![Encoded { type_ids: vec![0; ids.len()], ids, truncated: false, span: None }])).collect()
     }
 
     fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
@@ -74,6 +74,10 @@ fn passages(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 
+fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
+    Request { query, passages, long: LongPassages::Truncate, deadline }
+}
+
 fn later() -> Instant {
     Instant::now() + Duration::from_secs(20)
 }
@@ -81,8 +85,8 @@ fn later() -> Instant {
 #[tokio::test]
 async fn a_logit_becomes_its_sigmoid() {
     let Setting { scorer, .. } = cross_encoder();
-    let scored = scorer.score("q", passages(&["a", "bb"]), later()).await.unwrap();
-    let values: Vec<_> = scored.scores.iter().flatten().map(|score| (score.raw, score.value)).collect();
+    let scored = scorer.score(request("q", passages(&["a", "bb"]), later())).await.unwrap();
+    let values: Vec<_> = scored.scores.iter().flatten().map(|score| (score.raw, score.value())).collect();
     assert_eq!(values, [(1.0, 0.731_058_6), (2.0, 0.880_797)]);
     assert_eq!((scored.cached(), scored.budget_hit), (0, false));
 }
@@ -90,22 +94,22 @@ async fn a_logit_becomes_its_sigmoid() {
 #[tokio::test]
 async fn equal_passages_are_scored_once_and_known_ones_not_at_all() {
     let Setting { scorer, runs } = cross_encoder();
-    let first = scorer.score("red  shoes", passages(&["a", "bb", "a"]), later()).await.unwrap();
+    let first = scorer.score(request("red  shoes", passages(&["a", "bb", "a"]), later())).await.unwrap();
     assert_eq!((runs.load(Ordering::SeqCst), first.scores[0]), (2, first.scores[2]));
-    let again = scorer.score(" red shoes", passages(&["bb", "a", "ccc"]), later()).await.unwrap();
+    let again = scorer.score(request(" red shoes", passages(&["bb", "a", "ccc"]), later())).await.unwrap();
     assert_eq!((runs.load(Ordering::SeqCst), again.cached()), (3, 2));
     assert_eq!(raws(&again)[..2], [raws(&first)[1], raws(&first)[0]]);
-    scorer.score("blue shoes", passages(&["a"]), later()).await.unwrap();
+    scorer.score(request("blue shoes", passages(&["a"]), later())).await.unwrap();
     assert_eq!(runs.load(Ordering::SeqCst), 4, "another query is another pair");
 }
 
 #[tokio::test]
 async fn what_is_cached_needs_no_time() {
     let Setting { scorer, .. } = cross_encoder();
-    let scored = scorer.score("q", passages(&["a"]), later()).await.unwrap();
-    let known = scorer.score("q", passages(&["a"]), Instant::now()).await.unwrap();
+    let scored = scorer.score(request("q", passages(&["a"]), later())).await.unwrap();
+    let known = scorer.score(request("q", passages(&["a"]), Instant::now())).await.unwrap();
     assert_eq!((raws(&known), known.cached(), known.budget_hit), (raws(&scored), 1, false));
-    let unknown = scorer.score("q", passages(&["b", "a"]), Instant::now()).await.unwrap();
+    let unknown = scorer.score(request("q", passages(&["b", "a"]), Instant::now())).await.unwrap();
     assert!(unknown.scores[0].is_none() && unknown.scores[1].is_some() && unknown.budget_hit);
 }
 
@@ -113,12 +117,12 @@ async fn what_is_cached_needs_no_time() {
 async fn a_hundred_cached_passages_take_well_under_half_a_millisecond() {
     let Setting { scorer, .. } = cross_encoder();
     let window: Vec<String> = (0..100).map(|index| format!("{index} {}", "x".repeat(1000))).collect();
-    scorer.score("q", window.clone(), later()).await.unwrap();
+    scorer.score(request("q", window.clone(), later())).await.unwrap();
     let mut best = Duration::MAX;
     for _ in 0..20 {
         let window = window.clone();
         let before = Instant::now();
-        let scored = scorer.score("q", window, later()).await.unwrap();
+        let scored = scorer.score(request("q", window, later())).await.unwrap();
         best = best.min(before.elapsed());
         assert_eq!(scored.cached(), 100);
     }
@@ -128,10 +132,10 @@ async fn a_hundred_cached_passages_take_well_under_half_a_millisecond() {
 #[tokio::test]
 async fn vectors_are_compared_by_cosine() {
     let Setting { scorer, runs } = bi_encoder();
-    let scored = scorer.score("apple", passages(&["ant", "bee"]), later()).await.unwrap();
-    let values: Vec<_> = scored.scores.iter().flatten().map(|score| (score.raw, score.value)).collect();
+    let scored = scorer.score(request("apple", passages(&["ant", "bee"]), later())).await.unwrap();
+    let values: Vec<_> = scored.scores.iter().flatten().map(|score| (score.raw, score.value())).collect();
     assert_eq!(values, [(1.0, 1.0), (0.0, 0.0)]);
-    let other_query = scorer.score("banana", passages(&["bee", "ant"]), later()).await.unwrap();
+    let other_query = scorer.score(request("banana", passages(&["bee", "ant"]), later())).await.unwrap();
     assert_eq!(other_query.cached(), 2, "a passage's vector serves every query");
     assert_eq!(runs.load(Ordering::SeqCst), 4);
 }
@@ -139,15 +143,15 @@ async fn vectors_are_compared_by_cosine() {
 #[tokio::test]
 async fn without_the_query_vector_nothing_has_a_score() {
     let Setting { scorer, .. } = bi_encoder();
-    scorer.score("apple", passages(&["ant"]), later()).await.unwrap();
-    let scored = scorer.score("banana", passages(&["ant"]), Instant::now()).await.unwrap();
+    scorer.score(request("apple", passages(&["ant"]), later())).await.unwrap();
+    let scored = scorer.score(request("banana", passages(&["ant"]), Instant::now())).await.unwrap();
     assert_eq!((scored.scores, scored.budget_hit), (vec![None], true));
 }
 
 #[tokio::test]
 async fn a_model_that_gives_no_numbers_is_unavailable() {
     let Setting { scorer, .. } = setting(Kind::CrossEncoder, |_| Output::Logit(f32::NAN));
-    let error = scorer.score("q", passages(&["a"]), later()).await.unwrap_err();
+    let error = scorer.score(request("q", passages(&["a"]), later())).await.unwrap_err();
     assert!(matches!(error, ScoreError::Unavailable(why) if why.contains("finite")));
 }
 
@@ -156,7 +160,7 @@ async fn infinite_scores_are_none_and_are_not_kept() {
     let Setting { scorer, .. } =
         setting(Kind::CrossEncoder, |encoded| Output::Logit(if encoded.ids[0] == 97 { f32::INFINITY } else { 0.5 }));
     for _ in 0..2 {
-        let scored = scorer.score("q", passages(&["a", "b"]), later()).await.unwrap();
+        let scored = scorer.score(request("q", passages(&["a", "b"]), later())).await.unwrap();
         assert_eq!((scored.scores[0], scored.scores[1].map(|score| score.raw)), (None, Some(0.5)));
     }
     assert_eq!(scorer.cache.entries(), 1);
@@ -165,5 +169,5 @@ async fn infinite_scores_are_none_and_are_not_kept() {
 #[tokio::test]
 async fn an_empty_window_has_no_scores() {
     let Setting { scorer, .. } = cross_encoder();
-    assert_eq!(scorer.score("q", vec![], later()).await, Ok(Scored::default()));
+    assert_eq!(scorer.score(request("q", vec![], later())).await, Ok(Scored::default()));
 }

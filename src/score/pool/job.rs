@@ -11,7 +11,11 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::score::inference::Made;
+use crate::score::{
+    LongPassages,
+    encode::Encoded,
+    inference::{Made, Output},
+};
 
 /// Where a job's outputs live on, whoever still waits for them.
 pub(in crate::score) trait Keeper: Send + Sync {
@@ -22,11 +26,21 @@ pub(in crate::score) trait Keeper: Send + Sync {
     fn keep(&self, index: usize, made: &Made);
 }
 
+/// What is asked of the pool.
+pub(in crate::score) struct Work {
+    /// Each text is run as a pair with it; alone where there is none.
+    pub query: Option<String>,
+    /// First ones first.
+    pub texts: Vec<String>,
+    /// What becomes of long ones.
+    pub long: LongPassages,
+    /// The outcome is what is there by then.
+    pub deadline: Instant,
+}
+
 /// One request to the pool, shared between the queue, the workers and the [`Ticket`].
 pub(in crate::score) struct Job {
-    pub(super) query: Option<String>,
-    pub(super) texts: Vec<String>,
-    pub(super) deadline: Instant,
+    pub(super) work: Work,
     keeper: Box<dyn Keeper>,
     abandoned: AtomicBool,
     progress: Mutex<Progress>,
@@ -53,18 +67,11 @@ pub(in crate::score) struct Outcome {
 }
 
 impl Job {
-    pub(super) fn new(
-        query: Option<String>,
-        texts: Vec<String>,
-        deadline: Instant,
-        keeper: Box<dyn Keeper>,
-        admitted: Arc<AtomicUsize>,
-    ) -> Job {
-        let progress = Progress { outputs: vec![None; texts.len()], open: texts.len(), failure: None };
+    pub(super) fn new(work: Work, keeper: Box<dyn Keeper>, admitted: Arc<AtomicUsize>) -> Job {
+        let count = work.texts.len();
+        let progress = Progress { outputs: vec![None; count], open: count, failure: None };
         Job {
-            query,
-            texts,
-            deadline,
+            work,
             keeper,
             abandoned: AtomicBool::new(false),
             progress: Mutex::new(progress),
@@ -75,7 +82,7 @@ impl Job {
 
     /// Whether its answer would come too late for anybody.
     pub(super) fn is_pointless(&self) -> bool {
-        self.abandoned.load(Ordering::Relaxed) || Instant::now() >= self.deadline
+        self.abandoned.load(Ordering::Relaxed) || Instant::now() >= self.work.deadline
     }
 
     /// Answers text `index` with what another job has made of it, if one has.
@@ -85,12 +92,12 @@ impl Job {
         true
     }
 
-    /// Answers text `index`. Numbers that are none count as a failure.
-    pub(super) fn answer(&self, index: usize, made: Made) {
-        if !made.output.is_finite() {
+    /// Answers text `index` with what has come of its windows. Numbers that are none count as a failure.
+    pub(super) fn answer(&self, index: usize, outputs: Vec<Output>, windows: &[Encoded]) {
+        let Some(made) = Made::of(outputs, windows) else {
             self.fail(1, "the model's output is not finite");
             return;
-        }
+        };
         self.keeper.keep(index, &made);
         self.settle(|progress| progress.outputs[index] = Some(made), 1);
     }
@@ -133,7 +140,7 @@ impl Ticket {
 
     /// Waits until every text is answered or has failed, or until the deadline, and tells what there is.
     pub(in crate::score) async fn outcome(self) -> Outcome {
-        let deadline = tokio::time::Instant::from_std(self.0.deadline);
+        let deadline = tokio::time::Instant::from_std(self.0.work.deadline);
         // On time-out the outcome is what there is by now.
         let _ = tokio::time::timeout_at(deadline, self.0.finished.notified()).await;
         let progress = self.0.lock_progress();

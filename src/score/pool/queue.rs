@@ -38,8 +38,23 @@ pub(super) struct Task {
 pub(super) enum Step {
     /// Tokenize these texts and queue their runs.
     Encode(Range<usize>),
-    /// Run these inputs, which are of equal length, together.
-    Run(Vec<(usize, Encoded)>),
+    /// Run these inputs, which are of equal length, together; or the windows of a single one, one after another.
+    Run(Vec<Input>),
+}
+
+/// A text as the model reads it.
+pub(super) struct Input {
+    /// Which of the job's texts.
+    pub(super) index: usize,
+    /// One, or several where the text is long.
+    pub(super) windows: Vec<Encoded>,
+}
+
+impl Input {
+    /// The tokens of all windows.
+    fn tokens(&self) -> usize {
+        self.windows.iter().map(Encoded::len).sum()
+    }
 }
 
 impl Task {
@@ -53,22 +68,24 @@ impl Task {
 
     /// The runs that follow from tokenizing a chunk: an input of [`LONG`] tokens or more alone, shorter ones of equal
     /// length together up to `group_tokens`.
-    pub(super) fn runs(&self, encoded: Vec<(usize, Encoded)>, group_tokens: usize) -> Vec<Task> {
-        let mut runs: Vec<Vec<(usize, Encoded)>> = Vec::with_capacity(encoded.len());
-        for (index, input) in encoded {
-            let length = input.len();
-            let fits = |run: &&mut Vec<(usize, Encoded)>| {
-                length < LONG && run[0].1.len() == length && (run.len() + 1) * length <= group_tokens
+    pub(super) fn runs(&self, inputs: Vec<Input>, group_tokens: usize) -> Vec<Task> {
+        let mut runs: Vec<Vec<Input>> = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let length = input.tokens();
+            let fits = |run: &&mut Vec<Input>| {
+                let is_alike = run[0].windows.len() == 1 && run[0].tokens() == length;
+                is_alike && (run.len() + 1) * length <= group_tokens
             };
-            match runs.iter_mut().find(fits) {
-                Some(run) => run.push((index, input)),
-                None => runs.push(vec![(index, input)]),
+            let is_short = input.windows.len() == 1 && length < LONG;
+            match runs.iter_mut().find(fits).filter(|_| is_short) {
+                Some(run) => run.push(input),
+                None => runs.push(vec![input]),
             }
         }
-        let task = |run: Vec<(usize, Encoded)>| Task {
+        let task = |run: Vec<Input>| Task {
             job: Arc::clone(&self.job),
             arrival: self.arrival,
-            rank: run[0].0,
+            rank: run[0].index,
             step: Step::Run(run),
         };
         runs.into_iter().map(task).collect()
@@ -76,7 +93,7 @@ impl Task {
 
     /// Whatever compares smallest is done first.
     fn urgency(&self) -> (Instant, u64, usize) {
-        (self.job.deadline, self.arrival, self.rank)
+        (self.job.work.deadline, self.arrival, self.rank)
     }
 }
 
@@ -85,7 +102,7 @@ impl Queue {
     pub(super) fn admit(&mut self, job: &Arc<Job>) {
         self.arrivals += 1;
         let arrival = self.arrivals;
-        let count = job.texts.len();
+        let count = job.work.texts.len();
         self.tasks.extend((0..count).step_by(CHUNK).map(|rank| Task {
             job: Arc::clone(job),
             step: Step::Encode(rank..count.min(rank + CHUNK)),

@@ -7,6 +7,7 @@ use std::sync::{
 
 use super::*;
 use crate::score::{
+    LongPassages,
     encode::Encoded,
     inference::{Inference, Made, Output},
 };
@@ -39,12 +40,12 @@ impl Loader for Fake {
 }
 
 impl Inference for FakeModel {
-    fn encode(&self, _query: Option<&str>, texts: &[&str]) -> Vec<Result<Encoded, String>> {
+    fn encode(&self, _query: Option<&str>, texts: &[&str], _long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
         let encode = |text: &&str| match *text {
             "untokenizable" => Err(String::from("refused")),
             text => {
                 let ids: Vec<i64> = text.bytes().map(i64::from).collect();
-                Ok(Encoded { type_ids: vec![0; ids.len()], ids, truncated: false })
+                Ok(vec![Encoded { type_ids: vec![0; ids.len()], ids, truncated: false, span: None }])
             }
         };
         texts.iter().map(encode).collect()
@@ -130,8 +131,12 @@ fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 
+fn work(texts: Vec<String>, deadline: Instant) -> Work {
+    Work { query: None, texts, long: LongPassages::Truncate, deadline }
+}
+
 fn submit(pool: &Pool, passages: &[&str], deadline: Instant) -> Result<Ticket, ScoreError> {
-    pool.submit(None, texts(passages), deadline, Box::new(Forgetful))
+    pool.submit(work(texts(passages), deadline), Box::new(Forgetful))
 }
 
 fn logits(outcome: &job::Outcome) -> Vec<Option<f32>> {
@@ -160,7 +165,7 @@ async fn outputs_come_in_the_order_of_the_texts() {
     let pool = started(Fake::new(|group| Ok(first_byte(group))), PoolOptions { workers: 3, ..one_worker() });
     let many: Vec<String> =
         (0..100_usize).map(|index| char::from(b' ' + (index % 90) as u8).to_string().repeat(1 + index)).collect();
-    let ticket = pool.submit(None, many.clone(), later(), Box::new(Forgetful)).unwrap();
+    let ticket = pool.submit(work(many.clone(), later()), Box::new(Forgetful)).unwrap();
     let outcome = ticket.outcome().await;
     let expected: Vec<_> = many.iter().map(|text| Some(f32::from(text.as_bytes()[0]))).collect();
     assert_eq!(logits(&outcome), expected);
@@ -201,7 +206,7 @@ async fn at_the_deadline_the_best_ranked_are_scored() {
         one_worker(),
     );
     let long: Vec<String> = "abcdefgh".chars().map(|letter| letter.to_string().repeat(100)).collect();
-    let ticket = pool.submit(None, long, soon(), Box::new(Forgetful)).unwrap();
+    let ticket = pool.submit(work(long, soon()), Box::new(Forgetful)).unwrap();
     let outcome = ticket.outcome().await;
     begins.recv().unwrap();
     assert_eq!(logits(&outcome)[..4], [Some(97.0), Some(98.0), Some(99.0), None]);
@@ -348,7 +353,7 @@ async fn what_another_job_has_made_is_not_made_again() {
     struct Knows(&'static str);
     impl Keeper for Knows {
         fn recall(&self, index: usize) -> Option<Made> {
-            let made = |byte| Made { output: Output::Logit(f32::from(byte)), truncated: false };
+            let made = |byte| Made { output: Output::Logit(f32::from(byte)), truncated: false, span: None };
             self.0.as_bytes().get(index).copied().map(made)
         }
         fn keep(&self, _index: usize, _made: &Made) {}
@@ -361,7 +366,7 @@ async fn what_another_job_has_made_is_not_made_again() {
         }),
         one_worker(),
     );
-    let ticket = pool.submit(None, texts(&["x", "y", "zz"]), later(), Box::new(Knows("ab"))).unwrap();
+    let ticket = pool.submit(work(texts(&["x", "y", "zz"]), later()), Box::new(Knows("ab"))).unwrap();
     assert_eq!(logits(&ticket.outcome().await), [Some(97.0), Some(98.0), Some(122.0)]);
     assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["zz"]);
 }

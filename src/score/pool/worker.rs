@@ -12,12 +12,9 @@ use std::{
 use super::{
     Shared,
     job::Job,
-    queue::{Step, Task},
+    queue::{Input, Step, Task},
 };
-use crate::score::{
-    encode::Encoded,
-    inference::{Inference, Made},
-};
+use crate::score::{encode::Encoded, inference::Inference};
 
 /// Why a worker put its model down.
 enum Ended {
@@ -135,47 +132,49 @@ impl Shared {
 }
 
 /// Tokenizes those texts of a chunk that nobody has answered in the meantime.
-fn encode(
-    job: &Job,
-    texts: std::ops::Range<usize>,
-    model: &dyn Inference,
-    settled: &mut usize,
-) -> Vec<(usize, Encoded)> {
+fn encode(job: &Job, texts: std::ops::Range<usize>, model: &dyn Inference, settled: &mut usize) -> Vec<Input> {
+    let work = &job.work;
     let unanswered: Vec<usize> = texts.filter(|&index| !count_if(job.recall(index), settled)).collect();
-    let texts: Vec<&str> = unanswered.iter().map(|&index| job.texts[index].as_str()).collect();
-    let results = model.encode(job.query.as_deref(), &texts);
-    let mut encoded = Vec::with_capacity(results.len());
+    let texts: Vec<&str> = unanswered.iter().map(|&index| work.texts[index].as_str()).collect();
+    let results = model.encode(work.query.as_deref(), &texts, work.long);
+    let mut inputs = Vec::with_capacity(results.len());
     for (index, result) in unanswered.into_iter().zip(results) {
         match result {
-            Ok(input) => encoded.push((index, input)),
+            Ok(windows) => inputs.push(Input { index, windows }),
             Err(reason) => {
                 job.fail(1, &format!("cannot tokenize: {reason}"));
                 *settled += 1;
             }
         }
     }
-    encoded
+    inputs
 }
 
 /// Runs those members of a group that nobody has answered in the meantime.
-fn run(job: &Job, members: &[(usize, Encoded)], model: &mut dyn Inference, settled: &mut usize) {
-    let unanswered = members.iter().filter(|(index, _)| !count_if(job.recall(*index), settled));
-    let (indices, inputs): (Vec<usize>, Vec<&Encoded>) = unanswered.map(|(index, input)| (*index, input)).unzip();
-    if inputs.is_empty() {
-        return;
-    }
-    match model.run(&inputs) {
-        Ok(outputs) if outputs.len() == inputs.len() => {
-            for ((index, output), input) in indices.into_iter().zip(outputs).zip(&inputs) {
-                job.answer(index, Made { output, truncated: input.truncated });
-                *settled += 1;
+fn run(job: &Job, members: &[Input], model: &mut dyn Inference, settled: &mut usize) {
+    let unanswered: Vec<&Input> = members.iter().filter(|input| !count_if(job.recall(input.index), settled)).collect();
+    // A text of several windows is alone in its run, and its windows differ in length.
+    let groups: Vec<Vec<&Encoded>> = match unanswered.as_slice() {
+        [] => return,
+        [one] => one.windows.iter().map(|window| vec![window]).collect(),
+        several => vec![several.iter().flat_map(|input| &input.windows).collect()],
+    };
+    let mut outputs = Vec::with_capacity(unanswered.len());
+    for group in groups {
+        match model.run(&group) {
+            Ok(made) if made.len() == group.len() => outputs.extend(made),
+            result => {
+                let reason = result.err().unwrap_or_else(|| String::from("the model gave too few outputs"));
+                job.fail(unanswered.len(), &reason);
+                *settled += unanswered.len();
+                return;
             }
         }
-        result => {
-            let reason = result.err().unwrap_or_else(|| String::from("the model gave too few outputs"));
-            job.fail(inputs.len(), &reason);
-            *settled += inputs.len();
-        }
+    }
+    for input in unanswered {
+        let others = outputs.split_off(input.windows.len());
+        job.answer(input.index, std::mem::replace(&mut outputs, others), &input.windows);
+        *settled += 1;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     passage::{Content, PassageSpec},
     plan::{ExtraFields, Page, Plan},
     rewrite::{self, Layout, Placed},
-    score::Score,
+    score::{Scale, Score},
     wishes::Explain,
 };
 
@@ -242,5 +242,5 @@ fn shuffled(mut order: Vec<usize>) -> Vec<usize> {
 /// Scores with ties, gaps and what is no number.
 fn model(count: usize) -> Vec<Option<Score>> {
     let raws = [Some(0.5), Some(2.0), None, Some(2.0), Some(f32::NAN), Some(-3.25)];
-    raws.iter().cycle().take(count).map(|raw| raw.map(|raw| Score::fresh(raw, raw))).collect()
+    raws.iter().cycle().take(count).map(|raw| raw.map(|raw| Score::fresh(raw, Scale::AsIs))).collect()
 }
