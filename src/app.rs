@@ -54,7 +54,7 @@ impl App {
                     };
                     let options = ScoringOptions {
                         workers: config.scoring.workers,
-                        queue_pairs: config.scoring.queue_pairs,
+                        queue_tokens: config.scoring.queue_tokens,
                         cache: cache.clone(),
                     };
                     Arc::new(LocalScorer::start(folder.clone(), loaded.insert(runtime), options))
@@ -67,11 +67,12 @@ impl App {
 
     /// An app with scorers of the caller's making.
     pub fn with_scorers(config: Config, scorers: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
+        let scorers = Arc::new(scorers);
         Ok(Arc::new(Self {
             upstream: Upstream::new(&config.upstream)?,
             dialect: Arc::new(Elastic::default()),
-            scorers: Arc::new(scorers),
-            metrics: Arc::default(),
+            scorers: scorers.clone(),
+            metrics: Arc::new(Metrics::of(scorers.clone())),
             shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
             config: Arc::new(config),
         }))

@@ -91,8 +91,8 @@ pub struct ScoringConfig {
     pub models_dir: Option<PathBuf>,
     /// Worker threads for each model; 0 for one per core.
     pub workers: usize,
-    /// How many pairs may wait before searches go unreranked.
-    pub queue_pairs: usize,
+    /// How many tokens of pairs may wait for each model.
+    pub queue_tokens: usize,
 }
 
 /// Where a model is.

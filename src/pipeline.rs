@@ -280,7 +280,7 @@ fn noted(app: &App, mut response: Response<Body>, reports: &[Report]) -> Respons
     for report in reports {
         debug!(?report, "searched");
         match report {
-            Report::Applied { counts, .. } => app.metrics.applied(counts.scored, counts.cached, counts.budget_hit),
+            Report::Applied { counts, .. } => app.metrics.applied(*counts),
             Report::Skipped(reason) => app.metrics.skipped(*reason),
         }
     }

@@ -105,6 +105,9 @@ pub struct Scored {
     pub scores: Vec<Option<Score>>,
     /// Whether the deadline cut scoring off before every passage had its score.
     pub budget_hit: bool,
+    /// How many passages, the last ones, were not even queued: so many searches want scores that there was no time for
+    /// more.
+    pub shed: usize,
 }
 
 impl Scored {
@@ -117,7 +120,7 @@ impl Scored {
 /// Why a window got no scores at all. Either way the search goes on unreranked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScoreError {
-    /// The queue is full; trying again later may work.
+    /// There is no room in the queue for a single passage; trying again later may work.
     #[error("the scoring queue is full")]
     Overloaded,
     /// The model is not loaded, or has failed; the text says why, for the operator's log.
@@ -130,6 +133,11 @@ pub trait Scorer: Send + Sync + 'static {
     /// Scores each passage against the query, first ones first, and answers at the latest at the deadline with what
     /// is there by then. Dropping the future drops the work that is still queued.
     fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a>;
+
+    /// Read-outs for metrics, where the model is run in this process.
+    fn stats(&self) -> Option<ScorerStats> {
+        None
+    }
 
     /// Whether a search sent now could be scored; `Err` says why not, for the health endpoint and the log.
     fn ready(&self) -> Result<(), String>;

@@ -1,7 +1,9 @@
 //! What the operator can see from outside: the log and the metrics. Owns their names. Texts of queries and documents
 //! never go there.
 
-use std::{io::IsTerminal, time::Duration};
+mod models;
+
+use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -13,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{LogConfig, LogFormat},
     plan::SkipReason,
+    score::{Scored, Scorer},
 };
 
 /// Starts the log on stderr. `RUST_LOG`, where it is set, wins over the configured level.
@@ -38,6 +41,34 @@ struct Origin {
     origin: &'static str,
 }
 
+/// The figures of one search that was scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Hits within the window.
+    pub window: usize,
+    /// Those with a score.
+    pub scored: usize,
+    /// Those whose score came out of the cache.
+    pub cached: usize,
+    /// Those that were not even queued, for want of time.
+    pub shed: usize,
+    /// Whether the budget cut scoring off.
+    pub budget_hit: bool,
+}
+
+impl Counts {
+    /// Those of a search's scores, one entry per hit.
+    pub fn of(scored: &Scored) -> Self {
+        Self {
+            window: scored.scores.len(),
+            scored: scored.scores.iter().flatten().count(),
+            cached: scored.cached(),
+            shed: scored.shed,
+            budget_hit: scored.budget_hit,
+        }
+    }
+}
+
 /// Counters and histograms of the whole process, in Prometheus' sense.
 #[derive(Debug)]
 pub struct Metrics {
@@ -46,6 +77,8 @@ pub struct Metrics {
     shadows: Family<Outcome, Counter>,
     pairs: Family<Origin, Counter>,
     budget_hits: Counter,
+    depth: Histogram,
+    shed: Counter,
     upstream_failures: Counter,
     added: Histogram,
     upstream: Histogram,
@@ -62,6 +95,8 @@ impl Default for Metrics {
             shadows: Family::default(),
             pairs: Family::default(),
             budget_hits: Counter::default(),
+            depth: Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]),
+            shed: Counter::default(),
             upstream_failures: Counter::default(),
             added: seconds(),
             upstream: seconds(),
@@ -76,6 +111,12 @@ impl Default for Metrics {
             metrics.pairs.clone(),
         );
         registry.register("budget_hits", "Searches whose scoring the budget cut off", metrics.budget_hits.clone());
+        registry.register("depth", "Hits of a window that got a score, by search", metrics.depth.clone());
+        registry.register(
+            "shed_pairs",
+            "Pairs that were not queued, since earlier searches leave no time for them",
+            metrics.shed.clone(),
+        );
         registry.register(
             "upstream_failures",
             "Requests that the cluster did not answer",
@@ -99,10 +140,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// The metrics of a process with these models.
+    pub fn of(scorers: Arc<HashMap<String, Arc<dyn Scorer>>>) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(models::Models(scorers)));
+        metrics
+    }
+
     /// A search was answered in the new order.
-    pub fn applied(&self, scored: usize, cached: usize, budget_hit: bool) {
+    pub fn applied(&self, counts: Counts) {
         self.searches.get_or_create(&Outcome { outcome: "applied" }).inc();
-        self.count_pairs(scored, cached, budget_hit);
+        self.count_pairs(counts);
     }
 
     /// Reranking held up an answer for this long.
@@ -116,17 +164,20 @@ impl Metrics {
     }
 
     /// A search was scored off the path, or not.
-    pub fn shadowed(&self, outcome: Result<(usize, usize, bool), SkipReason>) {
+    pub fn shadowed(&self, outcome: Result<Counts, SkipReason>) {
         let name = outcome.map_or_else(SkipReason::as_str, |_| "applied");
         self.shadows.get_or_create(&Outcome { outcome: name }).inc();
-        if let Ok((scored, cached, budget_hit)) = outcome {
-            self.count_pairs(scored, cached, budget_hit);
+        if let Ok(counts) = outcome {
+            self.count_pairs(counts);
         }
     }
 
-    fn count_pairs(&self, scored: usize, cached: usize, budget_hit: bool) {
+    fn count_pairs(&self, counts: Counts) {
+        let Counts { scored, cached, shed, budget_hit, .. } = counts;
         self.pairs.get_or_create(&Origin { origin: "cache" }).inc_by(cached as u64);
         self.pairs.get_or_create(&Origin { origin: "model" }).inc_by(scored.saturating_sub(cached) as u64);
+        self.depth.observe(scored as f64);
+        self.shed.inc_by(shed as u64);
         if budget_hit {
             self.budget_hits.inc();
         }

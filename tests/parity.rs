@@ -42,7 +42,7 @@ fn runtime() -> Runtime {
 }
 
 fn scorer(model: &str, variant: &str) -> LocalScorer {
-    let options = ScoringOptions { workers: 2, queue_pairs: 4096, cache: Arc::new(ScoreCache::new(1 << 24)) };
+    let options = ScoringOptions { workers: 2, queue_tokens: 1 << 20, cache: Arc::new(ScoreCache::new(1 << 24)) };
     let scorer = LocalScorer::start(folder(model, variant), &runtime(), options);
     let limit = Instant::now() + Duration::from_mins(1);
     while let Err(reason) = scorer.ready() {

@@ -68,7 +68,7 @@ async fn scores_fall_from_the_reranked_to_the_rest() {
 async fn whatever_the_model_does_the_client_gets_the_cluster_s_own_page() {
     let unavailable = Faulty(|| async { Err(ScoreError::Unavailable("gone".to_owned())) });
     let overloaded = Faulty(|| async { Err(ScoreError::Overloaded) });
-    let too_slow = Faulty(|| async { Ok(Scored { scores: vec![None; 5], budget_hit: true }) });
+    let too_slow = Faulty(|| async { Ok(Scored { scores: vec![None; 5], budget_hit: true, shed: 0 }) });
     let hanging = Faulty(std::future::pending::<Result<Scored, ScoreError>>);
     let panicking = Faulty(|| async { panic!("on purpose") });
     let cluster = ten_hits().await;

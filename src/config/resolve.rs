@@ -140,10 +140,10 @@ fn scoring(section: &Section) -> ScoringConfig {
         onnxruntime: section.optional("onnxruntime"),
         models_dir: section.optional("models_dir"),
         workers: section.or("workers", 0),
-        queue_pairs: section.or("queue_pairs", 4096),
+        queue_tokens: section.or("queue_tokens", 1 << 20),
     };
-    if config.queue_pairs == 0 {
-        section.error("queue_pairs", "must be 1 or more");
+    if config.queue_tokens == 0 {
+        section.error("queue_tokens", "must be 1 or more");
     }
     section.finish();
     config

@@ -5,34 +5,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{plan::SkipReason, score::Scored};
+use crate::{plan::SkipReason, telemetry::Counts};
 
 static X_RERANK: HeaderName = HeaderName::from_static("x-rerank");
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// The figures of one reranked search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// Hits within the window.
-    pub(super) window: usize,
-    /// Those with a score.
-    pub(super) scored: usize,
-    /// Those whose score came out of the cache.
-    pub(super) cached: usize,
-    /// Whether the budget cut scoring off.
-    pub(super) budget_hit: bool,
-}
-
-impl Counts {
-    pub(super) fn of(scored: &Scored) -> Self {
-        Self {
-            window: scored.scores.len(),
-            scored: scored.scores.iter().flatten().count(),
-            cached: scored.cached(),
-            budget_hit: scored.budget_hit,
-        }
-    }
-}
 
 /// What became of one search.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +37,7 @@ impl Report {
             Self::Skipped(reason) => return format!("skipped; reason={}", reason.as_str()),
             Self::Applied { model, counts, ignored } => (model, counts, ignored),
         };
-        let Counts { window, scored, cached, budget_hit } = *counts;
+        let Counts { window, scored, cached, shed, budget_hit } = *counts;
         // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
         let model: String = model
             .chars()
@@ -70,8 +46,9 @@ impl Report {
             .collect();
         let budget_hit = u8::from(budget_hit);
         let ignored = if ignored.is_empty() { String::new() } else { format!("; ignored=\"{}\"", ignored.join(" ")) };
+        let shed = if shed == 0 { String::new() } else { format!("; shed={shed}") };
         format!(
-            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{ignored}"
+            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{shed}{ignored}"
         )
     }
 }
@@ -111,11 +88,11 @@ mod tests {
     #[test]
     fn the_header_s_syntax_is_that_of_structured_fields() {
         let mut headers = HeaderMap::new();
-        let counts = Counts { window: 100, scored: 99, cached: 37, budget_hit: true };
+        let counts = Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true };
         outcomes(&mut headers, &[Report::applied("my \"best\" modèl", counts, &[])]);
         assert_eq!(
             headers["x-rerank"],
-            r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1"#
+            r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1; shed=1"#
         );
         outcomes(&mut headers, &[Report::Skipped(SkipReason::NoQueryText), Report::Skipped(SkipReason::Sort)]);
         assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text, skipped; reason=sort");

@@ -13,7 +13,6 @@ use tracing::debug;
 use super::{
     fetch::answers_any_window,
     guard::{computed, guarded, guarded_future},
-    report::Counts,
 };
 use crate::{
     app::App,
@@ -23,6 +22,7 @@ use crate::{
     rewrite::{Layout, Placed, rewrite},
     rules::ShownScore,
     score::{LongPassages, Request, ScoreError, Scored},
+    telemetry::Counts,
     wishes::Explain,
 };
 

@@ -8,7 +8,7 @@ use super::{
     cache::{Key, Keys, ScoreCache, normalise},
     inference::{Loader, Made, Output},
     onnx::OnnxLoader,
-    pool::{Keeper, Pool, PoolOptions, Work},
+    pool::{Grouping, Pool, PoolOptions, Work},
     runtime::Runtime,
 };
 use crate::models::{Kind, ModelFolder};
@@ -18,18 +18,24 @@ use crate::models::{Kind, ModelFolder};
 pub struct ScoringOptions {
     /// Scoring threads, each with a copy of the model; 0 means one per core.
     pub workers: usize,
-    /// How many pairs may wait before further searches are turned away with [`ScoreError::Overloaded`]. A search that
+    /// How many tokens may wait before further searches are turned away with [`ScoreError::Overloaded`]. A search that
     /// finds the queue empty is always let in.
-    pub queue_pairs: usize,
+    pub queue_tokens: usize,
     /// Where scores are kept; may be shared between models.
     pub cache: Arc<ScoreCache>,
 }
 
 /// Read-outs for metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScorerStats {
     /// Pairs that wait or are being run.
     pub queued_pairs: usize,
+    /// Their tokens, estimated.
+    pub queued_tokens: usize,
+    /// Inputs that the model was run on, since the start.
+    pub runs: u64,
+    /// Pairs a second that all threads do together, by the latest runs; `None` before the first.
+    pub pairs_per_second: Option<f64>,
     /// Scoring threads that are running something.
     pub busy_workers: usize,
     /// Scoring threads in all.
@@ -50,9 +56,14 @@ impl LocalScorer {
     pub fn start(folder: ModelFolder, runtime: &Runtime, options: ScoringOptions) -> LocalScorer {
         let pool_options = PoolOptions {
             workers: options.workers,
-            queue_pairs: options.queue_pairs,
+            queue_tokens: options.queue_tokens,
+            max_tokens: folder.max_length(),
             // A score may not depend on what else is scored at the time.
-            group_tokens: if folder.quantises_activations() { 0 } else { PoolOptions::default().group_tokens },
+            grouping: if folder.quantises_activations() {
+                Grouping::Equal { tokens: 0 }
+            } else {
+                PoolOptions::default().grouping
+            },
             ..PoolOptions::default()
         };
         let (kind, revision) = (folder.kind(), folder.revision().to_owned());
@@ -67,16 +78,7 @@ impl LocalScorer {
         options: PoolOptions,
         cache: Arc<ScoreCache>,
     ) -> LocalScorer {
-        LocalScorer { pool: Pool::start(loader, options), cache, kind, revision }
-    }
-
-    /// Read-outs for metrics; those of the cache are on the cache.
-    pub fn stats(&self) -> ScorerStats {
-        ScorerStats {
-            queued_pairs: self.pool.queued_pairs(),
-            busy_workers: self.pool.busy_workers(),
-            workers: self.pool.workers(),
-        }
+        LocalScorer { pool: Pool::start(loader, Arc::clone(&cache), options), cache, kind, revision }
     }
 
     async fn score_pairs(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
@@ -136,18 +138,18 @@ impl LocalScorer {
             outputs.push(output);
         }
         if missing.places.is_empty() {
-            return Ok(Found { outputs, cached, cut_off: false, failure: None });
+            return Ok(Found { outputs, cached, cut_off: false, shed: 0, failure: None });
         }
         if Instant::now() >= deadline {
-            return Ok(Found { outputs, cached, cut_off: true, failure: None });
+            return Ok(Found { outputs, cached, cut_off: true, shed: 0, failure: None });
         }
-        let keeper = CacheKeeper { cache: Arc::clone(&self.cache), keys: missing.keys };
-        let ticket = self.pool.submit(Work { query, texts: missing.texts, long, deadline }, Box::new(keeper))?;
+        let ticket = self.pool.submit(Work { query, texts: missing.texts, keys: missing.keys, long, deadline })?;
         let outcome = ticket.outcome().await;
         for (place, which) in missing.places {
             outputs[place].clone_from(&outcome.outputs[which]);
         }
-        Ok(Found { outputs, cached, cut_off: outcome.open > 0, failure: outcome.failure })
+        let cut_off = outcome.open + outcome.shed > 0;
+        Ok(Found { outputs, cached, cut_off, shed: outcome.shed, failure: outcome.failure })
     }
 }
 
@@ -157,6 +159,17 @@ impl Scorer for LocalScorer {
             Kind::CrossEncoder => Box::pin(self.score_pairs(request)),
             Kind::BiEncoder { .. } => Box::pin(self.score_texts(request)),
         }
+    }
+
+    fn stats(&self) -> Option<ScorerStats> {
+        Some(ScorerStats {
+            queued_pairs: self.pool.queued_pairs(),
+            queued_tokens: self.pool.queued_tokens(),
+            runs: self.pool.runs(),
+            pairs_per_second: self.pool.pairs_per_second(),
+            busy_workers: self.pool.busy_workers(),
+            workers: self.pool.workers(),
+        })
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -170,6 +183,8 @@ struct Found {
     cached: Vec<bool>,
     /// Whether there was no time for some of them.
     cut_off: bool,
+    /// How many were turned away from the beginning.
+    shed: usize,
     /// Why some of them could not be run.
     failure: Option<String>,
 }
@@ -181,7 +196,7 @@ impl Found {
             Some(failure) if !self.cut_off && scores.iter().all(Option::is_none) => {
                 Err(ScoreError::Unavailable(failure))
             }
-            _ => Ok(Scored { scores, budget_hit: self.cut_off }),
+            _ => Ok(Scored { scores, budget_hit: self.cut_off, shed: self.shed }),
         }
     }
 }
@@ -204,22 +219,6 @@ impl Missing {
             self.keys.push(key);
         }
         self.places.push((place, which));
-    }
-}
-
-/// Puts outputs into the cache as they are made, and finds those that other searches have made.
-struct CacheKeeper {
-    cache: Arc<ScoreCache>,
-    keys: Vec<Key>,
-}
-
-impl Keeper for CacheKeeper {
-    fn recall(&self, index: usize) -> Option<Made> {
-        self.cache.peek(self.keys[index])
-    }
-
-    fn keep(&self, index: usize, made: &Made) {
-        self.cache.insert(self.keys[index], made.clone());
     }
 }
 

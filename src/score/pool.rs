@@ -1,8 +1,11 @@
 //! Worker threads that score: as many as cores, each with a model of its own, fed from one queue with the most urgent
 //! work first. Owns admission (how much may wait), health (loading, failed, stuck) and the threads' life; what a piece
-//! of work is belongs to [`job`], the order of work to [`queue`], what a thread does to [`worker`].
+//! of work is belongs to [`job`], the order of work and how deep a request is taken to [`queue`], what work costs to
+//! [`pace`], that no pair is run twice at a time to [`pairs`], what a thread does to [`worker`].
 
 mod job;
+mod pace;
+mod pairs;
 mod queue;
 mod worker;
 
@@ -14,20 +17,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use job::{Job, Keeper, Ticket, Work};
+use job::Job;
+pub(super) use job::{Ticket, Work};
+use pace::{Estimate, Pace};
+use pairs::Pairs;
 use queue::Queue;
 
-use super::{ScoreError, inference::Loader};
+use super::{ScoreError, cache::ScoreCache, inference::Loader};
 
 /// How a [`Pool`] is set up.
 #[derive(Debug, Clone)]
 pub(super) struct PoolOptions {
     /// Threads, and models loaded; 0 means one per core.
     pub workers: usize,
-    /// How many inputs may be admitted and not yet answered. A job that finds the pool empty is always admitted.
-    pub queue_pairs: usize,
-    /// Tokens that a run of several short inputs may have in all; 0 runs every input alone.
-    pub group_tokens: usize,
+    /// How many tokens may be admitted and not yet answered. A job that finds the pool empty is always admitted.
+    pub queue_tokens: usize,
+    /// The longest input of the model, in tokens.
+    pub max_tokens: usize,
+    /// What is run together.
+    pub grouping: Grouping,
     /// A run older than this has hung.
     pub hang_after: Duration,
     /// How long to wait before loading again after the first failure; doubles up to `retry_at_most`.
@@ -36,12 +44,34 @@ pub(super) struct PoolOptions {
     pub retry_at_most: Duration,
 }
 
+/// Which inputs are run together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grouping {
+    /// Short ones of equal length, up to so many tokens; 0 runs every input alone. What suits a core.
+    Equal { tokens: usize },
+    /// Those of similar length, padded, up to so many tokens. What suits a GPU.
+    #[expect(dead_code, reason = "no model runs on a GPU yet")]
+    Padded { tokens: usize },
+}
+
+impl Grouping {
+    /// Texts that are tokenized in one go: few for a core, so that the first run begins soon and nothing is tokenized
+    /// long before its turn, and yet enough to find inputs of equal length among them.
+    fn chunk(self) -> usize {
+        match self {
+            Grouping::Equal { .. } => 32,
+            Grouping::Padded { .. } => 256,
+        }
+    }
+}
+
 impl Default for PoolOptions {
     fn default() -> PoolOptions {
         PoolOptions {
             workers: 0,
-            queue_pairs: 4096,
-            group_tokens: 512,
+            queue_tokens: 1 << 20,
+            max_tokens: 512,
+            grouping: Grouping::Equal { tokens: 512 },
             hang_after: Duration::from_secs(10),
             retry_after: Duration::from_secs(1),
             retry_at_most: Duration::from_secs(30),
@@ -58,17 +88,40 @@ pub(super) struct Pool {
 struct Shared {
     options: PoolOptions,
     loader: Arc<dyn Loader>,
+    cache: Arc<ScoreCache>,
     queue: Mutex<Queue>,
+    pairs: Arc<Pairs>,
+    pace: Pace,
     /// Signalled when there is work, when the first model is loaded, and when the pool stops.
     changed: Condvar,
     /// Signalled when a thread ends.
     ended: Condvar,
-    /// Inputs admitted and not yet answered or given up.
-    admitted: Arc<AtomicUsize>,
+    load: Arc<Load>,
+    /// Inputs that were run, since the start.
+    runs: AtomicU64,
     workers: Vec<Health>,
     /// Why the latest attempt to load failed.
     load_failure: Mutex<Option<String>>,
     started: Instant,
+}
+
+/// What was admitted and is not yet answered or given up.
+#[derive(Default)]
+struct Load {
+    texts: AtomicUsize,
+    tokens: AtomicUsize,
+}
+
+impl Load {
+    fn add(&self, texts: usize, estimate: Estimate) {
+        self.texts.fetch_add(texts, Ordering::Relaxed);
+        self.tokens.fetch_add(estimate.tokens, Ordering::Relaxed);
+    }
+
+    fn remove(&self, texts: usize, estimate: Estimate) {
+        self.texts.fetch_sub(texts, Ordering::Relaxed);
+        self.tokens.fetch_sub(estimate.tokens, Ordering::Relaxed);
+    }
 }
 
 /// What is known of one worker from outside.
@@ -81,19 +134,23 @@ struct Health {
 
 impl Pool {
     /// Starts the threads. They load in the background: the first one alone, so that a model that cannot be loaded
-    /// fails once and not once per core, then the others.
-    pub(super) fn start(loader: Arc<dyn Loader>, mut options: PoolOptions) -> Pool {
+    /// fails once and not once per core, then the others. What they make goes to `cache`.
+    pub(super) fn start(loader: Arc<dyn Loader>, cache: Arc<ScoreCache>, mut options: PoolOptions) -> Pool {
         if options.workers == 0 {
             options.workers = std::thread::available_parallelism().map_or(1, usize::from);
         }
         let workers = options.workers;
         let shared = Arc::new(Shared {
+            pace: Pace::new(options.max_tokens),
             options,
             loader,
-            queue: Mutex::new(Queue::default()),
+            cache,
+            queue: Mutex::default(),
+            pairs: Arc::default(),
             changed: Condvar::new(),
             ended: Condvar::new(),
-            admitted: Arc::new(AtomicUsize::new(0)),
+            load: Arc::default(),
+            runs: AtomicU64::new(0),
             workers: (0..workers).map(|_| Health::default()).collect(),
             load_failure: Mutex::new(None),
             started: Instant::now(),
@@ -104,22 +161,47 @@ impl Pool {
         Pool { shared }
     }
 
-    /// Queues texts, to be answered best-first until their deadline.
+    /// Queues as many of the texts, first ones first, as there is room for; they are answered best-first until the
+    /// deadline.
     ///
     /// # Errors
-    /// [`ScoreError::Unavailable`] where nobody could run it, [`ScoreError::Overloaded`] where too much waits already.
-    pub(super) fn submit(&self, work: Work, keeper: Box<dyn Keeper>) -> Result<Ticket, ScoreError> {
+    /// [`ScoreError::Unavailable`] where nobody could run it, [`ScoreError::Overloaded`] where there is room for none.
+    pub(super) fn submit(&self, work: Work) -> Result<Ticket, ScoreError> {
         self.ready().map_err(ScoreError::Unavailable)?;
-        let count = work.texts.len();
-        let admit = |waiting: usize| {
-            (waiting == 0 || waiting + count <= self.shared.options.queue_pairs).then_some(waiting + count)
+        let shared = &self.shared;
+        let workers = self.loaded_workers().max(1);
+        let mut estimates = shared.pace.estimates(&work);
+        let whole: Estimate = estimates.iter().copied().sum();
+        let mut queue = shared.lock_queue();
+        let room = queue.room(work.deadline, whole.time, workers);
+        let depth = room.depth(&estimates).min(self.tokens_for(&estimates));
+        if depth == 0 && !estimates.is_empty() {
+            return Err(ScoreError::Overloaded);
+        }
+        estimates.truncate(depth);
+        let job = Arc::new(Job::new(work, estimates, Arc::clone(&shared.load)));
+        shared.pairs.want(&job);
+        queue.admit(&job, workers, shared.options.grouping.chunk());
+        drop(queue);
+        shared.changed.notify_all();
+        Ok(Ticket::new(job, Arc::clone(&shared.pairs)))
+    }
+
+    /// How many of the first texts the queue has memory for.
+    fn tokens_for(&self, estimates: &[Estimate]) -> usize {
+        let waiting = self.shared.load.tokens.load(Ordering::Relaxed);
+        if waiting == 0 {
+            return estimates.len();
+        }
+        let mut left = self.shared.options.queue_tokens.saturating_sub(waiting);
+        let fits = |estimate: &&Estimate| match left.checked_sub(estimate.tokens) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
         };
-        let admitted = &self.shared.admitted;
-        admitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admit).map_err(|_| ScoreError::Overloaded)?;
-        let job = Arc::new(Job::new(work, keeper, Arc::clone(admitted)));
-        self.shared.lock_queue().admit(&job);
-        self.shared.changed.notify_all();
-        Ok(Ticket::new(job))
+        estimates.iter().take_while(fits).count()
     }
 
     /// Whether work sent now could be done; `Err` says why not.
@@ -139,7 +221,22 @@ impl Pool {
 
     /// Inputs that wait or are being run.
     pub(super) fn queued_pairs(&self) -> usize {
-        self.shared.admitted.load(Ordering::Relaxed)
+        self.shared.load.texts.load(Ordering::Relaxed)
+    }
+
+    /// Their tokens, estimated.
+    pub(super) fn queued_tokens(&self) -> usize {
+        self.shared.load.tokens.load(Ordering::Relaxed)
+    }
+
+    /// Inputs that were run, since the start.
+    pub(super) fn runs(&self) -> u64 {
+        self.shared.runs.load(Ordering::Relaxed)
+    }
+
+    /// Inputs a second that all workers do together, by the latest runs; `None` before the first.
+    pub(super) fn pairs_per_second(&self) -> Option<f64> {
+        Some(self.shared.pace.texts_per_second()? * self.loaded_workers() as f64)
     }
 
     /// Workers that are running something.
@@ -151,6 +248,10 @@ impl Pool {
     /// Workers in all.
     pub(super) fn workers(&self) -> usize {
         self.shared.workers.len()
+    }
+
+    fn loaded_workers(&self) -> usize {
+        self.shared.workers.iter().filter(|worker| worker.loaded.load(Ordering::Acquire)).count()
     }
 }
 

@@ -126,7 +126,7 @@ impl RemoteScorer {
             Some(failure) if !asked.cut_off && scores.iter().all(Option::is_none) => {
                 Err(ScoreError::Unavailable(failure))
             }
-            _ => Ok(Scored { scores, budget_hit: asked.cut_off }),
+            _ => Ok(Scored { scores, budget_hit: asked.cut_off, shed: 0 }),
         }
     }
 

@@ -158,7 +158,7 @@ impl Scorer for Longest {
     fn score<'a>(&'a self, request: scoring::Request<'a>) -> ScoreFuture<'a> {
         let score = |passage: &String| Some(Score::fresh(passage.len() as f32, Scale::AsIs));
         let scores = request.passages.iter().map(score).collect();
-        Box::pin(async { Ok(Scored { scores, budget_hit: false }) })
+        Box::pin(async { Ok(Scored { scores, budget_hit: false, shed: 0 }) })
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -4,27 +4,15 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
 
-use crate::score::{
-    LongPassages,
-    encode::Encoded,
-    inference::{Made, Output},
-};
-
-/// Where a job's outputs live on, whoever still waits for them.
-pub(in crate::score) trait Keeper: Send + Sync {
-    /// The output of text `index`, if another job has made it in the meantime.
-    fn recall(&self, index: usize) -> Option<Made>;
-
-    /// Keeps the output of text `index`, which is finite.
-    fn keep(&self, index: usize, made: &Made);
-}
+use super::{Load, pace::Estimate, pairs::Pairs};
+use crate::score::{LongPassages, cache::Key, inference::Made};
 
 /// What is asked of the pool.
 pub(in crate::score) struct Work {
@@ -32,6 +20,8 @@ pub(in crate::score) struct Work {
     pub query: Option<String>,
     /// First ones first.
     pub texts: Vec<String>,
+    /// What each text (with the query) is known by; none twice.
+    pub keys: Vec<Key>,
     /// What becomes of long ones.
     pub long: LongPassages,
     /// The outcome is what is there by then.
@@ -39,19 +29,22 @@ pub(in crate::score) struct Work {
 }
 
 /// One request to the pool, shared between the queue, the workers and the [`Ticket`].
-pub(in crate::score) struct Job {
+pub(super) struct Job {
     pub(super) work: Work,
-    keeper: Box<dyn Keeper>,
+    /// Of the texts that are to be run, which are the first ones.
+    estimates: Vec<Estimate>,
     abandoned: AtomicBool,
     progress: Mutex<Progress>,
     finished: Notify,
-    admitted: Arc<AtomicUsize>,
+    load: Arc<Load>,
 }
 
 struct Progress {
     outputs: Vec<Option<Made>>,
-    /// Texts that have neither an output nor a failure.
+    /// Texts to be run that have neither an output nor a failure.
     open: usize,
+    /// What they are expected to cost.
+    ahead: Estimate,
     failure: Option<String>,
 }
 
@@ -60,24 +53,37 @@ struct Progress {
 pub(in crate::score) struct Outcome {
     /// One per text; `None` where there was no time, or the run failed or gave no finite numbers.
     pub outputs: Vec<Option<Made>>,
-    /// Texts for which there was no time.
+    /// Texts that were begun with too late.
     pub open: usize,
+    /// Texts, the last ones, for which it was clear from the beginning that there would be no time.
+    pub shed: usize,
     /// Why the first failed run failed.
     pub failure: Option<String>,
 }
 
 impl Job {
-    pub(super) fn new(work: Work, keeper: Box<dyn Keeper>, admitted: Arc<AtomicUsize>) -> Job {
-        let count = work.texts.len();
-        let progress = Progress { outputs: vec![None; count], open: count, failure: None };
+    /// `estimates` are those of the texts that are to be run, the first ones.
+    pub(super) fn new(work: Work, estimates: Vec<Estimate>, load: Arc<Load>) -> Job {
+        let ahead = estimates.iter().copied().sum();
+        let progress = Progress { outputs: vec![None; work.texts.len()], open: estimates.len(), ahead, failure: None };
+        load.add(estimates.len(), ahead);
         Job {
             work,
-            keeper,
+            estimates,
             abandoned: AtomicBool::new(false),
             progress: Mutex::new(progress),
             finished: Notify::new(),
-            admitted,
+            load,
         }
+    }
+
+    /// How many of the texts are to be run.
+    pub(super) fn depth(&self) -> usize {
+        self.estimates.len()
+    }
+
+    pub(super) fn key(&self, index: usize) -> Key {
+        self.work.keys[index]
     }
 
     /// Whether its answer would come too late for anybody.
@@ -85,40 +91,33 @@ impl Job {
         self.abandoned.load(Ordering::Relaxed) || Instant::now() >= self.work.deadline
     }
 
-    /// Answers text `index` with what another job has made of it, if one has.
-    pub(super) fn recall(&self, index: usize) -> bool {
-        let Some(made) = self.keeper.recall(index) else { return false };
-        self.settle(|progress| progress.outputs[index] = Some(made), 1);
-        true
+    /// The time on one worker that what is left of it will take, by all that is known.
+    pub(super) fn ahead(&self) -> Duration {
+        if self.is_pointless() { Duration::ZERO } else { self.lock_progress().ahead.time }
     }
 
-    /// Answers text `index` with what has come of its windows. Numbers that are none count as a failure.
-    pub(super) fn answer(&self, index: usize, outputs: Vec<Output>, windows: &[Encoded]) {
-        let Some(made) = Made::of(outputs, windows) else {
-            self.fail(1, "the model's output is not finite");
-            return;
-        };
-        self.keeper.keep(index, &made);
-        self.settle(|progress| progress.outputs[index] = Some(made), 1);
+    /// Answers text `index`.
+    pub(super) fn answer(&self, index: usize, made: Made) {
+        self.settle(index, |progress| progress.outputs[index] = Some(made));
     }
 
-    /// Gives `count` texts up as failed.
-    pub(super) fn fail(&self, count: usize, reason: &str) {
-        let note = |progress: &mut Progress| {
+    /// Gives text `index` up as failed.
+    pub(super) fn fail(&self, index: usize, reason: &str) {
+        self.settle(index, |progress| {
             if progress.failure.is_none() {
                 tracing::warn!(reason, "scoring failed");
                 progress.failure = Some(reason.to_owned());
             }
-        };
-        self.settle(note, count);
+        });
     }
 
-    fn settle(&self, change: impl FnOnce(&mut Progress), count: usize) {
+    fn settle(&self, index: usize, change: impl FnOnce(&mut Progress)) {
         let mut progress = self.lock_progress();
         change(&mut progress);
-        progress.open -= count;
+        progress.open -= 1;
+        progress.ahead = progress.ahead - self.estimates[index];
         if !self.abandoned.load(Ordering::Relaxed) {
-            self.admitted.fetch_sub(count, Ordering::Relaxed);
+            self.load.remove(1, self.estimates[index]);
         }
         if progress.open == 0 {
             self.finished.notify_one();
@@ -131,27 +130,47 @@ impl Job {
 }
 
 /// The waiting side of a job. Dropping it drops the work that has not begun and frees its place in the queue.
-pub(in crate::score) struct Ticket(Arc<Job>);
+pub(in crate::score) struct Ticket {
+    job: Arc<Job>,
+    pairs: Arc<Pairs>,
+}
 
 impl Ticket {
-    pub(super) fn new(job: Arc<Job>) -> Ticket {
-        Ticket(job)
+    pub(super) fn new(job: Arc<Job>, pairs: Arc<Pairs>) -> Ticket {
+        Ticket { job, pairs }
+    }
+
+    /// How many of the texts, the first ones, are to be run.
+    #[cfg(test)]
+    pub(super) fn depth(&self) -> usize {
+        self.job.depth()
     }
 
     /// Waits until every text is answered or has failed, or until the deadline, and tells what there is.
     pub(in crate::score) async fn outcome(self) -> Outcome {
-        let deadline = tokio::time::Instant::from_std(self.0.work.deadline);
+        let deadline = tokio::time::Instant::from_std(self.job.work.deadline);
         // On time-out the outcome is what there is by now.
-        let _ = tokio::time::timeout_at(deadline, self.0.finished.notified()).await;
-        let progress = self.0.lock_progress();
-        Outcome { outputs: progress.outputs.clone(), open: progress.open, failure: progress.failure.clone() }
+        let _ = tokio::time::timeout_at(deadline, self.job.finished.notified()).await;
+        let mut progress = self.job.lock_progress();
+        Outcome {
+            outputs: progress.outputs.clone(),
+            open: progress.open,
+            shed: self.job.work.texts.len() - self.job.depth(),
+            failure: progress.failure.take(),
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let progress = self.0.lock_progress();
-        self.0.abandoned.store(true, Ordering::Relaxed);
-        self.0.admitted.fetch_sub(progress.open, Ordering::Relaxed);
+        {
+            let progress = self.job.lock_progress();
+            self.job.abandoned.store(true, Ordering::Relaxed);
+            self.job.load.remove(progress.open, progress.ahead);
+            if progress.open == 0 {
+                return;
+            }
+        }
+        self.pairs.forget(&self.job);
     }
 }

@@ -1,22 +1,30 @@
-//! The order of work: earliest deadline first, then arrival, then the cluster's order within a request. Owns the heap
-//! and how a request is cut into tasks; runs nothing.
+//! The order of work, and how much of it there is room for: earliest due first, then arrival, then the cluster's order
+//! within a request. Owns the heap, how a request is cut into tasks, and how deep a request is taken; runs nothing.
 
-use std::{cmp::Ordering, collections::BinaryHeap, ops::Range, sync::Arc, time::Instant};
+use std::{
+    cmp::Ordering,
+    collections::BinaryHeap,
+    ops::Range,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
 
-use super::job::Job;
+use super::{Grouping, job::Job, pace::Estimate};
 use crate::score::encode::Encoded;
-
-/// Texts that are tokenized in one go: few, so that the first run begins soon and nothing is tokenized long before its
-/// turn; enough to find inputs of equal length among them.
-const CHUNK: usize = 32;
 
 /// Inputs of at least this many tokens fill a core on their own.
 const LONG: usize = 96;
+
+/// A request is due when it could have been done this many times over by all workers, or at its deadline if that is
+/// sooner: a small one need not wait until a large one is through.
+const PATIENCE: u32 = 2;
 
 /// Everything that waits, and whether to go on.
 #[derive(Default)]
 pub(super) struct Queue {
     tasks: BinaryHeap<Task>,
+    /// What was admitted and may not be done yet.
+    jobs: Vec<Admitted>,
     arrivals: u64,
     pub(super) stopping: bool,
     /// Whether any worker has ever loaded a model.
@@ -25,10 +33,16 @@ pub(super) struct Queue {
     pub(super) threads: usize,
 }
 
+struct Admitted {
+    job: Weak<Job>,
+    due: Instant,
+}
+
 /// A piece of a job for one worker.
 pub(super) struct Task {
     pub(super) job: Arc<Job>,
     pub(super) step: Step,
+    due: Instant,
     arrival: u64,
     /// The cluster's rank of its best member.
     rank: usize,
@@ -38,7 +52,7 @@ pub(super) struct Task {
 pub(super) enum Step {
     /// Tokenize these texts and queue their runs.
     Encode(Range<usize>),
-    /// Run these inputs, which are of equal length, together; or the windows of a single one, one after another.
+    /// Run these inputs together; or the windows of a single one, one after another.
     Run(Vec<Input>),
 }
 
@@ -57,55 +71,64 @@ impl Input {
     }
 }
 
-impl Task {
-    /// How many texts it deals with.
-    pub(super) fn len(&self) -> usize {
-        match &self.step {
-            Step::Encode(texts) => texts.len(),
-            Step::Run(members) => members.len(),
-        }
-    }
+/// How much a new request may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// The time of all workers until its deadline.
+    pub(super) total: Duration,
+    /// What earlier requests leave of it.
+    pub(super) free: Duration,
+}
 
-    /// The runs that follow from tokenizing a chunk: an input of [`LONG`] tokens or more alone, shorter ones of equal
-    /// length together up to `group_tokens`.
-    pub(super) fn runs(&self, inputs: Vec<Input>, group_tokens: usize) -> Vec<Task> {
-        let mut runs: Vec<Vec<Input>> = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let length = input.tokens();
-            let fits = |run: &&mut Vec<Input>| {
-                let is_alike = run[0].windows.len() == 1 && run[0].tokens() == length;
-                is_alike && (run.len() + 1) * length <= group_tokens
-            };
-            let is_short = input.windows.len() == 1 && length < LONG;
-            match runs.iter_mut().find(fits).filter(|_| is_short) {
-                Some(run) => run.push(input),
-                None => runs.push(vec![input]),
-            }
+impl Room {
+    /// How many of the first texts there is room for.
+    ///
+    /// All that can be done by the deadline, as long as earlier requests leave half of the time. Beyond that, less and
+    /// less: who comes next is to find some room too, so that under overload every search is reranked a little rather
+    /// than some in full and others not at all.
+    pub(super) fn depth(&self, estimates: &[Estimate]) -> usize {
+        if self.free == self.total {
+            // Nobody waits: what there is no time for is dropped at the deadline, and an estimate may be wrong.
+            return estimates.len();
         }
-        let task = |run: Vec<Input>| Task {
-            job: Arc::clone(&self.job),
-            arrival: self.arrival,
-            rank: run[0].index,
-            step: Step::Run(run),
+        let needed: f64 = estimates.iter().map(|estimate| estimate.time.as_secs_f64()).sum();
+        let free = self.free.as_secs_f64();
+        let share = (2.0 * free / self.total.as_secs_f64()).min(1.0);
+        let mut left = free.min(needed * share);
+        let fits = |estimate: &&Estimate| {
+            left -= estimate.time.as_secs_f64();
+            // Sums of floating numbers: all of it must fit where all of it is wanted.
+            left >= -1e-9
         };
-        runs.into_iter().map(task).collect()
-    }
-
-    /// Whatever compares smallest is done first.
-    fn urgency(&self) -> (Instant, u64, usize) {
-        (self.job.work.deadline, self.arrival, self.rank)
+        estimates.iter().take_while(fits).count()
     }
 }
 
 impl Queue {
-    /// Queues a new job.
-    pub(super) fn admit(&mut self, job: &Arc<Job>) {
+    /// What there is room for before `deadline`; `work` is what it would take on one worker.
+    pub(super) fn room(&mut self, deadline: Instant, work: Duration, workers: usize) -> Room {
+        let now = Instant::now();
+        let due = due(now, deadline, work, workers);
+        self.jobs.retain(|admitted| admitted.job.upgrade().is_some_and(|job| !job.is_pointless()));
+        let earlier = self.jobs.iter().filter_map(|admitted| {
+            let job = admitted.job.upgrade()?;
+            (job.work.deadline <= deadline || admitted.due <= due).then(|| job.ahead())
+        });
+        let ahead: Duration = earlier.sum();
+        let total = deadline.saturating_duration_since(now) * u32::try_from(workers).unwrap_or(u32::MAX);
+        Room { total, free: total.saturating_sub(ahead) }
+    }
+
+    /// Queues a new job. It is tokenized in chunks of `chunk` texts.
+    pub(super) fn admit(&mut self, job: &Arc<Job>, workers: usize, chunk: usize) {
         self.arrivals += 1;
-        let arrival = self.arrivals;
-        let count = job.work.texts.len();
-        self.tasks.extend((0..count).step_by(CHUNK).map(|rank| Task {
+        let (arrival, count) = (self.arrivals, job.depth());
+        let due = due(Instant::now(), job.work.deadline, job.ahead(), workers);
+        self.jobs.push(Admitted { job: Arc::downgrade(job), due });
+        self.tasks.extend((0..count).step_by(chunk).map(|rank| Task {
             job: Arc::clone(job),
-            step: Step::Encode(rank..count.min(rank + CHUNK)),
+            step: Step::Encode(rank..count.min(rank + chunk)),
+            due,
             arrival,
             rank,
         }));
@@ -133,6 +156,68 @@ impl Queue {
     }
 }
 
+fn due(now: Instant, deadline: Instant, work: Duration, workers: usize) -> Instant {
+    let alone = work / u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+    // Where nothing is known of the time that it takes, the deadline is all there is.
+    if alone.is_zero() { deadline } else { deadline.min(now + alone * PATIENCE) }
+}
+
+impl Task {
+    /// The runs that follow from tokenizing a chunk.
+    pub(super) fn runs(&self, inputs: Vec<Input>, grouping: Grouping) -> Vec<Task> {
+        let task = |run: Vec<Input>| Task {
+            job: Arc::clone(&self.job),
+            due: self.due,
+            arrival: self.arrival,
+            rank: run.iter().map(|input| input.index).min().unwrap_or(self.rank),
+            step: Step::Run(run),
+        };
+        let runs = match grouping {
+            Grouping::Equal { tokens } => of_equal_length(inputs, tokens),
+            Grouping::Padded { tokens } => of_similar_length(inputs, tokens),
+        };
+        runs.into_iter().map(task).collect()
+    }
+
+    /// Whatever compares smallest is done first.
+    fn urgency(&self) -> (Instant, u64, usize) {
+        (self.due, self.arrival, self.rank)
+    }
+}
+
+/// An input of [`LONG`] tokens or more alone, shorter ones of equal length together up to `most` tokens.
+fn of_equal_length(inputs: Vec<Input>, most: usize) -> Vec<Vec<Input>> {
+    let mut runs: Vec<Vec<Input>> = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let length = input.tokens();
+        let fits = |run: &&mut Vec<Input>| {
+            let is_alike = run[0].windows.len() == 1 && run[0].tokens() == length;
+            is_alike && (run.len() + 1) * length <= most
+        };
+        let is_short = input.windows.len() == 1 && length < LONG;
+        match runs.iter_mut().find(fits).filter(|_| is_short) {
+            Some(run) => run.push(input),
+            None => runs.push(vec![input]),
+        }
+    }
+    runs
+}
+
+/// Inputs in the order of their lengths, together up to `most` tokens with the padding that they need.
+fn of_similar_length(mut inputs: Vec<Input>, most: usize) -> Vec<Vec<Input>> {
+    inputs.sort_by_key(|input| std::cmp::Reverse((input.windows.len() > 1, input.tokens())));
+    let mut runs: Vec<Vec<Input>> = Vec::new();
+    for input in inputs {
+        // The first of a run is its longest.
+        let fits = |run: &&mut Vec<Input>| run[0].windows.len() == 1 && (run.len() + 1) * run[0].tokens() <= most;
+        match runs.last_mut().filter(fits) {
+            Some(run) => run.push(input),
+            None => runs.push(vec![input]),
+        }
+    }
+    runs
+}
+
 impl Ord for Task {
     fn cmp(&self, other: &Task) -> Ordering {
         // The heap hands out its greatest.
@@ -153,3 +238,65 @@ impl PartialEq for Task {
 }
 
 impl Eq for Task {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(index: usize, lengths: &[usize]) -> Input {
+        let window =
+            |&length: &usize| Encoded { ids: vec![7; length], type_ids: vec![0; length], truncated: false, span: None };
+        Input { index, windows: lengths.iter().map(window).collect() }
+    }
+
+    fn shape(runs: &[Vec<Input>]) -> Vec<Vec<usize>> {
+        runs.iter().map(|run| run.iter().map(|input| input.index).collect()).collect()
+    }
+
+    #[test]
+    fn short_inputs_of_equal_length_go_together_and_long_ones_alone() {
+        let inputs = vec![
+            input(0, &[96]),
+            input(1, &[2]),
+            input(2, &[40]),
+            input(3, &[3]),
+            input(4, &[40]),
+            input(5, &[2]),
+            input(6, &[40]),
+            input(7, &[2, 2]),
+        ];
+        assert_eq!(shape(&of_equal_length(inputs, 100)), [vec![0], vec![1, 5], vec![2, 4], vec![3], vec![6], vec![7]]);
+    }
+
+    #[test]
+    fn padded_groups_hold_what_is_of_similar_length_within_the_budget_of_tokens() {
+        let inputs = vec![input(0, &[10]), input(1, &[50]), input(2, &[9]), input(3, &[40]), input(4, &[60, 60])];
+        assert_eq!(shape(&of_similar_length(inputs, 100)), [vec![4], vec![1, 3], vec![0, 2]]);
+    }
+
+    fn estimates(count: usize) -> Vec<Estimate> {
+        vec![Estimate { tokens: 100, time: Duration::from_millis(10) }; count]
+    }
+
+    fn room(total: u64, free: u64) -> Room {
+        Room { total: Duration::from_millis(total), free: Duration::from_millis(free) }
+    }
+
+    #[test]
+    fn a_request_is_taken_whole_while_half_of_the_time_is_left_and_shrinks_beyond() {
+        let window = estimates(20);
+        assert_eq!(room(600, 600).depth(&window), 20);
+        assert_eq!(room(600, 300).depth(&window), 20);
+        assert_eq!(room(600, 150).depth(&window), 10, "half of what it wants");
+        assert_eq!(room(600, 60).depth(&window), 4);
+        assert_eq!(room(600, 0).depth(&window), 0);
+        assert_eq!(room(120, 70).depth(&window), 7, "what can be done by the deadline");
+        assert_eq!(room(100, 100).depth(&window), 20, "nobody waits");
+    }
+
+    #[test]
+    fn what_is_unknown_is_let_in() {
+        let unknown = vec![Estimate::default(); 20];
+        assert_eq!(room(600, 1).depth(&unknown), 20);
+    }
+}

@@ -7,7 +7,8 @@ use std::sync::{
 
 use super::*;
 use crate::score::{
-    LongPassages,
+    LongPassages, Span,
+    cache::Keys,
     encode::Encoded,
     inference::{Inference, Made, Output},
 };
@@ -56,15 +57,9 @@ impl Inference for FakeModel {
     }
 }
 
-/// Keeps nothing, recalls nothing.
-struct Forgetful;
-
-impl Keeper for Forgetful {
-    fn recall(&self, _index: usize) -> Option<Made> {
-        None
-    }
-
-    fn keep(&self, _index: usize, _made: &Made) {}
+/// What the pool is asked, in the name of a model of its own.
+fn keys() -> Keys {
+    Keys::of_texts("revision", LongPassages::Truncate)
 }
 
 /// Closed until opened; tells who arrives.
@@ -105,7 +100,7 @@ fn one_worker() -> PoolOptions {
 }
 
 fn started(loader: Arc<Fake>, options: PoolOptions) -> Pool {
-    let pool = Pool::start(loader, options);
+    let pool = Pool::start(loader, Arc::new(ScoreCache::new(1 << 20)), options);
     wait_until(|| pool.ready().is_ok());
     pool
 }
@@ -132,11 +127,12 @@ fn texts(texts: &[&str]) -> Vec<String> {
 }
 
 fn work(texts: Vec<String>, deadline: Instant) -> Work {
-    Work { query: None, texts, long: LongPassages::Truncate, deadline }
+    let keys = texts.iter().map(|text| keys().key(text)).collect();
+    Work { query: None, texts, keys, long: LongPassages::Truncate, deadline }
 }
 
 fn submit(pool: &Pool, passages: &[&str], deadline: Instant) -> Result<Ticket, ScoreError> {
-    pool.submit(work(texts(passages), deadline), Box::new(Forgetful))
+    pool.submit(work(texts(passages), deadline))
 }
 
 fn logits(outcome: &job::Outcome) -> Vec<Option<f32>> {
@@ -165,7 +161,7 @@ async fn outputs_come_in_the_order_of_the_texts() {
     let pool = started(Fake::new(|group| Ok(first_byte(group))), PoolOptions { workers: 3, ..one_worker() });
     let many: Vec<String> =
         (0..100_usize).map(|index| char::from(b' ' + (index % 90) as u8).to_string().repeat(1 + index)).collect();
-    let ticket = pool.submit(work(many.clone(), later()), Box::new(Forgetful)).unwrap();
+    let ticket = pool.submit(work(many.clone(), later())).unwrap();
     let outcome = ticket.outcome().await;
     let expected: Vec<_> = many.iter().map(|text| Some(f32::from(text.as_bytes()[0]))).collect();
     assert_eq!(logits(&outcome), expected);
@@ -206,7 +202,7 @@ async fn at_the_deadline_the_best_ranked_are_scored() {
         one_worker(),
     );
     let long: Vec<String> = "abcdefgh".chars().map(|letter| letter.to_string().repeat(100)).collect();
-    let ticket = pool.submit(work(long, soon()), Box::new(Forgetful)).unwrap();
+    let ticket = pool.submit(work(long, soon())).unwrap();
     let outcome = ticket.outcome().await;
     begins.recv().unwrap();
     assert_eq!(logits(&outcome)[..4], [Some(97.0), Some(98.0), Some(99.0), None]);
@@ -223,11 +219,12 @@ async fn short_texts_of_equal_length_run_together_and_long_ones_alone() {
             sizes.send((group[0].len(), group.len())).ok();
             Ok(first_byte(group))
         }),
-        PoolOptions { group_tokens: 100, ..one_worker() },
+        PoolOptions { grouping: Grouping::Equal { tokens: 100 }, ..one_worker() },
     );
     let long = "l".repeat(96);
     let half = "h".repeat(40);
-    let window = [&long, "aa", &half, "bbb", &half, "cc", &half, &long];
+    let (half2, half3, long2) = (half.replace('h', "i"), half.replace('h', "j"), long.replace('l', "m"));
+    let window = [&long, "aa", &half, "bbb", &half2, "cc", &half3, &long2];
     submit(&pool, &window, later()).unwrap().outcome().await;
     assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(96, 1), (2, 2), (40, 2), (3, 1), (40, 1), (96, 1)]);
 }
@@ -310,7 +307,7 @@ async fn a_model_that_loads_at_the_third_attempt_serves() {
         failing_loads: 2,
     });
     let options = PoolOptions { retry_after: Duration::from_millis(100), ..one_worker() };
-    let pool = Pool::start(Arc::clone(&fake) as _, options);
+    let pool = Pool::start(Arc::clone(&fake) as _, Arc::new(ScoreCache::new(1 << 20)), options);
     wait_until(|| fake.loads.load(Ordering::SeqCst) > 0);
     wait_until(|| pool.ready() == Err(String::from("no such model")));
     assert_eq!(submit(&pool, &["a"], later()).err(), Some(ScoreError::Unavailable(String::from("no such model"))));
@@ -322,7 +319,7 @@ async fn a_model_that_loads_at_the_third_attempt_serves() {
 #[tokio::test]
 async fn more_than_the_queue_holds_is_turned_away() {
     let (fake, begins, gate) = gated();
-    let pool = started(fake, PoolOptions { queue_pairs: 3, ..one_worker() });
+    let pool = started(fake, PoolOptions { queue_tokens: 3, ..one_worker() });
     let first = submit(&pool, &["a", "b", "c", "d"], later()).expect("an empty queue takes any job");
     begins.recv().unwrap();
     assert_eq!(submit(&pool, &["e"], later()).err(), Some(ScoreError::Overloaded));
@@ -350,14 +347,6 @@ async fn work_whose_client_has_gone_is_dropped() {
 
 #[tokio::test]
 async fn what_another_job_has_made_is_not_made_again() {
-    struct Knows(&'static str);
-    impl Keeper for Knows {
-        fn recall(&self, index: usize) -> Option<Made> {
-            let made = |byte| Made { output: Output::Logit(f32::from(byte)), truncated: false, span: None };
-            self.0.as_bytes().get(index).copied().map(made)
-        }
-        fn keep(&self, _index: usize, _made: &Made) {}
-    }
     let (runs, seen) = mpsc::channel();
     let pool = started(
         Fake::new(move |group| {
@@ -366,9 +355,159 @@ async fn what_another_job_has_made_is_not_made_again() {
         }),
         one_worker(),
     );
-    let ticket = pool.submit(work(texts(&["x", "y", "zz"]), later()), Box::new(Knows("ab"))).unwrap();
-    assert_eq!(logits(&ticket.outcome().await), [Some(97.0), Some(98.0), Some(122.0)]);
-    assert_eq!(seen.try_iter().collect::<Vec<_>>(), ["zz"]);
+    for text in ["x", "y"] {
+        let made = Made { output: Output::Logit(1.5), truncated: false, span: None };
+        pool.shared.cache.insert(keys().key(text), made);
+    }
+    let ticket = submit(&pool, &["x", "y", "zz"], later()).unwrap();
+    assert_eq!(logits(&ticket.outcome().await), [Some(1.5), Some(1.5), Some(122.0)]);
+    assert_eq!((seen.try_iter().collect::<Vec<_>>(), pool.runs()), (vec![String::from("zz")], 1));
+}
+
+#[tokio::test]
+async fn a_pair_that_several_want_at_the_same_time_is_run_once() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, PoolOptions { workers: 2, ..one_worker() });
+    wait_until(|| pool.loaded_workers() == 2);
+    let first = submit(&pool, &["a"], later()).unwrap();
+    begins.recv().unwrap();
+    // One that finds it being run, and two that find each other waiting behind it.
+    let second = submit(&pool, &["a", "b"], later()).unwrap();
+    begins.recv().unwrap();
+    let (third, fourth) = (submit(&pool, &["b", "c"], later()).unwrap(), submit(&pool, &["c"], later()).unwrap());
+    gate.open();
+    let mut all = Vec::new();
+    for ticket in [first, second, third, fourth] {
+        all.push(logits(&ticket.outcome().await));
+    }
+    let [a, b, c] = [Some(97.0), Some(98.0), Some(99.0)];
+    assert_eq!(all, [vec![a], vec![a, b], vec![b, c], vec![c]]);
+    assert_eq!((pool.runs(), pool.queued_pairs(), pool.queued_tokens(), pool.shared.pairs.len()), (3, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_pair_is_run_for_who_still_wants_it_though_who_asked_first_has_gone() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    let blocker = submit(&pool, &["blocker"], later()).unwrap();
+    begins.recv().unwrap();
+    let gone = submit(&pool, &["a", "b"], later()).unwrap();
+    let stays = submit(&pool, &["b"], later() + Duration::from_secs(1)).unwrap();
+    drop(gone);
+    assert_eq!(pool.shared.pairs.len(), 2, "of what nobody wants nothing is left");
+    gate.open();
+    assert_eq!(logits(&stays.outcome().await), [Some(98.0)]);
+    drop(blocker);
+    assert_eq!(begins.try_iter().collect::<Vec<_>>(), ["b"]);
+}
+
+#[tokio::test]
+async fn a_failed_pair_fails_for_all_who_want_it() {
+    let (began, begins) = mpsc::channel();
+    let gate = Arc::new(Gate::default());
+    let its_gate = Arc::clone(&gate);
+    let pool = started(
+        Fake::new(move |_| {
+            began.send(()).ok();
+            its_gate.pass();
+            Err(String::from("out of memory"))
+        }),
+        one_worker(),
+    );
+    let first = submit(&pool, &["a"], later()).unwrap();
+    begins.recv().unwrap();
+    let second = submit(&pool, &["a"], later()).unwrap();
+    gate.open();
+    for ticket in [first, second] {
+        let outcome = ticket.outcome().await;
+        assert_eq!((outcome.open, outcome.failure.as_deref()), (0, Some("out of memory")));
+    }
+    assert_eq!(pool.runs(), 1);
+}
+
+#[tokio::test]
+async fn under_overload_windows_shrink_before_searches_are_refused() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    // Every text of two tokens takes 10 ms, as far as is known.
+    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(5)));
+    let budget = || Instant::now() + Duration::from_secs(1);
+    let window =
+        |search: usize| ('A'..='Z').map(|letter| format!("{letter}{}", char::from(97 + search as u8))).collect();
+    let mut depths = Vec::new();
+    let mut tickets = vec![submit(&pool, &["blocker"], budget()).unwrap()];
+    begins.recv().unwrap();
+    loop {
+        match pool.submit(work(window(depths.len()), budget())) {
+            Ok(ticket) => {
+                depths.push(ticket.depth());
+                tickets.push(ticket);
+            }
+            Err(error) => {
+                assert_eq!(error, ScoreError::Overloaded);
+                break;
+            }
+        }
+    }
+    assert_eq!(depths[0], 26, "{depths:?}");
+    assert!(depths.len() > 4 && depths.is_sorted_by(|a, b| a >= b), "{depths:?}");
+    assert!((80..=100).contains(&depths.iter().sum::<usize>()), "what a second has room for: {depths:?}");
+    drop(tickets);
+    gate.open();
+}
+
+#[tokio::test]
+async fn a_small_request_is_not_stuck_behind_a_large_one() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(1)));
+    let deadline = later();
+    let blocker = submit(&pool, &["blocker"], deadline).unwrap();
+    begins.recv().unwrap();
+    let many: Vec<String> = (0..200).map(|number| format!("large {number}")).collect();
+    let large = pool.submit(work(many, deadline)).unwrap();
+    let small = submit(&pool, &["small"], deadline).unwrap();
+    gate.open();
+    for ticket in [blocker, large, small] {
+        assert_eq!(ticket.outcome().await.open, 0);
+    }
+    assert_eq!(begins.try_iter().next().as_deref(), Some("small"));
+}
+
+/// A model that reads texts in windows of ten bytes, and whose word on a window is its first byte.
+struct Windowed;
+
+impl Inference for Windowed {
+    fn encode(&self, _query: Option<&str>, texts: &[&str], _long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
+        let window = |(number, part): (usize, &[u8])| {
+            let start = u32::try_from(number * 10).unwrap();
+            let span = Some(Span { start, end: start + u32::try_from(part.len()).unwrap() });
+            let ids: Vec<i64> = part.iter().copied().map(i64::from).collect();
+            Encoded { type_ids: vec![0; ids.len()], ids, truncated: false, span }
+        };
+        texts.iter().map(|text| Ok(text.as_bytes().chunks(10).enumerate().map(window).collect())).collect()
+    }
+
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+        Ok(first_byte(group))
+    }
+}
+
+impl Loader for Windowed {
+    fn load(&self) -> Result<Box<dyn Inference>, String> {
+        Ok(Box::new(Windowed))
+    }
+}
+
+#[tokio::test]
+async fn of_the_windows_of_a_text_the_best_counts() {
+    let pool = Pool::start(Arc::new(Windowed), Arc::new(ScoreCache::new(1 << 20)), one_worker());
+    wait_until(|| pool.ready().is_ok());
+    let long = format!("{}{}{}{}", "a".repeat(10), "z".repeat(10), "z".repeat(10), "bb");
+    let outcome = submit(&pool, &["q", &long], later()).unwrap().outcome().await;
+    assert_eq!(logits(&outcome), [Some(113.0), Some(122.0)]);
+    let span = outcome.outputs[1].as_ref().unwrap().span;
+    assert_eq!(span, Some(Span { start: 10, end: 20 }), "the first of equals");
 }
 
 #[test]

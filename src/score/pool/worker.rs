@@ -4,23 +4,25 @@
 
 use std::{
     any::Any,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
     Shared,
     job::Job,
-    queue::{Input, Step, Task},
+    queue::{Input, Queue, Step, Task},
 };
-use crate::score::{encode::Encoded, inference::Inference};
+use crate::score::{
+    cache::Key,
+    encode::Encoded,
+    inference::{Inference, Made, Output},
+};
 
-/// Why a worker put its model down.
-enum Ended {
-    Stopped,
-    Panicked,
-}
+/// The model has panicked, and is in no state to go on with.
+struct Panicked;
 
 /// Starts worker `index`.
 pub(super) fn spawn(shared: &Arc<Shared>, index: usize) {
@@ -41,7 +43,7 @@ impl Shared {
     fn live(&self, index: usize) {
         if index > 0 {
             let queue = self.lock_queue();
-            let not_yet = |queue: &mut super::Queue| !queue.proven && !queue.stopping;
+            let not_yet = |queue: &mut Queue| !queue.proven && !queue.stopping;
             drop(self.changed.wait_while(queue, not_yet).unwrap_or_else(PoisonError::into_inner));
         }
         let mut wait = self.options.retry_after;
@@ -51,7 +53,7 @@ impl Shared {
                 Ok(mut model) => {
                     self.report_loaded(index);
                     wait = self.options.retry_after;
-                    if matches!(self.serve(index, &mut *model), Ended::Stopped) {
+                    if self.serve(index, &mut *model).is_ok() {
                         return;
                     }
                     self.workers[index].loaded.store(false, Ordering::Release);
@@ -78,25 +80,24 @@ impl Shared {
     }
 
     fn pause(&self, time: Duration) {
-        let until_stop = |queue: &mut super::Queue| !queue.stopping;
+        let until_stop = |queue: &mut Queue| !queue.stopping;
         drop(self.changed.wait_timeout_while(self.lock_queue(), time, until_stop));
     }
 
-    fn serve(&self, index: usize, model: &mut dyn Inference) -> Ended {
+    /// Does what there is to do until the pool stops.
+    fn serve(&self, index: usize, model: &mut dyn Inference) -> Result<(), Panicked> {
         let health = &self.workers[index];
         while let Some(task) = self.next() {
             let now = self.started.elapsed().as_millis() as u64;
             health.busy_since.store(now + 1, Ordering::Relaxed);
-            let (job, count) = (Arc::clone(&task.job), task.len());
-            let mut settled = 0;
-            let done = catch_unwind(AssertUnwindSafe(|| self.perform(&task, model, &mut settled)));
+            let done = match &task.step {
+                Step::Encode(texts) => self.encode(&task, texts.clone(), model),
+                Step::Run(inputs) => self.run(&task.job, inputs, model),
+            };
             health.busy_since.store(0, Ordering::Relaxed);
-            if let Err(panic) = done {
-                job.fail(count - settled, &format!("the model panicked: {}", message(&*panic)));
-                return Ended::Panicked;
-            }
+            done?;
         }
-        Ended::Stopped
+        Ok(())
     }
 
     /// The most urgent task; waits for one. `None` when the pool stops.
@@ -113,74 +114,133 @@ impl Shared {
         }
     }
 
-    /// Does `task`, counting in `settled` the texts that it has answered, failed or passed on.
-    fn perform(&self, task: &Task, model: &mut dyn Inference, settled: &mut usize) {
-        match &task.step {
-            Step::Encode(texts) => {
-                let encoded = encode(&task.job, texts.clone(), model, settled);
-                let runs = task.runs(encoded, self.options.group_tokens);
-                *settled = task.len();
-                let more = runs.len() > 1;
-                self.lock_queue().extend(runs);
-                if more {
-                    self.changed.notify_all();
+    /// Tokenizes those texts of a chunk that nobody has answered or taken on in the meantime, and queues their runs.
+    fn encode(&self, task: &Task, texts: Range<usize>, model: &dyn Inference) -> Result<(), Panicked> {
+        let (job, work) = (&task.job, &task.job.work);
+        let open: Vec<usize> = texts.filter(|&index| self.is_open(job.key(index))).collect();
+        let texts: Vec<&str> = open.iter().map(|&index| work.texts[index].as_str()).collect();
+        let encoded = catch_unwind(AssertUnwindSafe(|| model.encode(work.query.as_deref(), &texts, work.long)));
+        let encoded = encoded.map_err(|panic| {
+            let reason = format!("the tokenizer panicked: {}", message(&*panic));
+            open.iter().for_each(|&index| self.pairs.fail(job.key(index), &reason));
+            Panicked
+        })?;
+        let mut inputs = Vec::with_capacity(encoded.len());
+        for (index, result) in open.into_iter().zip(encoded) {
+            match result {
+                Ok(windows) => inputs.push(Input { index, windows }),
+                Err(reason) => self.pairs.fail(job.key(index), &format!("cannot tokenize: {reason}")),
+            }
+        }
+        self.learn_lengths(job, &inputs);
+        let runs = task.runs(inputs, self.options.grouping);
+        let more = runs.len() > 1;
+        self.lock_queue().extend(runs);
+        if more {
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Whether the pair is still to be done, by whoever comes first. Answers it from the cache where that knows it by now.
+    fn is_open(&self, key: Key) -> bool {
+        if let Some(made) = self.cache.peek(key) {
+            self.pairs.answer(key, &made);
+            return false;
+        }
+        self.pairs.waits(key)
+    }
+
+    fn learn_lengths(&self, job: &Job, inputs: &[Input]) {
+        let query = job.work.query.as_deref().map_or(0, str::len);
+        // What was cut short, or is read in parts that overlap, would tell something else.
+        let whole = inputs.iter().filter(|input| matches!(input.windows.as_slice(), [only] if !only.truncated));
+        let (bytes, tokens) = whole.fold((0, 0), |(bytes, tokens), input| {
+            (bytes + query + job.work.texts[input.index].len(), tokens + input.windows[0].len())
+        });
+        self.pace.tokenized(bytes, tokens);
+    }
+
+    /// Runs those inputs of a group that nobody has answered or taken on in the meantime.
+    fn run(&self, job: &Job, inputs: &[Input], model: &mut dyn Inference) -> Result<(), Panicked> {
+        let begun = |input: &&Input| {
+            let key = job.key(input.index);
+            self.is_open(key) && self.pairs.begin(key)
+        };
+        match inputs.iter().filter(begun).collect::<Vec<_>>().as_slice() {
+            [] => Ok(()),
+            [one] => self.run_windows(job.key(one.index), &one.windows, model),
+            several => self.run_group(job, several, model),
+        }
+    }
+
+    /// Runs one text: its windows one after another, as long as anybody waits for it.
+    fn run_windows(&self, key: Key, windows: &[Encoded], model: &mut dyn Inference) -> Result<(), Panicked> {
+        let mut outputs = Vec::with_capacity(windows.len());
+        for (number, window) in windows.iter().enumerate() {
+            if number > 0 && self.pairs.give_up(key) {
+                return Ok(());
+            }
+            match self.timed(&[window], model) {
+                Ok(output) => outputs.extend(output),
+                Err((reason, ended)) => {
+                    self.pairs.fail(key, &reason);
+                    return ended;
                 }
             }
-            Step::Run(members) => run(&task.job, members, model, settled),
         }
+        self.finish(key, outputs, windows);
+        Ok(())
     }
-}
 
-/// Tokenizes those texts of a chunk that nobody has answered in the meantime.
-fn encode(job: &Job, texts: std::ops::Range<usize>, model: &dyn Inference, settled: &mut usize) -> Vec<Input> {
-    let work = &job.work;
-    let unanswered: Vec<usize> = texts.filter(|&index| !count_if(job.recall(index), settled)).collect();
-    let texts: Vec<&str> = unanswered.iter().map(|&index| work.texts[index].as_str()).collect();
-    let results = model.encode(work.query.as_deref(), &texts, work.long);
-    let mut inputs = Vec::with_capacity(results.len());
-    for (index, result) in unanswered.into_iter().zip(results) {
-        match result {
-            Ok(windows) => inputs.push(Input { index, windows }),
-            Err(reason) => {
-                job.fail(1, &format!("cannot tokenize: {reason}"));
-                *settled += 1;
+    /// Runs several texts of one window each together.
+    fn run_group(&self, job: &Job, inputs: &[&Input], model: &mut dyn Inference) -> Result<(), Panicked> {
+        let group: Vec<&Encoded> = inputs.iter().flat_map(|input| &input.windows).collect();
+        match self.timed(&group, model) {
+            Ok(outputs) => {
+                for (input, output) in inputs.iter().zip(outputs) {
+                    self.finish(job.key(input.index), vec![output], &input.windows);
+                }
+                Ok(())
+            }
+            Err((reason, ended)) => {
+                inputs.iter().for_each(|input| self.pairs.fail(job.key(input.index), &reason));
+                ended
             }
         }
     }
-    inputs
-}
 
-/// Runs those members of a group that nobody has answered in the meantime.
-fn run(job: &Job, members: &[Input], model: &mut dyn Inference, settled: &mut usize) {
-    let unanswered: Vec<&Input> = members.iter().filter(|input| !count_if(job.recall(input.index), settled)).collect();
-    // A text of several windows is alone in its run, and its windows differ in length.
-    let groups: Vec<Vec<&Encoded>> = match unanswered.as_slice() {
-        [] => return,
-        [one] => one.windows.iter().map(|window| vec![window]).collect(),
-        several => vec![several.iter().flat_map(|input| &input.windows).collect()],
-    };
-    let mut outputs = Vec::with_capacity(unanswered.len());
-    for group in groups {
-        match model.run(&group) {
-            Ok(made) if made.len() == group.len() => outputs.extend(made),
-            result => {
-                let reason = result.err().unwrap_or_else(|| String::from("the model gave too few outputs"));
-                job.fail(unanswered.len(), &reason);
-                *settled += unanswered.len();
-                return;
+    /// Answers a pair with what has come of its windows. Numbers that are none count as a failure.
+    fn finish(&self, key: Key, outputs: Vec<Output>, windows: &[Encoded]) {
+        match Made::of(outputs, windows) {
+            Some(made) => {
+                // Kept first: who comes in between finds it in one place or the other.
+                self.cache.insert(key, made.clone());
+                self.pairs.answer(key, &made);
             }
+            None => self.pairs.fail(key, "the model's output is not finite"),
         }
     }
-    for input in unanswered {
-        let others = outputs.split_off(input.windows.len());
-        job.answer(input.index, std::mem::replace(&mut outputs, others), &input.windows);
-        *settled += 1;
-    }
-}
 
-fn count_if(condition: bool, counter: &mut usize) -> bool {
-    *counter += usize::from(condition);
-    condition
+    /// One run, of which the pace is learned. Fails with the reason, and with whether the model can go on.
+    fn timed(
+        &self,
+        group: &[&Encoded],
+        model: &mut dyn Inference,
+    ) -> Result<Vec<Output>, (String, Result<(), Panicked>)> {
+        let began = Instant::now();
+        self.runs.fetch_add(group.len() as u64, Ordering::Relaxed);
+        match catch_unwind(AssertUnwindSafe(|| model.run(group))) {
+            Ok(Ok(outputs)) if outputs.len() == group.len() => {
+                let longest = group.iter().map(|encoded| encoded.len()).max().unwrap_or(0);
+                self.pace.ran(group.len(), longest, began.elapsed());
+                Ok(outputs)
+            }
+            Ok(Ok(_)) => Err((String::from("the model gave too few outputs"), Ok(()))),
+            Ok(Err(reason)) => Err((reason, Ok(()))),
+            Err(panic) => Err((format!("the model panicked: {}", message(&*panic)), Err(Panicked))),
+        }
+    }
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
