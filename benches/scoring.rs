@@ -60,7 +60,7 @@ struct Search {
 fn measure(folder: &ModelFolder, runtime: &Runtime, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let cache = Arc::new(ScoreCache::new(1 << 30));
-    let options = ScoringOptions { workers: 0, queue_tokens: 1 << 28, cache };
+    let options = ScoringOptions { workers: 0, threads: 0, queue_tokens: 1 << 28, cache };
     let scorer = Arc::new(LocalScorer::start(folder.clone(), runtime, options));
     while scorer.ready().is_err() {
         std::thread::sleep(Duration::from_millis(10));

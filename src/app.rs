@@ -54,6 +54,7 @@ impl App {
                     };
                     let options = ScoringOptions {
                         workers: config.scoring.workers,
+                        threads: config.scoring.threads,
                         queue_tokens: config.scoring.queue_tokens,
                         cache: cache.clone(),
                     };

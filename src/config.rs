@@ -89,8 +89,10 @@ pub struct ScoringConfig {
     pub onnxruntime: Option<PathBuf>,
     /// Where models are looked for by name.
     pub models_dir: Option<PathBuf>,
-    /// Worker threads for each model; 0 for one per core.
+    /// Workers for each model; 0 for what suits the machine.
     pub workers: usize,
+    /// Threads of each worker; 0 for what suits the machine.
+    pub threads: usize,
     /// How many tokens of pairs may wait for each model.
     pub queue_tokens: usize,
 }

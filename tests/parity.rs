@@ -42,7 +42,8 @@ fn runtime() -> Runtime {
 }
 
 fn scorer(model: &str, variant: &str) -> LocalScorer {
-    let options = ScoringOptions { workers: 2, queue_tokens: 1 << 20, cache: Arc::new(ScoreCache::new(1 << 24)) };
+    let options =
+        ScoringOptions { workers: 2, threads: 1, queue_tokens: 1 << 20, cache: Arc::new(ScoreCache::new(1 << 24)) };
     let scorer = LocalScorer::start(folder(model, variant), &runtime(), options);
     let limit = Instant::now() + Duration::from_mins(1);
     while let Err(reason) = scorer.ready() {
@@ -199,7 +200,7 @@ async fn quantised_logits_rank_as_those_of_onnx_runtime_in_python() {
 #[tokio::test]
 async fn embeddings_are_those_of_onnx_runtime_in_python() {
     let golden = golden(MINILM);
-    let mut model = OnnxLoader::new(folder(MINILM, "model_quantized"), runtime()).load().unwrap();
+    let mut model = OnnxLoader::new(folder(MINILM, "model_quantized"), runtime()).load(1).unwrap();
     for case in golden["texts"].as_array().unwrap() {
         let vector = embed(&mut *model, case["text"].as_str().unwrap());
         let expected = floats(&case["embedding_int8"]);

@@ -140,6 +140,7 @@ fn scoring(section: &Section) -> ScoringConfig {
         onnxruntime: section.optional("onnxruntime"),
         models_dir: section.optional("models_dir"),
         workers: section.or("workers", 0),
+        threads: section.or("threads", 0),
         queue_tokens: section.or("queue_tokens", 1 << 20),
     };
     if config.queue_tokens == 0 {

@@ -75,13 +75,14 @@ impl Made {
     }
 }
 
-/// Opens a model. Called on worker threads: once per worker, and again after a panic.
+/// Opens a model. Called on worker threads: once per worker, again after a panic, and before that to find out what
+/// suits the machine.
 pub trait Loader: Send + Sync + 'static {
-    /// A model of its own for the calling worker. May take seconds.
+    /// A model of its own for the calling worker, each run of which takes so many threads. May take seconds.
     ///
     /// # Errors
     /// Why it could not be loaded, for the operator's log; the pool tries again later.
-    fn load(&self) -> Result<Box<dyn Inference>, String>;
+    fn load(&self, threads: usize) -> Result<Box<dyn Inference>, String>;
 }
 
 /// A loaded model, owned by one worker.

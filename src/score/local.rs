@@ -16,8 +16,10 @@ use crate::models::{Kind, ModelFolder};
 /// How a [`LocalScorer`] is set up.
 #[derive(Debug, Clone)]
 pub struct ScoringOptions {
-    /// Scoring threads, each with a copy of the model; 0 means one per core.
+    /// Scoring workers, each with a copy of the model; 0 means what suits the machine, by measurement.
     pub workers: usize,
+    /// Threads that each of them uses; 0 means what suits the machine.
+    pub threads: usize,
     /// How many tokens may wait before further searches are turned away with [`ScoreError::Overloaded`]. A search that
     /// finds the queue empty is always let in.
     pub queue_tokens: usize,
@@ -34,11 +36,11 @@ pub struct ScorerStats {
     pub queued_tokens: usize,
     /// Inputs that the model was run on, since the start.
     pub runs: u64,
-    /// Pairs a second that all threads do together, by the latest runs; `None` before the first.
+    /// Pairs a second that all workers do together, by the latest runs; `None` before the first.
     pub pairs_per_second: Option<f64>,
-    /// Scoring threads that are running something.
+    /// Scoring workers that are running something.
     pub busy_workers: usize,
-    /// Scoring threads in all.
+    /// Scoring workers in all; 0 until that is known.
     pub workers: usize,
 }
 
@@ -56,6 +58,7 @@ impl LocalScorer {
     pub fn start(folder: ModelFolder, runtime: &Runtime, options: ScoringOptions) -> LocalScorer {
         let pool_options = PoolOptions {
             workers: options.workers,
+            threads: options.threads,
             queue_tokens: options.queue_tokens,
             max_tokens: folder.max_length(),
             // A score may not depend on what else is scored at the time.

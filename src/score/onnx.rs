@@ -40,9 +40,9 @@ impl OnnxLoader {
         Ok(loaded)
     }
 
-    fn session(&self) -> ort::Result<Session> {
+    fn session(&self, threads: usize) -> ort::Result<Session> {
         let mut builder = Session::builder(self.runtime.environment())?
-            .with_intra_threads(1)?
+            .with_intra_threads(threads)?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
             .with_intra_op_spinning(false)?
@@ -58,10 +58,10 @@ impl OnnxLoader {
 }
 
 impl Loader for OnnxLoader {
-    fn load(&self) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, threads: usize) -> Result<Box<dyn Inference>, String> {
         let encoder = self.encoder()?;
         let explain = |error: String| format!("{}: {error}", self.folder.onnx().display());
-        let session = self.session().map_err(|error| explain(error.to_string()))?;
+        let session = self.session(threads).map_err(|error| explain(error.to_string()))?;
         let mut model = OnnxModel::new(session, encoder, self.folder.kind()).map_err(explain)?;
         model.try_out().map_err(explain)?;
         Ok(Box::new(model))

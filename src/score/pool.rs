@@ -4,6 +4,7 @@
 //! [`pace`], that no pair is run twice at a time to [`pairs`], what a thread does to [`worker`].
 
 mod job;
+mod layout;
 mod pace;
 mod pairs;
 mod queue;
@@ -11,7 +12,7 @@ mod worker;
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -19,6 +20,7 @@ use std::{
 
 use job::Job;
 pub(super) use job::{Ticket, Work};
+use layout::Layout;
 use pace::{Estimate, Pace};
 use pairs::Pairs;
 use queue::Queue;
@@ -28,8 +30,10 @@ use super::{ScoreError, cache::ScoreCache, inference::Loader};
 /// How a [`Pool`] is set up.
 #[derive(Debug, Clone)]
 pub(super) struct PoolOptions {
-    /// Threads, and models loaded; 0 means one per core.
+    /// Models loaded, each of which does one run at a time; 0 means what suits the machine.
     pub workers: usize,
+    /// Threads that a run takes; 0 means what suits the machine.
+    pub threads: usize,
     /// How many tokens may be admitted and not yet answered. A job that finds the pool empty is always admitted.
     pub queue_tokens: usize,
     /// The longest input of the model, in tokens.
@@ -69,6 +73,7 @@ impl Default for PoolOptions {
     fn default() -> PoolOptions {
         PoolOptions {
             workers: 0,
+            threads: 0,
             queue_tokens: 1 << 20,
             max_tokens: 512,
             grouping: Grouping::Equal { tokens: 512 },
@@ -99,6 +104,9 @@ struct Shared {
     load: Arc<Load>,
     /// Inputs that were run, since the start.
     runs: AtomicU64,
+    /// Until it is known no model is loaded to stay.
+    layout: OnceLock<Layout>,
+    /// As many as there can be workers.
     workers: Vec<Health>,
     /// Why the latest attempt to load failed.
     load_failure: Mutex<Option<String>>,
@@ -135,11 +143,10 @@ struct Health {
 impl Pool {
     /// Starts the threads. They load in the background: the first one alone, so that a model that cannot be loaded
     /// fails once and not once per core, then the others. What they make goes to `cache`.
-    pub(super) fn start(loader: Arc<dyn Loader>, cache: Arc<ScoreCache>, mut options: PoolOptions) -> Pool {
-        if options.workers == 0 {
-            options.workers = std::thread::available_parallelism().map_or(1, usize::from);
-        }
-        let workers = options.workers;
+    pub(super) fn start(loader: Arc<dyn Loader>, cache: Arc<ScoreCache>, options: PoolOptions) -> Pool {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let layout = Layout::configured(options.workers, options.threads, cores);
+        let workers = layout.map_or(cores, |layout| layout.workers);
         let shared = Arc::new(Shared {
             pace: Pace::new(options.max_tokens),
             options,
@@ -151,6 +158,7 @@ impl Pool {
             ended: Condvar::new(),
             load: Arc::default(),
             runs: AtomicU64::new(0),
+            layout: layout.map(OnceLock::from).unwrap_or_default(),
             workers: (0..workers).map(|_| Health::default()).collect(),
             load_failure: Mutex::new(None),
             started: Instant::now(),
@@ -245,9 +253,9 @@ impl Pool {
         self.shared.workers.iter().filter(busy).count()
     }
 
-    /// Workers in all.
+    /// Workers in all; 0 until that is known.
     pub(super) fn workers(&self) -> usize {
-        self.shared.workers.len()
+        self.shared.layout.get().map_or(0, |layout| layout.workers)
     }
 
     fn loaded_workers(&self) -> usize {

@@ -18,7 +18,7 @@ struct Fake {
 }
 
 impl Loader for Fake {
-    fn load(&self) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
         Ok(Box::new(Fake { output: self.output, runs: Arc::clone(&self.runs) }))
     }
 }

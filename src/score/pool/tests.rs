@@ -32,7 +32,7 @@ impl Fake {
 }
 
 impl Loader for Fake {
-    fn load(&self) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
         if self.loads.fetch_add(1, Ordering::SeqCst) < self.failing_loads {
             return Err(String::from("no such model"));
         }
@@ -317,6 +317,19 @@ async fn a_model_that_loads_at_the_third_attempt_serves() {
 }
 
 #[tokio::test]
+async fn where_the_operator_names_no_numbers_the_layout_is_measured_even_if_that_fails_at_first() {
+    let fake = Arc::new(Fake {
+        run: Arc::new(|group: &[&Encoded]| Ok(first_byte(group))),
+        loads: AtomicUsize::new(0),
+        failing_loads: 1,
+    });
+    let pool = started(fake, PoolOptions { workers: 0, ..one_worker() });
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!((1..=cores).contains(&pool.workers()), "{}", pool.workers());
+    assert_eq!(logits(&submit(&pool, &["a"], later()).unwrap().outcome().await), [Some(97.0)]);
+}
+
+#[tokio::test]
 async fn more_than_the_queue_holds_is_turned_away() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, PoolOptions { queue_tokens: 3, ..one_worker() });
@@ -494,7 +507,7 @@ impl Inference for Windowed {
 }
 
 impl Loader for Windowed {
-    fn load(&self) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
         Ok(Box::new(Windowed))
     }
 }

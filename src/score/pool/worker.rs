@@ -13,6 +13,7 @@ use std::{
 use super::{
     Shared,
     job::Job,
+    layout::Layout,
     queue::{Input, Queue, Step, Task},
 };
 use crate::score::{
@@ -48,7 +49,14 @@ impl Shared {
         }
         let mut wait = self.options.retry_after;
         while !self.lock_queue().stopping {
-            let loaded = catch_unwind(AssertUnwindSafe(|| self.loader.load()));
+            let Some(layout) = self.layout.get() else {
+                self.choose_layout(&mut wait);
+                continue;
+            };
+            if index >= layout.workers {
+                return;
+            }
+            let loaded = catch_unwind(AssertUnwindSafe(|| self.loader.load(layout.threads)));
             match loaded.unwrap_or_else(|panic| Err(format!("loading panicked: {}", message(&*panic)))) {
                 Ok(mut model) => {
                     self.report_loaded(index);
@@ -58,14 +66,25 @@ impl Shared {
                     }
                     self.workers[index].loaded.store(false, Ordering::Release);
                 }
-                Err(reason) => {
-                    tracing::error!(reason, retry_in = ?wait, "cannot load the model");
-                    *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
-                    self.pause(wait);
-                    wait = (wait * 2).min(self.options.retry_at_most);
-                }
+                Err(reason) => self.report_failure(reason, &mut wait),
             }
         }
+    }
+
+    fn choose_layout(&self, wait: &mut Duration) {
+        match Layout::measured(&*self.loader, self.workers.len()) {
+            Ok(layout) => {
+                self.layout.set(layout).ok();
+            }
+            Err(reason) => self.report_failure(reason, wait),
+        }
+    }
+
+    fn report_failure(&self, reason: String, wait: &mut Duration) {
+        tracing::error!(reason, retry_in = ?*wait, "cannot load the model");
+        *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+        self.pause(*wait);
+        *wait = (*wait * 2).min(self.options.retry_at_most);
     }
 
     fn report_loaded(&self, index: usize) {
@@ -73,7 +92,8 @@ impl Shared {
         self.workers[index].loaded.store(true, Ordering::Release);
         let mut queue = self.lock_queue();
         if !queue.proven {
-            tracing::info!(workers = self.workers.len(), took = ?self.started.elapsed(), "the model is loaded");
+            let (workers, threads) = self.layout.get().map_or((1, 1), |layout| (layout.workers, layout.threads));
+            tracing::info!(workers, threads, took = ?self.started.elapsed(), "the model is loaded");
         }
         queue.proven = true;
         self.changed.notify_all();
