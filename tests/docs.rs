@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,7 +15,8 @@ use rerank_proxy::{
     dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
     passage::{Content, Document, PassageSpec, Template},
     plan::{SkipReason, Terms},
-    score::remote::Api,
+    score::{Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api},
+    telemetry::{Counts, Metrics},
     wishes::Wish,
 };
 use serde_json::Value;
@@ -39,6 +44,39 @@ fn every_reason_is_explained_and_no_other() {
     for (_, said) in SEARCHES.match_indices("skipped `").map(|(at, said)| SEARCHES[at..].split_at(said.len())) {
         let reason = said.split('`').next().unwrap();
         assert!(reasons.contains(reason), "docs/searches.md knows a reason `{reason}`");
+    }
+}
+
+#[test]
+fn every_metric_is_explained_and_no_other() {
+    let scorer: Arc<dyn Scorer> = Arc::new(Nobody);
+    let metrics = Metrics::of(Arc::new(HashMap::from([("some".to_owned(), scorer)])));
+    // What has a label is not shown before it was counted.
+    metrics.applied(Counts::of(&Scored::default()));
+    metrics.shadowed(Err(SkipReason::Sort));
+    let metrics = metrics.encode();
+    let there = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let there: BTreeSet<&str> = there.collect();
+    let explained = include_str!("../docs/scoring.md").lines().filter_map(|line| line.strip_prefix("| `rerank_proxy_"));
+    let explained = explained.map(|row| &row[..row.find(['`', '{']).unwrap()]);
+    let explained: Vec<String> = explained.map(|name| format!("rerank_proxy_{name}")).collect();
+    assert_eq!(explained.iter().map(String::as_str).collect::<BTreeSet<_>>(), there);
+}
+
+/// A model that is run here, and has nothing to do.
+struct Nobody;
+
+impl Scorer for Nobody {
+    fn score<'a>(&'a self, _: Request<'a>) -> ScoreFuture<'a> {
+        Box::pin(async { Ok(Scored::default()) })
+    }
+
+    fn stats(&self) -> Option<ScorerStats> {
+        Some(ScorerStats::default())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
     }
 }
 

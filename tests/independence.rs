@@ -1,6 +1,8 @@
 //! The same search has the same scores whatever else goes on: alone, in a window, under load, in another layout of
 //! workers and threads, out of the cache. To 1e-5, as a float sum may be formed in another order; in practice to the bit.
 
+#![allow(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
+
 use std::{
     path::Path,
     sync::{Arc, OnceLock},

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use common::{Cluster, Faulty, Longest, Seen, hits, ids_and_scores, json, proxy, raw_upstream};
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use rerank_proxy::score::{ScoreError, Scored};
+use rerank_proxy::score::{Scale, Score, ScoreError, Scored};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MATCH: &str = r#"{"query":{"match":{"stars":"many"}}}"#;
@@ -262,6 +262,23 @@ async fn off_passes_through_and_shadow_scores_aside() {
 
 async fn metrics(proxy: SocketAddr) -> String {
     reqwest::get(format!("http://{proxy}/_rerank/metrics")).await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_queue_had_no_time_for_is_said_and_counted() {
+    let cluster = ten_hits().await;
+    let first_two = Faulty(|| async {
+        let score = |raw| Some(Score::fresh(raw, Scale::AsIs));
+        Ok(Scored { scores: vec![score(1.0), score(2.0), None, None, None], budget_hit: true, shed: 3 })
+    });
+    let proxy = proxy(cluster.address, &[], first_two).await;
+    let (_, said, _) = search(proxy, "/i/_search").await;
+    let said = said.unwrap();
+    assert!(said.ends_with("scored=2; cached=0; budget-hit=?1; shed=3"), "{said}");
+    let metrics = metrics(proxy).await;
+    for line in ["rerank_proxy_shed_pairs_total 3", "rerank_proxy_depth_sum 2", "rerank_proxy_budget_hits_total 1"] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
 }
 
 #[tokio::test]

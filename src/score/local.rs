@@ -28,7 +28,7 @@ pub struct ScoringOptions {
 }
 
 /// Read-outs for metrics.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ScorerStats {
     /// Pairs that wait or are being run.
     pub queued_pairs: usize,
