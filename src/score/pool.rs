@@ -179,8 +179,14 @@ impl Pool {
         let shared = &self.shared;
         let workers = self.loaded_workers().max(1);
         let mut estimates = shared.pace.estimates(&work);
-        let whole: Estimate = estimates.iter().copied().sum();
         let mut queue = shared.lock_queue();
+        // What others have queued is reckoned with once, and costs this one nothing.
+        for (estimate, wanted) in estimates.iter_mut().zip(shared.pairs.wanted(&work.keys)) {
+            if wanted {
+                *estimate = Estimate::default();
+            }
+        }
+        let whole: Estimate = estimates.iter().copied().sum();
         let room = queue.room(work.deadline, whole.time, workers);
         let depth = room.depth(&estimates).min(self.tokens_for(&estimates));
         if depth == 0 && !estimates.is_empty() {

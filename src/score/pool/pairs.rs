@@ -21,6 +21,12 @@ struct Wanted {
 }
 
 impl Pairs {
+    /// Of each of these pairs, whether somebody waits for it already.
+    pub(super) fn wanted(&self, keys: &[Key]) -> Vec<bool> {
+        let pairs = self.lock();
+        keys.iter().map(|key| pairs.contains_key(key)).collect()
+    }
+
     /// Somebody waits for the texts of `job` that are to be run.
     pub(super) fn want(&self, job: &Arc<Job>) {
         let mut pairs = self.lock();

@@ -470,6 +470,24 @@ async fn under_overload_windows_shrink_before_searches_are_refused() {
 }
 
 #[tokio::test]
+async fn searches_that_want_the_same_are_not_shed_for_it() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(20)));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let window: Vec<String> = (0..100).map(|number| format!("{number:4}")).collect();
+    let first = pool.submit(work(window.clone(), deadline)).unwrap();
+    begins.recv().unwrap();
+    let others: Vec<Ticket> = (0..9).map(|_| pool.submit(work(window.clone(), deadline)).unwrap()).collect();
+    assert!(others.iter().all(|ticket| ticket.depth() == 100));
+    gate.open();
+    for ticket in others.into_iter().chain([first]) {
+        assert_eq!(ticket.outcome().await.open, 0);
+    }
+    assert_eq!((pool.runs(), pool.queued_tokens()), (100, 0));
+}
+
+#[tokio::test]
 async fn a_small_request_is_not_stuck_behind_a_large_one() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
