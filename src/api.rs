@@ -33,7 +33,8 @@ pub fn answer(app: &App, method: &Method, path: &str) -> Response<Body> {
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
 fn health(app: &App) -> Response<Body> {
-    let mut names: Vec<&String> = app.scorers.keys().collect();
+    // A cascade is as ready as its models.
+    let mut names: Vec<&String> = app.scorers.keys().filter(|name| !app.config.cascades.contains_key(*name)).collect();
     names.sort();
     let mut ready = true;
     let mut models = Map::new();

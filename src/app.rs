@@ -3,11 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    config::{Config, ModelConfig},
+    config::{CascadeConfig, Config, ModelConfig},
     dialect::{Dialect, elastic::Elastic},
     score::{
         Scorer,
         cache::ScoreCache,
+        cascade::Cascade,
         local::{LocalScorer, ScoringOptions},
         remote::RemoteScorer,
         runtime::Runtime,
@@ -27,7 +28,7 @@ pub struct App {
     pub dialect: Arc<dyn Dialect>,
     /// The way to the cluster.
     pub upstream: Upstream,
-    /// The models by name.
+    /// The models by name, and the cascades.
     pub scorers: Arc<HashMap<String, Arc<dyn Scorer>>>,
     /// The counters.
     pub metrics: Arc<Metrics>,
@@ -66,8 +67,15 @@ impl App {
         Ok(Self::with_scorers(config, scorers)?)
     }
 
-    /// An app with scorers of the caller's making.
-    pub fn with_scorers(config: Config, scorers: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
+    /// An app with models of the caller's making. The cascades of the configuration are made of them.
+    pub fn with_scorers(config: Config, models: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
+        let mut scorers = models;
+        for (label, CascadeConfig { first, then, keep }) in &config.cascades {
+            if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
+                let cascade = Cascade::new(first.clone(), then.clone(), *keep);
+                scorers.insert(label.clone(), Arc::new(cascade));
+            }
+        }
         let scorers = Arc::new(scorers);
         Ok(Arc::new(Self {
             upstream: Upstream::new(&config.upstream)?,

@@ -4,6 +4,7 @@
 mod models;
 mod read;
 mod resolve;
+mod rule_model;
 pub mod source;
 
 use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
@@ -38,6 +39,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The models by name.
     pub models: IndexMap<String, ModelConfig>,
+    /// The cascades that rules ask for, by the label that stands for one in [`Rule::model`].
+    pub cascades: IndexMap<String, CascadeConfig>,
     /// The rules; the first that matches counts.
     pub rules: Vec<Rule>,
 }
@@ -104,6 +107,17 @@ pub enum ModelConfig {
     Local(ModelFolder),
     /// On a rerank server, which is not asked until a search comes.
     Remote(RemoteModel),
+}
+
+/// Two models in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CascadeConfig {
+    /// The name of the model that scores the whole window.
+    pub first: String,
+    /// The name of the one that re-scores the best of it.
+    pub then: String,
+    /// How many go on.
+    pub keep: usize,
 }
 
 /// The score cache.

@@ -10,6 +10,8 @@ use crate::{order::Blend, passage::PassageSpec, score::LongPassages};
 
 /// The fewest hits that can be put in order.
 pub const MIN_WINDOW: usize = 2;
+/// How many hits are put in order where the rule does not say.
+pub const DEFAULT_WINDOW: usize = 100;
 /// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
 pub const MAX_WINDOW: usize = 10_000;
 
@@ -18,7 +20,7 @@ pub const MAX_WINDOW: usize = 10_000;
 pub struct Rule {
     /// The indices.
     pub index: IndexPatterns,
-    /// The model's name in the configuration.
+    /// The name of the model in the configuration, or of the cascade.
     pub model: String,
     /// How passages are read from hits.
     pub passage: PassageSpec,
@@ -49,7 +51,7 @@ impl Rule {
             index,
             model,
             passage: PassageSpec::default(),
-            window: 100,
+            window: DEFAULT_WINDOW,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
             long_passages: LongPassages::Truncate,

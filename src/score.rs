@@ -3,6 +3,7 @@
 //! search engines, and only [`remote`] knows HTTP.
 
 pub mod cache;
+pub mod cascade;
 pub mod encode;
 pub mod inference;
 pub mod local;
@@ -14,6 +15,7 @@ pub mod runtime;
 use std::{future::Future, pin::Pin, time::Instant};
 
 pub use cache::ScoreCache;
+pub use cascade::Cascade;
 pub use local::{LocalScorer, ScorerStats, ScoringOptions};
 pub use remote::{RemoteModel, RemoteScorer};
 pub use runtime::Runtime;
@@ -80,12 +82,41 @@ pub struct Score {
     pub truncated: bool,
     /// The part of the passage that it is the score of, where the passage was read in several windows.
     pub span: Option<Span>,
+    /// Which of a cascade's models it is from; `None` where there is one model.
+    pub stage: Option<Stage>,
+}
+
+/// Which of a cascade's two models a score is from, and what the first one put out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stage {
+    /// The first one: the second was not asked, or had no answer in time.
+    First(f32),
+    /// The second; the first one may have had no score.
+    Then(Option<f32>),
+}
+
+impl Stage {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First(_) => "first",
+            Self::Then(_) => "then",
+        }
+    }
+
+    /// What the first model put out.
+    pub fn first(self) -> Option<f32> {
+        match self {
+            Self::First(raw) => Some(raw),
+            Self::Then(raw) => raw,
+        }
+    }
 }
 
 impl Score {
     /// A score that was computed just now, from the whole passage.
     pub fn fresh(raw: f32, scale: Scale) -> Self {
-        Self { raw, scale, cached: false, truncated: false, span: None }
+        Self { raw, scale, cached: false, truncated: false, span: None, stage: None }
     }
 
     /// What to show as `_score`.

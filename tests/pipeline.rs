@@ -12,7 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Cluster, Faulty, Longest, Seen, hits, ids_and_scores, json, proxy, raw_upstream};
+use common::{
+    Cluster, Faulty, Longest, Seen, Shortest, cascading_proxy, hits, ids_and_scores, json, proxy, raw_upstream,
+};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use rerank_proxy::score::{Scale, Score, ScoreError, Scored};
@@ -87,6 +89,100 @@ async fn whatever_the_model_does_the_client_gets_the_cluster_s_own_page() {
         assert_eq!(said.unwrap(), format!("skipped; reason={reason}"));
         assert_eq!(body, answer_of(&cluster, "/i/_search?from=1&size=3").await);
     }
+}
+
+#[tokio::test]
+async fn a_cascade_puts_the_best_of_one_model_in_the_order_of_the_other() {
+    let cluster = ten_hits().await;
+    let proxy = cascading_proxy(cluster.address, Longest, Shortest).await;
+    let mut seen = Vec::new();
+    for from in [0, 3] {
+        let (_, said, body) = search(proxy, &format!("/i/_search?from={from}&size=3")).await;
+        assert_eq!(said.unwrap(), "applied; model=\"m>n:2\"; window=5; scored=5; cached=0; budget-hit=?0");
+        seen.extend(ids_and_scores(&body));
+    }
+    // The two longest go on, the shorter of them is the best; then the longer ones, then the sixth.
+    let ids: Vec<&str> = seen.iter().map(|(id, _)| id.as_str()).collect();
+    assert_eq!(ids, ["3", "4", "2", "1", "0", "5"]);
+    assert!(seen.windows(2).all(|pair| pair[0].1 >= pair[1].1), "{seen:?}");
+}
+
+#[tokio::test]
+async fn explain_says_which_model_of_a_cascade_decided_and_what_the_first_one_said() {
+    let cluster = ten_hits().await;
+    let cascade = cascading_proxy(cluster.address, Longest, Shortest).await;
+    let alone = proxy(cluster.address, &[], Longest).await;
+    let notes = async |proxy, model: Option<&str>| -> Vec<serde_json::Value> {
+        let mut request = reqwest::Client::new().post(format!("http://{proxy}/i/_search?size=3"));
+        request = request.header("x-rerank-explain", "true").header("content-type", "application/json").body(MATCH);
+        if let Some(model) = model {
+            request = request.header("x-rerank-model", model);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let answer: serde_json::Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        answer["hits"]["hits"].as_array().unwrap().iter().map(|hit| hit["fields"]["_rerank"][0].clone()).collect()
+    };
+    let found = notes(cascade, None).await;
+    let of = |place: usize| (&found[place]["stage"], found[place]["score"]["first"].as_f64().unwrap());
+    assert_eq!((of(0), of(1)), ((&"then".into(), 4.0), (&"then".into(), 5.0)));
+    assert_eq!((of(2), &found[0]["score"]["model"]), ((&"first".into(), 3.0), &(-3.0).into()));
+    // One model has no stages, whether the rule names it or the client.
+    for found in [notes(alone, None).await, notes(cascade, Some("n")).await] {
+        assert!(found.iter().all(|note| note.get("stage").is_none() && note["score"].get("first").is_none()));
+    }
+}
+
+#[tokio::test]
+async fn a_client_s_model_takes_the_place_of_a_cascade() {
+    let cluster = ten_hits().await;
+    let proxy = cascading_proxy(cluster.address, Longest, Shortest).await;
+    let with_model = async |model: &str| {
+        let request = reqwest::Client::new().post(format!("http://{proxy}/i/_search?size=2"));
+        let request = request.header("x-rerank-model", model).header("content-type", "application/json").body(MATCH);
+        let response = request.send().await.unwrap();
+        let said = response.headers().get("x-rerank").map(|value| value.to_str().unwrap().to_owned());
+        (said.unwrap_or_default(), response.text().await.unwrap())
+    };
+    let (said, body) = with_model("m").await;
+    assert!(said.starts_with("applied; model=\"m\""), "{said}");
+    assert_eq!(ids(&body), ["4", "3"]);
+    let (_, body) = with_model("x").await;
+    assert!(body.contains("there is no model `x`; there is: m, n, m>n"), "{body}");
+}
+
+#[tokio::test]
+async fn a_cascade_with_one_model_left_still_reranks_and_is_told_by_its_models_health() {
+    let unavailable = || Faulty(|| async { Err(ScoreError::Unavailable("gone".to_owned())) });
+    let cluster = ten_hits().await;
+    let applied = |scored| format!("applied; model=\"m>n:2\"; window=5; scored={scored}; cached=0; budget-hit=?0");
+    let without_then = cascading_proxy(cluster.address, Longest, unavailable()).await;
+    let (_, said, body) = search(without_then, "/i/_search?size=5").await;
+    assert_eq!((said.unwrap(), ids(&body).join(" ")), (applied(5), "4 3 2 1 0".to_owned()));
+    let without_first = cascading_proxy(cluster.address, unavailable(), Longest).await;
+    let (_, said, body) = search(without_first, "/i/_search?size=5").await;
+    assert_eq!((said.unwrap(), ids(&body).join(" ")), (applied(2), "1 0 2 3 4".to_owned()));
+    let without_both = cascading_proxy(cluster.address, unavailable(), unavailable()).await;
+    let (_, said, body) = search(without_both, "/i/_search?size=5").await;
+    assert_eq!(
+        (said.unwrap().as_str(), ids(&body).join(" ")),
+        ("skipped; reason=model-unavailable", "0 1 2 3 4".into())
+    );
+    let health = reqwest::get(format!("http://{without_then}/_rerank/health")).await.unwrap().text().await.unwrap();
+    let health: serde_json::Value = serde_json::from_str(&health).unwrap();
+    assert_eq!(health["models"], serde_json::json!({"m": "ready", "n": "faulty"}));
+}
+
+#[tokio::test]
+async fn a_second_model_that_hangs_costs_neither_more_than_the_budget_nor_the_first_one_s_scores() {
+    let hanging = Faulty(std::future::pending::<Result<Scored, ScoreError>>);
+    let cluster = ten_hits().await;
+    let proxy = cascading_proxy(cluster.address, Longest, hanging).await;
+    let request = reqwest::Client::new().post(format!("http://{proxy}/i/_search?size=5"));
+    let request = request.header("x-rerank-budget", "50ms").header("content-type", "application/json").body(MATCH);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["x-rerank"], "applied; model=\"m>n:2\"; window=5; scored=5; cached=0; budget-hit=?1");
+    assert_eq!(ids(&response.text().await.unwrap()).join(" "), "4 3 2 1 0");
 }
 
 async fn answer_of(cluster: &Cluster, path: &str) -> String {

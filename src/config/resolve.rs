@@ -11,12 +11,13 @@ use super::{
     UpstreamConfig,
     models::{Models, Variable, models},
     read::{Findings, Section},
+    rule_model::{Cascades, rule_model},
     source::{Node, Value},
 };
 use crate::{
     order::Blend,
     passage::{Content, PassageSpec, Template},
-    rules::{Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
+    rules::{DEFAULT_WINDOW, Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
     wishes::Wish,
 };
 
@@ -58,10 +59,11 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
     let cache = cache(&section("cache"));
     let log = log(&section("log"));
     let models = models(&top, scoring.models_dir.clone(), variable, findings);
-    let rules = rules(&top, &models, findings);
+    let mut cascades = Cascades::new();
+    let rules = rules(&top, &models, &mut cascades, findings);
     top.finish();
     let models = models.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
-    Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, rules })
+    Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, cascades, rules })
 }
 
 fn server(section: &Section) -> ServerConfig {
@@ -174,7 +176,7 @@ fn log(section: &Section) -> LogConfig {
     LogConfig { level, format }
 }
 
-fn rules(top: &Section, models: &Models, findings: &Findings) -> Vec<Rule> {
+fn rules(top: &Section, models: &Models, cascades: &mut Cascades, findings: &Findings) -> Vec<Rule> {
     let Some(node) = top.node("rules") else {
         findings.error(
             top.origin(),
@@ -190,11 +192,11 @@ fn rules(top: &Section, models: &Models, findings: &Findings) -> Vec<Rule> {
     entries
         .iter()
         .enumerate()
-        .filter_map(|(i, node)| rule(&Section::new(node, format!("rules[{i}]"), findings), models, findings))
+        .filter_map(|(i, node)| rule(&Section::new(node, format!("rules[{i}]"), findings), models, cascades, findings))
         .collect()
 }
 
-fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule> {
+fn rule(section: &Section, models: &Models, cascades: &mut Cascades, findings: &Findings) -> Option<Rule> {
     let index = section.optional::<Vec<String>>("index");
     if section.node("index").is_none() {
         section.error("index", "is missing: name indices or globs, or \"*\" for all");
@@ -206,13 +208,13 @@ fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule>
             None
         }
     });
-    let model = rule_model(section, models);
+    let window = section.or("window", DEFAULT_WINDOW);
+    let model = rule_model(section, models, window, cascades, findings);
     let passage = passage(section);
     // What it lacks is a mistake that is noted already; the other keys are read all the same.
     let any = || IndexPatterns::new(&["*"]).expect("`*` is a glob");
     let is_whole = index.is_some() && model.is_some();
     let defaults = Rule::for_index(index.unwrap_or_else(any), model.unwrap_or_default());
-    let window = section.or("window", defaults.window);
     if !(MIN_WINDOW..=MAX_WINDOW).contains(&window) {
         section.error("window", format!("must be {MIN_WINDOW} to {MAX_WINDOW} hits"));
     }
@@ -240,31 +242,6 @@ fn rule(section: &Section, models: &Models, findings: &Findings) -> Option<Rule>
     let blend = blend(section, findings);
     section.finish();
     is_whole.then_some(Rule { passage, window, budget, blend, score, mode, traffic, query_path, explicit, ..defaults })
-}
-
-/// The rule's model; with just one model there is no need to say which.
-fn rule_model(section: &Section, models: &Models) -> Option<String> {
-    let names = || models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match (section.optional::<String>("model"), models.len()) {
-        (Some(name), _) if models.contains_key(&name) => Some(name),
-        (Some(name), 0) => {
-            section.error("model", format!("there is no model `{name}`: add a table [models.{name}]"));
-            None
-        }
-        (Some(name), _) => {
-            section.error("model", format!("there is no model `{name}`; there is: {}", names()));
-            None
-        }
-        (None, 1) => models.keys().next().cloned(),
-        (None, 0) => {
-            section.error("model", "is missing, and there is no [models.…] table");
-            None
-        }
-        (None, _) => {
-            section.error("model", format!("is missing: say which of {}", names()));
-            None
-        }
-    }
 }
 
 fn passage(section: &Section) -> PassageSpec {

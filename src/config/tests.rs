@@ -204,6 +204,71 @@ fn what_does_not_go_together_in_a_model_is_a_mistake() {
     }
 }
 
+/// A configuration with two models, whose rules name this as theirs.
+fn with_two_models(rules: &[&str]) -> Result<Config, Vec<String>> {
+    let two = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
+    let rules: Vec<String> = rules.iter().map(|model| format!("[[rules]]\nindex = \"*\"\nmodel = {model}\n")).collect();
+    resolved(&format!("{two}{}", rules.concat()))
+}
+
+#[test]
+fn a_rule_may_name_two_models_and_how_many_hits_go_on_to_the_second() {
+    let config = with_two_models(&[
+        "{ first = \"m\", then = \"n\" }",
+        "{ first = \"m\", then = \"n\", keep = 100 }",
+        "{ first = \"m\", then = \"n\", keep = 20 }",
+        "\"n\"",
+    ])
+    .expect("right");
+    let models: Vec<&str> = config.rules.iter().map(|rule| rule.model.as_str()).collect();
+    assert_eq!(models, ["m>n", "m>n:100", "m>n", "n"]);
+    let cascade = |keep| CascadeConfig { first: "m".to_owned(), then: "n".to_owned(), keep };
+    assert_eq!(config.cascades.len(), 2);
+    assert_eq!((&config.cascades["m>n"], &config.cascades["m>n:100"]), (&cascade(20), &cascade(100)));
+}
+
+#[test]
+fn a_cascade_can_be_set_by_the_environment() {
+    let mut root =
+        written(&minimal().replace("[[rules]]", &format!("[models.n]\npath = \"{MODEL}\"\n[[rules]]\nmodel = \"n\"")));
+    let variables = [("FIRST", "n"), ("THEN", "m"), ("KEEP", "7")];
+    root.set_from_env(variables.map(|(key, value)| (format!("RERANK_PROXY_RULES__0__MODEL__{key}"), value.to_owned())));
+    let config = resolve::resolve(&root, &|_| None).expect("right");
+    assert_eq!(config.rules[0].model, "n>m:7");
+}
+
+#[test]
+fn what_does_not_go_together_in_a_cascade_is_a_mistake() {
+    for (model, mistake) in [
+        ("{ first = \"m\" }", "then: is missing: a cascade has a `first` model and a `then`, out of m, n"),
+        ("{ first = \"m\", then = \"x\" }", "then: there is no model `x`; there is: m, n"),
+        (
+            "{ first = \"m\", then = \"m\" }",
+            "then: must be another model than `first`; for `m` alone, write model = \"m\"",
+        ),
+        ("{ first = \"m\", then = \"n\", keep = 0 }", "keep: must be 1 to 100, the rule's window"),
+        ("{ first = \"m\", then = \"n\", keep = 101 }", "keep: must be 1 to 100, the rule's window"),
+        ("{ first = \"m\", then = \"n\", kep = 10 }", "kep: unknown key; did you mean `keep`?"),
+        ("{ first = 1, then = \"n\" }", "first: must be a text in quotes, not empty"),
+    ] {
+        let errors = with_two_models(&[model]).expect_err(model);
+        assert_eq!(errors, [format!("rerank.toml:9: rules[0].model.{mistake}")]);
+    }
+}
+
+#[test]
+fn a_model_with_the_name_of_a_cascade_is_a_mistake() {
+    let text = minimal().replace(
+        "[[rules]]",
+        &format!("[models.n]\npath = \"{MODEL}\"\n[models.\"m>n\"]\npath = \"{MODEL}\"\n[[rules]]"),
+    );
+    let errors = resolved(&(text + "model = { first = \"m\", then = \"n\" }\n")).expect_err("wrong").join("\n");
+    assert!(
+        errors.contains("rules[0].model.first: the cascade would go by the name `m>n`, which is taken"),
+        "{errors}"
+    );
+}
+
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 #[test]
@@ -224,7 +289,9 @@ fn the_example_is_right_as_it_stands_and_with_every_comment_taken_off_its_keys()
 
 #[test]
 fn the_example_names_every_key() {
-    for key in resolve::known_keys(&written(&minimal().replace("index = \"*\"", "index = \"*\"\nblend = {}"))) {
+    for key in
+        resolve::known_keys(&written(&minimal().replace("index = \"*\"", "index = \"*\"\nblend = {}\nmodel = {}")))
+    {
         let named = EXAMPLE.lines().any(|line| {
             let line = line.trim_start_matches("# ");
             line.starts_with(&format!("{key} = "))

@@ -199,7 +199,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
     let (rule, mode) = ruled(app, search, wishes, run)?;
     let model = wishes.model.as_ref().unwrap_or(&rule.model);
     if !app.scorers.contains_key(model) && mode != Mode::Shadow {
-        let names: Vec<&str> = app.config.models.keys().map(String::as_str).collect();
+        let names: Vec<&str> = app.config.models.keys().chain(app.config.cascades.keys()).map(String::as_str).collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse { kind: "illegal_argument_exception", reason });
     }

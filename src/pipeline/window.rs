@@ -178,7 +178,7 @@ fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, s
     }
     let passage = candidates.passages.get(hit.hit).and_then(Option::as_deref);
     let score = scored.scores.get(hit.hit).copied().flatten();
-    let note = json!({
+    let mut note = json!({
         "rank": {"before": hit.hit + 1, "after": rank + 1},
         "score": {
             "before": candidates.scores[hit.hit].map(shortest),
@@ -189,6 +189,10 @@ fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, s
         "truncated": score.map(|score| score.truncated),
         "passage": passage,
     });
+    if let Some(stage) = score.and_then(|score| score.stage) {
+        note["score"]["first"] = json!(stage.first().map(shortest));
+        note["stage"] = json!(stage.name());
+    }
     let highlight = (explain == Explain::Highlight).then(|| json!(passage.unwrap_or_default()).to_string());
     std::iter::once(note.to_string()).chain(highlight).collect()
 }

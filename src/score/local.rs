@@ -92,7 +92,7 @@ impl LocalScorer {
         let found = self.find(Some(query), texts, long, deadline).await?;
         let score = |(made, &cached): (&Option<Made>, &bool)| match *made {
             Some(Made { output: Output::Logit(logit), truncated, span }) => {
-                Some(Score { raw: logit, scale: Scale::Logit, cached, truncated, span })
+                Some(Score { raw: logit, scale: Scale::Logit, cached, truncated, span, stage: None })
             }
             _ => None,
         };
@@ -116,7 +116,7 @@ impl LocalScorer {
         let score = |(made, &cached): (&Option<Made>, &bool)| {
             let (query, made) = (query?, made.as_ref()?);
             let (raw, span) = closest(query, &made.output)?;
-            Some(Score { raw, scale: Scale::AsIs, cached, truncated: made.truncated, span })
+            Some(Score { raw, scale: Scale::AsIs, cached, truncated: made.truncated, span, stage: None })
         };
         let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();
         found.scored(scores)

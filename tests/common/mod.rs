@@ -27,6 +27,8 @@ use tokio::{
     net::TcpListener,
 };
 
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
+
 /// A request as it arrived at the scripted cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -129,21 +131,36 @@ pub fn json(body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 
 /// A proxy in front of `upstream`, with one rule for every index and `scorer` as its model.
 pub async fn proxy(upstream: SocketAddr, settings: &[(&[&'static str], &str)], scorer: impl Scorer) -> SocketAddr {
+    proxy_of(config(upstream, settings), [("m", Arc::new(scorer) as Arc<dyn Scorer>)]).await
+}
+
+/// A proxy whose rule names the models `m` and `n` in a cascade that keeps two.
+pub async fn cascading_proxy(upstream: SocketAddr, first: impl Scorer, then: impl Scorer) -> SocketAddr {
+    let settings: [(&[&str], &str); 6] = [
+        (&["models", "n", "path"], MODEL),
+        (&["rules", "0", "model", "first"], "m"),
+        (&["rules", "0", "model", "then"], "n"),
+        (&["rules", "0", "model", "keep"], "2"),
+        (&["rules", "0", "budget"], "10s"),
+        (&["clients", "headers"], "explain, model, budget"),
+    ];
+    let models = [("m", Arc::new(first) as Arc<dyn Scorer>), ("n", Arc::new(then))];
+    proxy_of(config(upstream, &settings), models).await
+}
+
+async fn proxy_of<const N: usize>(config: Config, models: [(&str, Arc<dyn Scorer>); N]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = App::with_scorers(
-        config(upstream, settings),
-        HashMap::from([("m".to_owned(), Arc::new(scorer) as Arc<dyn Scorer>)]),
-    );
+    let models: HashMap<String, _> = models.map(|(name, scorer)| (name.to_owned(), scorer)).into();
+    let app = App::with_scorers(config, models);
     tokio::spawn(server::run(listener, app.unwrap(), std::future::pending()));
     address
 }
 
 pub fn config(upstream: SocketAddr, settings: &[(&[&'static str], &str)]) -> Config {
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
     let mut flags: Vec<FlagSetting> = vec![
         (vec!["upstream", "url"], format!("http://{upstream}"), "test"),
-        (vec!["models", "m", "path"], model.to_owned(), "test"),
+        (vec!["models", "m", "path"], MODEL.to_owned(), "test"),
         (vec!["rules", "0", "index"], "*".to_owned(), "test"),
         (vec!["rules", "0", "window"], "5".to_owned(), "test"),
     ];
@@ -159,6 +176,21 @@ impl Scorer for Longest {
         let score = |passage: &String| Some(Score::fresh(passage.len() as f32, Scale::AsIs));
         let scores = request.passages.iter().map(score).collect();
         Box::pin(async { Ok(Scored { scores, budget_hit: false, shed: 0 }) })
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The shorter the passage, the better, in logits.
+pub struct Shortest;
+
+impl Scorer for Shortest {
+    fn score<'a>(&'a self, request: scoring::Request<'a>) -> ScoreFuture<'a> {
+        let score = |passage: &String| Some(Score::fresh(1.0 - passage.len() as f32, Scale::Logit));
+        let scores = request.passages.iter().map(score).collect();
+        Box::pin(async { Ok(Scored { scores, ..Scored::default() }) })
     }
 
     fn ready(&self) -> Result<(), String> {
