@@ -280,7 +280,10 @@ fn noted(app: &App, mut response: Response<Body>, reports: &[Report]) -> Respons
     for report in reports {
         debug!(?report, "searched");
         match report {
-            Report::Applied { counts, .. } => app.metrics.applied(counts.scored, counts.cached, counts.budget_hit),
+            Report::Applied { counts, .. } => {
+                app.metrics.applied(counts.scored, counts.cached, counts.budget_hit);
+                app.metrics.truncated(counts.truncated);
+            }
             Report::Skipped(reason) => app.metrics.skipped(*reason),
         }
     }

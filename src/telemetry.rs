@@ -46,6 +46,7 @@ pub struct Metrics {
     shadows: Family<Outcome, Counter>,
     pairs: Family<Origin, Counter>,
     budget_hits: Counter,
+    truncated: Counter,
     upstream_failures: Counter,
     added: Histogram,
     upstream: Histogram,
@@ -62,6 +63,7 @@ impl Default for Metrics {
             shadows: Family::default(),
             pairs: Family::default(),
             budget_hits: Counter::default(),
+            truncated: Counter::default(),
             upstream_failures: Counter::default(),
             added: seconds(),
             upstream: seconds(),
@@ -76,6 +78,11 @@ impl Default for Metrics {
             metrics.pairs.clone(),
         );
         registry.register("budget_hits", "Searches whose scoring the budget cut off", metrics.budget_hits.clone());
+        registry.register(
+            "truncated_passages",
+            "Pairs that got a score though the model did not read the passage to its end",
+            metrics.truncated.clone(),
+        );
         registry.register(
             "upstream_failures",
             "Requests that the cluster did not answer",
@@ -130,6 +137,11 @@ impl Metrics {
         if budget_hit {
             self.budget_hits.inc();
         }
+    }
+
+    /// So many passages were scored that the model did not read to their end.
+    pub fn truncated(&self, passages: usize) {
+        self.truncated.inc_by(passages as u64);
     }
 
     /// The cluster gave no answer at all.

@@ -43,6 +43,7 @@ async fn shadow(app: &App, call: SearchCall, wishes: &Wishes) -> Result<(), Skip
         let Ok(planned) = search else { continue };
         let counts = measure(app, planned, &answer.slice(span), answered).await;
         debug!(?counts, took = ?answered.elapsed(), "scored off the path");
+        app.metrics.truncated(counts.map_or(0, |counts| counts.truncated));
         app.metrics.shadowed(counts.map(|counts| (counts.scored, counts.cached, counts.budget_hit)));
     }
     Ok(())
