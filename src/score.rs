@@ -146,6 +146,11 @@ impl Scored {
     pub fn cached(&self) -> usize {
         self.scores.iter().flatten().filter(|score| score.cached).count()
     }
+
+    /// How many of the scored passages the model did not read to the end.
+    pub fn truncated(&self) -> usize {
+        self.scores.iter().flatten().filter(|score| score.truncated).count()
+    }
 }
 
 /// Why a window got no scores at all. Either way the search goes on unreranked.

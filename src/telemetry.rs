@@ -54,6 +54,8 @@ pub struct Counts {
     pub shed: usize,
     /// Whether the budget cut scoring off.
     pub budget_hit: bool,
+    /// Those of whose passages the model did not read the end.
+    pub truncated: usize,
 }
 
 impl Counts {
@@ -65,6 +67,7 @@ impl Counts {
             cached: scored.cached(),
             shed: scored.shed,
             budget_hit: scored.budget_hit,
+            truncated: scored.truncated(),
         }
     }
 }
@@ -79,6 +82,7 @@ pub struct Metrics {
     budget_hits: Counter,
     depth: Histogram,
     shed: Counter,
+    truncated: Counter,
     upstream_failures: Counter,
     added: Histogram,
     upstream: Histogram,
@@ -97,6 +101,7 @@ impl Default for Metrics {
             budget_hits: Counter::default(),
             depth: Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]),
             shed: Counter::default(),
+            truncated: Counter::default(),
             upstream_failures: Counter::default(),
             added: seconds(),
             upstream: seconds(),
@@ -116,6 +121,11 @@ impl Default for Metrics {
             "shed_pairs",
             "Pairs that were not queued, since earlier searches leave no time for them",
             metrics.shed.clone(),
+        );
+        registry.register(
+            "truncated_passages",
+            "Pairs that got a score though the model did not read the passage to its end",
+            metrics.truncated.clone(),
         );
         registry.register(
             "upstream_failures",
@@ -173,11 +183,12 @@ impl Metrics {
     }
 
     fn count_pairs(&self, counts: Counts) {
-        let Counts { scored, cached, shed, budget_hit, .. } = counts;
+        let Counts { scored, cached, shed, budget_hit, truncated, .. } = counts;
         self.pairs.get_or_create(&Origin { origin: "cache" }).inc_by(cached as u64);
         self.pairs.get_or_create(&Origin { origin: "model" }).inc_by(scored.saturating_sub(cached) as u64);
         self.depth.observe(scored as f64);
         self.shed.inc_by(shed as u64);
+        self.truncated.inc_by(truncated as u64);
         if budget_hit {
             self.budget_hits.inc();
         }

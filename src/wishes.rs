@@ -81,7 +81,8 @@ pub enum Explain {
     No,
     /// Ranks and scores before and after, and the passage that was scored, under `fields._rerank`.
     Fields,
-    /// The same, and the passage under `highlight._rerank` too, where pages that show highlights show it.
+    /// The same, and the passage, or the window of it that won, under `highlight._rerank` too, where pages that show
+    /// highlights show it.
     Highlight,
 }
 

@@ -27,7 +27,7 @@ const PASSAGES: [&str; 6] = [
 fn scorer(runtime: &Runtime, model: &str, cache: &Arc<ScoreCache>) -> Arc<dyn Scorer> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models").join(model);
     let folder = ModelFolder::open(&path, None).unwrap();
-    let options = ScoringOptions { workers: 1, queue_pairs: 4096, cache: cache.clone() };
+    let options = ScoringOptions { workers: 1, threads: 1, queue_tokens: 1 << 20, cache: cache.clone() };
     let scorer = LocalScorer::start(folder, runtime, options);
     let limit = Instant::now() + Duration::from_mins(1);
     while let Err(reason) = scorer.ready() {

@@ -14,7 +14,7 @@ use rerank_proxy::score::inference::{Loader, Output};
 use rerank_proxy::{
     models::ModelFolder,
     score::{
-        LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scorer, ScoringOptions, encode::Encoder,
+        LocalScorer, LongPassages, Request, Runtime, Score, ScoreCache, Scorer, ScoringOptions, Span, encode::Encoder,
         inference::Inference, onnx::OnnxLoader,
     },
 };
@@ -110,7 +110,7 @@ fn texts_are_encoded_as_the_reference_does() {
 fn a_very_long_passage_is_encoded_as_if_all_of_it_had_been_read() {
     let folder = folder(TINY, "model");
     let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
-    // Past 32 bytes a token only the beginning is read, if it fills the model; white space alone does not.
+    // Only the beginning is read, if it fills the model; white space alone does not.
     let words = "the committee forgot the minutes again ";
     let spaces = " ".repeat(40_000);
     for passage in [words.repeat(5_000), format!("{spaces}{}", words.repeat(200)), "x".repeat(40_000)] {
@@ -125,6 +125,80 @@ fn a_very_long_passage_is_encoded_as_if_all_of_it_had_been_read() {
             .remove(0);
         let expected: Vec<i64> = expected.get_ids().iter().map(|&id| i64::from(id)).collect();
         assert_eq!(encoded.ids, expected);
+    }
+}
+
+/// A case's windows as we make them, and as transformers does.
+fn windows_of(encoder: &Encoder, query: Option<&str>, case: &Value, of: &str) -> [Vec<(Vec<i64>, Span)>; 2] {
+    let overlap = case["overlap"].as_u64().unwrap() as usize;
+    let long = LongPassages::Windows { overlap, at_most: 100 };
+    let windows = encoder.encode(query, &[case["passage"].as_str().unwrap()], long).remove(0).unwrap();
+    assert!(windows.iter().all(|window| !window.truncated));
+    let ours = windows.into_iter().map(|window| (window.ids, window.span.unwrap())).collect();
+    let theirs = case[of].as_array().unwrap().iter();
+    [ours, theirs.map(|window| (ids(&window["input_ids"]), span(window))).collect()]
+}
+
+fn span(window: &Value) -> Span {
+    let place = |key: &str| window[key].as_u64().unwrap() as u32;
+    Span { start: place("start"), end: place("end") }
+}
+
+#[test]
+fn long_texts_are_cut_into_windows_as_the_reference_does() {
+    let golden = golden("windows");
+    for (model, variant, query, of) in
+        [(TINY, "model", golden["query"].as_str(), "tiny"), (MINILM, "model_quantized", None, "minilm")]
+    {
+        let folder = folder(model, variant);
+        let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
+        for case in golden["cases"].as_array().unwrap() {
+            let [ours, theirs] = windows_of(&encoder, query, case, of);
+            assert_eq!(ours, theirs, "{model}: {}", case["name"]);
+        }
+    }
+}
+
+/// What the scorer says of a long passage, and the value of each window in `fixtures/golden` with its place.
+async fn scored_in_windows(scorer: &LocalScorer, case: &Value, of: &str, key: &str) -> (Score, Vec<(f32, Span)>) {
+    let overlap = case["overlap"].as_u64().unwrap() as usize;
+    let golden = golden("windows");
+    let request = Request {
+        query: golden["query"].as_str().unwrap(),
+        passages: vec![case["passage"].as_str().unwrap().to_owned()],
+        long: LongPassages::Windows { overlap, at_most: 16 },
+        deadline: Instant::now() + Duration::from_mins(2),
+    };
+    let score = scorer.score(request).await.unwrap().scores[0].unwrap();
+    let windows = case[of].as_array().unwrap().iter();
+    (score, windows.map(|window| (window[key].as_f64().unwrap() as f32, span(window))).collect())
+}
+
+#[tokio::test]
+async fn a_long_passage_has_the_logit_of_its_best_window() {
+    let scorer = scorer(TINY, "model");
+    for case in golden("windows")["cases"].as_array().unwrap() {
+        let (score, windows) = scored_in_windows(&scorer, case, "tiny", "logit_onnx_fp32").await;
+        let (logit, place) = windows.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b)).unwrap();
+        assert!((score.raw - logit).abs() < 1e-4, "{}: {} is not {logit}", case["name"], score.raw);
+        assert_eq!((score.span, score.truncated), (Some(place), false), "{}", case["name"]);
+    }
+}
+
+/// The bounds are those of `assert_near`.
+#[tokio::test]
+async fn a_long_passage_is_as_close_as_its_closest_window() {
+    let (tiny, minilm) = (scorer(TINY, "model_quantized"), scorer(MINILM, "model_quantized"));
+    for case in golden("windows")["cases"].as_array().unwrap() {
+        for (scorer, of, key, tolerance) in
+            [(&tiny, "tiny", "logit_onnx_int8", 0.3), (&minilm, "minilm", "cosine_int8", 0.04)]
+        {
+            let (score, windows) = scored_in_windows(scorer, case, of, key).await;
+            let best = windows.iter().map(|(value, _)| *value).fold(f32::MIN, f32::max);
+            assert!((score.raw - best).abs() <= tolerance, "{}: {} is far from {best}", case["name"], score.raw);
+            let (value, _) = windows.iter().find(|(_, span)| Some(*span) == score.span).expect("one of the windows");
+            assert!((value - best).abs() <= 2.0 * tolerance, "{}: {value} is far from {best}", case["name"]);
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use common::{
     Cluster, Faulty, Longest, Seen, Shortest, cascading_proxy, hits, ids_and_scores, json, proxy, raw_upstream,
 };
 use http::{Response, StatusCode};
-use http_body_util::Full;
-use rerank_proxy::score::{Scale, Score, ScoreError, Scored};
+use http_body_util::{BodyExt, Full};
+use rerank_proxy::score::{Scale, Score, ScoreError, Scored, Span};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MATCH: &str = r#"{"query":{"match":{"stars":"many"}}}"#;
@@ -354,6 +354,49 @@ async fn off_passes_through_and_shadow_scores_aside() {
         tokio::task::yield_now().await;
     }
     assert_eq!(SCORED.load(Ordering::SeqCst), 1);
+}
+
+/// Reads half of each passage; of the last one only the end.
+fn in_halves() -> Scored {
+    let score = |place: u32| Score {
+        truncated: place < 3,
+        span: Some(Span { start: place / 2, end: place + 1 }),
+        ..Score::fresh(place as f32, Scale::AsIs)
+    };
+    Scored { scores: (0..5).map(|place| Some(score(place))).collect(), budget_hit: false, shed: 0 }
+}
+
+#[tokio::test]
+async fn what_was_not_read_of_long_passages_is_told() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Faulty(|| async { Ok(in_halves()) })).await;
+    let (_, said, _) = search(proxy, "/i/_search?size=3").await;
+    assert_eq!(said.unwrap(), "applied; model=\"m\"; window=5; scored=5; cached=0; budget-hit=?0; truncated=3");
+    let metrics = metrics(proxy).await;
+    assert!(metrics.contains("rerank_proxy_truncated_passages_total 3"), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_part_of_a_passage_that_won_is_explained_and_highlighted() {
+    let accents = |seen: &Seen| {
+        let body = hits(seen, 10).into_body();
+        let text = String::from_utf8(
+            futures_util::FutureExt::now_or_never(body.collect()).unwrap().unwrap().to_bytes().to_vec(),
+        );
+        json(text.unwrap().replace("*****", "aé東😀b"))
+    };
+    let cluster = Cluster::start(accents).await;
+    let proxy = proxy(cluster.address, &[], Faulty(|| async { Ok(in_halves()) })).await;
+    let client = reqwest::Client::new();
+    let request = client.post(format!("http://{proxy}/i/_search")).header("x-rerank-explain", "highlight").body(MATCH);
+    let answer: serde_json::Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+    let best = &answer["hits"]["hits"][0];
+    let note = &best["fields"]["_rerank"][0];
+    assert_eq!(note["passage"], "aé東😀b");
+    assert_eq!(note["window"], serde_json::json!({"start": 2, "end": 5}), "{best}");
+    assert_eq!((&note["truncated"], &best["highlight"]["_rerank"][0]), (&false.into(), &"東😀b".into()));
+    // A hit behind the window has no such note.
+    assert!(answer["hits"]["hits"][9]["fields"]["_rerank"][0].get("window").is_none());
 }
 
 async fn metrics(proxy: SocketAddr) -> String {

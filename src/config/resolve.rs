@@ -7,8 +7,8 @@ use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
 
 use super::{
-    CacheConfig, ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ScoringConfig, ServerConfig,
-    UpstreamConfig,
+    CacheConfig, ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig,
+    ServerConfig, UpstreamConfig,
     models::{Models, Variable, models},
     read::{Findings, Section},
     rule_model::{Cascades, rule_model},
@@ -18,6 +18,7 @@ use crate::{
     order::Blend,
     passage::{Content, PassageSpec, Template},
     rules::{DEFAULT_WINDOW, Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
+    score::LongPassages,
     wishes::Wish,
 };
 
@@ -25,6 +26,10 @@ use crate::{
 const MAX_BUDGET: Duration = Duration::from_mins(10);
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
+/// The most tokens that windows of a passage may share: what is said in more of them than these falls into one anyway.
+const MAX_OVERLAP: usize = 256;
+/// The most windows that a passage may be read in; each costs as much as a passage that fills the model.
+const MAX_WINDOWS: usize = 64;
 
 /// The configuration, or everything that is wrong with it in the order of reading. `variable` reads the environment,
 /// which holds the keys of rerank servers.
@@ -240,8 +245,22 @@ fn rule(section: &Section, models: &Models, cascades: &mut Cascades, findings: &
         );
     }
     let blend = blend(section, findings);
+    let is_remote = matches!(models.get(&defaults.model), Some(Some(ModelConfig::Remote(_))));
+    let long_passages = long_passages(section, is_remote, findings);
     section.finish();
-    is_whole.then_some(Rule { passage, window, budget, blend, score, mode, traffic, query_path, explicit, ..defaults })
+    is_whole.then_some(Rule {
+        passage,
+        window,
+        budget,
+        blend,
+        long_passages,
+        score,
+        mode,
+        traffic,
+        query_path,
+        explicit,
+        ..defaults
+    })
 }
 
 fn passage(section: &Section) -> PassageSpec {
@@ -305,5 +324,33 @@ fn blend(rule: &Section, findings: &Findings) -> Blend {
         'l' => Blend::Linear { weight: weight.unwrap_or(0.7) },
         'f' => Blend::Rrf { k: k.unwrap_or(DEFAULT_RRF_K) },
         _ => Blend::Replace,
+    }
+}
+
+fn long_passages(rule: &Section, is_remote: bool, findings: &Findings) -> LongPassages {
+    let Some(node) = rule.node("long_passages") else { return LongPassages::Truncate };
+    let section = Section::new(node, rule.path_of("long_passages"), findings);
+    let in_windows = choice(&section, "method", &[("truncate", false), ("windows", true)]);
+    let overlap: Option<usize> = section.optional("overlap");
+    let max_windows: Option<usize> = section.optional("max_windows");
+    for (key, given) in [("overlap", overlap), ("max_windows", max_windows)] {
+        if given.is_some() && !in_windows {
+            section.error(key, "belongs to method = \"windows\" only");
+        }
+    }
+    if overlap.is_some_and(|overlap| overlap > MAX_OVERLAP) {
+        section.error("overlap", format!("must be 0 to {MAX_OVERLAP} tokens"));
+    }
+    if max_windows.is_some_and(|windows| !(1..=MAX_WINDOWS).contains(&windows)) {
+        section.error("max_windows", format!("must be 1 to {MAX_WINDOWS} windows"));
+    }
+    if in_windows && is_remote {
+        section
+            .error("method", "must be \"truncate\": the rule's model is on a server, which cuts long passages itself");
+    }
+    section.finish();
+    match in_windows {
+        true => LongPassages::Windows { overlap: overlap.unwrap_or(64), at_most: max_windows.unwrap_or(8) },
+        false => LongPassages::Truncate,
     }
 }

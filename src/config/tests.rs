@@ -7,6 +7,7 @@ use crate::{
     order::Blend,
     passage::{Content, PassageSpec, Template},
     rules::{Mode, ShownScore},
+    score::LongPassages,
 };
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
@@ -118,6 +119,42 @@ fn a_mistake_in_the_environment_names_the_variable() {
         errors[0].to_string(),
         "environment variable RERANK_PROXY_SERVER__LISTN: server.listn: unknown key; did you mean `listen`?"
     );
+}
+
+#[test]
+fn long_passages_are_truncated_or_read_in_windows() {
+    let long = |keys: &str| resolved(&format!("{}{keys}\n", minimal())).map(|config| config.rules[0].long_passages);
+    assert_eq!(long(""), Ok(LongPassages::Truncate));
+    assert_eq!(long("long_passages = { method = \"truncate\" }"), Ok(LongPassages::Truncate));
+    let windows = |overlap, at_most| Ok(LongPassages::Windows { overlap, at_most });
+    assert_eq!(long("long_passages = { method = \"windows\" }"), windows(64, 8));
+    assert_eq!(long("long_passages = { method = \"windows\", overlap = 0, max_windows = 64 }"), windows(0, 64));
+    for (keys, mistake) in [
+        ("method = \"cut\"", "method: must be one of truncate, windows"),
+        ("overlap = 3", "overlap: belongs to method = \"windows\" only"),
+        ("method = \"truncate\", max_windows = 3", "max_windows: belongs to method = \"windows\" only"),
+        ("method = \"windows\", overlap = 257", "overlap: must be 0 to 256 tokens"),
+        ("method = \"windows\", max_windows = 0", "max_windows: must be 1 to 64 windows"),
+        ("method = \"windows\", max_windows = 65", "max_windows: must be 1 to 64 windows"),
+        ("method = \"windows\", windows = 3", "windows: unknown key; did you mean `max_windows`?"),
+    ] {
+        let errors = long(&format!("long_passages = {{ {keys} }}")).expect_err(keys);
+        assert_eq!(errors, [format!("rerank.toml:7: rules[0].long_passages.{mistake}")]);
+    }
+}
+
+#[test]
+fn a_server_cuts_long_passages_itself() {
+    let remote = |method: &str| {
+        let text = minimal().replace(&format!("path = \"{MODEL}\""), "url = \"http://x\"\napi = \"tei\"");
+        resolved(&format!("{text}long_passages = {{ method = \"{method}\" }}\n"))
+    };
+    let errors = remote("windows").expect_err("wrong").join("\n");
+    assert!(
+        errors.contains("rules[0].long_passages.method: must be \"truncate\": the rule's model is on a server"),
+        "{errors}"
+    );
+    assert!(remote("truncate").is_ok());
 }
 
 #[test]
@@ -289,9 +326,9 @@ fn the_example_is_right_as_it_stands_and_with_every_comment_taken_off_its_keys()
 
 #[test]
 fn the_example_names_every_key() {
-    for key in
-        resolve::known_keys(&written(&minimal().replace("index = \"*\"", "index = \"*\"\nblend = {}\nmodel = {}")))
-    {
+    for key in resolve::known_keys(&written(
+        &minimal().replace("index = \"*\"", "index = \"*\"\nblend = {}\nmodel = {}\nlong_passages = {}"),
+    )) {
         let named = EXAMPLE.lines().any(|line| {
             let line = line.trim_start_matches("# ");
             line.starts_with(&format!("{key} = "))

@@ -37,7 +37,7 @@ impl Report {
             Self::Skipped(reason) => return format!("skipped; reason={}", reason.as_str()),
             Self::Applied { model, counts, ignored } => (model, counts, ignored),
         };
-        let Counts { window, scored, cached, shed, budget_hit } = *counts;
+        let Counts { window, scored, cached, shed, budget_hit, truncated } = *counts;
         // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
         let model: String = model
             .chars()
@@ -45,10 +45,11 @@ impl Report {
             .flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c]))
             .collect();
         let budget_hit = u8::from(budget_hit);
+        let truncated = if truncated == 0 { String::new() } else { format!("; truncated={truncated}") };
         let ignored = if ignored.is_empty() { String::new() } else { format!("; ignored=\"{}\"", ignored.join(" ")) };
         let shed = if shed == 0 { String::new() } else { format!("; shed={shed}") };
         format!(
-            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{shed}{ignored}"
+            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{shed}{truncated}{ignored}"
         )
     }
 }
@@ -88,11 +89,17 @@ mod tests {
     #[test]
     fn the_header_s_syntax_is_that_of_structured_fields() {
         let mut headers = HeaderMap::new();
-        let counts = Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true };
+        let counts = Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true, truncated: 0 };
         outcomes(&mut headers, &[Report::applied("my \"best\" modèl", counts, &[])]);
         assert_eq!(
             headers["x-rerank"],
             r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1; shed=1"#
+        );
+        let counts = Counts { truncated: 12, ..counts };
+        outcomes(&mut headers, &[Report::applied("m", counts, &["x-rerank-model"])]);
+        assert_eq!(
+            headers["x-rerank"],
+            r#"applied; model="m"; window=100; scored=99; cached=37; budget-hit=?1; shed=1; truncated=12; ignored="x-rerank-model""#
         );
         outcomes(&mut headers, &[Report::Skipped(SkipReason::NoQueryText), Report::Skipped(SkipReason::Sort)]);
         assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text, skipped; reason=sort");

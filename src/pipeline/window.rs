@@ -21,7 +21,7 @@ use crate::{
     plan::{Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},
     rules::ShownScore,
-    score::{LongPassages, Request, ScoreError, Scored},
+    score::{LongPassages, Request, ScoreError, Scored, Span},
     telemetry::Counts,
     wishes::Explain,
 };
@@ -193,8 +193,19 @@ fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, s
         note["score"]["first"] = json!(stage.first().map(shortest));
         note["stage"] = json!(stage.name());
     }
-    let highlight = (explain == Explain::Highlight).then(|| json!(passage.unwrap_or_default()).to_string());
+    let span = score.and_then(|score| score.span);
+    if let Some(span) = span {
+        note["window"] = json!({"start": span.start, "end": span.end});
+    }
+    let told = |passage| span.map_or(passage, |span| part(passage, span));
+    let highlight = (explain == Explain::Highlight).then(|| json!(passage.map_or("", told)).to_string());
     std::iter::once(note.to_string()).chain(highlight).collect()
+}
+
+/// What `span` covers of a text.
+fn part(text: &str, span: Span) -> &str {
+    let byte = |character: u32| text.char_indices().nth(character as usize).map_or(text.len(), |(byte, _)| byte);
+    text.get(byte(span.start)..byte(span.end)).unwrap_or_default()
 }
 
 /// The number that the shortest decimal of an `f32` stands for: 0.3 is not to be told as 0.30000001192092896.

@@ -1,13 +1,14 @@
 //! Text to token ids, exactly as the model's reference implementation does it: `[CLS] query [SEP] passage [SEP]`,
-//! truncated longest-first at the model's length, never padded. What becomes of the ids is the business of
-//! [`super::inference`].
+//! truncated longest-first at the model's length or cut into windows, never padded. What becomes of the ids is the
+//! business of [`super::inference`].
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
-use super::{LongPassages, Span};
 use tokenizers::{
     Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
 };
+
+use super::{LongPassages, Span};
 
 /// One input of a model, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Encoded {
     /// For each token which segment it belongs to: 0 for the query, 1 for the passage (0 throughout for families that
     /// have no segments).
     pub type_ids: Vec<i64>,
-    /// Whether something was cut off to fit the model's length.
+    /// Whether the end of the text was cut off, and is in no window.
     pub truncated: bool,
     /// The part of the text that it holds, where it is one window of several.
     pub span: Option<Span>,
@@ -43,9 +44,13 @@ pub struct Encoder {
     max_length: usize,
 }
 
-/// Bytes per token that no ordinary text exceeds. A text longer than `max_length` times this is tokenized only that far
-/// in, if that already fills the model.
-const BYTES_PER_TOKEN: usize = 32;
+/// More bytes than a token of ordinary text has. So far into a long text it is tokenized at first; further where that
+/// does not fill the model.
+const BYTES_PER_TOKEN: usize = 8;
+
+/// How many tokens before the end of a beginning may be other ones than those of the whole text: some tokenizers take a
+/// word and the white space after it together.
+const UNSURE: usize = 64;
 
 impl Encoder {
     /// Reads `tokenizer.json`; `max_length` is in tokens, special ones included. The padding and truncation that the
@@ -60,75 +65,139 @@ impl Encoder {
         Ok(Encoder { tokenizer, max_length })
     }
 
-    /// Encodes each of `texts`: as a pair with `query`, which is tokenized once, or alone where there is none.
+    /// Encodes each of `texts`: as a pair with `query`, which is tokenized once, or alone where there is none. What fits
+    /// is one input without a span, whatever `long` says.
+    ///
+    /// With [`LongPassages::Windows`] a text that does not fit is cut as the reference does it for
+    /// `truncation="only_second"` with a stride and `return_overflowing_tokens`: each window but the last fills the
+    /// model's length and shares `overlap` tokens with the one before, or as many as are just under half of it. Beside a
+    /// long query, the text has half of the model's length at least; the rest of the query is cut off.
     ///
     /// # Errors
     /// Each text has its own: a text that the tokenizer refuses does not affect the others.
-    pub fn encode(
-        &self,
-        query: Option<&str>,
-        texts: &[&str],
-        _long: LongPassages,
-    ) -> Vec<Result<Vec<Encoded>, String>> {
-        let query = match query.map(|query| self.tokenize(query)).transpose() {
+    pub fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
+        let query = match query.map(|query| self.tokenizer.encode_fast(query, false)).transpose() {
             Ok(query) => query,
             Err(error) => return texts.iter().map(|_| Err(error.to_string())).collect(),
         };
-        let encode = |text: &&str| match self.encode_one(query.clone(), text) {
-            Ok(encoded) => Ok(vec![encoded]),
-            Err(error) => Err(error.to_string()),
+        let encode = |text: &&str| match long {
+            LongPassages::Truncate => self.encode_truncated(query.clone(), text).map(|encoded| vec![encoded]),
+            LongPassages::Windows { overlap, at_most } => self.encode_windows(query.clone(), text, overlap, at_most),
         };
-        texts.iter().map(encode).collect()
+        texts.iter().map(|text| encode(text).map_err(|error| error.to_string())).collect()
     }
 
-    fn encode_one(&self, query: Option<Encoding>, text: &str) -> tokenizers::Result<Encoded> {
-        let text = self.tokenize_as_needed(text, query.as_ref())?;
-        let room = self.truncation(query.is_some()).max_length;
-        let truncated = query.as_ref().map_or(0, Encoding::len) + text.len() > room;
-        let joined = match query {
-            None => {
-                let (text, _) = truncate_encodings(text, None, &self.truncation(false))?;
-                self.tokenizer.post_process(text, None, true)?
-            }
+    fn encode_truncated(&self, query: Option<Encoding>, text: &str) -> tokenizers::Result<Encoded> {
+        let tokenize = |text: &str| self.tokenizer.encode_fast(text, false);
+        // Truncation takes from the longer one of a pair, and where both are too long it asks which is longer; so a text
+        // is only read in part beside a query that fits.
+        let text = match &query {
+            Some(query) if query.len() >= self.max_length => tokenize(text)?,
+            _ => tokenize_as_needed(text, self.max_length, tokenize)?,
+        };
+        self.truncated(query, text)
+    }
+
+    fn encode_windows(
+        &self,
+        query: Option<Encoding>,
+        text: &str,
+        overlap: usize,
+        at_most: usize,
+    ) -> tokenizers::Result<Vec<Encoded>> {
+        let both = self.room(query.is_some());
+        let query_length = query.as_ref().map_or(0, Encoding::len);
+        let room = both - query_length.min(both / 2);
+        let overlap = overlap.min(room.saturating_sub(1) / 2);
+        let at_most = at_most.max(1);
+        // One more than are read, to know that there are more.
+        let needed = (at_most - 1).saturating_mul(room - overlap).saturating_add(room + 1);
+        let mut tokens = tokenize_as_needed(text, needed, |text: &str| self.tokenizer.encode(text, false))?;
+        if room == 0 || tokens.len() <= both / 2 || query_length + tokens.len() <= both {
+            return Ok(vec![self.truncated(query, tokens)?]);
+        }
+        let query = query.map(|query| cut(query, both / 2));
+        tokens.truncate(room, overlap, TruncationDirection::Right);
+        let others = tokens.take_overflowing();
+        let (several, unread) = (!others.is_empty(), others.len() + 1 > at_most);
+        let mut windows = Vec::with_capacity(at_most.min(others.len() + 1));
+        let mut before = 0..0;
+        for window in std::iter::once(tokens).chain(others).take(at_most) {
+            before = bytes_of(&window, text, before);
+            let span = several.then(|| span(text, before.clone()));
+            windows.push(self.joined(query.clone(), window, false, span)?);
+        }
+        if let Some(last) = windows.last_mut() {
+            last.truncated = unread;
+        }
+        Ok(windows)
+    }
+
+    /// As much of the two as fits, the reference's way.
+    fn truncated(&self, query: Option<Encoding>, text: Encoding) -> tokenizers::Result<Encoded> {
+        let truncation = TruncationParams {
+            direction: TruncationDirection::Right,
+            max_length: self.room(query.is_some()),
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+        };
+        let whole = text.len();
+        let (query, text) = match query {
+            None => (None, truncate_encodings(text, None, &truncation)?.0),
             Some(query) => {
-                let (query, text) = truncate_encodings(query, Some(text), &self.truncation(true))?;
-                let mut text = text.unwrap_or_default();
+                let (query, text) = truncate_encodings(query, Some(text), &truncation)?;
+                (Some(query), text.unwrap_or_default())
+            }
+        };
+        let truncated = text.len() < whole;
+        self.joined(query, text, truncated, None)
+    }
+
+    /// The two with special tokens around them.
+    fn joined(
+        &self,
+        query: Option<Encoding>,
+        mut text: Encoding,
+        truncated: bool,
+        span: Option<Span>,
+    ) -> tokenizers::Result<Encoded> {
+        // What was cut off would get special tokens, too.
+        text.take_overflowing();
+        let joined = match query {
+            None => self.tokenizer.post_process(text, None, true)?,
+            Some(mut query) => {
+                query.take_overflowing();
                 // What a tokenizer without post-processor would give; a post-processor sets its own.
                 text.set_type_ids(vec![1; text.len()]);
                 self.tokenizer.post_process(query, Some(text), true)?
             }
         };
-        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()), truncated, span: None })
+        Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()), truncated, span })
     }
 
-    fn truncation(&self, pair: bool) -> TruncationParams {
+    /// How many tokens fit beside the special ones.
+    fn room(&self, pair: bool) -> usize {
         let special = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(pair));
-        TruncationParams {
-            direction: TruncationDirection::Right,
-            max_length: self.max_length.saturating_sub(special),
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
-        }
+        self.max_length.saturating_sub(special)
     }
+}
 
-    /// The tokens of `text`: all of them, or so many that truncation cannot tell. It takes from the longer one of a pair,
-    /// and where both are too long it asks which is longer; so a text is only cut short beside a query that fits.
-    fn tokenize_as_needed(&self, text: &str, query: Option<&Encoding>) -> tokenizers::Result<Encoding> {
-        if query.is_none_or(|query| query.len() < self.max_length)
-            && let Some(beginning) = beginning(text, self.max_length * BYTES_PER_TOKEN)
-        {
-            let tokens = self.tokenize(beginning)?;
-            if tokens.len() >= self.max_length {
-                return Ok(tokens);
-            }
+/// The tokens of `text` without special ones: all, or the `needed` first and some more.
+fn tokenize_as_needed(
+    text: &str,
+    needed: usize,
+    mut tokenize: impl FnMut(&str) -> tokenizers::Result<Encoding>,
+) -> tokenizers::Result<Encoding> {
+    let enough = needed.saturating_add(UNSURE);
+    let mut bytes = enough.saturating_mul(BYTES_PER_TOKEN);
+    while let Some(beginning) = beginning(text, bytes) {
+        let tokens = tokenize(beginning)?;
+        if tokens.len() >= enough {
+            return Ok(tokens);
         }
-        self.tokenize(text)
+        bytes = bytes.saturating_mul(4);
     }
-
-    /// The tokens of one text without special ones.
-    fn tokenize(&self, text: &str) -> tokenizers::Result<Encoding> {
-        self.tokenizer.encode_fast(text, false)
-    }
+    tokenize(text)
 }
 
 /// What comes before the first white space after `bytes`, if that is less than all.
@@ -141,6 +210,29 @@ fn beginning(text: &str, bytes: usize) -> Option<&str> {
     Some(&text[..from + space])
 }
 
+fn cut(mut query: Encoding, length: usize) -> Encoding {
+    query.truncate(length, 0, TruncationDirection::Right);
+    query
+}
+
+/// The bytes of `text` that a window is made of, whole characters; `before` are those of the window before. A token that
+/// is only a part of a character, or one of the several that a normaliser makes of it, stands for all of it.
+fn bytes_of(window: &Encoding, text: &str, before: Range<usize>) -> Range<usize> {
+    let offsets = window.get_offsets();
+    let start = offsets.first().map_or(0, |&(start, _)| start).clamp(before.start, text.len());
+    let end = offsets.last().map_or(0, |&(_, end)| end).clamp(start.max(before.end), text.len());
+    text.floor_char_boundary(start)..text.ceil_char_boundary(end)
+}
+
+fn span(text: &str, bytes: Range<usize>) -> Span {
+    let characters = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    let start = characters(&text[..bytes.start]);
+    Span { start, end: start.saturating_add(characters(&text[bytes])) }
+}
+
 fn widen(ids: &[u32]) -> Vec<i64> {
     ids.iter().map(|&id| i64::from(id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,13 +109,15 @@ impl LocalScorer {
         let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
         let query = query.as_ref().and_then(|made| match &made.output {
             Output::Embedding(vector) => Some(vector),
-            // A query that is longer than the model reads: its beginning speaks for it.
+            // A query that is longer than the model reads, and was cut as the passages of its job are. Its beginning
+            // speaks for it: the first window, which holds the tokens that truncation leaves.
             Output::Embeddings(windows) => windows.first().map(|(_, vector)| vector),
             _ => None,
         });
         let score = |(made, &cached): (&Option<Made>, &bool)| {
             let (query, made) = (query?, made.as_ref()?);
             let (raw, span) = closest(query, &made.output)?;
+            let span = span.or(made.span);
             Some(Score { raw, scale: Scale::AsIs, cached, truncated: made.truncated, span, stage: None })
         };
         let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();

@@ -25,7 +25,7 @@ use pace::{Estimate, Pace};
 use pairs::Pairs;
 use queue::Queue;
 
-use super::{ScoreError, cache::ScoreCache, inference::Loader};
+use super::{LongPassages, ScoreError, cache::ScoreCache, inference::Loader};
 
 /// How a [`Pool`] is set up.
 #[derive(Debug, Clone)]
@@ -61,10 +61,11 @@ pub(super) enum Grouping {
 impl Grouping {
     /// Texts that are tokenized in one go: few for a core, so that the first run begins soon and nothing is tokenized
     /// long before its turn, and yet enough to find inputs of equal length among them.
-    fn chunk(self) -> usize {
-        match self {
-            Grouping::Equal { .. } => 32,
-            Grouping::Padded { .. } => 256,
+    fn chunk(self, long: LongPassages) -> usize {
+        match (self, long) {
+            (Grouping::Equal { .. }, LongPassages::Truncate) => 32,
+            (Grouping::Equal { .. }, LongPassages::Windows { .. }) => 4,
+            (Grouping::Padded { .. }, _) => 256,
         }
     }
 }
@@ -193,9 +194,10 @@ impl Pool {
             return Err(ScoreError::Overloaded);
         }
         estimates.truncate(depth);
+        let chunk = shared.options.grouping.chunk(work.long);
         let job = Arc::new(Job::new(work, estimates, Arc::clone(&shared.load)));
         shared.pairs.want(&job);
-        queue.admit(&job, workers, shared.options.grouping.chunk());
+        queue.admit(&job, workers, chunk);
         drop(queue);
         shared.changed.notify_all();
         Ok(Ticket::new(job, Arc::clone(&shared.pairs)))

@@ -11,7 +11,7 @@ use crate::{
     score::{encode::Encoded, inference::Inference},
 };
 
-/// Tokens are bytes; counts what it runs.
+/// Tokens are bytes, and windows end at a bar; counts what it runs.
 struct Fake {
     output: fn(&Encoded) -> Output,
     runs: Arc<AtomicUsize>,
@@ -24,9 +24,26 @@ impl Loader for Fake {
 }
 
 impl Inference for Fake {
-    fn encode(&self, _query: Option<&str>, texts: &[&str], _long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
-        let ids = texts.iter().map(|text| text.bytes().map(i64::from).collect::<Vec<_>>());
-        ids.map(|ids| Ok(vec![Encoded { type_ids: vec![0; ids.len()], ids, truncated: false, span: None }])).collect()
+    fn encode(&self, _query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
+        let encoded = |text: &str, truncated, span| {
+            let ids: Vec<i64> = text.bytes().map(i64::from).collect();
+            Encoded { type_ids: vec![0; ids.len()], ids, truncated, span }
+        };
+        let encode = |text: &&str| match (text.split_once('|'), long) {
+            (None, _) => Ok(vec![encoded(text, false, None)]),
+            (Some((first, _)), LongPassages::Truncate) => Ok(vec![encoded(first, true, None)]),
+            (Some(_), LongPassages::Windows { at_most, .. }) => {
+                let count = text.split('|').count();
+                let mut start = 0;
+                let window = |(place, part): (usize, &str)| {
+                    let span = Span { start, end: start + part.len() as u32 };
+                    start = span.end + 1;
+                    encoded(part, place + 1 == at_most && at_most < count, Some(span))
+                };
+                Ok(text.split('|').take(at_most).enumerate().map(window).collect())
+            }
+        };
+        texts.iter().map(encode).collect()
     }
 
     fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
@@ -138,6 +155,50 @@ async fn vectors_are_compared_by_cosine() {
     let other_query = scorer.score(request("banana", passages(&["bee", "ant"]), later())).await.unwrap();
     assert_eq!(other_query.cached(), 2, "a passage's vector serves every query");
     assert_eq!(runs.load(Ordering::SeqCst), 4);
+}
+
+fn in_windows(query: &str, passages: Vec<String>, at_most: usize) -> Request<'_> {
+    Request { long: LongPassages::Windows { overlap: 0, at_most }, ..request(query, passages, later()) }
+}
+
+fn told(scored: &Scored) -> Vec<(f32, bool, Option<Span>)> {
+    scored.scores.iter().flatten().map(|score| (score.raw, score.truncated, score.span)).collect()
+}
+
+#[tokio::test]
+async fn the_best_window_of_a_long_passage_counts() {
+    let Setting { scorer, .. } = cross_encoder();
+    let window = passages(&["a|ccc|bb", "dddd"]);
+    let scored = scorer.score(in_windows("q", window.clone(), 3)).await.unwrap();
+    assert_eq!(told(&scored), [(3.0, false, Some(Span { start: 2, end: 5 })), (4.0, false, None)]);
+    let again = scorer.score(in_windows("q", window.clone(), 3)).await.unwrap();
+    assert_eq!((told(&again), again.cached()), (told(&scored), 2));
+    let fewer = scorer.score(in_windows("q", window.clone(), 1)).await.unwrap();
+    assert_eq!(told(&fewer)[0], (1.0, true, Some(Span { start: 0, end: 1 })), "other windows are other scores");
+    let truncated = scorer.score(request("q", window, later())).await.unwrap();
+    assert_eq!((told(&truncated)[0], truncated.truncated()), ((1.0, true, None), 1));
+}
+
+#[tokio::test]
+async fn the_vectors_of_all_windows_are_kept_and_the_closest_counts() {
+    let Setting { scorer, runs } = bi_encoder();
+    let long = passages(&["ant|bee|cow"]);
+    let scored = scorer.score(in_windows("bird", long.clone(), 3)).await.unwrap();
+    assert_eq!(told(&scored), [(1.0, false, Some(Span { start: 4, end: 7 }))]);
+    let other = scorer.score(in_windows("cat", long.clone(), 3)).await.unwrap();
+    assert_eq!((told(&other), other.cached()), (vec![(1.0, false, Some(Span { start: 8, end: 11 }))], 1));
+    assert_eq!(runs.load(Ordering::SeqCst), 5, "two queries and three windows");
+    let one = scorer.score(in_windows("ape", long, 1)).await.unwrap();
+    assert_eq!(told(&one), [(1.0, true, Some(Span { start: 0, end: 3 }))]);
+}
+
+#[tokio::test]
+async fn a_long_query_is_its_beginning_with_windows_as_without() {
+    let Setting { scorer, .. } = bi_encoder();
+    let window = passages(&["ant", "bee"]);
+    for request in [in_windows("a|b", window.clone(), 8), request("a|b", window, later())] {
+        assert_eq!(raws(&scorer.score(request).await.unwrap()), [Some(1.0), Some(0.0)]);
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Shared,
+    Health, Shared,
     job::Job,
     layout::Layout,
     queue::{Input, Queue, Step, Task},
@@ -28,6 +28,13 @@ const NICE: i32 = 5;
 
 /// The model has panicked, and is in no state to go on with.
 struct Panicked;
+
+/// A thread with a model.
+struct Worker<'a> {
+    shared: &'a Shared,
+    health: &'a Health,
+    model: Box<dyn Inference>,
+}
 
 /// Starts worker `index`.
 pub(super) fn spawn(shared: &Arc<Shared>, index: usize) {
@@ -73,13 +80,14 @@ impl Shared {
             }
             let loaded = catch_unwind(AssertUnwindSafe(|| self.loader.load(layout.threads)));
             match loaded.unwrap_or_else(|panic| Err(format!("loading panicked: {}", message(&*panic)))) {
-                Ok(mut model) => {
+                Ok(model) => {
                     self.report_loaded(index);
                     wait = self.options.retry_after;
-                    if self.serve(index, &mut *model).is_ok() {
+                    let health = &self.workers[index];
+                    if (Worker { shared: self, health, model }).serve().is_ok() {
                         return;
                     }
-                    self.workers[index].loaded.store(false, Ordering::Release);
+                    health.loaded.store(false, Ordering::Release);
                 }
                 Err(reason) => self.report_failure(reason, &mut wait),
             }
@@ -119,22 +127,6 @@ impl Shared {
         drop(self.changed.wait_timeout_while(self.lock_queue(), time, until_stop));
     }
 
-    /// Does what there is to do until the pool stops.
-    fn serve(&self, index: usize, model: &mut dyn Inference) -> Result<(), Panicked> {
-        let health = &self.workers[index];
-        while let Some(task) = self.next() {
-            let now = self.started.elapsed().as_millis() as u64;
-            health.busy_since.store(now + 1, Ordering::Relaxed);
-            let done = match &task.step {
-                Step::Encode(texts) => self.encode(&task, texts.clone(), model),
-                Step::Run(inputs) => self.run(&task.job, inputs, model),
-            };
-            health.busy_since.store(0, Ordering::Relaxed);
-            done?;
-        }
-        Ok(())
-    }
-
     /// The most urgent task; waits for one. `None` when the pool stops.
     fn next(&self) -> Option<Task> {
         let mut queue = self.lock_queue();
@@ -147,34 +139,6 @@ impl Shared {
             }
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// Tokenizes those texts of a chunk that nobody has answered or taken on in the meantime, and queues their runs.
-    fn encode(&self, task: &Task, texts: Range<usize>, model: &dyn Inference) -> Result<(), Panicked> {
-        let (job, work) = (&task.job, &task.job.work);
-        let open: Vec<usize> = texts.filter(|&index| self.is_open(job.key(index))).collect();
-        let texts: Vec<&str> = open.iter().map(|&index| work.texts[index].as_str()).collect();
-        let encoded = catch_unwind(AssertUnwindSafe(|| model.encode(work.query.as_deref(), &texts, work.long)));
-        let encoded = encoded.map_err(|panic| {
-            let reason = format!("the tokenizer panicked: {}", message(&*panic));
-            open.iter().for_each(|&index| self.pairs.fail(job.key(index), &reason));
-            Panicked
-        })?;
-        let mut inputs = Vec::with_capacity(encoded.len());
-        for (index, result) in open.into_iter().zip(encoded) {
-            match result {
-                Ok(windows) => inputs.push(Input { index, windows }),
-                Err(reason) => self.pairs.fail(job.key(index), &format!("cannot tokenize: {reason}")),
-            }
-        }
-        self.learn_lengths(job, &inputs);
-        let runs = task.runs(inputs, self.options.grouping);
-        let more = runs.len() > 1;
-        self.lock_queue().extend(runs);
-        if more {
-            self.changed.notify_all();
-        }
-        Ok(())
     }
 
     /// Whether the pair is still to be done, by whoever comes first. Answers it from the cache where that knows it by now.
@@ -196,55 +160,6 @@ impl Shared {
         self.pace.tokenized(bytes, tokens);
     }
 
-    /// Runs those inputs of a group that nobody has answered or taken on in the meantime.
-    fn run(&self, job: &Job, inputs: &[Input], model: &mut dyn Inference) -> Result<(), Panicked> {
-        let begun = |input: &&Input| {
-            let key = job.key(input.index);
-            self.is_open(key) && self.pairs.begin(key)
-        };
-        match inputs.iter().filter(begun).collect::<Vec<_>>().as_slice() {
-            [] => Ok(()),
-            [one] => self.run_windows(job.key(one.index), &one.windows, model),
-            several => self.run_group(job, several, model),
-        }
-    }
-
-    /// Runs one text: its windows one after another, as long as anybody waits for it.
-    fn run_windows(&self, key: Key, windows: &[Encoded], model: &mut dyn Inference) -> Result<(), Panicked> {
-        let mut outputs = Vec::with_capacity(windows.len());
-        for (number, window) in windows.iter().enumerate() {
-            if number > 0 && self.pairs.give_up(key) {
-                return Ok(());
-            }
-            match self.timed(&[window], model) {
-                Ok(output) => outputs.extend(output),
-                Err((reason, ended)) => {
-                    self.pairs.fail(key, &reason);
-                    return ended;
-                }
-            }
-        }
-        self.finish(key, outputs, windows);
-        Ok(())
-    }
-
-    /// Runs several texts of one window each together.
-    fn run_group(&self, job: &Job, inputs: &[&Input], model: &mut dyn Inference) -> Result<(), Panicked> {
-        let group: Vec<&Encoded> = inputs.iter().flat_map(|input| &input.windows).collect();
-        match self.timed(&group, model) {
-            Ok(outputs) => {
-                for (input, output) in inputs.iter().zip(outputs) {
-                    self.finish(job.key(input.index), vec![output], &input.windows);
-                }
-                Ok(())
-            }
-            Err((reason, ended)) => {
-                inputs.iter().for_each(|input| self.pairs.fail(job.key(input.index), &reason));
-                ended
-            }
-        }
-    }
-
     /// Answers a pair with what has come of its windows. Numbers that are none count as a failure.
     fn finish(&self, key: Key, outputs: Vec<Output>, windows: &[Encoded]) {
         match Made::of(outputs, windows) {
@@ -256,19 +171,115 @@ impl Shared {
             None => self.pairs.fail(key, "the model's output is not finite"),
         }
     }
+}
+
+impl Worker<'_> {
+    /// Does what there is to do until the pool stops.
+    fn serve(mut self) -> Result<(), Panicked> {
+        while let Some(task) = self.shared.next() {
+            self.begin();
+            let done = match &task.step {
+                Step::Encode(texts) => self.encode(&task, texts.clone()),
+                Step::Run(inputs) => self.run(&task.job, inputs),
+            };
+            self.health.busy_since.store(0, Ordering::Relaxed);
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Notes when the model was called last: a call that does not come back has hung.
+    fn begin(&self) {
+        let now = self.shared.started.elapsed().as_millis() as u64;
+        self.health.busy_since.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Tokenizes those texts of a chunk that nobody has answered or taken on in the meantime, and queues their runs.
+    fn encode(&self, task: &Task, texts: Range<usize>) -> Result<(), Panicked> {
+        let (shared, job, work) = (self.shared, &task.job, &task.job.work);
+        let open: Vec<usize> = texts.filter(|&index| self.shared.is_open(job.key(index))).collect();
+        let texts: Vec<&str> = open.iter().map(|&index| work.texts[index].as_str()).collect();
+        let encoded = catch_unwind(AssertUnwindSafe(|| self.model.encode(work.query.as_deref(), &texts, work.long)));
+        let encoded = encoded.map_err(|panic| {
+            let reason = format!("the tokenizer panicked: {}", message(&*panic));
+            open.iter().for_each(|&index| self.shared.pairs.fail(job.key(index), &reason));
+            Panicked
+        })?;
+        let mut inputs = Vec::with_capacity(encoded.len());
+        for (index, result) in open.into_iter().zip(encoded) {
+            match result {
+                Ok(windows) => inputs.push(Input { index, windows }),
+                Err(reason) => self.shared.pairs.fail(job.key(index), &format!("cannot tokenize: {reason}")),
+            }
+        }
+        shared.learn_lengths(job, &inputs);
+        let runs = task.runs(inputs, shared.options.grouping);
+        let more = runs.len() > 1;
+        shared.lock_queue().extend(runs);
+        if more {
+            shared.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// Runs those inputs of a group that nobody has answered or taken on in the meantime.
+    fn run(&mut self, job: &Job, inputs: &[Input]) -> Result<(), Panicked> {
+        let begun = |input: &&Input| {
+            let key = job.key(input.index);
+            self.shared.is_open(key) && self.shared.pairs.begin(key)
+        };
+        match inputs.iter().filter(begun).collect::<Vec<_>>().as_slice() {
+            [] => Ok(()),
+            [one] => self.run_windows(job.key(one.index), &one.windows),
+            several => self.run_group(job, several),
+        }
+    }
+
+    /// Runs one text: its windows one after another, as long as anybody waits for it.
+    fn run_windows(&mut self, key: Key, windows: &[Encoded]) -> Result<(), Panicked> {
+        let mut outputs = Vec::with_capacity(windows.len());
+        for (number, window) in windows.iter().enumerate() {
+            if number > 0 && self.shared.pairs.give_up(key) {
+                return Ok(());
+            }
+            match self.timed(&[window]) {
+                Ok(output) => outputs.extend(output),
+                Err((reason, ended)) => {
+                    self.shared.pairs.fail(key, &reason);
+                    return ended;
+                }
+            }
+        }
+        self.shared.finish(key, outputs, windows);
+        Ok(())
+    }
+
+    /// Runs several texts of one window each together.
+    fn run_group(&mut self, job: &Job, inputs: &[&Input]) -> Result<(), Panicked> {
+        let group: Vec<&Encoded> = inputs.iter().flat_map(|input| &input.windows).collect();
+        match self.timed(&group) {
+            Ok(outputs) => {
+                for (input, output) in inputs.iter().zip(outputs) {
+                    self.shared.finish(job.key(input.index), vec![output], &input.windows);
+                }
+                Ok(())
+            }
+            Err((reason, ended)) => {
+                inputs.iter().for_each(|input| self.shared.pairs.fail(job.key(input.index), &reason));
+                ended
+            }
+        }
+    }
 
     /// One run, of which the pace is learned. Fails with the reason, and with whether the model can go on.
-    fn timed(
-        &self,
-        group: &[&Encoded],
-        model: &mut dyn Inference,
-    ) -> Result<Vec<Output>, (String, Result<(), Panicked>)> {
+    fn timed(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, (String, Result<(), Panicked>)> {
+        self.begin();
         let began = Instant::now();
-        self.runs.fetch_add(group.len() as u64, Ordering::Relaxed);
-        match catch_unwind(AssertUnwindSafe(|| model.run(group))) {
+        self.shared.runs.fetch_add(group.len() as u64, Ordering::Relaxed);
+        match catch_unwind(AssertUnwindSafe(|| self.model.run(group))) {
             Ok(Ok(outputs)) if outputs.len() == group.len() => {
                 let longest = group.iter().map(|encoded| encoded.len()).max().unwrap_or(0);
-                self.pace.ran(group.len(), longest, began.elapsed());
+                self.shared.pace.ran(group.len(), longest, began.elapsed());
                 Ok(outputs)
             }
             Ok(Ok(_)) => Err((String::from("the model gave too few outputs"), Ok(()))),
