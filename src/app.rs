@@ -41,7 +41,7 @@ impl App {
     ///
     /// Fails where the runtime's library is missing, or the system's root certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
-        let cache = Arc::new(ScoreCache::new(config.cache.size));
+        let cache = Arc::new(ScoreCache::start(config.cache.clone())?);
         let mut loaded: Option<Runtime> = None;
         let mut scorers: HashMap<String, Arc<dyn Scorer>> = HashMap::new();
         for (name, model) in &config.models {
@@ -62,16 +62,24 @@ impl App {
             };
             scorers.insert(name.clone(), scorer);
         }
-        Ok(Self::with_scorers(config, scorers)?)
+        Ok(Self::put_together(config, scorers, Metrics::with_cache(cache))?)
     }
 
     /// An app with scorers of the caller's making.
     pub fn with_scorers(config: Config, scorers: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
+        Self::put_together(config, scorers, Metrics::default())
+    }
+
+    fn put_together(
+        config: Config,
+        scorers: HashMap<String, Arc<dyn Scorer>>,
+        metrics: Metrics,
+    ) -> std::io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             upstream: Upstream::new(&config.upstream)?,
             dialect: Arc::new(Elastic::default()),
             scorers: Arc::new(scorers),
-            metrics: Arc::default(),
+            metrics: Arc::new(metrics),
             shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
             config: Arc::new(config),
         }))

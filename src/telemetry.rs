@@ -1,7 +1,9 @@
 //! What the operator can see from outside: the log and the metrics. Owns their names. Texts of queries and documents
 //! never go there.
 
-use std::{io::IsTerminal, time::Duration};
+mod cache;
+
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -13,7 +15,9 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{LogConfig, LogFormat},
     plan::SkipReason,
+    score::ScoreCache,
 };
+use cache::CacheMetrics;
 
 /// Starts the log on stderr. `RUST_LOG`, where it is set, wins over the configured level.
 pub fn start_log(config: &LogConfig) {
@@ -99,6 +103,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Metrics that tell of the score cache, too.
+    pub fn with_cache(cache: Arc<ScoreCache>) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(CacheMetrics(cache)));
+        metrics
+    }
+
     /// A search was answered in the new order.
     pub fn applied(&self, scored: usize, cached: usize, budget_hit: bool) {
         self.searches.get_or_create(&Outcome { outcome: "applied" }).inc();

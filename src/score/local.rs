@@ -125,15 +125,12 @@ impl LocalScorer {
         long: LongPassages,
         deadline: Instant,
     ) -> Result<Found, ScoreError> {
+        let (keys, texts): (Vec<Key>, Vec<String>) = texts.unzip();
+        let mut outputs = self.cache.look_up_all(&keys, deadline).await;
+        let cached: Vec<bool> = outputs.iter().map(Option::is_some).collect();
         let mut missing = Missing::default();
-        let (mut outputs, mut cached) = (Vec::new(), Vec::new());
-        for (place, (key, text)) in texts.enumerate() {
-            let output = self.cache.look_up(key);
-            cached.push(output.is_some());
-            if output.is_none() {
-                missing.add(place, key, text);
-            }
-            outputs.push(output);
+        for (place, text) in texts.into_iter().enumerate().filter(|(place, _)| !cached[*place]) {
+            missing.add(place, keys[place], text);
         }
         if missing.places.is_empty() {
             return Ok(Found { outputs, cached, cut_off: false, failure: None });

@@ -163,7 +163,7 @@ async fn infinite_scores_are_none_and_are_not_kept() {
         let scored = scorer.score(request("q", passages(&["a", "b"]), later())).await.unwrap();
         assert_eq!((scored.scores[0], scored.scores[1].map(|score| score.raw)), (None, Some(0.5)));
     }
-    assert_eq!(scorer.cache.entries(), 1);
+    assert_eq!(scorer.cache.stats().memory.entries, 1);
 }
 
 #[tokio::test]
