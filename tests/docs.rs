@@ -167,6 +167,7 @@ fn links_lead_somewhere() {
         "tests/README.md",
         "docs/searches.md",
         "docs/models.md",
+        "docs/cache.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

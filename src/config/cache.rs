@@ -13,8 +13,8 @@ use super::{
 use crate::score::cache::{CacheOptions, SharedOptions};
 
 /// No score is of use for longer; what is more is mostly a mistake.
-const MAX_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TTL: Duration = Duration::from_hours(10 * 366 * 24);
+const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn cache(section: &Section, variable: Variable, findings: &Findings) -> CacheOptions {
     let size = section.or("size", ByteSize::mib(256)).as_u64();

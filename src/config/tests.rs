@@ -218,7 +218,7 @@ fn the_cache_is_shared_where_there_is_a_redis() {
     assert_eq!(shared.server.addr().to_string(), "cache.example:6379");
     assert_eq!((settings.username(), settings.password(), settings.db()), (Some("me"), Some("s@cret"), 3));
     assert_eq!((shared.timeout, shared.prefix.as_str()), (Duration::from_millis(10), "rerank-proxy:"));
-    assert_eq!(shared.ttl, Duration::from_secs(7 * 24 * 60 * 60));
+    assert_eq!(shared.ttl, Duration::from_hours(7 * 24));
     assert!(!format!("{shared:?}").contains("cret"), "{shared:?}");
 }
 
@@ -249,6 +249,8 @@ fn a_redis_that_cannot_be_is_a_mistake_that_shows_no_password() {
         let errors = with_redis(keys).expect_err(keys);
         assert!(errors.contains(&format!("cache.{mistake}")) && !errors.contains("s3cret"), "{errors}");
     }
+    let config = resolved(&format!("{}[cache]\nttl = \"10years\"\n", minimal())).expect("right");
+    assert!(config.cache.ttl.is_some());
     let errors = resolved(&format!("{}[cache]\nttl = \"0s\"\n", minimal())).expect_err("wrong").join("\n");
     assert!(errors.contains("cache.ttl: must be 1ms"), "{errors}");
 }

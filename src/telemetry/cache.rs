@@ -69,8 +69,33 @@ fn gauge(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use redis::IntoConnectionInfo;
+
     use super::super::Metrics;
     use super::*;
+    use crate::score::cache::{CacheOptions, SharedOptions};
+
+    #[test]
+    fn every_metric_of_both_levels_is_documented() {
+        let shared = SharedOptions {
+            server: "redis://127.0.0.1:1".into_connection_info().unwrap(),
+            timeout: Duration::from_millis(1),
+            ttl: Duration::from_secs(1),
+            prefix: "test:".to_owned(),
+        };
+        let cache = ScoreCache::start(CacheOptions { size: 0, ttl: None, shared: Some(shared) }).unwrap();
+        let text = Metrics::with_cache(Arc::new(cache)).encode();
+        let documented = include_str!("../../docs/cache.md");
+        let names: Vec<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+        let of_the_cache: Vec<&&str> = names.iter().filter(|name| name.starts_with("rerank_proxy_cache_")).collect();
+        assert_eq!(of_the_cache.len(), 9);
+        for name in of_the_cache {
+            assert!(documented.contains(&format!("| `{name}` |")), "docs/cache.md does not name `{name}`");
+        }
+    }
 
     #[tokio::test]
     async fn the_levels_of_the_cache_are_told_apart() {

@@ -9,7 +9,7 @@ use tokio::{
 use super::*;
 use crate::score::inference::Output;
 
-const PLENTY: Duration = Duration::from_secs(60);
+const PLENTY: Duration = Duration::from_mins(1);
 
 fn options(address: &str, timeout: Duration) -> SharedOptions {
     let server = format!("redis://{address}").into_connection_info().unwrap();
