@@ -28,8 +28,8 @@ use link::{Link, is_lost};
 
 /// How many entries may wait to be written.
 const BUFFER: usize = 8192;
-/// How many are written in one go.
-const BATCH: usize = 256;
+/// How many are written in one go: few, for look-ups wait behind them on the same connection.
+const BATCH: usize = 64;
 /// How long to wait for more to write: scores come one by one.
 const LINGER: Duration = Duration::from_millis(10);
 /// How long a batch may take; nobody waits for it.
