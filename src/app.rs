@@ -42,7 +42,7 @@ impl App {
     ///
     /// Fails where the runtime's library is missing, or the system's root certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
-        let cache = Arc::new(ScoreCache::new(config.cache.size));
+        let cache = Arc::new(ScoreCache::start(config.cache.clone())?);
         let mut loaded: Option<Runtime> = None;
         let mut scorers: HashMap<String, Arc<dyn Scorer>> = HashMap::new();
         for (name, model) in &config.models {
@@ -64,11 +64,19 @@ impl App {
             };
             scorers.insert(name.clone(), scorer);
         }
-        Ok(Self::with_scorers(config, scorers)?)
+        Ok(Self::put_together(config, scorers, Some(cache))?)
     }
 
     /// An app with models of the caller's making. The cascades of the configuration are made of them.
     pub fn with_scorers(config: Config, models: HashMap<String, Arc<dyn Scorer>>) -> std::io::Result<Arc<Self>> {
+        Self::put_together(config, models, None)
+    }
+
+    fn put_together(
+        config: Config,
+        models: HashMap<String, Arc<dyn Scorer>>,
+        cache: Option<Arc<ScoreCache>>,
+    ) -> std::io::Result<Arc<Self>> {
         let mut scorers = models;
         for (label, CascadeConfig { first, then, keep }) in &config.cascades {
             if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
@@ -81,7 +89,7 @@ impl App {
             upstream: Upstream::new(&config.upstream)?,
             dialect: Arc::new(Elastic::default()),
             scorers: scorers.clone(),
-            metrics: Arc::new(Metrics::of(scorers.clone())),
+            metrics: Arc::new(Metrics::of(scorers.clone(), cache)),
             shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
             config: Arc::new(config),
         }))

@@ -1,6 +1,7 @@
 //! The configuration, ready to use. Owns its types and the way there: what was typed ([`source`]) is read by type
 //! (`read`) and resolved (`resolve`), and all mistakes are reported at once, before the port is bound.
 
+mod cache;
 mod models;
 mod read;
 mod resolve;
@@ -15,7 +16,7 @@ use indexmap::IndexMap;
 use crate::{
     models::{ModelFolder, lock},
     rules::Rule,
-    score::remote::RemoteModel,
+    score::{cache::CacheOptions, remote::RemoteModel},
     wishes::Wish,
 };
 use source::{Node, Origin, Value};
@@ -34,7 +35,7 @@ pub struct Config {
     /// The scorers.
     pub scoring: ScoringConfig,
     /// The score cache.
-    pub cache: CacheConfig,
+    pub cache: CacheOptions,
     /// The log.
     pub log: LogConfig,
     /// The models by name.
@@ -118,13 +119,6 @@ pub struct CascadeConfig {
     pub then: String,
     /// How many go on.
     pub keep: usize,
-}
-
-/// The score cache.
-#[derive(Debug, Clone)]
-pub struct CacheConfig {
-    /// In bytes.
-    pub size: u64,
 }
 
 /// The log, on stderr.

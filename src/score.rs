@@ -1,7 +1,8 @@
 //! Scoring: (query, passage) pairs in, scores out, before a deadline. Owns what a scorer promises ([`Scorer`]) and the
 //! kinds of failure a search must survive; its submodules own the ways to keep the promise. Nothing here knows
-//! search engines, and only [`remote`] knows HTTP.
+//! search engines, only [`remote`] knows HTTP, and only [`cache`] Redis.
 
+pub mod breaker;
 pub mod cache;
 pub mod cascade;
 pub mod encode;
@@ -14,7 +15,7 @@ pub mod runtime;
 
 use std::{future::Future, pin::Pin, time::Instant};
 
-pub use cache::ScoreCache;
+pub use cache::{CacheOptions, ScoreCache};
 pub use cascade::Cascade;
 pub use local::{LocalScorer, ScorerStats, ScoringOptions};
 pub use remote::{RemoteModel, RemoteScorer};

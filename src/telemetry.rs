@@ -1,6 +1,7 @@
 //! What the operator can see from outside: the log and the metrics. Owns their names. Texts of queries and documents
 //! never go there.
 
+mod cache;
 mod models;
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
@@ -15,8 +16,9 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{LogConfig, LogFormat},
     plan::SkipReason,
-    score::{Scored, Scorer},
+    score::{ScoreCache, Scored, Scorer},
 };
+use cache::CacheMetrics;
 
 /// Starts the log on stderr. `RUST_LOG`, where it is set, wins over the configured level.
 pub fn start_log(config: &LogConfig) {
@@ -150,10 +152,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The metrics of a process with these models.
-    pub fn of(scorers: Arc<HashMap<String, Arc<dyn Scorer>>>) -> Self {
+    /// The metrics of a process with these models, and with this cache where there is one.
+    pub fn of(scorers: Arc<HashMap<String, Arc<dyn Scorer>>>, cache: Option<Arc<ScoreCache>>) -> Self {
         let mut metrics = Self::default();
         metrics.registry.register_collector(Box::new(models::Models(scorers)));
+        if let Some(cache) = cache {
+            metrics.registry.register_collector(Box::new(CacheMetrics(cache)));
+        }
         metrics
     }
 

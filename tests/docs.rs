@@ -50,7 +50,7 @@ fn every_reason_is_explained_and_no_other() {
 #[test]
 fn every_metric_is_explained_and_no_other() {
     let scorer: Arc<dyn Scorer> = Arc::new(Nobody);
-    let metrics = Metrics::of(Arc::new(HashMap::from([("some".to_owned(), scorer)])));
+    let metrics = Metrics::of(Arc::new(HashMap::from([("some".to_owned(), scorer)])), None);
     // What has a label is not shown before it was counted.
     metrics.applied(Counts::of(&Scored::default()));
     metrics.shadowed(Err(SkipReason::Sort));
@@ -205,6 +205,7 @@ fn links_lead_somewhere() {
         "tests/README.md",
         "docs/searches.md",
         "docs/models.md",
+        "docs/cache.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

@@ -7,8 +7,9 @@ use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
 
 use super::{
-    CacheConfig, ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig,
-    ServerConfig, UpstreamConfig,
+    ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig, ServerConfig,
+    UpstreamConfig,
+    cache::cache,
     models::{Models, Variable, models},
     read::{Findings, Section},
     rule_model::{Cascades, rule_model},
@@ -61,7 +62,7 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
     let limits = limits(&section("limits"));
     let clients = clients(&section("clients"));
     let scoring = scoring(&section("scoring"));
-    let cache = cache(&section("cache"));
+    let cache = cache(&section("cache"), variable, findings);
     let log = log(&section("log"));
     let models = models(&top, scoring.models_dir.clone(), variable, findings);
     let mut cascades = Cascades::new();
@@ -153,12 +154,6 @@ fn scoring(section: &Section) -> ScoringConfig {
     if config.queue_tokens == 0 {
         section.error("queue_tokens", "must be 1 or more");
     }
-    section.finish();
-    config
-}
-
-fn cache(section: &Section) -> CacheConfig {
-    let config = CacheConfig { size: section.or("size", ByteSize::mib(256)).as_u64() };
     section.finish();
     config
 }

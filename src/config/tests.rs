@@ -7,7 +7,7 @@ use crate::{
     order::Blend,
     passage::{Content, PassageSpec, Template},
     rules::{Mode, ShownScore},
-    score::LongPassages,
+    score::{LongPassages, cache::SharedOptions},
 };
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
@@ -306,6 +306,56 @@ fn a_model_with_the_name_of_a_cascade_is_a_mistake() {
     );
 }
 
+fn with_redis(keys: &str) -> Result<SharedOptions, String> {
+    let config = resolved(&format!("{}[cache.redis]\n{keys}\n", minimal())).map_err(|errors| errors.join("\n"))?;
+    Ok(config.cache.shared.expect("a shared level"))
+}
+
+#[test]
+fn the_cache_is_shared_where_there_is_a_redis() {
+    assert!(resolved(&minimal()).expect("right").cache.shared.is_none());
+    let shared = with_redis("url = \"rediss://me:s%40cret@cache.example/3\"").expect("right");
+    let settings = shared.server.redis_settings();
+    assert_eq!(shared.server.addr().to_string(), "cache.example:6379");
+    assert_eq!((settings.username(), settings.password(), settings.db()), (Some("me"), Some("s@cret"), 3));
+    assert_eq!((shared.timeout, shared.prefix.as_str()), (Duration::from_millis(10), "rerank-proxy:"));
+    assert_eq!(shared.ttl, Duration::from_hours(7 * 24));
+    assert!(!format!("{shared:?}").contains("cret"), "{shared:?}");
+}
+
+#[test]
+fn a_password_for_redis_may_come_from_a_variable() {
+    let shared = with_redis("url = \"valkey://me@cache\"\npassword_env = \"TEST_KEY\"").expect("right");
+    assert_eq!(shared.server.redis_settings().password(), Some("s3cret"));
+    assert!(!format!("{shared:?}").contains("s3cret"), "{shared:?}");
+}
+
+#[test]
+fn a_redis_that_cannot_be_is_a_mistake_that_shows_no_password() {
+    for (keys, mistake) in [
+        ("timeout = \"5ms\"", "redis.url: is missing"),
+        ("url = \"http://:s3cret@x\"", "redis.url: must be a URL such as"),
+        ("url = \"s3cret\"", "redis.url: must be a URL such as"),
+        ("url = \"redis+unix:///tmp/s3cret\"", "redis.url: must be a URL such as"),
+        ("url = \"rediss://:s3cret@x/#insecure\"", "redis.url: must be a URL such as"),
+        ("url = \"redis://:s3cret@x/one\"", "redis.url: must be a URL such as"),
+        ("url = \"redis://x\"\ntimeout = \"0s\"", "redis.timeout: must be more than nothing"),
+        ("url = \"redis://x\"\nttl = \"0s\"", "redis.ttl: must be 1ms to 10years"),
+        ("url = \"redis://x\"\nttl = \"11years\"", "redis.ttl: must be 1ms to 10years"),
+        ("url = \"redis://x\"\nprefix = \"\"", "redis.prefix: must be a text"),
+        ("url = \"redis://x\"\npassword_env = \"s3cret\"", "redis.password_env: there is no such"),
+        ("url = \"redis://:s3cret@x\"\npassword_env = \"TEST_KEY\"", "redis.password_env: the `url` holds"),
+        ("url = \"redis://x\"\ntimout = \"1s\"", "redis.timout: unknown key; did you mean `timeout`?"),
+    ] {
+        let errors = with_redis(keys).expect_err(keys);
+        assert!(errors.contains(&format!("cache.{mistake}")) && !errors.contains("s3cret"), "{errors}");
+    }
+    let config = resolved(&format!("{}[cache]\nttl = \"10years\"\n", minimal())).expect("right");
+    assert!(config.cache.ttl.is_some());
+    let errors = resolved(&format!("{}[cache]\nttl = \"0s\"\n", minimal())).expect_err("wrong").join("\n");
+    assert!(errors.contains("cache.ttl: must be 1ms"), "{errors}");
+}
+
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
 #[test]
@@ -316,23 +366,25 @@ fn the_example_is_right_as_it_stands_and_with_every_comment_taken_off_its_keys()
             line.strip_prefix("# ").filter(|rest| rest.contains(" = ") && !rest.starts_with(' ')).unwrap_or(line)
         })
         .collect();
+    // The example's models and variables are not on this machine; everything else must be right.
+    let is_of_this_machine = |error: &str| error.contains(": models.") || error.contains("_env: there is no such");
     for text in [EXAMPLE, &with_all_keys.join("\n")] {
-        // The example's model and library are not on this machine; everything else must be right.
         let errors = resolved(text).err().unwrap_or_default();
-        let unexpected: Vec<&String> = errors.iter().filter(|error| !error.contains(": models.")).collect();
+        let unexpected: Vec<&String> = errors.iter().filter(|error| !is_of_this_machine(error)).collect();
         assert!(unexpected.is_empty(), "{unexpected:?}");
     }
 }
 
 #[test]
 fn the_example_names_every_key() {
-    for key in resolve::known_keys(&written(
-        &minimal().replace("index = \"*\"", "index = \"*\"\nblend = {}\nmodel = {}\nlong_passages = {}"),
-    )) {
+    let rule = "index = \"*\"\nblend = {}\nmodel = {}\nlong_passages = {}";
+    for key in resolve::known_keys(&written(&(minimal().replace("index = \"*\"", rule) + "[cache.redis]\n"))) {
         let named = EXAMPLE.lines().any(|line| {
             let line = line.trim_start_matches("# ");
             line.starts_with(&format!("{key} = "))
                 || line.contains(&format!(" {key} = "))
+                || line.contains(&format!(".{key} = "))
+                || line.starts_with(&format!("{key}."))
                 || line.contains(&format!("[{key}"))
         });
         assert!(named, "config.example.toml does not name `{key}`");

@@ -1,18 +1,31 @@
 //! What has been scored before, by content: the same model, query and passage give the same key wherever and whenever
-//! they meet, and an edited passage gives another. Owns keys, memory bound and counters; knows no queue and no model.
+//! they meet, and an edited passage gives another. Owns keys, and the order of its levels: `memory`, then `shared`
+//! (Redis), if there is one. Knows no queue and no model.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod codec;
+mod memory;
+mod shared;
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{
-    LongPassages,
-    inference::{Made, Output},
-};
+use super::{LongPassages, inference::Made};
+use memory::Memory;
+use shared::Shared;
 
 /// xxh3-128 over the parts that an entry depends on, each with its length in front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u128);
+
+impl Key {
+    fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
 
 /// Makes the keys of one model and one query (or of one model, for texts that are embedded alone).
 #[derive(Clone)]
@@ -66,79 +79,128 @@ pub fn normalise(query: &str) -> String {
     normalised
 }
 
-/// Outputs by content, bounded in bytes; the least used go first. Shared by all models: keys carry the revision.
-#[derive(Debug)]
-pub struct ScoreCache {
-    entries: moka::sync::Cache<Key, Made>,
-    hits: AtomicU64,
-    misses: AtomicU64,
+/// How a [`ScoreCache`] is set up.
+#[derive(Debug, Clone)]
+pub struct CacheOptions {
+    /// How much memory it takes at most, in bytes; 0 keeps nothing there.
+    pub size: u64,
+    /// How long an entry stays in memory. `None`: until the memory is needed.
+    pub ttl: Option<Duration>,
+    /// The level that replicas share.
+    pub shared: Option<SharedOptions>,
 }
 
-/// What an entry costs beside key and value, in bytes: hash table, reference counts, the policy's deque nodes and
-/// frequency sketch. Measured as resident memory over a million entries in moka 0.12.
-const OVERHEAD: usize = 300;
+/// How the shared level is set up.
+#[derive(Debug, Clone)]
+pub struct SharedOptions {
+    /// Where Redis is, and the credentials, which `Debug` does not show.
+    pub server: redis::ConnectionInfo,
+    /// How long a look-up may take.
+    pub timeout: Duration,
+    /// How long an entry stays.
+    pub ttl: Duration,
+    /// What the name of each entry begins with.
+    pub prefix: String,
+}
+
+/// What has become of the look-ups and entries of a cache since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Of the level in memory.
+    pub memory: MemoryStats,
+    /// Of the shared level, where there is one.
+    pub shared: Option<SharedStats>,
+}
+
+/// The level in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Look-ups that found something.
+    pub hits: u64,
+    /// Look-ups that found nothing.
+    pub misses: u64,
+    /// Entries that it holds now.
+    pub entries: u64,
+    /// What they take, in bytes, estimated.
+    pub bytes: u64,
+    /// Entries that went for want of memory.
+    pub evictions: u64,
+}
+
+/// The shared level, as this process sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SharedStats {
+    /// Look-ups that found something.
+    pub hits: u64,
+    /// Look-ups that found nothing, or nothing readable.
+    pub misses: u64,
+    /// Searches whose look-ups were not answered, or not in time.
+    pub failures: u64,
+    /// Entries that were written.
+    pub stored: u64,
+    /// Entries that were not: too many at once, or nobody to take them.
+    pub dropped: u64,
+    /// Whether searches ask it now.
+    pub connected: bool,
+}
+
+/// Outputs by content. Shared by all models: keys carry the revision.
+#[derive(Debug)]
+pub struct ScoreCache {
+    memory: Memory,
+    shared: Option<Shared>,
+}
 
 impl ScoreCache {
-    /// A cache that takes at most about `capacity` bytes; 0 keeps nothing.
+    /// A cache in memory alone that takes at most about `capacity` bytes; 0 keeps nothing.
     pub fn new(capacity: u64) -> ScoreCache {
-        let entries = moka::sync::Cache::builder().max_capacity(capacity).weigher(|_, made| weigh(made)).build();
-        ScoreCache { entries, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        ScoreCache { memory: Memory::new(capacity, None), shared: None }
     }
 
-    /// What is known of `key`; counts as a hit or a miss.
-    pub fn look_up(&self, key: Key) -> Option<Made> {
-        let found = self.entries.get(&key);
-        let counter = if found.is_some() { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+    /// A cache with all that the operator wants of it. A shared level that is not there yet is no error, one that
+    /// cannot have its thread is.
+    pub fn start(options: CacheOptions) -> io::Result<ScoreCache> {
+        let memory = Memory::new(options.size, options.ttl);
+        Ok(ScoreCache { memory, shared: options.shared.map(Shared::start).transpose()? })
+    }
+
+    /// What is known of each key, in their order. Waits only for the shared level, only where memory does not know them
+    /// all, and not beyond the deadline.
+    pub async fn look_up_all(&self, keys: &[Key], deadline: Instant) -> Vec<Option<Made>> {
+        let mut found = self.memory.look_up_all(keys);
+        let Some(shared) = &self.shared else { return found };
+        let unknown: Vec<usize> = (0..keys.len()).filter(|&place| found[place].is_none()).collect();
+        if unknown.is_empty() {
+            return found;
+        }
+        let asked: Vec<Key> = unknown.iter().map(|&place| keys[place]).collect();
+        let answer = shared.look_up_all(&asked, deadline).await;
+        for (place, made) in unknown.into_iter().zip(answer) {
+            if let Some(made) = &made {
+                self.memory.insert(keys[place], made.clone());
+            }
+            found[place] = made;
+        }
         found
     }
 
-    /// What is known of `key` by now; counts as nothing.
+    /// What memory knows of `key` by now; counts as nothing.
     pub(super) fn peek(&self, key: Key) -> Option<Made> {
-        self.entries.get(&key)
+        self.memory.peek(key)
     }
 
+    /// Keeps what was computed. Does not wait: the shared level gets it later.
     pub(super) fn insert(&self, key: Key, made: Made) {
-        self.entries.insert(key, made);
-    }
-
-    /// Look-ups that found something, since the start.
-    pub fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
-    }
-
-    /// Look-ups that found nothing, since the start.
-    pub fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
-    }
-
-    /// Bytes taken, estimated.
-    pub fn bytes(&self) -> u64 {
-        self.entries.run_pending_tasks();
-        self.entries.weighted_size()
-    }
-
-    /// Entries kept.
-    pub fn entries(&self) -> u64 {
-        self.entries.run_pending_tasks();
-        self.entries.entry_count()
-    }
-}
-
-fn weigh(made: &Made) -> u32 {
-    let heap = match &made.output {
-        Output::Logit(_) | Output::Relevance(_) => 0,
-        Output::Embedding(vector) => vector_bytes(vector),
-        Output::Embeddings(windows) => {
-            size_of_val(&**windows) + windows.iter().map(|(_, vector)| vector_bytes(vector)).sum::<usize>()
+        if let Some(shared) = &self.shared {
+            shared.insert(key, made.clone());
         }
-    };
-    let bytes = size_of::<Key>() + size_of::<Made>() + heap + OVERHEAD;
-    u32::try_from(bytes).unwrap_or(u32::MAX)
-}
+        self.memory.insert(key, made);
+    }
 
-fn vector_bytes(vector: &[f32]) -> usize {
-    size_of_val(vector) + 2 * size_of::<usize>()
+    /// Read-outs for metrics.
+    pub fn stats(&self) -> CacheStats {
+        CacheStats { memory: self.memory.stats(), shared: self.shared.as_ref().map(Shared::stats) }
+    }
 }
 
 #[cfg(test)]
@@ -171,28 +233,5 @@ mod tests {
     fn queries_that_differ_in_white_space_are_one() {
         assert_eq!(normalise("  red\t shoes \n"), "red shoes");
         assert_eq!(normalise(" "), "");
-    }
-
-    #[test]
-    fn memory_is_bounded_in_bytes() {
-        let cache = ScoreCache::new(100_000);
-        let keys = texts("r");
-        for index in 0..1000 {
-            let output = Output::Embedding(vec![0.0; 384].into());
-            cache.insert(keys.key(&index.to_string()), Made { output, truncated: false, span: None });
-        }
-        let (bytes, entries) = (cache.bytes(), cache.entries());
-        assert!((50_000..=100_000).contains(&bytes), "{bytes} bytes in {entries} entries");
-    }
-
-    #[test]
-    fn hits_and_misses_are_counted() {
-        let cache = ScoreCache::new(1 << 20);
-        let key = texts("r").key("a");
-        assert_eq!(cache.look_up(key), None);
-        let made = Made { output: Output::Logit(1.5), truncated: true, span: None };
-        cache.insert(key, made.clone());
-        assert_eq!(cache.look_up(key), Some(made));
-        assert_eq!((cache.hits(), cache.misses()), (1, 1));
     }
 }

@@ -132,15 +132,12 @@ impl LocalScorer {
         long: LongPassages,
         deadline: Instant,
     ) -> Result<Found, ScoreError> {
+        let (keys, texts): (Vec<Key>, Vec<String>) = texts.unzip();
+        let mut outputs = self.cache.look_up_all(&keys, deadline).await;
+        let cached: Vec<bool> = outputs.iter().map(Option::is_some).collect();
         let mut missing = Missing::default();
-        let (mut outputs, mut cached) = (Vec::new(), Vec::new());
-        for (place, (key, text)) in texts.enumerate() {
-            let output = self.cache.look_up(key);
-            cached.push(output.is_some());
-            if output.is_none() {
-                missing.add(place, key, text);
-            }
-            outputs.push(output);
+        for (place, text) in texts.into_iter().enumerate().filter(|(place, _)| !cached[*place]) {
+            missing.add(place, keys[place], text);
         }
         if missing.places.is_empty() {
             return Ok(Found { outputs, cached, cut_off: false, shed: 0, failure: None });
@@ -148,8 +145,16 @@ impl LocalScorer {
         if Instant::now() >= deadline {
             return Ok(Found { outputs, cached, cut_off: true, shed: 0, failure: None });
         }
-        let ticket = self.pool.submit(Work { query, texts: missing.texts, keys: missing.keys, long, deadline })?;
-        let outcome = ticket.outcome().await;
+        let count = missing.texts.len();
+        let work = Work { query, texts: missing.texts, keys: missing.keys, long, deadline };
+        let outcome = match self.pool.submit(work) {
+            Ok(ticket) => ticket.outcome().await,
+            // What is known stands, as it does where there is room for a few more.
+            Err(ScoreError::Overloaded) if cached.contains(&true) => {
+                return Ok(Found { outputs, cached, cut_off: true, shed: count, failure: None });
+            }
+            Err(error) => return Err(error),
+        };
         for (place, which) in missing.places {
             outputs[place].clone_from(&outcome.outputs[which]);
         }

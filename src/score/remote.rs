@@ -1,9 +1,8 @@
 //! The scorer that asks a rerank server: cache, then calls in batches, then whatever is there at the deadline. Owns which
-//! texts are sent and when, and what a failure means for a search; [`api`] owns the wire shapes, [`breaker`] when to
-//! leave a server alone, `server` the call itself. No text and no key is ever logged.
+//! texts are sent and when, and what a failure means for a search; [`api`] owns the wire shapes, `server` the call itself. No
+//! text and no key is ever logged.
 
 pub mod api;
-pub mod breaker;
 mod server;
 
 use std::{
@@ -21,12 +20,12 @@ use tracing::{debug, info, warn};
 
 use super::{
     LongPassages, Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer,
+    breaker::Breaker,
     cache::{Key, Keys, ScoreCache, normalise},
     inference::{Made, Output},
     local::Missing,
 };
 pub use api::Api;
-use breaker::Breaker;
 use server::{Failure, Server};
 
 /// A call that is given up unanswered tells something of the server only when it had at least this long: a client may
@@ -108,13 +107,13 @@ impl RemoteScorer {
         let Request { query, passages, deadline, .. } = request;
         let query = normalise(query);
         let keys = Keys::of_pairs(&self.revision, LongPassages::Truncate, &query);
+        let passage_keys: Vec<Key> = passages.iter().map(|passage| keys.key(passage)).collect();
+        let known = self.cache.look_up_all(&passage_keys, deadline).await;
         let mut missing = Missing::default();
         let mut scores = Vec::with_capacity(passages.len());
-        for (place, passage) in passages.into_iter().enumerate() {
-            let key = keys.key(&passage);
-            let known = self.cache.look_up(key);
+        for (place, (passage, known)) in passages.into_iter().zip(known).enumerate() {
             if known.is_none() {
-                missing.add(place, key, passage);
+                missing.add(place, passage_keys[place], passage);
             }
             scores.push(known.and_then(|made| score(&made.output, true)));
         }

@@ -1,13 +1,14 @@
 """Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
 
-A test that takes the fixture `cluster` runs on every kind of engine, or on those that `@pytest.mark.engines(...)` names.
+A test that takes the fixture `cluster` runs on every kind of engine, or on those that `@pytest.mark.engines(...)` names. One
+that takes `redis` gets a Redis of its own.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
     RERANK_E2E_ENGINES   engines that already run, `elasticsearch-9=http://…,opensearch-3=http://…`; their test indices
                          are deleted, and tests on other kinds left out. For developing tests: saves starting them
     RERANK_E2E_DIRECT=1  no proxy at all: the harness tests itself, engine against engine
-    CI=true              an engine that cannot run is a failure, not a reason to leave tests out
+    CI=true              an engine or a Redis that cannot run is a failure, not a reason to leave tests out
 """
 
 import os
@@ -26,6 +27,7 @@ import data
 import engines as engine_control
 import kinds
 import proxy as proxy_control
+import redis_server
 from wire import send
 
 DIRECT = os.environ.get("RERANK_E2E_DIRECT") == "1"
@@ -43,6 +45,12 @@ def _given_engines():
 def _kind(item):
     """The kind of engine that a test runs on, or None."""
     return item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+
+
+def _need(item):
+    """The server that a test cannot do without, or None."""
+    fixtures = getattr(item, "fixturenames", ())
+    return "redis" if "redis" in fixtures or "stopped_redis" in fixtures else _kind(item)
 
 
 def pytest_configure(config):
@@ -70,20 +78,20 @@ def pytest_collection_modifyitems(config, items):
         elsewhere = [item for item in items if _kind(item) in config.not_given]
         items[:] = [item for item in items if _kind(item) not in config.not_given]
         config.hook.pytest_deselected(items=elsewhere)
-    else:
-        config.left_out = _leave_out(items)
+    config.left_out = _leave_out(items, given)
     config.kinds_to_start = sorted({kind for item in items if (kind := _kind(item)) and not _is_left_out(config, kind)})
 
 
-def _leave_out(items):
-    """Marks tests on engines that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
-    missing = engine_control.left_out()
+def _leave_out(items, given):
+    """Marks tests on servers that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
+    missing = redis_server.left_out() | ({} if given else engine_control.left_out())
     found = {}
     for item in items:
-        why = missing.get(_kind(item))
+        need = _need(item)
+        why = missing.get(need)
         if why:
-            found.setdefault(_kind(item), (why, []))[1].append(item.nodeid)
-            item.add_marker(pytest.mark.skip(reason=f"no {_kind(item)}: {why}"))
+            found.setdefault(need, (why, []))[1].append(item.nodeid)
+            item.add_marker(pytest.mark.skip(reason=f"no {need}: {why}"))
     if os.environ.get("CI") == "true" and found:
         reasons = "; ".join(f"{len(names)} tests need {kind}: {why}" for kind, (why, names) in found.items())
         raise pytest.UsageError(f"in CI no tests may be left out, but {reasons}")
@@ -100,12 +108,12 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.line(f"RERANK_E2E_ENGINES leaves out {', '.join(config.not_given)}")
     if not getattr(config, "left_out", {}):
         return
-    terminalreporter.section("REAL ENGINES WERE NOT TESTED", sep="!", red=True, bold=True)
+    terminalreporter.section("REAL SERVERS WERE NOT TESTED", sep="!", red=True, bold=True)
     for kind, (why, names) in config.left_out.items():
         terminalreporter.line(f"{len(names)} tests on {kind} were LEFT OUT, because: {why}")
         for file, tests in sorted(Counter(name.split("::")[0] for name in names).items()):
             terminalreporter.line(f"    {file}: {tests} tests")
-    terminalreporter.line("A green run without them says nothing about these clusters.")
+    terminalreporter.line("A green run without them says nothing about these servers.")
 
 
 def _running_engines(config):
@@ -154,6 +162,20 @@ def clusters(pytestconfig):
 def cluster(request, clusters):
     """One engine with its proxy; the test runs once for each."""
     return clusters[request.param]
+
+
+@pytest.fixture
+def stopped_redis():
+    """A Redis that has a port, and is yet to be started."""
+    server = redis_server.Redis()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis(stopped_redis):
+    """A Redis with nothing in it."""
+    return stopped_redis.start()
 
 
 @pytest.fixture

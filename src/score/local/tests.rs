@@ -62,10 +62,14 @@ fn raws(scored: &Scored) -> Vec<Option<f32>> {
 }
 
 fn setting(kind: Kind, output: fn(&Encoded) -> Output) -> Setting {
+    setting_with(kind, PoolOptions::default().queue_tokens, output)
+}
+
+fn setting_with(kind: Kind, queue_tokens: usize, output: fn(&Encoded) -> Output) -> Setting {
     let runs = Arc::new(AtomicUsize::new(0));
     let fake = Arc::new(Fake { output, runs: Arc::clone(&runs) });
     let cache = Arc::new(ScoreCache::new(1 << 20));
-    let options = PoolOptions { workers: 1, ..PoolOptions::default() };
+    let options = PoolOptions { workers: 1, queue_tokens, ..PoolOptions::default() };
     let scorer = LocalScorer::with_loader(fake, kind, String::from("revision"), options, cache);
     while scorer.ready().is_err() {
         std::thread::sleep(Duration::from_millis(1));
@@ -128,6 +132,26 @@ async fn what_is_cached_needs_no_time() {
     assert_eq!((raws(&known), known.cached(), known.budget_hit), (raws(&scored), 1, false));
     let unknown = scorer.score(request("q", passages(&["b", "a"]), Instant::now())).await.unwrap();
     assert!(unknown.scores[0].is_none() && unknown.scores[1].is_some() && unknown.budget_hit);
+}
+
+#[tokio::test]
+async fn what_is_cached_is_there_though_the_queue_has_no_room() {
+    let Setting { scorer, .. } = setting_with(Kind::CrossEncoder, 1, |encoded| {
+        if encoded.len() > 1 {
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Output::Logit(1.0)
+    });
+    let known = scorer.score(request("q", passages(&["a"]), later())).await.unwrap();
+    let busy = scorer.score(request("q", passages(&["bb", "cc"]), later()));
+    let scored = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let nothing_known = scorer.score(request("q", passages(&["dd"]), later())).await;
+        (nothing_known, scorer.score(request("q", passages(&["dd", "a"]), later())).await.unwrap())
+    };
+    let (_, (nothing_known, scored)) = tokio::join!(busy, scored);
+    assert_eq!(nothing_known, Err(ScoreError::Overloaded));
+    assert_eq!((raws(&scored), scored.shed, scored.budget_hit), (vec![None, raws(&known)[0]], 1, true));
 }
 
 #[tokio::test]
@@ -224,7 +248,7 @@ async fn infinite_scores_are_none_and_are_not_kept() {
         let scored = scorer.score(request("q", passages(&["a", "b"]), later())).await.unwrap();
         assert_eq!((scored.scores[0], scored.scores[1].map(|score| score.raw)), (None, Some(0.5)));
     }
-    assert_eq!(scorer.cache.entries(), 1);
+    assert_eq!(scorer.cache.stats().memory.entries, 1);
 }
 
 #[tokio::test]

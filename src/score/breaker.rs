@@ -49,6 +49,14 @@ impl Breaker {
         }
     }
 
+    /// When the pause ends, while there is one.
+    pub fn pause_ends(&self) -> Option<Instant> {
+        match self.0 {
+            State::Open { until, .. } => Some(until),
+            State::Closed { .. } | State::HalfOpen { .. } => None,
+        }
+    }
+
     /// A call was answered. True where that closed the circuit.
     pub fn succeeded(&mut self) -> bool {
         let was_closed = self.is_closed();
@@ -110,6 +118,7 @@ mod tests {
         let now = Instant::now();
         let mut breaker = opened(now);
         assert!(!breaker.admit(now + SHORTEST / 2));
+        assert_eq!(breaker.pause_ends(), Some(now + SHORTEST));
         assert!(breaker.admit(now + SHORTEST));
         assert!(!breaker.admit(now + SHORTEST), "one probe at a time");
         assert!(!breaker.is_closed());
