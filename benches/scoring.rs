@@ -92,6 +92,7 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
     let mut bare_rates: Vec<Vec<Rate>> = vec![Vec::new(); BATCHES.len()];
     let mut proxy_rates: Vec<Vec<Rate>> = vec![Vec::new(); CONCURRENCY.len()];
     let mut scorer_rates = proxy_rates.clone();
+    let others = Others::start();
     for round in 0..options.rounds {
         let lot =
             |at_once: usize, name: &str| corpus.searches(SEARCHES.max(at_once), &format!("{round}{name}{at_once}"));
@@ -106,6 +107,7 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
             scorer_rates[which].push(tokio.block_on(rate(lot(at_once, "s"), at_once, score))?);
         }
     }
+    let others = others.cores();
 
     let bare: Vec<Rate> = bare_rates.iter().map(|rates| Rate::median(rates)).collect();
     let best = |get: fn(&Rate) -> f64| bare.iter().map(get).fold(0.0, f64::max);
@@ -123,6 +125,7 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
                 "pairs_per_cpu_second_vs_onnxruntime": thousandths(rate.cpu / best(|rate| rate.cpu)),
                 "tokens": { "p50": lengths[lengths.len() / 2], "p95": lengths[lengths.len() * 95 / 100] },
                 "rounds": options.rounds,
+                "cores_taken_by_others": tenths(others),
             });
             println!("{line}");
         }
@@ -170,6 +173,33 @@ fn cpu_seconds() -> f64 {
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
     let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(f64::NAN);
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// How busy the machine is with other things: a wall time is worth as much as this is little.
+struct Others {
+    began: Instant,
+    cpu: f64,
+}
+
+impl Others {
+    fn start() -> Others {
+        Others { began: Instant::now(), cpu: Others::cpu_seconds() }
+    }
+
+    /// How many cores other processes have had since, on average.
+    fn cores(&self) -> f64 {
+        (Others::cpu_seconds() - self.cpu) / self.began.elapsed().as_secs_f64()
+    }
+
+    /// Processor time of all processes but this one: the machine's ticks of 10 ms in `/proc/stat`, less those idle and
+    /// waiting for disks.
+    fn cpu_seconds() -> f64 {
+        let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+        let ticks: Vec<f64> =
+            stat.lines().next().unwrap_or_default().split_whitespace().skip(1).flat_map(str::parse).collect();
+        let busy: f64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|&field| ticks.get(field)).sum();
+        if ticks.is_empty() { f64::NAN } else { busy / 100.0 - cpu_seconds() }
+    }
 }
 
 fn tenths(value: f64) -> f64 {

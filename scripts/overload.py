@@ -2,8 +2,8 @@
 
 First the capacity C is measured: pairs a second while four searches are under way at any time, with time enough for each.
 Then searches of a window of 100 are offered as an open loop, at 1 × C and at 4 × C, with a budget of 300 ms and no text
-twice. The engine is scripted (examples/origin.rs), the client is examples/load.rs; both cost little, and on the same cores
-as the proxy."""
+twice: with a real model, and with a tiny one, whose searches are so many that rare delays show. The engine is scripted
+(examples/origin.rs), the client is examples/load.rs; both cost little, but on the same cores as the proxy."""
 
 import json
 import math
@@ -156,11 +156,11 @@ def show(factor: int, rate: float, found: dict) -> None:
     print(f"    resident memory after 5 s {found['resident_mib']['second_5']:.0f} MiB, at the end {found['resident_mib']['end']:.0f} MiB", flush=True)
 
 
-def measure(program: Path, proxy: str, process: int, quick: bool) -> dict:
-    """All of it, for the proxy at a URL that is this process."""
+def measure(model: str, program: Path, proxy: str, process: int, quick: bool) -> dict:
+    """All of it, for the proxy at a URL that is this process and has this model."""
     seconds = 10 if quick else 60
     pairs_per_second = capacity(program, proxy, 3 if quick else 15)
-    print(f"\noverload: C = {pairs_per_second:.0f} pairs a second; open loops of {seconds} s, budget {BUDGET_MS} ms")
+    print(f"\noverload, {model}: C = {pairs_per_second:.0f} pairs a second; open loops of {seconds} s, budget {BUDGET_MS} ms")
     found = {"capacity_pairs_per_second": pairs_per_second, "budget_ms": BUDGET_MS, "seconds": seconds}
     for factor in FACTORS:
         rate = factor * pairs_per_second / WINDOW
