@@ -310,7 +310,7 @@ def scoring(quick: bool) -> list:
     found = []
     for folder, variant, rounds in MODELS:
         if failure and folder.parent == MADE:
-            print(f"    {folder.name} {variant} is not measured: {failure}")
+            print(f"{folder.name:>18} {'int8' if variant == INT8 else 'fp32'} is not measured: {failure}")
             found.append({"model": folder.name, "onnx": f"{variant}.onnx", "not_measured": failure})
             continue
         command = [os.environ.get("CARGO", "cargo"), "bench", "--quiet", "--bench", "scoring", "--", str(folder)]
@@ -407,9 +407,9 @@ def main() -> int:
             summary["overload_added_ms_p99"] = worst["added_end_to_end_ms"]["p99"]
     if "scoring" in parts:
         summary["scoring"] = scoring(arguments.quick)
-        name = "pairs_per_second_vs_onnxruntime"
-        ratios = [line[name] for line in summary["scoring"] if name in line]
-        summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
+        for name in ("pairs_per_second_vs_onnxruntime", "pairs_per_cpu_second_vs_onnxruntime"):
+            ratios = [line[name] for line in summary["scoring"] if name in line]
+            summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
     if "rewriting" in parts:
         summary["plan_rewrite_us"] = rewriting(arguments.quick)
     print()
