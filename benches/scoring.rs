@@ -135,8 +135,7 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
     Ok(())
 }
 
-/// Pairs per second of wall time, and per second of processor time (of all cores together), which is the steadier number
-/// on a machine that has other things to do.
+/// Pairs per second of wall time, and per second of processor time (of all cores together), which foreign load sways less.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     wall: f64,
