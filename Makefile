@@ -38,9 +38,9 @@ test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-
 	$(CARGO) build --bin rerank-proxy
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
-bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, added latency (ARGS="--quick"; needs nginx and wrk)
+bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, overload, added latency (ARGS="--quick"; needs nginx and wrk)
 	@$(VENV)/bin/python scripts/bench.py --check
-	$(CARGO) build --release --bin rerank-proxy --example origin
+	$(CARGO) build --release --bin rerank-proxy --example origin --example load
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
 
 lint: need-rust need-lints need-python ## formatting, clippy and documentation, warnings denied

@@ -3,11 +3,18 @@
 //!
 //! - `/fixed/N`: N bytes with `Content-Length`;
 //! - `/chunked/N`: N bytes in chunks of 8 KB, as Elasticsearch sends a large answer;
-//! - a path that ends in `/_search`: a search answer with 100 hits, whatever was asked.
+//! - `/unique-…/_search`: a search answer with 100 hits of the bundled corpus, whose passages no other path has;
+//! - any other path that ends in `/_search`: a search answer with 100 hits, whatever was asked.
 //!
 //! `cargo run --release --example origin -- [PORT]` prints `listening on http://127.0.0.1:PORT`.
 
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -69,6 +76,12 @@ fn content_length(head: &str) -> usize {
 }
 
 async fn answer(path: &str, answers: &Answers) -> Arc<Vec<u8>> {
+    // Nobody asks twice: remembering would only fill the memory.
+    if let Some(index) = path.strip_prefix('/').and_then(|path| path.strip_suffix("/_search"))
+        && index.starts_with("unique-")
+    {
+        return Arc::new(with_length("200 OK", unique_answer(index).as_bytes()));
+    }
     if let Some(ready) = answers.read().await.get(path) {
         return ready.clone();
     }
@@ -114,21 +127,48 @@ fn chunked(body: &[u8]) -> Vec<u8> {
     answer
 }
 
+/// The passages of the bundled corpus, ready to stand in JSON, without quotes.
+static PASSAGES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/corpus/passages.jsonl");
+    let lines = std::fs::read_to_string(&file).expect("the corpus is part of the repository");
+    let passage = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("the corpus is JSON");
+        let text = line["text"].to_string();
+        text[1..text.len() - 1].to_owned()
+    };
+    lines.lines().map(passage).collect()
+});
+
+/// A search answer of [`HITS`] hits, each passage ending in `index`.
+fn unique_answer(index: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    index.hash(&mut hasher);
+    let first = hasher.finish() as usize % PASSAGES.len();
+    let hit = |hit: usize| (format!("Passage {hit}"), format!("{} {index}", PASSAGES[(first + hit) % PASSAGES.len()]));
+    answer_of((0..HITS).map(hit))
+}
+
 /// A search answer of [`HITS`] hits with passages of about 60 words each.
 fn search_answer() -> String {
     const WORDS: [&str; 16] = [
         "water", "light", "train", "garden", "winter", "kettle", "bread", "engine", "river", "window", "battery",
         "coffee", "mountain", "ticket", "salt", "paper",
     ];
-    let mut hits = String::new();
-    for hit in 0..HITS {
+    answer_of((0..HITS).map(|hit| {
         let words: Vec<&str> = (0..60).map(|word| WORDS[(hit * 7 + word * (hit % 5 + 1)) % WORDS.len()]).collect();
+        (format!("Passage {hit}"), format!("{}.", words.join(" ")))
+    }))
+}
+
+/// A search answer with these titles and texts, best first.
+fn answer_of(passages: impl Iterator<Item = (String, String)>) -> String {
+    let mut hits = String::new();
+    for (hit, (title, text)) in passages.enumerate() {
         let _ = write!(
             hits,
-            r#"{}{{"_index":"passages","_id":"{hit}","_score":{:.3},"_source":{{"title":"Passage {hit}","text":"{}."}}}}"#,
+            r#"{}{{"_index":"passages","_id":"{hit}","_score":{:.3},"_source":{{"title":"{title}","text":"{text}"}}}}"#,
             if hit == 0 { "" } else { "," },
             f64::from(u32::try_from(HITS - hit).unwrap_or(0)) / 10.0,
-            words.join(" "),
         );
     }
     format!(

@@ -3,8 +3,11 @@
 
 - pass-through: requests a second and p99, direct, through nginx and through rerank-proxy, for 1 KB, 20 KB, 20 KB chunked
   and 1 MB answers at 1, 16 and 128 connections;
-- scoring: pairs a second against a bare ONNX Runtime loop with the same model (`cargo bench --bench scoring`);
-- the time that a reranked search takes longer than a direct one when all its scores are cached;
+- scoring: pairs a second of the whole proxy against a bare ONNX Runtime loop with the same model (`cargo bench --bench
+  scoring`), for the bundled models and for those that scripts/make_models.py makes where it can;
+- overload: what becomes of four times as many searches as the model can score (scripts/overload.py);
+- the time that a reranked search takes longer than a direct one when all its scores are cached, and that the model is not
+  asked again;
 - the time that planning and rewriting take for an answer of 100 hits and 500 KB (`cargo bench --bench rewriting`).
 
 The three ways take turns, round after round, so that a machine that slows down slows all of them; medians are shown.
@@ -27,10 +30,27 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import make_models
+import overload
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 BINARIES = Path(os.environ.get("BINARIES", REPOSITORY / "target" / "release"))
 OUTPUT = REPOSITORY / "target" / "bench"
-MODEL = REPOSITORY / "fixtures" / "models" / "all-MiniLM-L6-v2"
+BUNDLED = REPOSITORY / "fixtures" / "models"
+MODEL = BUNDLED / "all-MiniLM-L6-v2"
+TINY = BUNDLED / "tiny-deberta-v2"
+MADE = OUTPUT / "models"
+INT8, FP32 = "model_quantized", "model"
+# What is scored with: folder, variant, and how many rounds the time allows.
+MODELS = (
+    (MODEL, INT8, 5),
+    (TINY, INT8, 5),
+    (MADE / "minilm", INT8, 5),
+    (MADE / "xsmall", INT8, 3),
+    (MADE / "xsmall", FP32, 3),
+    (MADE / "base", INT8, 3),
+    (MADE / "base", FP32, 1),
+)
 PATHS = {"1 KB": "/fixed/1024", "20 KB": "/fixed/20480", "20 KB chunked": "/chunked/20480", "1 MB": "/fixed/1048576"}
 CONNECTIONS = (1, 16, 128)
 WINDOW = 100
@@ -100,7 +120,7 @@ def program(name: str) -> str:
 
 @contextlib.contextmanager
 def listening(command: list):
-    """Runs a server that prints `listening on URL`; gives the URL."""
+    """Runs a server that prints `listening on URL`; gives the URL and the process's number."""
     log = open(OUTPUT / f"{Path(command[0]).name}.log", "w")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPOSITORY)
     try:
@@ -108,7 +128,7 @@ def listening(command: list):
         found = re.fullmatch(r"listening on (http://\S+)\n", line)
         if not found:
             raise SystemExit(f"error: {command[0]} did not start; see {log.name}")
-        yield found.group(1)
+        yield found.group(1), process.pid
     finally:
         process.terminate()
         process.wait(30)
@@ -153,6 +173,16 @@ def wrk(url: str, connections: int, seconds: float) -> "tuple[float, float]":
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
     number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\b", text).groups()
     return rate, float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}[unit]
+
+
+@contextlib.contextmanager
+def proxying(name: str, config: str):
+    """Runs the proxy with this configuration, its model loaded; gives its URL and the process's number."""
+    file = OUTPUT / f"{name}.toml"
+    file.write_text(config)
+    with listening([str(BINARIES / "rerank-proxy"), "serve", "--config", str(file)]) as (url, process):
+        wait_until_ready(url)
+        yield url, process
 
 
 def wait_until_ready(proxy: str) -> None:
@@ -224,6 +254,13 @@ class Client:
         return (time.perf_counter() - began) * 1000, head
 
 
+def pairs_by_model(proxy: str) -> int:
+    """How many pairs the model has scored so far, as the proxy's metrics say."""
+    with urllib.request.urlopen(f"{proxy}/_rerank/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return int(re.search(r'^rerank_proxy_pairs_total\{origin="model"\} (\d+)', text, re.MULTILINE).group(1))
+
+
 def cached_latency(origin: str, proxy: str, searches: int) -> dict:
     """What a search whose scores are all cached takes longer than a direct one."""
     body = json.dumps({"query": {"match": {"text": "how long does a battery last in winter"}}}).encode()
@@ -236,15 +273,18 @@ def cached_latency(origin: str, proxy: str, searches: int) -> dict:
     if not header.startswith("applied") or f"cached={WINDOW}" not in header:
         raise SystemExit(f"error: the search was not reranked from the cache: X-Rerank: {header}")
     times = {"direct": [], "through": []}
+    asked = pairs_by_model(proxy)
     for _ in range(searches):
         times["direct"].append(direct.ask()[0])
         times["through"].append(through.ask()[0])
+    asked = pairs_by_model(proxy) - asked
 
     def percentile(way, share):
         return sorted(times[way])[math.ceil(share * searches) - 1]
 
     found = {
         "searches": searches,
+        "pairs_by_model": asked,
         "direct_p50_ms": percentile("direct", 0.5),
         "through_p50_ms": percentile("through", 0.5),
         "added_p50_ms": percentile("through", 0.5) - percentile("direct", 0.5),
@@ -252,26 +292,48 @@ def cached_latency(origin: str, proxy: str, searches: int) -> dict:
     }
     print(f"\na search with a window of {WINDOW}, all scores cached, {searches} searches on one connection")
     print(f"    direct p50 {found['direct_p50_ms']:.3f} ms, through p50 {found['through_p50_ms']:.3f} ms: ", end="")
-    print(f"added p50 {found['added_p50_ms']:.3f} ms, p99 {found['added_p99_ms']:.3f} ms", flush=True)
+    print(f"added p50 {found['added_p50_ms']:.3f} ms, p99 {found['added_p99_ms']:.3f} ms")
+    print(f"    pairs that the model had to score again: {asked}", flush=True)
     return found
+
+
+def made_models() -> "str | None":
+    """Makes the models that are not bundled; says why where that fails."""
+    done = subprocess.run([sys.executable, make_models.__file__], stdout=subprocess.DEVNULL, check=False)
+    return None if done.returncode == 0 else "scripts/make_models.py failed"
 
 
 def scoring(quick: bool) -> list:
     """What `cargo bench --bench scoring` says, one JSON object a line."""
-    command = [os.environ.get("CARGO", "cargo"), "bench", "--quiet", "--bench", "scoring"]
-    command += ["--", "--rounds", "1"] if quick else []
-    done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
-    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    print("\nscoring: pairs a second, against a bare ONNX Runtime loop")
-    for line in found:
-        if "pairs_per_second" in line:
-            bare = ", ".join(f"{name} {rate:.0f}" for name, rate in line["onnxruntime_pairs_per_second"].items())
-            print(
-                f"{line['model']:>22}, {line['concurrency']:>2} searches at once: {line['pairs_per_second']:>7.0f}"
-                f"   bare: {bare}   ratio {line['pairs_per_second_vs_onnxruntime']:.2f}",
-                flush=True,
-            )
+    failure = "left out of a quick run" if quick else made_models()
+    print("\nscoring: pairs a second of the whole proxy, against a bare ONNX Runtime loop with the same texts")
+    found = []
+    for folder, variant, rounds in MODELS:
+        if failure and folder.parent == MADE:
+            print(f"{folder.name:>18} {'int8' if variant == INT8 else 'fp32'} is not measured: {failure}")
+            found.append({"model": folder.name, "onnx": f"{variant}.onnx", "not_measured": failure})
+            continue
+        command = [os.environ.get("CARGO", "cargo"), "bench", "--quiet", "--bench", "scoring", "--", str(folder)]
+        command += ["--variant", variant, "--rounds", "1" if quick else str(rounds)]
+        done = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=True)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        show_scoring([line for line in lines if "pairs_per_second" in line])
+        found += lines
     return found
+
+
+def show_scoring(lines: list) -> None:
+    for line in lines:
+        form = "int8" if line["onnx"] == f"{INT8}.onnx" else "fp32"
+        bare = ", ".join(f"{name} {rate:.1f}" for name, rate in line["onnxruntime_pairs_per_second"].items())
+        print(
+            f"{line['model']:>18} {form}, {line['concurrency']:>2} searches at once: {line['pairs_per_second']:>7.1f}"
+            f"   bare: {bare}   ratio {line['pairs_per_second_vs_onnxruntime']:.2f}"
+            f" (of processor time {line['pairs_per_cpu_second_vs_onnxruntime']:.2f})"
+            f"   tokens p50 {line['tokens']['p50']}, p95 {line['tokens']['p95']}"
+            f"   others had {line['cores_taken_by_others']:.1f} cores",
+            flush=True,
+        )
 
 
 def rewriting(quick: bool) -> float:
@@ -291,14 +353,19 @@ def versions() -> dict:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return (done.stdout + done.stderr).strip().splitlines()[0]
 
-    return {"nginx": first_line(program("nginx"), "-v"), "wrk": first_line("wrk", "-v"), "cores": CORES}
+    programs = {"nginx": first_line(program("nginx"), "-v"), "wrk": first_line("wrk", "-v")}
+    # At the beginning: what else the machine is doing.
+    return {**programs, "cores": CORES, "load_average": os.getloadavg()[0]}
+
+
+PARTS = ("pass-through", "cached", "overload", "scoring", "rewriting")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     parser.add_argument("--quick", action="store_true", help="one short round: is anything broken, not how fast it is")
-    parser.add_argument("--only", choices=("pass-through", "scoring", "cached", "rewriting"), help="one part; no summary is written")
+    parser.add_argument("--only", choices=PARTS, help="one part; no summary is written")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     arguments = parser.parse_args()
@@ -309,14 +376,12 @@ def main() -> int:
         return 0
     rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
     OUTPUT.mkdir(parents=True, exist_ok=True)
-    parts = {arguments.only} if arguments.only else {"pass-through", "scoring", "cached", "rewriting"}
+    parts = {arguments.only} if arguments.only else set(PARTS)
     summary = {"with": versions()}
     with contextlib.ExitStack() as running:
-        origin = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
-        config = OUTPUT / "proxy.toml"
-        config.write_text(PROXY.format(origin=origin, model=MODEL, window=WINDOW))
-        proxy = running.enter_context(listening([str(BINARIES / "rerank-proxy"), "serve", "--config", str(config)]))
-        wait_until_ready(proxy)
+        origin, _ = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
+        if parts & {"pass-through", "cached"}:
+            proxy, _ = running.enter_context(proxying("proxy", PROXY.format(origin=origin, model=MODEL, window=WINDOW)))
         if "pass-through" in parts:
             nginx = running.enter_context(nginx_before(origin))
             cells = pass_through({"direct": origin, "nginx": nginx, "rerank-proxy": proxy}, rounds, seconds)
@@ -330,11 +395,21 @@ def main() -> int:
         if "cached" in parts:
             summary["cached"] = cached_latency(origin, proxy, 200 if arguments.quick else 2000)
             summary["cached_added_ms_p50"] = summary["cached"]["added_p50_ms"]
+        if "overload" in parts:
+            summary["overload"] = {}
+            for model in (MODEL, TINY):
+                with proxying("overload", overload.config(origin, model)) as (proxy, process):
+                    client = BINARIES / "examples" / "load"
+                    found = overload.measure(model.name, client, proxy, process, arguments.quick)
+                    summary["overload"][model.name] = found
+            worst = summary["overload"][MODEL.name]["at_4c"]
+            summary["overload_answered_share"] = worst["answered_share"]
+            summary["overload_added_ms_p99"] = worst["added_end_to_end_ms"]["p99"]
     if "scoring" in parts:
         summary["scoring"] = scoring(arguments.quick)
-        name = "pairs_per_second_vs_onnxruntime"
-        ratios = [line[name] for line in summary["scoring"] if name in line]
-        summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
+        for name in ("pairs_per_second_vs_onnxruntime", "pairs_per_cpu_second_vs_onnxruntime"):
+            ratios = [line[name] for line in summary["scoring"] if name in line]
+            summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
     if "rewriting" in parts:
         summary["plan_rewrite_us"] = rewriting(arguments.quick)
     print()
