@@ -22,12 +22,20 @@ pub struct OnnxLoader {
     folder: ModelFolder,
     runtime: Runtime,
     encoder: Mutex<Option<Arc<Encoder>>>,
+    /// Of each session. The pool's workers have one; only a measurement tries more.
+    intra_threads: usize,
 }
 
 impl OnnxLoader {
     /// Loads nothing yet.
     pub fn new(folder: ModelFolder, runtime: Runtime) -> OnnxLoader {
-        OnnxLoader { folder, runtime, encoder: Mutex::new(None) }
+        OnnxLoader { folder, runtime, encoder: Mutex::new(None), intra_threads: 1 }
+    }
+
+    /// The same, with `threads` threads inside each session.
+    #[must_use]
+    pub fn with_intra_threads(self, threads: usize) -> OnnxLoader {
+        OnnxLoader { intra_threads: threads, ..self }
     }
 
     fn encoder(&self) -> Result<Arc<Encoder>, String> {
@@ -42,7 +50,7 @@ impl OnnxLoader {
 
     fn session(&self) -> ort::Result<Session> {
         let mut builder = Session::builder(self.runtime.environment())?
-            .with_intra_threads(1)?
+            .with_intra_threads(self.intra_threads)?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
             .with_intra_op_spinning(false)?
