@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     costs::Costs,
     plan::{Answer, REPLICAS_AT_MOST, Trial},
-    recommend::{HIT_RATES, IDLE_SHARE, Recommendation},
+    recommend::{FULLY_SCORED, HIT_RATES, IDLE_SHARE, Recommendation},
 };
 
 /// The widest line, in columns.
@@ -123,20 +123,25 @@ pub fn recommended(costs: &Costs, advice: &Recommendation) -> String {
     );
     wrapped(&mut text, &rule);
     if !advice.fits {
-        let why = "NOT EVEN THE SMALLEST WINDOW FITS. What has no score when the budget is spent keeps the cluster's \
+        let why = "NOT EVEN THE SMALLEST WINDOW KEEPS TO THAT. What has no score when the budget is spent keeps the cluster's \
                    order behind what has one. Take a smaller model, a faster machine or a longer budget.";
         wrapped(&mut text, why);
     }
 
     let (percent, workers) = (shown(advice.utilisation * 100.0), costs.workers);
-    let title =
-        format!("What one replica of {workers} worker(s) carries at {percent} % utilisation, searches a second");
+    let title = format!(
+        "Searches a second that one replica of {workers} worker(s) carries: threads at most {percent} % busy, and {:.0} of \
+         100 uncached searches scored in full within {} ms (-: a window takes longer than that even alone)",
+        FULLY_SCORED * 100.0,
+        shown(advice.added_latency_ms)
+    );
     heading(&mut text, &title);
     let head: String =
         HIT_RATES.iter().map(|rate| format!("{:>14}", format!("{:.0} % cached", rate * 100.0))).collect();
     line(&mut text, format!("{:>8}{:>16}{head}", "window", "idle p95, ms"));
     for load in &advice.windows {
-        let rates = load.searches_per_second.iter().map(|at| format!("{:>14}", shown(at.searches_per_second)));
+        let rate = |rate: f64| if rate > 0.0 { shown(rate) } else { "-".to_owned() };
+        let rates = load.searches_per_second.iter().map(|at| format!("{:>14}", rate(at.searches_per_second)));
         let rates: String = rates.collect();
         line(&mut text, format!("{:>8}{:>16}{rates}", load.window, shown(load.idle_p95_ms)));
     }

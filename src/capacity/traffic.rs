@@ -64,7 +64,8 @@ impl Zipf {
     }
 }
 
-fn gap(random: &mut Random, rate: f64) -> f64 {
+/// Seconds until the next search of a Poisson process.
+pub(super) fn gap(random: &mut Random, rate: f64) -> f64 {
     -(1.0 - random.unit()).ln() / rate
 }
 

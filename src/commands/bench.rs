@@ -24,14 +24,18 @@ use crate::{
 const RATE: f64 = 50.0;
 /// More searches than these take too much memory and time.
 const SEARCHES_AT_MOST: f64 = 20e6;
+/// Shown below the flags.
+const EXAMPLES: &str = "\
+Examples:
+  rerank-proxy bench --model mxbai-rerank-xsmall-v1 --passages passages.txt
+  rerank-proxy bench --model models/mine --added-latency 150ms --json > costs.json
+  rerank-proxy bench --costs costs.json --simulate --log queries.tsv --cache 256MiB,1GiB
+  rerank-proxy bench --costs costs.json --simulate --zipf 1.0 --queries 100000 --rate 50 --duration 1h
+";
 
 /// Measure a model on this machine: what window, budget, cache and replicas it allows
-///
-/// Run it on the machine that will carry the proxy, while that has nothing else to do. It measures what scoring costs,
-/// recommends a window and a budget, and says how many searches a second one replica carries. With --simulate it also
-/// plays a query log, or searches drawn by Zipf's law, against what was measured, and says how many replicas and how
-/// much cache they take. docs/capacity.md explains each figure.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct BenchArgs {
     /// The model: a name or a folder in Hugging Face layout
     #[arg(long, value_name = "NAME|FOLDER", required_unless_present = "costs")]
@@ -57,7 +61,7 @@ pub struct BenchArgs {
     /// Instead of measuring: the file that an earlier `bench --json` was written to
     #[arg(long, value_name = "FILE", conflicts_with = "model")]
     pub costs: Option<PathBuf>,
-    /// What reranking may add to a search: 95 of 100 stay below, none goes beyond
+    /// What reranking may add to a search; the window is chosen to take half of it when the machine is idle
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = humantime::parse_duration)]
     pub added_latency: Duration,
     /// How busy the scoring threads of a replica may be on average, 0 to 1
