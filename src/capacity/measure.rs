@@ -28,8 +28,9 @@ const GROUPED: [usize; 3] = [16, 32, 64];
 const SIZES: [usize; 5] = [2, 4, 8, 16, 32];
 /// Tokens that a group has at most, as in the pool.
 const GROUP_TOKENS: usize = 512;
-/// Passages of a measured search.
+/// Passages of a measured search, or fewer where the model is slow.
 const WINDOW: usize = 100;
+const WINDOW_AT_LEAST: usize = 10;
 /// How long the model may take to load.
 const LOADING: Duration = Duration::from_mins(5);
 
@@ -232,9 +233,12 @@ fn searches(plan: &Plan, runtime: &Runtime) -> Result<Searches, String> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let tokio = tokio.map_err(|error| error.to_string())?;
     // A number in front makes a text that is not cached.
-    let window = |number: usize| -> Vec<String> {
-        let texts = plan.passages.texts.iter().cycle().skip(number * WINDOW % plan.passages.texts.len());
-        texts.take(WINDOW).enumerate().map(|(rank, text)| format!("{} {text}", number * WINDOW + rank)).collect()
+    let mut number = 0;
+    let mut fresh = |count: usize| -> Vec<String> {
+        let texts = plan.passages.texts.iter().cycle().skip(number % plan.passages.texts.len()).take(count);
+        let texts = texts.enumerate().map(|(at, text)| format!("{} {text}", number + at)).collect();
+        number += count;
+        texts
     };
     let search = |passages: Vec<String>| -> Result<f64, String> {
         let deadline = Instant::now() + Duration::from_hours(1);
@@ -244,18 +248,28 @@ fn searches(plan: &Plan, runtime: &Runtime) -> Result<Searches, String> {
         let time = began.elapsed().as_secs_f64() * 1e3;
         if scored.scores.iter().any(Option::is_none) { Err("a passage got no score".to_owned()) } else { Ok(time) }
     };
-    let repeated = |share: f64, first: usize, step: usize| -> Result<Vec<f64>, String> {
+    // The first worker is ready and the others load meanwhile; the pool does not say when they have.
+    let (loading, began) = (began.elapsed(), Instant::now());
+    let mut few_ms = search(fresh(2 * plan.workers))?;
+    while began.elapsed() < 2 * loading {
+        few_ms = search(fresh(2 * plan.workers))?;
+    }
+    let affordable = plan.time.mul_f64(0.15).as_secs_f64() * 1e3 / few_ms * (2 * plan.workers) as f64;
+    let passages = (affordable as usize).clamp(WINDOW_AT_LEAST, WINDOW);
+    let repeated = |share: f64, next: &mut dyn FnMut() -> Vec<String>| -> Result<Vec<f64>, String> {
         let (began, mut times) = (Instant::now(), Vec::new());
         while times.is_empty() || began.elapsed() < plan.time.mul_f64(share) {
-            times.push(search(window(first + step * times.len()))?);
+            times.push(search(next())?);
         }
         Ok(times)
     };
-    let cold = repeated(0.15, 0, 1)?;
-    let last = cold.len() - 1;
-    // The window that was scored last is known by now.
-    let cached = repeated(0.05, last, 0)?;
-    let of = |times: Vec<f64>| Window { passages: WINDOW, ms: rounded(median(times)) };
+    let mut last = Vec::new();
+    let cold = repeated(0.15, &mut || {
+        last = fresh(passages);
+        last.clone()
+    })?;
+    let cached = repeated(0.05, &mut || last.clone())?;
+    let of = |times: Vec<f64>| Window { passages, ms: rounded(median(times)) };
     Ok(Searches {
         cold: of(cold),
         cached: of(cached),

@@ -10,6 +10,9 @@ use crate::demo::corpus;
 /// Where a line of JSON may have its text, in this order.
 const TEXT_KEYS: [&str; 4] = ["text", "passage", "body", "content"];
 
+/// Texts that are taken of a file with more, evenly from all of it.
+const AT_MOST: usize = 2000;
+
 /// Texts, and what to call them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passages {
@@ -37,7 +40,7 @@ impl Passages {
     pub fn read(file: &Path) -> Result<Passages, String> {
         let explain = |error| format!("cannot read {}: {error}", file.display());
         let content = std::fs::read_to_string(file).map_err(explain)?;
-        let texts = parse(&content).map_err(|error| format!("{}{error}", file.display()))?;
+        let texts = thinned(parse(&content).map_err(|error| format!("{}{error}", file.display()))?);
         Ok(Passages { source: file.display().to_string(), texts })
     }
 }
@@ -65,6 +68,11 @@ fn parse(content: &str) -> Result<Vec<String>, String> {
     Ok(texts)
 }
 
+fn thinned(texts: Vec<String>) -> Vec<String> {
+    let step = texts.len().div_ceil(AT_MOST).max(1);
+    texts.into_iter().step_by(step).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +81,12 @@ mod tests {
     fn a_line_is_a_passage_and_so_is_the_text_of_an_object() {
         assert_eq!(parse("one\n\n two \n").unwrap(), ["one", "two"]);
         assert_eq!(parse("{\"text\": \"one\\ntwo\"}\n{\"body\": \"three\"}").unwrap(), ["one\ntwo", "three"]);
+    }
+
+    #[test]
+    fn a_large_file_is_taken_from_evenly() {
+        let thinned = thinned((0..5000).map(|text| text.to_string()).collect());
+        assert_eq!((thinned.len(), thinned[1].as_str(), thinned[1666].as_str()), (1667, "3", "4998"));
     }
 
     #[test]
