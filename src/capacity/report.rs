@@ -245,10 +245,12 @@ fn heading(text: &mut String, words: &str) {
     wrapped(text, words);
 }
 
-/// Words in as many lines as they take.
+/// Words in as many lines as they take; a unit stays with its number.
 fn wrapped(text: &mut String, words: &str) {
+    let glued = words.replace(" %", "\u{a0}%").replace(" ms", "\u{a0}ms");
     let mut width = 0;
-    for word in words.split(' ') {
+    for word in glued.split(' ') {
+        let word = word.replace('\u{a0}', " ");
         let length = word.chars().count();
         if width > 0 && width + 1 + length > WIDTH {
             text.push('\n');
@@ -257,7 +259,7 @@ fn wrapped(text: &mut String, words: &str) {
             text.push(' ');
             width += 1;
         }
-        text.push_str(word);
+        text.push_str(&word);
         width += length;
     }
     text.push('\n');
