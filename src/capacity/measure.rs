@@ -1,5 +1,5 @@
 //! Runs one model on this machine and times it. Owns what is run, in which order and for how long; the threads are those
-//! of [`super::drive`], or, for whole searches, the scorer that the proxy itself uses.
+//! of `drive`, or, for whole searches, the scorer that the proxy itself uses.
 
 use std::{
     sync::Arc,
