@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands::demo::DemoArgs, config::FlagSetting};
+use crate::{
+    commands::{bench::BenchArgs, demo::DemoArgs},
+    config::FlagSetting,
+};
 
 /// A transparent reranking sidecar for Elasticsearch and OpenSearch.
 #[derive(Debug, Parser)]
@@ -24,6 +27,13 @@ pub enum Command {
     Demo(DemoArgs),
     /// Read the configuration as `serve` would, and say what is wrong with it
     Check(ConfigArgs),
+    /// Measure a model on this machine: what window, budget, cache and replicas it allows
+    ///
+    /// Run it on the machine that will carry the proxy, while that has nothing else to do. It measures what scoring
+    /// costs, recommends a window and a budget, and says how many searches a second one replica carries. With
+    /// --simulate it also plays a query log, or searches drawn by Zipf's law, against what was measured, and says how
+    /// many replicas and how much cache they take. docs/capacity.md explains each figure.
+    Bench(BenchArgs),
     /// List, pull, verify and remove models
     Models(ModelsArgs),
     /// Ask a running proxy whether it is there (for container health checks)

@@ -1,5 +1,6 @@
 //! What each subcommand does: one `run` each.
 
+pub mod bench;
 pub mod check;
 pub mod demo;
 pub mod health;

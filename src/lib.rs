@@ -41,6 +41,7 @@ pub mod rewrite;
 
 pub mod telemetry;
 
+pub mod capacity;
 pub mod demo;
 pub mod embedded;
 pub mod eval;

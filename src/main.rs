@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Health(args) => commands::health::run(&args),
     };

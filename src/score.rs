@@ -11,6 +11,7 @@ pub mod local;
 pub mod onnx;
 mod pool;
 pub mod remote;
+mod room;
 pub mod runtime;
 
 use std::{future::Future, pin::Pin, time::Instant};
@@ -19,6 +20,7 @@ pub use cache::{CacheOptions, ScoreCache};
 pub use cascade::Cascade;
 pub use local::{LocalScorer, ScorerStats, ScoringOptions};
 pub use remote::{RemoteModel, RemoteScorer};
+pub use room::Room;
 pub use runtime::Runtime;
 
 /// A future that a [`Scorer`] hands out; boxed so that scorers can be mixed at run time.

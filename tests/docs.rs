@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use clap::CommandFactory;
 use http::HeaderMap;
 use rerank_proxy::{
     dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
@@ -187,6 +188,22 @@ fn every_rerank_api_has_a_row_that_is_right() {
     }
 }
 
+#[test]
+fn every_flag_of_bench_is_explained_and_no_other() {
+    let text = include_str!("../docs/capacity.md");
+    let mut program = rerank_proxy::cli::Cli::command();
+    program.build();
+    let bench = program.find_subcommand("bench").unwrap();
+    let flags = bench.get_arguments().filter_map(|flag| flag.get_long());
+    let flags: BTreeSet<&str> = flags.filter(|flag| !["help", "version"].contains(flag)).collect();
+    let explained = text.split("--").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-'));
+    let explained: BTreeSet<&str> = explained
+        .filter_map(|mut words| words.next())
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+        .collect();
+    assert_eq!(explained, flags);
+}
+
 /// What GitHub calls the place of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
@@ -206,6 +223,8 @@ fn links_lead_somewhere() {
         "docs/searches.md",
         "docs/models.md",
         "docs/cache.md",
+        "docs/scoring.md",
+        "docs/capacity.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

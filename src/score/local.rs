@@ -40,6 +40,8 @@ pub struct ScorerStats {
     pub pairs_per_second: Option<f64>,
     /// Scoring workers that are running something.
     pub busy_workers: usize,
+    /// Scoring workers that have their model.
+    pub loaded_workers: usize,
     /// Scoring workers in all; 0 until that is known.
     pub workers: usize,
 }
@@ -178,6 +180,7 @@ impl Scorer for LocalScorer {
             runs: self.pool.runs(),
             pairs_per_second: self.pool.pairs_per_second(),
             busy_workers: self.pool.busy_workers(),
+            loaded_workers: self.pool.loaded_workers(),
             workers: self.pool.workers(),
         })
     }

@@ -189,7 +189,7 @@ impl Pool {
         }
         let whole: Estimate = estimates.iter().copied().sum();
         let room = queue.room(work.deadline, whole.time, workers);
-        let depth = room.depth(&estimates).min(self.tokens_for(&estimates));
+        let depth = room.depth(estimates.iter().map(|estimate| estimate.time)).min(self.tokens_for(&estimates));
         if depth == 0 && !estimates.is_empty() {
             return Err(ScoreError::Overloaded);
         }
@@ -266,7 +266,8 @@ impl Pool {
         self.shared.layout.get().map_or(0, |layout| layout.workers)
     }
 
-    fn loaded_workers(&self) -> usize {
+    /// Workers that have their model.
+    pub(super) fn loaded_workers(&self) -> usize {
         self.shared.workers.iter().filter(|worker| worker.loaded.load(Ordering::Acquire)).count()
     }
 }

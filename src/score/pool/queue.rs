@@ -1,5 +1,5 @@
 //! The order of work, and how much of it there is room for: earliest due first, then arrival, then the cluster's order
-//! within a request. Owns the heap, how a request is cut into tasks, and how deep a request is taken; runs nothing.
+//! within a request. Owns the heap, how a request is cut into tasks, and what earlier requests take of the time; runs nothing.
 
 use std::{
     cmp::Ordering,
@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Grouping, job::Job, pace::Estimate};
-use crate::score::encode::Encoded;
+use super::{Grouping, job::Job};
+use crate::score::{encode::Encoded, room::Room};
 
 /// Inputs of at least this many tokens fill a core on their own.
 const LONG: usize = 96;
@@ -71,39 +71,6 @@ impl Input {
     }
 }
 
-/// How much a new request may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
-    /// The time of all workers until its deadline.
-    pub(super) total: Duration,
-    /// What earlier requests leave of it.
-    pub(super) free: Duration,
-}
-
-impl Room {
-    /// How many of the first texts there is room for.
-    ///
-    /// All that can be done by the deadline, as long as earlier requests leave half of the time. Beyond that, less and
-    /// less: who comes next is to find some room too, so that under overload every search is reranked a little rather
-    /// than some in full and others not at all.
-    pub(super) fn depth(&self, estimates: &[Estimate]) -> usize {
-        if self.free == self.total {
-            // Nobody waits: what there is no time for is dropped at the deadline, and an estimate may be wrong.
-            return estimates.len();
-        }
-        let needed: f64 = estimates.iter().map(|estimate| estimate.time.as_secs_f64()).sum();
-        let free = self.free.as_secs_f64();
-        let share = (2.0 * free / self.total.as_secs_f64()).min(1.0);
-        let mut left = free.min(needed * share);
-        let fits = |estimate: &&Estimate| {
-            left -= estimate.time.as_secs_f64();
-            // Sums of floating numbers: all of it must fit where all of it is wanted.
-            left >= -1e-9
-        };
-        estimates.iter().take_while(fits).count()
-    }
-}
-
 impl Queue {
     /// What there is room for before `deadline`; `work` is what it would take on one worker.
     pub(super) fn room(&mut self, deadline: Instant, work: Duration, workers: usize) -> Room {
@@ -116,7 +83,7 @@ impl Queue {
         });
         let ahead: Duration = earlier.sum();
         let total = deadline.saturating_duration_since(now) * u32::try_from(workers).unwrap_or(u32::MAX);
-        Room { total, free: total.saturating_sub(ahead) }
+        Room { total, ahead }
     }
 
     /// Queues a new job. It is tokenized in chunks of `chunk` texts.
@@ -272,31 +239,5 @@ mod tests {
     fn padded_groups_hold_what_is_of_similar_length_within_the_budget_of_tokens() {
         let inputs = vec![input(0, &[10]), input(1, &[50]), input(2, &[9]), input(3, &[40]), input(4, &[60, 60])];
         assert_eq!(shape(&of_similar_length(inputs, 100)), [vec![4], vec![1, 3], vec![0, 2]]);
-    }
-
-    fn estimates(count: usize) -> Vec<Estimate> {
-        vec![Estimate { tokens: 100, time: Duration::from_millis(10) }; count]
-    }
-
-    fn room(total: u64, free: u64) -> Room {
-        Room { total: Duration::from_millis(total), free: Duration::from_millis(free) }
-    }
-
-    #[test]
-    fn a_request_is_taken_whole_while_half_of_the_time_is_left_and_shrinks_beyond() {
-        let window = estimates(20);
-        assert_eq!(room(600, 600).depth(&window), 20);
-        assert_eq!(room(600, 300).depth(&window), 20);
-        assert_eq!(room(600, 150).depth(&window), 10, "half of what it wants");
-        assert_eq!(room(600, 60).depth(&window), 4);
-        assert_eq!(room(600, 0).depth(&window), 0);
-        assert_eq!(room(120, 70).depth(&window), 7, "what can be done by the deadline");
-        assert_eq!(room(100, 100).depth(&window), 20, "nobody waits");
-    }
-
-    #[test]
-    fn what_is_unknown_is_let_in() {
-        let unknown = vec![Estimate::default(); 20];
-        assert_eq!(room(600, 1).depth(&unknown), 20);
     }
 }

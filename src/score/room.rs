@@ -1,0 +1,74 @@
+//! How deep a window is taken. Owns the rule that shrinks windows under load; measures nothing itself.
+
+use std::time::Duration;
+
+/// Of the time until a deadline, what is planned with: estimates err, and a run may be under way that ends later.
+const PLANNED: f64 = 0.85;
+
+/// How much a search may take of the workers' time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// The time of all workers until the search's deadline.
+    pub total: Duration,
+    /// What earlier searches take of it.
+    pub ahead: Duration,
+}
+
+impl Room {
+    /// How many of its first pairs there is room for; `times` is what each will take one worker.
+    ///
+    /// All that can be done by the deadline, as long as earlier searches leave half of the time. Beyond that, less and
+    /// less: who comes next is to find some room too, so that under overload every search is reranked a little rather
+    /// than some in full and others not at all.
+    pub fn depth(&self, times: impl Iterator<Item = Duration> + Clone) -> usize {
+        if self.ahead.is_zero() {
+            // Nobody waits: what there is no time for is dropped at the deadline, and an estimate may be wrong.
+            return times.count();
+        }
+        let total = self.total.as_secs_f64() * PLANNED;
+        let free = (total - self.ahead.as_secs_f64()).max(0.0);
+        let needed: f64 = times.clone().map(|time| time.as_secs_f64()).sum();
+        let share = if total > 0.0 { (2.0 * free / total).min(1.0) } else { 0.0 };
+        let mut left = free.min(needed * share);
+        let fits = |time: &Duration| {
+            left -= time.as_secs_f64();
+            // Sums of floating numbers: all of it must fit where all of it is wanted.
+            left >= -1e-9
+        };
+        times.take_while(fits).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The depth of a window of 20 pairs of 8.5 ms each.
+    fn depth(total: u64, ahead: u64) -> usize {
+        let room = Room { total: Duration::from_millis(total), ahead: Duration::from_millis(ahead) };
+        room.depth(std::iter::repeat_n(Duration::from_micros(8500), 20))
+    }
+
+    #[test]
+    fn a_window_is_taken_whole_while_half_of_the_time_is_left_and_shrinks_beyond() {
+        assert_eq!(depth(600, 1), 20);
+        assert_eq!(depth(600, 255), 20);
+        assert_eq!(depth(600, 382), 10, "about half of what it wants");
+        assert_eq!(depth(600, 459), 4);
+        assert_eq!(depth(600, 510), 0);
+        assert_eq!(depth(600, 1000), 0);
+        assert_eq!(depth(120, 50), 6, "what can be done by the deadline");
+    }
+
+    #[test]
+    fn where_nobody_waits_all_is_taken_on() {
+        assert_eq!(depth(100, 0), 20);
+        assert_eq!(depth(0, 0), 20);
+    }
+
+    #[test]
+    fn what_is_unknown_is_let_in() {
+        let room = Room { total: Duration::from_millis(600), ahead: Duration::from_millis(599) };
+        assert_eq!(room.depth(std::iter::repeat_n(Duration::ZERO, 20)), 20);
+    }
+}
