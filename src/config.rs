@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use crate::{
     models::{ModelFolder, lock},
     rules::Rule,
-    score::remote::RemoteModel,
+    score::{Runtime, remote::RemoteModel},
     wishes::Wish,
 };
 use source::{Node, Origin, Value};
@@ -38,6 +38,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The models by name.
     pub models: IndexMap<String, ModelConfig>,
+    /// Where the `provider` of a model was written, if it was.
+    pub provider_origins: IndexMap<String, Origin>,
     /// The rules; the first that matches counts.
     pub rules: Vec<Rule>,
 }
@@ -189,6 +191,22 @@ impl Config {
         });
         let changed: Vec<ConfigError> = changed.collect();
         if changed.is_empty() { Ok(config) } else { Err(ConfigErrors(changed)) }
+    }
+
+    /// Holds what each model is to be run on against what the library can compute on. That there is a device, and that
+    /// it can be opened, shows when the model is loaded.
+    ///
+    /// # Errors
+    /// Every model for which the library has nothing that its `provider` names.
+    pub fn check_providers(&self, runtime: &Runtime) -> Result<(), ConfigErrors> {
+        let lacking = self.models.iter().filter_map(|(name, model)| {
+            let ModelConfig::Local(folder) = model else { return None };
+            let message = folder.providers().in_library(runtime).err()?;
+            let origin = self.provider_origins.get(name).cloned().unwrap_or(Origin::Nowhere);
+            Some(ConfigError { origin, key: format!("models.{name}.provider"), message })
+        });
+        let lacking: Vec<ConfigError> = lacking.collect();
+        if lacking.is_empty() { Ok(()) } else { Err(ConfigErrors(lacking)) }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod inference;
 pub mod local;
 pub mod onnx;
 mod pool;
+pub mod provider;
 pub mod remote;
 pub mod runtime;
 
@@ -15,6 +16,7 @@ use std::{future::Future, pin::Pin, time::Instant};
 
 pub use cache::ScoreCache;
 pub use local::{LocalScorer, ScorerStats, ScoringOptions};
+pub use provider::{Provider, Providers};
 pub use remote::{RemoteModel, RemoteScorer};
 pub use runtime::Runtime;
 
@@ -133,4 +135,9 @@ pub trait Scorer: Send + Sync + 'static {
 
     /// Whether a search sent now could be scored; `Err` says why not, for the health endpoint and the log.
     fn ready(&self) -> Result<(), String>;
+
+    /// What the model is run on, for the health endpoint; `None` where that is not known, or none of our business.
+    fn device(&self) -> Option<String> {
+        None
+    }
 }

@@ -9,7 +9,7 @@ use http::{Uri, uri::Scheme};
 use super::{
     CacheConfig, ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ScoringConfig, ServerConfig,
     UpstreamConfig,
-    models::{Models, Variable, models},
+    models::{Models, Variable, models, provider_origins},
     read::{Findings, Section},
     source::{Node, Value},
 };
@@ -58,10 +58,11 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
     let cache = cache(&section("cache"));
     let log = log(&section("log"));
     let models = models(&top, scoring.models_dir.clone(), variable, findings);
+    let provider_origins = provider_origins(&top);
     let rules = rules(&top, &models, findings);
     top.finish();
     let models = models.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
-    Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, rules })
+    Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, provider_origins, rules })
 }
 
 fn server(section: &Section) -> ServerConfig {

@@ -39,6 +39,7 @@ pub struct ScorerStats {
 /// A model in this process. Dropping it stops its threads.
 pub struct LocalScorer {
     pool: Pool,
+    loader: Arc<dyn Loader>,
     cache: Arc<ScoreCache>,
     kind: Kind,
     revision: String,
@@ -48,15 +49,21 @@ impl LocalScorer {
     /// Starts the threads and returns at once; the model is loaded in the background, and until it is, scoring gives
     /// [`ScoreError::Unavailable`]. A load that fails is logged and tried again, 1 to 30 seconds later.
     pub fn start(folder: ModelFolder, runtime: &Runtime, options: ScoringOptions) -> LocalScorer {
+        // With a provider that the library lacks, loading will say so; there is nothing to prepare for.
+        let providers = folder.providers().in_library(runtime).unwrap_or_default();
+        let workers = if providers.prefer_accelerator() { 1 } else { options.workers };
         let pool_options = PoolOptions {
-            workers: options.workers,
+            workers,
             queue_pairs: options.queue_pairs,
             // A score may not depend on what else is scored at the time.
             group_tokens: if folder.quantises_activations() { 0 } else { PoolOptions::default().group_tokens },
             ..PoolOptions::default()
         };
         let (kind, revision) = (folder.kind(), folder.revision().to_owned());
-        let loader = Arc::new(OnnxLoader::new(folder, runtime.clone()));
+        let loader = OnnxLoader::new(folder, runtime.clone());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let is_single = workers == 1 || (workers == 0 && cores == 1);
+        let loader = Arc::new(if is_single { loader.for_one_session() } else { loader });
         LocalScorer::with_loader(loader, kind, revision, pool_options, options.cache)
     }
 
@@ -67,7 +74,7 @@ impl LocalScorer {
         options: PoolOptions,
         cache: Arc<ScoreCache>,
     ) -> LocalScorer {
-        LocalScorer { pool: Pool::start(loader, options), cache, kind, revision }
+        LocalScorer { pool: Pool::start(Arc::clone(&loader), options), loader, cache, kind, revision }
     }
 
     /// Read-outs for metrics; those of the cache are on the cache.
@@ -161,6 +168,10 @@ impl Scorer for LocalScorer {
 
     fn ready(&self) -> Result<(), String> {
         self.pool.ready()
+    }
+
+    fn device(&self) -> Option<String> {
+        self.loader.device()
     }
 }
 
