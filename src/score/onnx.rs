@@ -83,7 +83,8 @@ impl OnnxLoader {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if providers.prefer_accelerator() { cores() } else { 1 };
         let session = |weights: Option<&Weights>| -> Result<OnnxModel, String> {
-            let session = self.session(providers, provider, threads, weights).map_err(|error| error.to_string())?;
+            let session = on_a_thread_of_its_own(|| self.session(providers, provider, threads, weights))?;
+            let session = session.map_err(|error| error.to_string())?;
             let (kind, pad_id) = (self.folder.kind(), self.folder.pad_id());
             let mut model = OnnxModel::new(session, Arc::clone(&encoder), kind, pad_id)?;
             model.try_out()?;
@@ -146,15 +147,18 @@ impl Loader for OnnxLoader {
         let providers = self.folder.providers().in_library(&self.runtime)?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let mut failures = Vec::new();
-        for &provider in &providers.list {
+        for (place, &provider) in providers.list.iter().enumerate() {
             let device = providers.describe(provider);
-            match self.open(&providers, provider, &mut opened) {
+            match self.open(&providers, provider, &mut opened).map_err(|reason| plain(&reason).to_owned()) {
                 Ok(model) => {
                     self.report(device);
                     return Ok(Box::new(model));
                 }
                 Err(reason) => {
-                    tracing::warn!(model = self.folder.name(), device, reason, "the model cannot be opened there");
+                    if let Some(&next) = providers.list.get(place + 1) {
+                        let next = providers.describe(next);
+                        tracing::warn!(model = self.folder.name(), device, reason, next, "cannot be run there");
+                    }
                     failures.push(format!("on {device}: {reason}"));
                 }
             }
@@ -169,6 +173,22 @@ impl Loader for OnnxLoader {
     fn device(&self) -> Option<String> {
         OnnxLoader::device(self).clone()
     }
+}
+
+/// Allocators keep for a thread what it has freed, and opening a session frees as much as the file is long. A thread that
+/// ends leaves that to the next one, so that all sessions together leave it once and not each worker its own.
+fn on_a_thread_of_its_own<T: Send>(open: impl FnOnce() -> T + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(String::from("load")).spawn_scoped(scope, open);
+        let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
+        thread.join().or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// What ONNX Runtime says, without the place in its source, the number and the kind of the error.
+fn plain(reason: &str) -> &str {
+    let said = reason.split_once("[ONNXRuntimeError] : ").and_then(|(_, said)| said.splitn(3, " : ").nth(2));
+    said.unwrap_or(reason).trim()
 }
 
 /// Whether int8 products (u8 x s8) overflow 16 bits here: x86 without the VNNI instructions.
@@ -298,6 +318,13 @@ mod tests {
         std::fs::write(copy.path().join("model.onnx"), graph).unwrap();
         let path = copy.path().to_path_buf();
         (copy, path)
+    }
+
+    #[test]
+    fn what_onnx_runtime_says_is_cut_down_to_what_an_operator_can_use() {
+        let said = "/src/bridge.cc:2043 T& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load x.so: no : y.so\n";
+        assert_eq!(plain(said), "Failed to load x.so: no : y.so");
+        assert_eq!(plain("the output has the shape [1]"), "the output has the shape [1]");
     }
 
     #[test]
