@@ -3,7 +3,7 @@
 
 use ort::{
     ep::{self, ArenaExtendStrategy, ExecutionProvider, ExecutionProviderDispatch},
-    session::builder::{BuilderResult, SessionBuilder},
+    session::builder::SessionBuilder,
 };
 
 use super::runtime::Runtime;
@@ -83,7 +83,7 @@ impl Provider {
     ///
     /// # Errors
     /// The library lacks it, or cannot load what it depends on.
-    pub(super) fn register(self, builder: SessionBuilder, device: u32, threads: usize) -> BuilderResult {
+    pub(super) fn register(self, builder: SessionBuilder, device: u32, threads: usize) -> ort::Result<SessionBuilder> {
         let number = device.cast_signed();
         // Batches differ in size: what one of them needed is not to be doubled for the next.
         let cuda = ep::CUDA::default().with_device_id(number);
@@ -97,7 +97,7 @@ impl Provider {
             Provider::DirectMl => vec![ep::DirectML::default().with_device_id(number).build()],
         };
         let must_open = dispatches.into_iter().map(ExecutionProviderDispatch::error_on_failure).collect::<Vec<_>>();
-        builder.with_execution_providers(must_open)
+        Ok(builder.with_execution_providers(must_open)?)
     }
 }
 

@@ -295,7 +295,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_end_in_constants_or_an_error(file in prop::collection::vec(any::<u8>(), 0..200)) {
-            let nested = model(&[file.clone()]);
+            let nested = model(std::slice::from_ref(&file));
             for file in [file, nested] {
                 for one in read_bytes(&file).unwrap_or_default() {
                     let _ = one.values::<u8>();

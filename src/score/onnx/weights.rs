@@ -6,7 +6,7 @@ use std::{io, path::Path, sync::Arc};
 
 use half::f16;
 use ort::{
-    session::builder::{BuilderResult, PrepackedWeights, SessionBuilder},
+    session::builder::{PrepackedWeights, SessionBuilder},
     value::{DynValue, Tensor},
 };
 
@@ -37,12 +37,12 @@ impl Weights {
     }
 
     /// Has the session use these weights.
-    pub(super) fn share(&self, builder: SessionBuilder) -> BuilderResult {
-        let builder = builder.with_prepacked_weights(&self.packed)?;
-        let give = |builder: SessionBuilder, (name, value): &(String, Arc<DynValue>)| {
-            builder.with_initializer(name, Arc::clone(value))
-        };
-        self.constants.iter().try_fold(builder, give)
+    pub(super) fn share(&self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+        let mut builder = builder.with_prepacked_weights(&self.packed)?;
+        for (name, value) in &self.constants {
+            builder = builder.with_initializer(name, Arc::clone(value))?;
+        }
+        Ok(builder)
     }
 }
 
