@@ -3,10 +3,14 @@
 
 mod initializers;
 mod model;
+mod opener;
 mod output;
 mod weights;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use ort::session::{Session, builder::GraphOptimizationLevel};
 
@@ -82,49 +86,26 @@ impl OnnxLoader {
         // Where an accelerator was wanted there is one session, and it gets all cores.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if providers.prefer_accelerator() { cores() } else { 1 };
-        let session = |weights: Option<&Weights>| -> Result<OnnxModel, String> {
-            let session = on_a_thread_of_its_own(|| self.session(providers, provider, threads, weights))?;
-            let session = session.map_err(|error| error.to_string())?;
+        let device = providers.device;
+        let session = |weights: Option<Arc<Weights>>| -> Result<OnnxModel, String> {
+            let (runtime, file) = (self.runtime.clone(), self.folder.onnx().to_path_buf());
+            let opened = opener::run(move || session(&runtime, &file, provider, device, threads, weights.as_deref()))?;
+            let session = opened.map_err(|error| error.to_string())?;
             let (kind, pad_id) = (self.folder.kind(), self.folder.pad_id());
             let mut model = OnnxModel::new(session, Arc::clone(&encoder), kind, pad_id)?;
             model.try_out()?;
             Ok(model)
         };
         let shared = if provider.is_accelerator() { None } else { self.weights(opened) };
-        match session(shared.as_deref()) {
-            Err(reason) if shared.is_some() => {
+        let is_shared = shared.is_some();
+        match session(shared) {
+            Err(reason) if is_shared => {
                 let model = session(None)?;
                 self.stop_sharing(opened, &reason);
                 Ok(model)
             }
             result => result,
         }
-    }
-
-    fn session(
-        &self,
-        providers: &Providers,
-        provider: Provider,
-        threads: usize,
-        weights: Option<&Weights>,
-    ) -> ort::Result<Session> {
-        let mut builder = Session::builder(self.runtime.environment())?
-            .with_intra_threads(threads)?
-            .with_inter_threads(1)?
-            .with_parallel_execution(false)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            // A pattern per length would be kept for each of up to 512 lengths.
-            .with_memory_pattern(false)?;
-        if saturates() {
-            builder = builder.with_precise_qmm()?;
-        }
-        builder = provider.register(builder, providers.device, threads)?;
-        if let Some(weights) = weights {
-            builder = weights.share(builder)?;
-        }
-        builder.commit_from_file(self.folder.onnx())
     }
 
     /// Says where the model is run, once and when that changes.
@@ -139,6 +120,33 @@ impl OnnxLoader {
     fn device(&self) -> MutexGuard<'_, Option<String>> {
         self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn session(
+    runtime: &Runtime,
+    file: &Path,
+    provider: Provider,
+    device: u32,
+    threads: usize,
+    weights: Option<&Weights>,
+) -> ort::Result<Session> {
+    let mut builder = Session::builder(runtime.environment())?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_parallel_execution(false)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        // A pattern per length would be kept for each of up to 512 lengths.
+        .with_memory_pattern(false)?;
+    if saturates() {
+        builder = builder.with_precise_qmm()?;
+    }
+    builder = provider.register(builder, device, threads)?;
+    if let Some(weights) = weights {
+        builder = weights.share(builder)?;
+    }
+    builder.commit_from_file(file)
 }
 
 impl Loader for OnnxLoader {
@@ -175,16 +183,6 @@ impl Loader for OnnxLoader {
     }
 }
 
-/// Allocators keep for a thread what it has freed, and opening a session frees as much as the file is long. A thread that
-/// ends leaves that to the next one, so that all sessions together leave it once and not each worker its own.
-fn on_a_thread_of_its_own<T: Send>(open: impl FnOnce() -> T + Send) -> Result<T, String> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name(String::from("load")).spawn_scoped(scope, open);
-        let thread = thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-        thread.join().or_else(|panic| std::panic::resume_unwind(panic))
-    })
-}
-
 /// What ONNX Runtime says, without the place in its source, the number and the kind of the error.
 fn plain(reason: &str) -> &str {
     let said = reason.split_once("[ONNXRuntimeError] : ").and_then(|(_, said)| said.splitn(3, " : ").nth(2));
@@ -205,7 +203,7 @@ fn saturates() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use super::*;
     use crate::score::{LongPassages, encode::Encoded, inference::Output};
