@@ -81,7 +81,33 @@ fn embedding(mut vector: Vec<f32>, normalise: bool) -> Output {
 
 #[cfg(test)]
 mod tests {
+    use ort::value::{PrimitiveTensorElementType, Tensor};
+
     use super::*;
+    use crate::score::Runtime;
+
+    fn value<T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
+        shape: &[usize],
+        values: Vec<T>,
+    ) -> DynValue {
+        Runtime::load(None).unwrap();
+        Tensor::from_array((shape.to_vec(), values)).unwrap().into_dyn()
+    }
+
+    #[test]
+    fn half_precision_is_read_as_well() {
+        let logits = value(&[2, 1], vec![f16::from_f32(0.5), f16::from_f32(-2.0)]);
+        assert_eq!(read(&logits, Reading::Logit, &[3, 2]), Ok(vec![Output::Logit(0.5), Output::Logit(-2.0)]));
+    }
+
+    #[test]
+    fn what_was_padded_does_not_count() {
+        let tokens = value(&[2, 2, 1], vec![1.0_f32, 3.0, 5.0, 1000.0]);
+        let reading = Reading::Tokens { pooling: Pooling::Mean, normalise: false };
+        let expected = [Output::Embedding([2.0].into()), Output::Embedding([5.0].into())];
+        assert_eq!(read(&tokens, reading, &[2, 1]).unwrap(), expected);
+        assert!(read(&tokens, reading, &[3, 1]).is_err(), "not the length that was run");
+    }
 
     #[test]
     fn pooling_takes_mean_first_or_largest() {
