@@ -37,14 +37,17 @@ fn health(app: &App) -> Response<Body> {
     let mut names: Vec<&String> = app.scorers.keys().filter(|name| !app.config.cascades.contains_key(*name)).collect();
     names.sort();
     let mut ready = true;
-    let mut models = Map::new();
+    let (mut models, mut devices) = (Map::new(), Map::new());
     for name in names {
         let state = app.scorers[name].ready();
         ready &= state.is_ok();
         models.insert(name.clone(), state.map_or_else(Value::String, |()| Value::String("ready".to_owned())));
+        // What it was loaded on before is of no interest where it is not there now.
+        let device = app.scorers[name].device().filter(|_| models[name] == "ready");
+        devices.extend(device.map(|device| (name.clone(), Value::String(device))));
     }
     let status = if ready { "ready" } else { "forwarding only" };
-    let body = json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models});
+    let body = json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models, "devices": devices});
     respond(StatusCode::OK, "application/json", format!("{body}\n"))
 }
 

@@ -40,7 +40,8 @@ impl App {
     /// Loads the ONNX Runtime, where a model needs it, and starts loading the models in the background; until one is
     /// there, its searches go unreranked. Rerank servers are not asked before a search comes.
     ///
-    /// Fails where the runtime's library is missing, or the system's root certificates cannot be read.
+    /// Fails where the runtime's library is missing or lacks what a model is to be run on, or the system's root
+    /// certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
         let cache = Arc::new(ScoreCache::start(config.cache.clone())?);
         let mut loaded: Option<Runtime> = None;
@@ -51,7 +52,11 @@ impl App {
                 ModelConfig::Local(folder) => {
                     let runtime = match loaded.take() {
                         Some(runtime) => runtime,
-                        None => Runtime::load(config.scoring.onnxruntime.as_deref())?,
+                        None => {
+                            let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
+                            config.check_providers(&runtime)?;
+                            runtime
+                        }
                     };
                     let options = ScoringOptions {
                         workers: config.scoring.workers,

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 use crate::{
     models::{ModelFolder, lock},
     rules::Rule,
-    score::{cache::CacheOptions, remote::RemoteModel},
+    score::{Runtime, cache::CacheOptions, remote::RemoteModel},
     wishes::Wish,
 };
 use source::{Node, Origin, Value};
@@ -42,6 +42,8 @@ pub struct Config {
     pub models: IndexMap<String, ModelConfig>,
     /// The cascades that rules ask for, by the label that stands for one in [`Rule::model`].
     pub cascades: IndexMap<String, CascadeConfig>,
+    /// Where the `provider` of a model was written, if it was.
+    pub provider_origins: IndexMap<String, Origin>,
     /// The rules; the first that matches counts.
     pub rules: Vec<Rule>,
 }
@@ -199,6 +201,22 @@ impl Config {
         });
         let changed: Vec<ConfigError> = changed.collect();
         if changed.is_empty() { Ok(config) } else { Err(ConfigErrors(changed)) }
+    }
+
+    /// Holds what each model is to be run on against what the library can compute on. That there is a device, and that
+    /// it can be opened, shows when the model is loaded.
+    ///
+    /// # Errors
+    /// Every model for which the library has nothing that its `provider` names.
+    pub fn check_providers(&self, runtime: &Runtime) -> Result<(), ConfigErrors> {
+        let lacking = self.models.iter().filter_map(|(name, model)| {
+            let ModelConfig::Local(folder) = model else { return None };
+            let message = folder.providers().in_library(runtime).err()?;
+            let origin = self.provider_origins.get(name).cloned().unwrap_or(Origin::Nowhere);
+            Some(ConfigError { origin, key: format!("models.{name}.provider"), message })
+        });
+        let lacking: Vec<ConfigError> = lacking.collect();
+        if lacking.is_empty() { Ok(()) } else { Err(ConfigErrors(lacking)) }
     }
 }
 

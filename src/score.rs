@@ -10,6 +10,7 @@ pub mod inference;
 pub mod local;
 pub mod onnx;
 mod pool;
+pub mod provider;
 pub mod remote;
 mod room;
 pub mod runtime;
@@ -19,6 +20,7 @@ use std::{future::Future, pin::Pin, time::Instant};
 pub use cache::{CacheOptions, ScoreCache};
 pub use cascade::Cascade;
 pub use local::{LocalScorer, ScorerStats, ScoringOptions};
+pub use provider::{Provider, Providers};
 pub use remote::{RemoteModel, RemoteScorer};
 pub use room::Room;
 pub use runtime::Runtime;
@@ -180,4 +182,9 @@ pub trait Scorer: Send + Sync + 'static {
 
     /// Whether a search sent now could be scored; `Err` says why not, for the health endpoint and the log.
     fn ready(&self) -> Result<(), String>;
+
+    /// What the model is run on, for the health endpoint; `None` where that is not known, or none of our business.
+    fn device(&self) -> Option<String> {
+        None
+    }
 }

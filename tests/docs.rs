@@ -16,7 +16,7 @@ use rerank_proxy::{
     dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
     passage::{Content, Document, PassageSpec, Template},
     plan::{SkipReason, Terms},
-    score::{Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api},
+    score::{Provider, Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api},
     telemetry::{Counts, Metrics},
     wishes::Wish,
 };
@@ -172,7 +172,7 @@ fn examples_of_templates_give_the_passage_shown() {
 
 #[test]
 fn every_rerank_api_has_a_row_that_is_right() {
-    let (_, rows) = include_str!("../docs/models.md").split_once("|---|---|---|---|\n").unwrap();
+    let (_, rows) = include_str!("../docs/models.md").split_once("| scores |\n|---|---|---|---|\n").unwrap();
     let rows: Vec<Vec<&str>> = rows
         .lines()
         .take_while(|line| line.starts_with('|'))
@@ -238,5 +238,20 @@ fn links_lead_somewhere() {
                 assert!(headings.any(|heading| anchor(heading) == place), "{page} links to {link}");
             }
         }
+    }
+}
+
+#[test]
+fn every_execution_provider_is_explained_and_whether_its_devices_have_numbers() {
+    let (_, rows) = include_str!("../docs/models.md").split_once("| `device` |\n|---|---|---|---|\n").unwrap();
+    let rows: Vec<Vec<&str>> = rows
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), Provider::NAMES.len());
+    for (name, provider) in Provider::NAMES {
+        let row = rows.iter().find(|row| code(row[0]) == name).unwrap_or_else(|| panic!("no row for `{name}`"));
+        assert_eq!(row.get(3) == Some(&"number"), provider.has_devices(), "{name}");
     }
 }

@@ -7,7 +7,7 @@ use crate::{cli::ConfigArgs, config::ModelConfig, score::Runtime};
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = super::load(args)?;
     if config.models.values().any(|model| matches!(model, ModelConfig::Local(_))) {
-        Runtime::load(config.scoring.onnxruntime.as_deref())?;
+        config.check_providers(&Runtime::load(config.scoring.onnxruntime.as_deref())?)?;
     }
     let (rules, models) = (config.rules.len(), config.models.len());
     println!(

@@ -9,11 +9,14 @@ use indexmap::IndexMap;
 use super::{
     ModelConfig,
     read::{Findings, Section},
-    source::Value,
+    source::{Origin, Value},
 };
 use crate::{
     models::{self, ModelFolder},
-    score::remote::{Api, RemoteModel},
+    score::{
+        Provider, Providers,
+        remote::{Api, RemoteModel},
+    },
 };
 
 /// Reads a variable of the environment.
@@ -27,7 +30,7 @@ const BATCH: usize = 32;
 const CONCURRENCY: usize = 4;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-const ONLY_LOCAL: [&str; 3] = ["name", "path", "variant"];
+const ONLY_LOCAL: [&str; 5] = ["name", "path", "variant", "provider", "device"];
 const ONLY_REMOTE: [&str; 6] = ["api", "remote_model", "api_key_env", "batch", "concurrency", "timeout"];
 
 /// Reads the tables; folders are looked for in `models_dir` first.
@@ -45,6 +48,16 @@ pub(super) fn models(top: &Section, models_dir: Option<PathBuf>, variable: Varia
             (name.clone(), model(&section, &folders, variable))
         })
         .collect()
+}
+
+/// Where each model's `provider` was written: whether it can be had only the loaded library tells.
+pub(super) fn provider_origins(top: &Section) -> IndexMap<String, Origin> {
+    let Some(Value::Table(table)) = top.node("models").map(|node| &node.value) else { return IndexMap::new() };
+    let origin = |node: &super::Node| match &node.value {
+        Value::Table(model) => model.get("provider").map(|node| node.origin.clone()),
+        _ => None,
+    };
+    table.iter().filter_map(|(name, node)| Some((name.clone(), origin(node)?))).collect()
 }
 
 fn model(section: &Section, folders: &[PathBuf], variable: Variable) -> Option<ModelConfig> {
@@ -66,6 +79,7 @@ fn folder(section: &Section, folders: &[PathBuf], wanted: bool) -> Option<ModelF
     let name: Option<String> = section.optional("name");
     let path: Option<PathBuf> = section.optional("path");
     let variant: Option<String> = section.optional("variant");
+    let providers = providers(section);
     if !wanted {
         return None;
     }
@@ -77,13 +91,40 @@ fn folder(section: &Section, folders: &[PathBuf], wanted: bool) -> Option<ModelF
             return None;
         }
     };
-    match found.and_then(|path| ModelFolder::open(&path, variant.as_deref())) {
+    match found.and_then(|path| ModelFolder::open_for(&path, variant.as_deref(), providers)) {
         Ok(folder) => Some(folder),
         Err(error) => {
             section.error(key, error.to_string());
             None
         }
     }
+}
+
+/// What a model is to be run on: the CPU, unless the table says otherwise.
+fn providers(section: &Section) -> Providers {
+    let written: Option<Vec<String>> = section.optional("provider");
+    let device: Option<usize> = section.optional("device");
+    let known = |name: &String| Provider::NAMES.iter().find(|(known, _)| known == name).map(|(_, provider)| *provider);
+    let names = written.unwrap_or_else(|| vec![Provider::Cpu.name().to_owned()]);
+    for unknown in names.iter().filter(|name| known(name).is_none()) {
+        let all: Vec<&str> = Provider::NAMES.iter().map(|(name, _)| *name).collect();
+        section.error("provider", format!("there is no `{unknown}`; there is: {}", all.join(", ")));
+    }
+    if names.is_empty() {
+        section.error("provider", "names none; to use the CPU, leave the key out");
+    }
+    let list: Vec<Provider> = names.iter().filter_map(known).collect();
+    if list.iter().rev().skip(1).any(|provider| *provider == Provider::Cpu) {
+        section.error("provider", "must have \"cpu\" last: it can always be used, and what follows it never is");
+    }
+    if device.is_some() && !list.iter().any(|provider| provider.has_devices()) {
+        section.error("device", "belongs to the providers cuda, tensorrt and directml");
+    }
+    let device = u32::try_from(device.unwrap_or(0)).ok().filter(|number| *number <= i32::MAX.cast_unsigned());
+    if device.is_none() {
+        section.error("device", "must be the number of a GPU, counted from 0");
+    }
+    Providers { list, device: device.unwrap_or(0) }
 }
 
 fn remote(section: &Section, variable: Variable, wanted: bool) -> Option<RemoteModel> {

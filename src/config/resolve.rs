@@ -10,7 +10,7 @@ use super::{
     ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig, ServerConfig,
     UpstreamConfig,
     cache::cache,
-    models::{Models, Variable, models},
+    models::{Models, Variable, models, provider_origins},
     read::{Findings, Section},
     rule_model::{Cascades, rule_model},
     source::{Node, Value},
@@ -65,11 +65,24 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
     let cache = cache(&section("cache"), variable, findings);
     let log = log(&section("log"));
     let models = models(&top, scoring.models_dir.clone(), variable, findings);
+    let provider_origins = provider_origins(&top);
     let mut cascades = Cascades::new();
     let rules = rules(&top, &models, &mut cascades, findings);
     top.finish();
     let models = models.into_iter().filter_map(|(name, model)| Some((name, model?))).collect();
-    Some(Config { server, upstream: upstream?, limits, clients, scoring, cache, log, models, cascades, rules })
+    Some(Config {
+        server,
+        upstream: upstream?,
+        limits,
+        clients,
+        scoring,
+        cache,
+        log,
+        models,
+        provider_origins,
+        cascades,
+        rules,
+    })
 }
 
 fn server(section: &Section) -> ServerConfig {

@@ -7,7 +7,7 @@ use crate::{
     order::Blend,
     passage::{Content, PassageSpec, Template},
     rules::{Mode, ShownScore},
-    score::{LongPassages, cache::SharedOptions},
+    score::{LongPassages, Provider, Providers, cache::SharedOptions},
 };
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
@@ -215,6 +215,55 @@ fn a_key_comes_from_the_environment_and_is_not_shown() {
     let errors = with_remote(&keys.replace("TEST_KEY", "sk-123")).expect_err("wrong").join("\n");
     assert!(errors.contains("models.m.api_key_env: there is no such environment variable"), "{errors}");
     assert!(!errors.contains("sk-123"), "a key that was put in the wrong place is not shown: {errors}");
+}
+
+fn with_provider(keys: &str) -> Result<Config, Vec<String>> {
+    resolved(&minimal().replace("[[rules]]", &format!("{keys}\n[[rules]]")))
+}
+
+#[test]
+fn a_model_runs_on_the_cpu_unless_it_says_otherwise() {
+    let providers = |config: Config| match &config.models["m"] {
+        ModelConfig::Local(folder) => folder.providers().clone(),
+        ModelConfig::Remote(_) => panic!("no folder"),
+    };
+    assert_eq!(providers(resolved(&minimal()).expect("right")), Providers::default());
+    let one = providers(with_provider("provider = \"cuda\"\ndevice = 1").expect("right"));
+    assert_eq!(one, Providers { list: vec![Provider::Cuda], device: 1 });
+    let several = providers(with_provider("provider = [\"tensorrt\", \"cuda\", \"cpu\"]").expect("right"));
+    assert_eq!(several.list, [Provider::TensorRt, Provider::Cuda, Provider::Cpu]);
+}
+
+#[test]
+fn a_provider_that_makes_no_sense_is_a_mistake() {
+    for (keys, mistake) in [
+        (
+            "provider = \"gpu\"",
+            "provider: there is no `gpu`; there is: cpu, cuda, tensorrt, openvino, coreml, directml",
+        ),
+        ("provider = []", "provider: names none"),
+        ("provider = [\"cpu\", \"cuda\"]", "provider: must have \"cpu\" last"),
+        ("device = 1", "device: belongs to the providers cuda, tensorrt and directml"),
+        ("provider = \"cuda\"\ndevice = 5000000000", "device: must be the number of a GPU"),
+    ] {
+        let errors = with_provider(keys).expect_err(keys).join("\n");
+        assert!(errors.contains(&format!("models.m.{mistake}")), "{errors}");
+    }
+}
+
+#[test]
+fn a_library_without_the_provider_is_named_with_the_line_of_the_key() {
+    let runtime = Runtime::load(None).expect("make onnxruntime");
+    let config = with_provider("provider = \"coreml\"").expect("right");
+    if runtime.providers().contains(&Provider::CoreMl) {
+        return;
+    }
+    let error = config.check_providers(&runtime).expect_err("not on this system").to_string();
+    let library = runtime.library().display().to_string();
+    let place = "rerank.toml:5: models.m.provider: the ONNX Runtime at ";
+    assert!(error.starts_with(place) && error.contains(&library) && error.contains("it has cpu"), "{error}");
+    let config = with_provider("provider = [\"coreml\", \"cpu\"]").expect("right");
+    assert!(config.check_providers(&runtime).is_ok());
 }
 
 #[test]

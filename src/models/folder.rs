@@ -12,6 +12,7 @@ use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::ModelError;
+use crate::score::Providers;
 
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
 const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
@@ -51,24 +52,34 @@ pub struct ModelFolder {
     onnx: PathBuf,
     kind: Kind,
     max_length: usize,
+    pad_id: i64,
     revision: String,
     quantises_activations: bool,
+    providers: Providers,
 }
 
 impl ModelFolder {
+    /// Reads the folder at `path`, to be run on the CPU; otherwise as [`ModelFolder::open_for`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn open(path: &Path, variant: Option<&str>) -> Result<ModelFolder, ModelError> {
+        ModelFolder::open_for(path, variant, Providers::default())
+    }
+
     /// Reads the folder at `path`. `variant` names the ONNX file (`"model_fp16"`, or `"onnx/model_fp16.onnx"`); without
-    /// it the best for this machine ([`super::variant`]) or a lone `*.onnx` is taken.
+    /// it the best for the first of `providers` ([`super::variant`]) or a lone `*.onnx` is taken.
     ///
     /// # Errors
     /// A missing or unreadable file, a classifier with more than one label, or a pooling that we do not know.
-    pub fn open(path: &Path, variant: Option<&str>) -> Result<ModelFolder, ModelError> {
+    pub fn open_for(path: &Path, variant: Option<&str>, providers: Providers) -> Result<ModelFolder, ModelError> {
         let config_file = path.join("config.json");
         let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
         let tokenizer = path.join("tokenizer.json");
         if !tokenizer.is_file() {
             return Err(missing(&tokenizer));
         }
-        let onnx = pick_onnx(path, variant)?;
+        let onnx = pick_onnx(path, variant, providers.prefer_accelerator())?;
         let kind = read_kind(path, &config_file, &config)?;
         let max_length = read_max_length(path, &config)?;
 
@@ -91,8 +102,10 @@ impl ModelFolder {
             onnx,
             kind,
             max_length,
+            pad_id: config["pad_token_id"].as_i64().unwrap_or(0),
             revision: format!("{:032x}", content.hash.digest128()),
             quantises_activations: content.quantises_activations,
+            providers,
         })
     }
 
@@ -127,6 +140,16 @@ impl ModelFolder {
         self.max_length
     }
 
+    /// The token that inputs are filled up with where several of unequal length are run together.
+    pub fn pad_id(&self) -> i64 {
+        self.pad_id
+    }
+
+    /// What the model is to be run on.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
     /// xxh3-128 in hex over the ONNX file, the tokenizer and the configuration: equal revisions give equal scores.
     pub fn revision(&self) -> &str {
         &self.revision
@@ -146,18 +169,16 @@ fn missing(file: &Path) -> ModelError {
     }
 }
 
-fn pick_onnx(folder: &Path, variant: Option<&str>) -> Result<PathBuf, ModelError> {
+fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<PathBuf, ModelError> {
     if let Some(variant) = variant {
-        let mut candidates = super::variant::candidates(Some(variant)).into_iter().map(|name| folder.join(name));
-        let file = folder.join(&super::variant::candidates(Some(variant))[0]);
-        return candidates.find(|file| file.is_file()).ok_or_else(|| ModelError::Missing {
-            file,
-            remedy: format!("the folder has {}", describe(&onnx_files(folder))),
+        let candidates = super::variant::candidates(Some(variant), accelerated);
+        let file = folder.join(&candidates[0]);
+        return candidates.iter().map(|name| folder.join(name)).find(|file| file.is_file()).ok_or_else(|| {
+            ModelError::Missing { file, remedy: format!("the folder has {}", describe(&onnx_files(folder))) }
         });
     }
-    if let Some(file) =
-        super::variant::candidates(None).iter().map(|name| folder.join(name)).find(|file| file.is_file())
-    {
+    let candidates = super::variant::candidates(None, accelerated);
+    if let Some(file) = candidates.iter().map(|name| folder.join(name)).find(|file| file.is_file()) {
         return Ok(file);
     }
     let mut files = onnx_files(folder);

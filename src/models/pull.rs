@@ -124,7 +124,7 @@ fn needed<'a>(files: &'a [RemoteFile], variant: Option<&str>) -> anyhow::Result<
     // A name comes from outside, and becomes a path here.
     let is_inside = |path: &str| path.split('/').all(|part| !part.is_empty() && part != ".." && !part.contains('\\'));
     let files: Vec<&RemoteFile> = files.iter().filter(|file| is_inside(&file.path)).collect();
-    let candidates = variant::candidates(variant);
+    let candidates = variant::candidates(variant, false);
     let has = |path: &String| files.iter().any(|file| file.path == *path);
     let Some(onnx) = candidates.into_iter().find(has) else {
         let all: Vec<&str> = files

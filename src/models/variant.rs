@@ -1,8 +1,8 @@
 //! Which ONNX file of a model is run, where nobody said. The same rule picks what is pulled and what is loaded.
 
-/// ONNX files by preference, without folder and ending. Quantised ones come first: on a CPU they score about three times
+/// ONNX files by preference on a CPU, without folder and ending. Quantised ones come first: on a CPU they score about three times
 /// as many pairs a second and order them all but alike. Those made for one kind of processor are taken on that kind.
-fn preferred() -> Vec<&'static str> {
+fn preferred_on_cpu() -> Vec<&'static str> {
     let mut names = vec!["model_quantized", "model_int8"];
     #[cfg(target_arch = "x86_64")]
     {
@@ -24,11 +24,20 @@ fn preferred() -> Vec<&'static str> {
     names
 }
 
-/// The paths within a folder that may hold the ONNX file, best first.
-pub fn candidates(variant: Option<&str>) -> Vec<String> {
+/// The same for GPUs and their like: half precision is what they are made for, and the operators of quantised files
+/// mostly end up on the CPU beside them.
+fn preferred_on_accelerators() -> Vec<&'static str> {
+    let others = preferred_on_cpu().into_iter().filter(|name| !matches!(*name, "model" | "model_fp32"));
+    ["model_fp16", "model", "model_fp32"].into_iter().chain(others).collect()
+}
+
+/// The paths within a folder that may hold the ONNX file, best first; `accelerated` is whether it is to be run on
+/// something else than the CPU.
+pub fn candidates(variant: Option<&str>, accelerated: bool) -> Vec<String> {
     let names: Vec<&str> = match variant {
         Some(variant) => vec![variant],
-        None => preferred(),
+        None if accelerated => preferred_on_accelerators(),
+        None => preferred_on_cpu(),
     };
     let both = ["onnx/", ""].into_iter().flat_map(|place| names.iter().map(move |name| (place, name)));
     let path = |(place, name): (&str, &&str)| {
@@ -45,8 +54,15 @@ mod tests {
     #[test]
     fn a_variant_may_be_named_with_or_without_folder_and_ending() {
         for name in ["model_q4", "model_q4.onnx", "onnx/model_q4.onnx"] {
-            assert_eq!(candidates(Some(name)), ["onnx/model_q4.onnx", "model_q4.onnx"]);
+            assert_eq!(candidates(Some(name), false), ["onnx/model_q4.onnx", "model_q4.onnx"]);
         }
-        assert_eq!(candidates(None)[0], "onnx/model_quantized.onnx");
+        assert_eq!(candidates(None, false)[0], "onnx/model_quantized.onnx");
+    }
+
+    #[test]
+    fn an_accelerator_gets_half_precision_and_what_is_quantised_last() {
+        let candidates = candidates(None, true);
+        assert_eq!(candidates[..2], ["onnx/model_fp16.onnx", "onnx/model.onnx"]);
+        assert!(candidates.contains(&"onnx/model_quantized.onnx".to_owned()));
     }
 }

@@ -83,6 +83,16 @@ pub trait Loader: Send + Sync + 'static {
     /// # Errors
     /// Why it could not be loaded, for the operator's log; the pool tries again later.
     fn load(&self, threads: usize) -> Result<Box<dyn Inference>, String>;
+
+    /// The model's name, for the log.
+    fn name(&self) -> String {
+        String::new()
+    }
+
+    /// What the model that was loaded last is run on; `None` before the first.
+    fn device(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A loaded model, owned by one worker.
@@ -94,7 +104,7 @@ pub trait Inference {
     /// Each text has its own.
     fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>>;
 
-    /// Runs a group of inputs of equal length; one output each, in the same order.
+    /// Runs a group of inputs, of any lengths; one output each, in the same order.
     ///
     /// # Errors
     /// The run failed as a whole.

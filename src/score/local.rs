@@ -46,9 +46,14 @@ pub struct ScorerStats {
     pub workers: usize,
 }
 
+/// Tokens that an accelerator is given at a time, padding included: what keeps a large one busy with a small model, and is
+/// tens of milliseconds with a large one. Not measured, for want of one.
+const ACCELERATOR_TOKENS: usize = 16 * 1024;
+
 /// A model in this process. Dropping it stops its threads.
 pub struct LocalScorer {
     pool: Pool,
+    loader: Arc<dyn Loader>,
     cache: Arc<ScoreCache>,
     kind: Kind,
     revision: String,
@@ -58,21 +63,31 @@ impl LocalScorer {
     /// Starts the threads and returns at once; the model is loaded in the background, and until it is, scoring gives
     /// [`ScoreError::Unavailable`]. A load that fails is logged and tried again, 1 to 30 seconds later.
     pub fn start(folder: ModelFolder, runtime: &Runtime, options: ScoringOptions) -> LocalScorer {
+        // With a provider that the library lacks, loading will say so; there is nothing to prepare for.
+        let providers = folder.providers().in_library(runtime).unwrap_or_default();
+        let accelerated = providers.prefer_accelerator();
+        let workers = if accelerated { 1 } else { options.workers };
         let pool_options = PoolOptions {
-            workers: options.workers,
+            workers,
             threads: options.threads,
             queue_tokens: options.queue_tokens,
             max_tokens: folder.max_length(),
-            // A score may not depend on what else is scored at the time.
-            grouping: if folder.quantises_activations() {
-                Grouping::Equal { tokens: 0 }
-            } else {
-                PoolOptions::default().grouping
+            grouping: match (folder.quantises_activations(), accelerated) {
+                // A score may not depend on what else is scored at the time.
+                (true, _) => Grouping::Equal { tokens: 0 },
+                (false, true) => Grouping::Padded { tokens: ACCELERATOR_TOKENS },
+                (false, false) => PoolOptions::default().grouping,
             },
             ..PoolOptions::default()
         };
-        let (kind, revision) = (folder.kind(), folder.revision().to_owned());
-        let loader = Arc::new(OnnxLoader::new(folder, runtime.clone()));
+        let kind = folder.kind();
+        // Accelerators calculate a little differently, and may share a cache with processors.
+        let calculated_by = if accelerated { format!(" {:?}", providers.list) } else { String::new() };
+        let revision = format!("{}{calculated_by}", folder.revision());
+        let loader = OnnxLoader::new(folder, runtime.clone());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let is_single = workers == 1 || (workers == 0 && cores == 1);
+        let loader = Arc::new(if is_single { loader.for_one_session() } else { loader });
         LocalScorer::with_loader(loader, kind, revision, pool_options, options.cache)
     }
 
@@ -83,7 +98,13 @@ impl LocalScorer {
         options: PoolOptions,
         cache: Arc<ScoreCache>,
     ) -> LocalScorer {
-        LocalScorer { pool: Pool::start(loader, Arc::clone(&cache), options), cache, kind, revision }
+        LocalScorer {
+            pool: Pool::start(Arc::clone(&loader), Arc::clone(&cache), options),
+            loader,
+            cache,
+            kind,
+            revision,
+        }
     }
 
     async fn score_pairs(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
@@ -187,6 +208,10 @@ impl Scorer for LocalScorer {
 
     fn ready(&self) -> Result<(), String> {
         self.pool.ready()
+    }
+
+    fn device(&self) -> Option<String> {
+        self.loader.device()
     }
 }
 

@@ -1,71 +1,198 @@
-//! One model in one ONNX Runtime session: inputs by the names that the graph has, outputs as logits or as pooled
-//! vectors. Single-threaded by intent; concurrency is the business of `pool`.
+//! Opens a model folder: which execution provider, which options of the session, and what the sessions of one model
+//! share. What a session is fed and asked is the business of `model`; concurrency is that of `pool`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod initializers;
+mod model;
+mod opener;
+mod output;
+mod weights;
 
-use ort::{
-    session::{Session, SessionInputValue, builder::GraphOptimizationLevel},
-    value::{DynValue, TensorRef},
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ort::session::{Session, builder::GraphOptimizationLevel};
+
+use self::{model::OnnxModel, weights::Weights};
 use super::{
-    LongPassages,
-    encode::{Encoded, Encoder},
-    inference::{Inference, Loader, Output},
+    encode::Encoder,
+    inference::{Inference, Loader},
+    provider::{Provider, Providers},
     runtime::Runtime,
 };
-use crate::models::{Kind, ModelFolder, Pooling};
+use crate::models::ModelFolder;
 
-/// Opens sessions of one model folder. They share the tokenizer, since reading it takes as long as reading the graph.
-#[derive(Debug)]
+/// Opens sessions of one model folder. They share the tokenizer, since reading it takes as long as reading the graph,
+/// and on the CPU the weights, since most of their memory is that.
 pub struct OnnxLoader {
     folder: ModelFolder,
     runtime: Runtime,
-    encoder: Mutex<Option<Arc<Encoder>>>,
+    shares_weights: bool,
+    /// Locked while a session is opened, which takes its file's size in memory for a while: one at a time.
+    opened: Mutex<Opened>,
+    device: Mutex<Option<String>>,
+}
+
+/// What sessions share, as far as it has been read.
+#[derive(Default)]
+struct Opened {
+    encoder: Option<Arc<Encoder>>,
+    weights: Option<Arc<Weights>>,
+    /// Whether the weights cannot be read on their own; the sessions have their own copies then.
+    is_unshareable: bool,
 }
 
 impl OnnxLoader {
-    /// Loads nothing yet.
+    /// Loads nothing yet. Weights are shared: for a single session that is a cost and no gain.
     pub fn new(folder: ModelFolder, runtime: Runtime) -> OnnxLoader {
-        OnnxLoader { folder, runtime, encoder: Mutex::new(None) }
+        OnnxLoader { folder, runtime, shares_weights: true, opened: Mutex::default(), device: Mutex::new(None) }
     }
 
-    fn encoder(&self) -> Result<Arc<Encoder>, String> {
-        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(encoder) = &*encoder {
+    /// The same for a single session, which has its weights to itself.
+    #[must_use]
+    pub fn for_one_session(self) -> OnnxLoader {
+        OnnxLoader { shares_weights: false, ..self }
+    }
+
+    fn encoder(&self, opened: &mut Opened) -> Result<Arc<Encoder>, String> {
+        if let Some(encoder) = &opened.encoder {
             return Ok(Arc::clone(encoder));
         }
         let loaded = Arc::new(Encoder::load(&self.folder.tokenizer(), self.folder.max_length())?);
-        *encoder = Some(Arc::clone(&loaded));
+        opened.encoder = Some(Arc::clone(&loaded));
         Ok(loaded)
     }
 
-    fn session(&self, threads: usize) -> ort::Result<Session> {
-        let mut builder = Session::builder(self.runtime.environment())?
-            .with_intra_threads(threads)?
-            .with_inter_threads(1)?
-            .with_parallel_execution(false)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            // A pattern per length would be kept for each of up to 512 lengths.
-            .with_memory_pattern(false)?;
-        if saturates() {
-            builder = builder.with_precise_qmm()?;
+    /// The weights for another session; `None` where it is to read its own.
+    fn weights(&self, opened: &mut Opened) -> Option<Arc<Weights>> {
+        if opened.weights.is_none() && self.shares_weights && !opened.is_unshareable {
+            match Weights::read(self.folder.onnx()) {
+                Ok(weights) => opened.weights = Some(Arc::new(weights)),
+                Err(reason) => self.stop_sharing(opened, &reason),
+            }
         }
-        builder.commit_from_file(self.folder.onnx())
+        opened.weights.clone()
+    }
+
+    fn stop_sharing(&self, opened: &mut Opened, reason: &str) {
+        let file = self.folder.onnx().display();
+        tracing::debug!(%file, reason, "the sessions of this model cannot share its weights; each reads its own");
+        (opened.weights, opened.is_unshareable) = (None, true);
+    }
+
+    fn open(
+        &self,
+        providers: &Providers,
+        provider: Provider,
+        threads: usize,
+        opened: &mut Opened,
+    ) -> Result<OnnxModel, String> {
+        let encoder = self.encoder(opened)?;
+        // Where an accelerator was wanted there is one session, and it gets all cores.
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if providers.prefer_accelerator() { cores() } else { threads };
+        let device = providers.device;
+        let session = |weights: Option<Arc<Weights>>| -> Result<OnnxModel, String> {
+            let (runtime, file) = (self.runtime.clone(), self.folder.onnx().to_path_buf());
+            let opened = opener::run(move || session(&runtime, &file, provider, device, threads, weights.as_deref()))?;
+            let session = opened.map_err(|error| error.to_string())?;
+            let (kind, pad_id) = (self.folder.kind(), self.folder.pad_id());
+            let mut model = OnnxModel::new(session, Arc::clone(&encoder), kind, pad_id)?;
+            model.try_out()?;
+            Ok(model)
+        };
+        let shared = if provider.is_accelerator() { None } else { self.weights(opened) };
+        let is_shared = shared.is_some();
+        match session(shared) {
+            Err(reason) if is_shared => {
+                let model = session(None)?;
+                self.stop_sharing(opened, &reason);
+                Ok(model)
+            }
+            result => result,
+        }
+    }
+
+    /// Says where the model is run, once and when that changes.
+    fn report(&self, device: String) {
+        let mut last = self.device();
+        if last.as_ref() != Some(&device) {
+            tracing::info!(model = self.folder.name(), device, "the model is opened");
+            *last = Some(device);
+        }
+    }
+
+    fn device(&self) -> MutexGuard<'_, Option<String>> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Loader for OnnxLoader {
-    fn load(&self, threads: usize) -> Result<Box<dyn Inference>, String> {
-        let encoder = self.encoder()?;
-        let explain = |error: String| format!("{}: {error}", self.folder.onnx().display());
-        let session = self.session(threads).map_err(|error| explain(error.to_string()))?;
-        let mut model = OnnxModel::new(session, encoder, self.folder.kind()).map_err(explain)?;
-        model.try_out().map_err(explain)?;
-        Ok(Box::new(model))
+fn session(
+    runtime: &Runtime,
+    file: &Path,
+    provider: Provider,
+    device: u32,
+    threads: usize,
+    weights: Option<&Weights>,
+) -> ort::Result<Session> {
+    let mut builder = Session::builder(runtime.environment())?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        .with_parallel_execution(false)?
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        // A pattern per length would be kept for each of up to 512 lengths.
+        .with_memory_pattern(false)?;
+    if saturates() {
+        builder = builder.with_precise_qmm()?;
     }
+    builder = provider.register(builder, device, threads)?;
+    if let Some(weights) = weights {
+        builder = weights.share(builder)?;
+    }
+    builder.commit_from_file(file)
+}
+
+impl Loader for OnnxLoader {
+    /// The first provider that can be opened is taken.
+    fn load(&self, threads: usize) -> Result<Box<dyn Inference>, String> {
+        let providers = self.folder.providers().in_library(&self.runtime)?;
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = Vec::new();
+        for (place, &provider) in providers.list.iter().enumerate() {
+            let device = providers.describe(provider);
+            match self.open(&providers, provider, threads, &mut opened).map_err(|reason| plain(&reason).to_owned()) {
+                Ok(model) => {
+                    self.report(device);
+                    return Ok(Box::new(model));
+                }
+                Err(reason) => {
+                    if let Some(&next) = providers.list.get(place + 1) {
+                        let next = providers.describe(next);
+                        tracing::warn!(model = self.folder.name(), device, reason, next, "cannot be run there");
+                    }
+                    failures.push(format!("on {device}: {reason}"));
+                }
+            }
+        }
+        Err(format!("{}: {}", self.folder.onnx().display(), failures.join("; ")))
+    }
+
+    fn name(&self) -> String {
+        self.folder.name()
+    }
+
+    fn device(&self) -> Option<String> {
+        OnnxLoader::device(self).clone()
+    }
+}
+
+/// What ONNX Runtime says, without the place in its source, the number and the kind of the error.
+fn plain(reason: &str) -> &str {
+    let said = reason.split_once("[ONNXRuntimeError] : ").and_then(|(_, said)| said.splitn(3, " : ").nth(2));
+    said.unwrap_or(reason).trim()
 }
 
 /// Whether int8 products (u8 x s8) overflow 16 bits here: x86 without the VNNI instructions.
@@ -80,167 +207,134 @@ fn saturates() -> bool {
     }
 }
 
-/// What a graph wants at one of its inputs.
-#[derive(Debug, Clone, Copy)]
-enum Feed {
-    Ids,
-    Mask,
-    TypeIds,
-}
-
-/// What is read from a graph's output.
-#[derive(Debug, Clone, Copy)]
-enum Reading {
-    Logit,
-    Sentence { normalise: bool },
-    Tokens { pooling: Pooling, normalise: bool },
-}
-
-struct OnnxModel {
-    session: Session,
-    encoder: Arc<Encoder>,
-    feeds: Vec<Feed>,
-    output: usize,
-    reading: Reading,
-    ids: Vec<i64>,
-    mask: Vec<i64>,
-    type_ids: Vec<i64>,
-}
-
-impl OnnxModel {
-    fn new(session: Session, encoder: Arc<Encoder>, kind: Kind) -> Result<OnnxModel, String> {
-        let feeds: Result<Vec<Feed>, String> = session.inputs().iter().map(|input| feed(input.name())).collect();
-        let position = |name: &str| session.outputs().iter().position(|output| output.name() == name);
-        let (output, reading) = match (kind, position("sentence_embedding")) {
-            (Kind::CrossEncoder, _) => (position("logits").unwrap_or(0), Reading::Logit),
-            (Kind::BiEncoder { normalise, .. }, Some(output)) => (output, Reading::Sentence { normalise }),
-            (Kind::BiEncoder { pooling, normalise }, None) => {
-                let tokens = position("last_hidden_state").or_else(|| position("token_embeddings"));
-                (tokens.unwrap_or(0), Reading::Tokens { pooling, normalise })
-            }
-        };
-        let feeds = feeds?;
-        Ok(OnnxModel { session, encoder, feeds, output, reading, ids: vec![], mask: vec![], type_ids: vec![] })
-    }
-
-    /// Runs once, so that a graph of the wrong shape is found at load and the first search does not pay for the first
-    /// allocations.
-    fn try_out(&mut self) -> Result<(), String> {
-        let query = matches!(self.reading, Reading::Logit).then_some("a");
-        let encoded = self.encode(query, &["a"], LongPassages::Truncate).remove(0)?;
-        self.run(&[&encoded[0]]).map(drop)
-    }
-}
-
-fn feed(name: &str) -> Result<Feed, String> {
-    match name {
-        "input_ids" => Ok(Feed::Ids),
-        "attention_mask" => Ok(Feed::Mask),
-        "token_type_ids" => Ok(Feed::TypeIds),
-        _ => Err(format!("the graph wants an input `{name}` that we do not know; use another export of the model")),
-    }
-}
-
-impl Inference for OnnxModel {
-    fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
-        self.encoder.encode(query, texts, long)
-    }
-
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
-        let (count, length) = (group.len(), group.first().map_or(0, |encoded| encoded.len()));
-        if group.iter().any(|encoded| encoded.len() != length) {
-            return Err(String::from("a group of unequal lengths"));
-        }
-        self.ids.clear();
-        self.type_ids.clear();
-        for encoded in group {
-            self.ids.extend_from_slice(&encoded.ids);
-            self.type_ids.extend_from_slice(&encoded.type_ids);
-        }
-        self.mask.clear();
-        self.mask.resize(count * length, 1);
-
-        let mut inputs = Vec::with_capacity(self.feeds.len());
-        for feed in &self.feeds {
-            let values = match feed {
-                Feed::Ids => &self.ids,
-                Feed::Mask => &self.mask,
-                Feed::TypeIds => &self.type_ids,
-            };
-            let tensor = TensorRef::from_array_view(([count, length], values.as_slice()));
-            inputs.push(SessionInputValue::from(tensor.map_err(|error| error.to_string())?));
-        }
-        let outputs = self.session.run(inputs.as_slice()).map_err(|error| error.to_string())?;
-        read(&outputs[self.output], self.reading, count, length)
-    }
-}
-
-fn read(value: &DynValue, reading: Reading, count: usize, length: usize) -> Result<Vec<Output>, String> {
-    let (shape, values) = value.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
-    let wrong_shape = || format!("the output has the shape {shape:?}, not what {count} inputs of {length} tokens give");
-    if values.is_empty() || !values.len().is_multiple_of(count) {
-        return Err(wrong_shape());
-    }
-    let each = values.chunks_exact(values.len() / count);
-    match reading {
-        Reading::Logit if values.len() == count => Ok(values.iter().map(|&logit| Output::Logit(logit)).collect()),
-        Reading::Sentence { normalise } if shape.len() == 2 => {
-            Ok(each.map(|vector| embedding(vector.to_vec(), normalise)).collect())
-        }
-        Reading::Tokens { pooling, normalise } if shape.len() == 3 && usize::try_from(shape[1]) == Ok(length) => {
-            Ok(each.map(|tokens| embedding(pool(tokens, length, pooling), normalise)).collect())
-        }
-        _ => Err(wrong_shape()),
-    }
-}
-
-/// Pools `length` token vectors, one after another in `tokens`, into one.
-fn pool(tokens: &[f32], length: usize, pooling: Pooling) -> Vec<f32> {
-    let size = tokens.len() / length;
-    let (first, others) = tokens.split_at(size);
-    let mut pooled = first.to_vec();
-    if pooling == Pooling::Cls {
-        return pooled;
-    }
-    for token in others.chunks_exact(size) {
-        for (pooled, &value) in pooled.iter_mut().zip(token) {
-            *pooled = if pooling == Pooling::Max { pooled.max(value) } else { *pooled + value };
-        }
-    }
-    if pooling == Pooling::Mean {
-        for sum in &mut pooled {
-            *sum /= length as f32;
-        }
-    }
-    pooled
-}
-
-fn embedding(mut vector: Vec<f32>, normalise: bool) -> Output {
-    if normalise {
-        let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt().max(1e-12);
-        for value in &mut vector {
-            *value /= norm;
-        }
-    }
-    Output::Embedding(vector.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::PathBuf;
 
-    #[test]
-    fn pooling_takes_mean_first_or_largest() {
-        let tokens = [1.0, -4.0, 3.0, 2.0];
-        assert_eq!(pool(&tokens, 2, Pooling::Mean), [2.0, -1.0]);
-        assert_eq!(pool(&tokens, 2, Pooling::Cls), [1.0, -4.0]);
-        assert_eq!(pool(&tokens, 2, Pooling::Max), [3.0, 2.0]);
+    use super::*;
+    use crate::score::{LongPassages, encode::Encoded, inference::Output};
+
+    const TEXTS: [&str; 4] = [
+        "cats",
+        "dogs bark at night when strangers come close to the house",
+        "a",
+        "an internal combustion engine turns fuel into motion, heat and noise",
+    ];
+
+    fn folder(model: &str, variant: &str, provider: Provider) -> ModelFolder {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models").join(model);
+        ModelFolder::open_for(&path, Some(variant), Providers { list: vec![provider], device: 0 }).unwrap()
+    }
+
+    fn runtime() -> Runtime {
+        Runtime::load(None).unwrap()
+    }
+
+    fn loader(model: &str, variant: &str) -> OnnxLoader {
+        OnnxLoader::new(folder(model, variant, Provider::Cpu), runtime())
+    }
+
+    fn encoded(model: &dyn Inference) -> Vec<Encoded> {
+        let encoded = model.encode(Some("what barks"), &TEXTS, LongPassages::Truncate);
+        encoded.into_iter().map(|windows| windows.unwrap().remove(0)).collect()
+    }
+
+    fn one_by_one(model: &mut dyn Inference) -> Vec<Output> {
+        encoded(model).iter().map(|encoded| model.run(&[encoded]).unwrap().remove(0)).collect()
     }
 
     #[test]
-    fn embeddings_are_scaled_to_length_one() {
-        assert_eq!(embedding(vec![3.0, 4.0], true), Output::Embedding([0.6, 0.8].into()));
-        assert_eq!(embedding(vec![3.0, 4.0], false), Output::Embedding([3.0, 4.0].into()));
-        assert!(embedding(vec![0.0, 0.0], true).is_finite());
+    fn sessions_that_share_weights_say_what_one_with_its_own_says_to_the_last_bit() {
+        for (model, variant) in [
+            ("tiny-deberta-v2", "model"),
+            ("tiny-deberta-v2", "model_quantized"),
+            ("all-MiniLM-L6-v2", "model_quantized"),
+        ] {
+            let expected = one_by_one(&mut *loader(model, variant).for_one_session().load(1).unwrap());
+            let sharing = loader(model, variant);
+            for mut session in (0..3).map(|_| sharing.load(1).unwrap()).collect::<Vec<_>>() {
+                assert_eq!(one_by_one(&mut *session), expected, "{model} {variant}");
+            }
+            assert!(sharing.opened.lock().unwrap().weights.is_some(), "{model} {variant}");
+        }
+    }
+
+    #[test]
+    fn a_padded_batch_says_what_single_runs_say() {
+        let mut model = loader("tiny-deberta-v2", "model").load(1).unwrap();
+        let encoded = encoded(&*model);
+        let batch = model.run(&encoded.iter().collect::<Vec<_>>()).unwrap();
+        for (together, alone) in batch.iter().zip(one_by_one(&mut *model)) {
+            let (Output::Logit(together), Output::Logit(alone)) = (together, &alone) else { panic!("no logits") };
+            assert!((together - alone).abs() < 1e-5, "{together} {alone}");
+        }
+    }
+
+    #[test]
+    fn vectors_are_pooled_without_the_padding() {
+        let mut model = loader("all-MiniLM-L6-v2", "model_quantized").load(1).unwrap();
+        let encoded = encoded(&*model);
+        let batch = model.run(&encoded.iter().collect::<Vec<_>>()).unwrap();
+        for (together, alone) in batch.iter().zip(one_by_one(&mut *model)) {
+            let (Output::Embedding(together), Output::Embedding(alone)) = (together, &alone) else {
+                panic!("no vectors")
+            };
+            // Activations are quantised with one scale for all: not the same, but next to it.
+            let cosine: f32 = together.iter().zip(alone.iter()).map(|(a, b)| a * b).sum();
+            assert!(cosine > 0.99, "{cosine}");
+        }
+    }
+
+    #[test]
+    fn what_it_runs_on_is_known_once_it_is_loaded() {
+        let loader = loader("tiny-deberta-v2", "model");
+        assert_eq!(Loader::device(&loader), None);
+        drop(loader.load(1).unwrap());
+        assert_eq!((Loader::device(&loader).as_deref(), loader.name().as_str()), (Some("cpu"), "tiny-deberta-v2"));
+    }
+
+    #[test]
+    fn a_provider_that_the_library_lacks_is_not_tried() {
+        let runtime = runtime();
+        let both = Providers { list: vec![Provider::Cuda, Provider::Cpu], device: 0 };
+        if runtime.providers().contains(&Provider::Cuda) {
+            return;
+        }
+        assert_eq!(both.in_library(&runtime), Ok(Providers::default()));
+        let lacking = Providers { list: vec![Provider::TensorRt, Provider::Cuda], device: 0 };
+        let error = lacking.in_library(&runtime).unwrap_err();
+        let library = runtime.library().display().to_string();
+        for part in ["no tensorrt and no cuda; it has cpu", "onnxruntime-gpu", "add \"cpu\"", library.as_str()] {
+            assert!(error.contains(part), "{error}");
+        }
+        let loader = OnnxLoader::new(folder("tiny-deberta-v2", "model", Provider::Cuda), runtime);
+        let failure = loader.load(1).err().unwrap();
+        assert!(failure.contains("it has cpu"), "{failure}");
+    }
+
+    /// The tiny model with its tokenizer and this as its graph.
+    fn broken(graph: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let copy = tempfile::tempdir().unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/tiny-deberta-v2");
+        for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+            std::fs::copy(source.join(name), copy.path().join(name)).unwrap();
+        }
+        std::fs::write(copy.path().join("model.onnx"), graph).unwrap();
+        let path = copy.path().to_path_buf();
+        (copy, path)
+    }
+
+    #[test]
+    fn what_onnx_runtime_says_is_cut_down_to_what_an_operator_can_use() {
+        let said = "/src/bridge.cc:2043 T& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load x.so: no : y.so\n";
+        assert_eq!(plain(said), "Failed to load x.so: no : y.so");
+        assert_eq!(plain("the output has the shape [1]"), "the output has the shape [1]");
+    }
+
+    #[test]
+    fn a_graph_that_cannot_be_read_is_reported_with_its_file_and_where_it_was_tried() {
+        let (_copy, path) = broken(b"\x3a\x05\x2a\x7f");
+        let failure = OnnxLoader::new(ModelFolder::open(&path, None).unwrap(), runtime()).load(1).err().unwrap();
+        assert!(failure.contains("model.onnx") && failure.contains("on cpu: "), "{failure}");
     }
 }

@@ -54,7 +54,6 @@ pub(super) enum Grouping {
     /// Short ones of equal length, up to so many tokens; 0 runs every input alone. What suits a core.
     Equal { tokens: usize },
     /// Those of similar length, padded, up to so many tokens. What suits a GPU.
-    #[expect(dead_code, reason = "no model runs on a GPU yet")]
     Padded { tokens: usize },
 }
 

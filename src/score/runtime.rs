@@ -9,6 +9,8 @@ use std::{
 
 use ort::environment::Environment;
 
+use super::provider::Provider;
+
 /// The release that we test with; `make onnxruntime` installs it.
 pub const TESTED_VERSION: &str = "1.32.0";
 
@@ -71,6 +73,11 @@ impl Runtime {
     /// The file that was loaded.
     pub fn library(&self) -> &Path {
         &self.library
+    }
+
+    /// What the library can compute on, of what we know. Says nothing about the hardware.
+    pub fn providers(&self) -> Vec<Provider> {
+        Provider::NAMES.iter().map(|(_, provider)| *provider).filter(|provider| provider.is_compiled_in()).collect()
     }
 
     /// What sessions are built in.

@@ -104,7 +104,7 @@ impl Shared {
     }
 
     fn report_failure(&self, reason: String, wait: &mut Duration) {
-        tracing::error!(reason, retry_in = ?*wait, "cannot load the model");
+        tracing::error!(model = self.loader.name(), reason, retry_in = ?*wait, "cannot load the model");
         *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.pause(*wait);
         *wait = (*wait * 2).min(self.options.retry_at_most);
@@ -116,7 +116,8 @@ impl Shared {
         let mut queue = self.lock_queue();
         if !queue.proven {
             let (workers, threads) = self.layout.get().map_or((1, 1), |layout| (layout.workers, layout.threads));
-            tracing::info!(workers, threads, took = ?self.started.elapsed(), "the model is loaded");
+            let model = self.loader.name();
+            tracing::info!(model, workers, threads, took = ?self.started.elapsed(), "the model is loaded");
         }
         queue.proven = true;
         self.changed.notify_all();
