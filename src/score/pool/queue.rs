@@ -77,13 +77,20 @@ impl Queue {
         let now = Instant::now();
         let due = due(now, deadline, work, workers);
         self.jobs.retain(|admitted| admitted.job.upgrade().is_some_and(|job| !job.is_pointless()));
-        let earlier = self.jobs.iter().filter_map(|admitted| {
-            let job = admitted.job.upgrade()?;
-            (job.work.deadline <= deadline || admitted.due <= due).then(|| job.ahead())
-        });
-        let ahead: Duration = earlier.sum();
-        let total = deadline.saturating_duration_since(now) * u32::try_from(workers).unwrap_or(u32::MAX);
-        Room { total, ahead }
+        let until =
+            |deadline: Instant| deadline.saturating_duration_since(now) * u32::try_from(workers).unwrap_or(u32::MAX);
+        let mut earlier: Vec<(Instant, Duration)> = self
+            .jobs
+            .iter()
+            .filter_map(|admitted| Some((admitted.job.upgrade()?, admitted.due)))
+            .filter(|(job, others_due)| job.work.deadline <= deadline || *others_due <= due)
+            .map(|(job, _)| (job.work.deadline, job.ahead()))
+            .collect();
+        earlier.sort_unstable();
+        // What there is no time for before its own deadline is dropped then, and takes nothing from who comes after.
+        let ahead =
+            earlier.iter().fold(Duration::ZERO, |ahead, (deadline, work)| (ahead + *work).min(until(*deadline)));
+        Room { total: until(deadline), ahead }
     }
 
     /// Queues a new job. It is tokenized in chunks of `chunk` texts.

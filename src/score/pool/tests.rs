@@ -488,6 +488,24 @@ async fn searches_that_want_the_same_are_not_shed_for_it() {
 }
 
 #[tokio::test]
+async fn what_a_search_has_no_time_for_is_not_reckoned_with() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(5)));
+    // Alone in an empty queue it is taken whole, though it would take ten times its budget.
+    let now = Instant::now();
+    let endless =
+        pool.submit(work((0..500).map(|number| format!("{number:4}")).collect(), now + Duration::from_secs(1)));
+    let endless = endless.unwrap();
+    begins.recv().unwrap();
+    assert_eq!(endless.depth(), 500);
+    let later =
+        pool.submit(work((500..600).map(|number| format!("{number:4}")).collect(), now + Duration::from_secs(4)));
+    assert_eq!(later.unwrap().depth(), 100);
+    gate.open();
+}
+
+#[tokio::test]
 async fn a_small_request_is_not_stuck_behind_a_large_one() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
