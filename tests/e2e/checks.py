@@ -11,9 +11,11 @@ from wire import HOP_BY_HOP
 
 def essential_headers(answer):
     """The headers that must be the same, in their order: all but the hop-by-hop ones, the proxy's own, and the length,
-    which is one more where `took` has a digit more (`framing` looks at whether there is one)."""
+    which is one more where `took` has a digit more (`framing` looks at whether there is one). Of the date, that it is
+    there."""
     apart = HOP_BY_HOP | {"x-rerank", "server-timing", "content-length"}
-    return [(name.lower(), value) for name, value in answer.headers if name.lower() not in apart]
+    headers = [(name.lower(), value) for name, value in answer.headers]
+    return [(name, "*" if name == "date" else value) for name, value in headers if name not in apart]
 
 
 def framing(answer):
@@ -45,9 +47,14 @@ def check_skipped(header, reasons):
 
 
 def check_rejected(through, status, types):
+    """In the shape of Elasticsearch's errors, or of Solr's, which have no types: `types` is its code."""
     assert through.status == status, through.text[:500]
     assert through.header("content-type").startswith("application/json")
     answer = through.json()
+    if "responseHeader" in answer:
+        assert answer["responseHeader"]["status"] == answer["error"]["code"] == types == status, answer
+        assert answer["error"]["msg"]
+        return
     assert answer["status"] == status
     assert answer["error"]["type"] in ([types] if isinstance(types, str) else types), answer
     assert answer["error"]["reason"] and answer["error"]["root_cause"][0].keys() >= {"type", "reason"}
@@ -85,18 +92,29 @@ def check_reranked_text(cluster, search, direct, through, header, expect, mask):
         assert [hit.raw for hit in page.hits] == [hit.raw for hit in part], "a page is a slice"
     assert len(page.hits) == len(own.hits)
     assert masked(page.frame, mask) == masked(own.frame, mask), "around the hits nothing changes"
+    check_by_document(page, own_whole)
 
     scores = [hit.score for hit in new_order]
-    if expect == "reordered":
+    if expect == "reordered" and None not in scores:
         own_scores = {hit.key: hit.score for hit in cluster_order}
         assert scores == [own_scores[hit.key] for hit in new_order]
+    elif scores and None in scores:  # Solr shows them only when it is asked to
+        assert not any(scores) and whole.max_score is page.max_score is None
     else:
         assert all(before >= after for before, after in zip(scores, scores[1:])), scores
         # Where the cluster gives none (Elasticsearch 7 with collapse), there is none.
         assert whole.max_score == (None if own_whole.max_score is None else scores[0])
         assert page.max_score == (None if own.max_score is None else scores[0])
     if "by" in said:
-        check_scored_by(cluster, said["by"], new_order[:window])
+        check_scored_by(cluster, search, said["by"], min(window, len(new_order)))
+
+
+def check_by_document(page, own_whole):
+    """What Solr tells beside the hits, document by document, is told of the documents of this page."""
+    assert page.by_document.keys() == own_whole.by_document.keys()
+    for name, entries in page.by_document.items():
+        own = dict(own_whole.by_document[name])
+        assert entries == [(key, own[key]) for _, key in (hit.key for hit in page.hits) if key in own], name
 
 
 def check_filtered(cluster, search, page, part, cluster_order, far):
@@ -111,11 +129,10 @@ def check_filtered(cluster, search, page, part, cluster_order, far):
     assert [hit.score for hit in page.hits] == [hit.score if shows else None for hit, shows in zip(part, shown)]
 
 
-def check_scored_by(cluster, text, hits):
+def check_scored_by(cluster, search, text, window):
     """The scores are those that the same passages get in a search for this text."""
-    only = {"ids": {"values": [key for _, key in (hit.key for hit in hits)]}}
-    body = {"query": {"bool": {"should": [{"match": {"text": text}}], "filter": [only]}}, "size": len(hits)}
-    found = ask(cluster.proxy, {"method": "POST", "path": "/passages/_search", "body": body})
+    hits = answers.page(ask(cluster.proxy, search.scored(window)).text).hits
+    found = ask(cluster.proxy, search.scored_by(text, [hit.key[1] for hit in hits]))
     scores = {hit.key: hit.score for hit in answers.page(found.text).hits}
     assert {hit.key: hit.score for hit in hits} == scores
 

@@ -1,4 +1,4 @@
-"""What the tests search: the indices, the same on both engines, and the proxy's rules for them."""
+"""What the tests search: the documents, the indices of Elasticsearch and OpenSearch, and the proxy's rules for them."""
 
 import json
 
@@ -31,12 +31,15 @@ MAPPING = {
     },
 }
 
+ENGINE = {"elastic": "", "solr": 'engine = "solr"'}
+
 CONFIG = """\
 [server]
 listen = "127.0.0.1:0"
 
 [upstream]
 url = "{upstream}"
+{engine}
 
 [models.default]
 path = "{model}"
@@ -104,10 +107,10 @@ budget = "{budget}"
 """
 
 
-def config(upstream: str, budget: str = "60s", model=MODEL) -> str:
-    """The proxy's configuration for these indices."""
+def config(upstream: str, family: str = "elastic", budget: str = "60s", model=MODEL) -> str:
+    """The proxy's configuration for these indices, on engines of this family."""
     return CONFIG.format(
-        upstream=upstream, budget=budget, model=model, window=WINDOW, small_window=SMALL_WINDOW
+        upstream=upstream, engine=ENGINE[family], budget=budget, model=model, window=WINDOW, small_window=SMALL_WINDOW
     )
 
 
@@ -131,6 +134,12 @@ def documents() -> list:
         }
         for number, passage in enumerate(passages[::step][:120])
     ]
+
+
+def wipe(url: str) -> None:
+    """Removes all indices."""
+    for line in send(url, "GET", "/_cat/indices?format=json").json():
+        send(url, "DELETE", "/" + "".join(f"%{byte:02X}" for byte in line["index"].encode()))
 
 
 def load(url: str) -> None:

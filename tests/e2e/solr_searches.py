@@ -1,0 +1,65 @@
+"""A scenario's request to Solr, page by page: where it says `start` and `rows`, and how it is asked for other ones."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from data import window_of
+from searches import Search
+
+# The JSON request API's own names.
+IN_JSON = {"offset": "start", "limit": "rows"}
+
+
+class SolrSearch(Search):
+    """The variants of a scenario's request to Solr."""
+
+    filtered = False
+
+    def __init__(self, scenario):
+        self.request = scenario["request"]
+        self.direct = self.request | scenario.get("direct", {})
+        self._whole = scenario.get("whole", {})
+        self._reprinted = scenario.get("reprinted", False)
+        self.start, self.size = _page_of(self.request | self._whole)
+        self.window = window_of(urlsplit(self.request["path"]).path.strip("/").split("/")[1])
+
+    def whole(self, hits, of="request"):
+        return _with_page(getattr(self, of) | self._whole, hits)
+
+    def scored(self, hits):
+        """The whole as the proxy is asked, each hit with its id and its score."""
+        whole = self.whole(hits)
+        return whole | {"path": f"{whole['path']}&fl=id,score"}
+
+    def scored_by(self, text, ids):
+        """These documents, scored by the proxy against this text."""
+        collection = urlsplit(self.request["path"]).path.strip("/").split("/")[1]
+        return {
+            "method": "POST",
+            "path": f"/solr/{collection}/select",
+            "headers": {"X-Rerank-Query": text},
+            "body": {"query": "{!terms f=id}" + ",".join(ids), "fields": "id,score", "limit": len(ids)},
+        }
+
+
+def _page_of(request):
+    """(start, rows): JSON wins over the URL, the URL over a form."""
+    said = {"start": 0, "rows": 10}
+    body = request.get("body")
+    places = [parse_qsl(body) if isinstance(body, str) else [], parse_qsl(urlsplit(request["path"]).query)]
+    if isinstance(body, dict):
+        places += [body.get("params", {}).items(), ((IN_JSON.get(key, key), value) for key, value in body.items())]
+    for place in places:
+        said |= {key: value for key, value in place if key in said}
+    return int(said["start"]), int(said["rows"])
+
+
+def _with_page(request, hits):
+    path, _, query = request["path"].partition("?")
+    kept = [pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("start", "rows")]
+    whole = {**request, "path": f"{path}?{'&'.join([*kept, 'start=0', f'rows={hits}'])}"}
+    if isinstance(request.get("body"), dict):
+        body = {key: value for key, value in request["body"].items() if key not in IN_JSON}
+        if "params" in body:
+            body["params"] = {key: value for key, value in body["params"].items() if key not in ("start", "rows")}
+        whole["body"] = body
+    return whole
