@@ -11,11 +11,12 @@ from wire import HOP_BY_HOP
 
 def essential_headers(answer):
     """The headers that must be the same, in their order: all but the hop-by-hop ones, the proxy's own, and the length,
-    which is one more where `took` has a digit more (`framing` looks at whether there is one). Of the date, that it is
-    there."""
+    which is one more where `took` has a digit more (`framing` looks at whether there is one). Of what
+    tells the time, that it is there."""
     apart = HOP_BY_HOP | {"x-rerank", "server-timing", "content-length"}
     headers = [(name.lower(), value) for name, value in answer.headers]
-    return [(name, "*" if name == "date" else value) for name, value in headers if name not in apart]
+    times = ("date", "last-modified", "etag")
+    return [(name, "*" if name in times else value) for name, value in headers if name not in apart]
 
 
 def framing(answer):

@@ -20,7 +20,9 @@ class SolrSearch(Search):
         self._whole = scenario.get("whole", {})
         self._reprinted = scenario.get("reprinted", False)
         self.start, self.size = _page_of(self.request | self._whole)
-        self.window = window_of(urlsplit(self.request["path"]).path.strip("/").split("/")[1])
+        # "/solr/passages/select": the collection
+        self._collection = "".join(urlsplit(self.request["path"]).path.split("/")[2:3])
+        self.window = window_of(self._collection)
 
     def whole(self, hits, of="request"):
         return _with_page(getattr(self, of) | self._whole, hits)
@@ -32,10 +34,9 @@ class SolrSearch(Search):
 
     def scored_by(self, text, ids):
         """These documents, scored by the proxy against this text."""
-        collection = urlsplit(self.request["path"]).path.strip("/").split("/")[1]
         return {
             "method": "POST",
-            "path": f"/solr/{collection}/select",
+            "path": f"/solr/{self._collection}/select",
             "headers": {"X-Rerank-Query": text},
             "body": {"query": "{!terms f=id}" + ",".join(ids), "fields": "id,score", "limit": len(ids)},
         }
@@ -49,8 +50,8 @@ def _page_of(request):
     if isinstance(body, dict):
         places += [body.get("params", {}).items(), ((IN_JSON.get(key, key), value) for key, value in body.items())]
     for place in places:
-        said |= {key: value for key, value in place if key in said}
-    return int(said["start"]), int(said["rows"])
+        said |= {key: int(value) for key, value in place if key in said and str(value).isdecimal()}
+    return said["start"], said["rows"]
 
 
 def _with_page(request, hits):
