@@ -36,6 +36,7 @@ def load(url: str) -> None:
         ("passages-nested", [_with_notes(document) for document in everything[:30]], {}),
         ("single", everything[:1], {}),
         ("empty", [], {}),
+        ("scratch-edited", [], {}),
         ("scratch", [], {}),  # what is written and deleted leaves traces in the scores
     ):
         create = {"name": collection, "numShards": 1, "collection.configName": "plain", "waitForFinalState": "true"}
