@@ -71,7 +71,7 @@ def check_reranked(cluster, search, direct, through, expect, mask):
 def check_reranked_text(cluster, search, direct, through, header, expect, mask):
     """`direct` and `through`: the answer to one search, from the engine and the proxy."""
     said = expect["reranked"] if isinstance(expect, dict) else {}
-    window = said.get("window", search.window)
+    window, pinned = said.get("window", search.window), said.get("pinned", 0)
     assert header.get("outcome") == "applied", header
     assert header["budget-hit"] is False, header
 
@@ -83,7 +83,8 @@ def check_reranked_text(cluster, search, direct, through, header, expect, mask):
     masks = [search.text(hit) for hit in cluster_order]
     assert sorted(search.text(hit) for hit in new_order[:window]) == sorted(masks[:window]), "the window is a permutation"
     assert [search.text(hit) for hit in new_order[window:]] == masks[window:], "past the window the cluster's order stands"
-    assert header["window"] == header["scored"] == min(window, len(cluster_order)), header
+    assert [search.text(hit) for hit in new_order[:pinned]] == masks[:pinned], "what was put in front stays there"
+    assert header["window"] == header["scored"] + pinned == min(window, len(cluster_order)), header
 
     own, page = answers.page(direct), answers.page(through)
     part = new_order[search.start : search.start + search.size]
@@ -102,10 +103,10 @@ def check_reranked_text(cluster, search, direct, through, header, expect, mask):
     elif scores and None in scores:  # Solr shows them only when it is asked to
         assert not any(scores) and whole.max_score is page.max_score is None
     else:
-        assert all(before >= after for before, after in zip(scores, scores[1:])), scores
+        assert all(before >= after for before, after in zip(scores[pinned:], scores[pinned + 1 :])), scores
         # Where the cluster gives none (Elasticsearch 7 with collapse), there is none.
-        assert whole.max_score == (None if own_whole.max_score is None else scores[0])
-        assert page.max_score == (None if own.max_score is None else scores[0])
+        assert whole.max_score == (None if own_whole.max_score is None else max(scores))
+        assert page.max_score == (None if own.max_score is None else max(scores))
     if "by" in said:
         check_scored_by(cluster, search, said["by"], min(window, len(new_order)))
 

@@ -21,7 +21,8 @@ with `gzip: true` in the request it is compressed. What `expect` may say:
 - `skipped: REASON` (or a list of reasons): the same, and `X-Rerank` names the reason.
 - `reranked`: the hits of the window in a new order, as DESIGN's "window, page, scores" has it, and all else as the
   cluster has it. What `filter_path` leaves of a hit is what the cluster would leave of it. As a mapping it may say more,
-  `reranked: {by: TEXT, window: N}`: the text that the passages were scored against, and a window that is not the rule's.
+  `reranked: {by: TEXT, window: N, pinned: N}`: the text that the passages were scored against, a window that is not the
+  rule's, and how many hits stay in front because the cluster put them there.
 - `reordered`: the same, but the cluster's own scores stay (`score = "original"`).
 - `explained`: the same as `reranked`, but each hit has `fields._rerank`, which is right about ranks and scores.
 - `rejected: STATUS, error: TYPE` (or a list of types): the proxy's own answer, in the shape of the engine's errors.
