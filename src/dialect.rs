@@ -3,6 +3,9 @@
 //! means adding an implementation of [`Dialect`] and nothing else.
 
 pub mod elastic;
+mod lucene;
+mod passages;
+mod query_text;
 
 use std::ops::Range;
 

@@ -7,9 +7,7 @@ mod explicit;
 mod filter_path;
 #[doc(hidden)]
 pub mod fuzzing;
-mod lucene;
 mod multi;
-mod passages;
 mod plan;
 mod query_text;
 mod template;
