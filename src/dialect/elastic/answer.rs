@@ -305,6 +305,7 @@ mod tests {
             min_score: None,
             body: None,
             extra,
+            echo: Vec::new(),
             widened: true,
         }
     }

@@ -124,6 +124,7 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
         widened: page.from != 0 || page.size != hits || !edits.is_empty(),
         body: (!edits.is_empty()).then(|| edits.applied(text).into()),
         extra,
+        echo: Vec::new(),
     })
 }
 
