@@ -190,13 +190,17 @@ pub struct ExtraFields {
 pub struct Echo {
     /// Its name.
     pub name: &'static str,
-    /// How the client is to see it.
-    pub shown: Shown,
+    /// How the client is to see it, where the answer repeats what the client said.
+    pub explicit: Shown,
+    /// How, where the answer repeats what the engine filled in, too.
+    pub all: Shown,
 }
 
 /// How the client is to see a repeated parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
+    /// As it is there.
+    Same,
     /// Not at all: it sent none.
     Nothing,
     /// Without the first values of its list, which are ours.
