@@ -22,6 +22,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
+pytest.register_assert_rewrite("checks")
 
 import data
 import engines as engine_control
