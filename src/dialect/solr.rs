@@ -18,6 +18,8 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode, uri::PathAndQuery};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -57,7 +59,9 @@ impl Dialect for Solr {
     }
 
     fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery> {
-        self.handlers.question(request.path_and_query.path(), &Asked::sent(request).ok()?)
+        let asked = Asked::read(request, Arc::default()).ok()?;
+        plan::speaks_json(&asked).ok()?;
+        self.handlers.question(request.path_and_query.path(), &asked.sent)
     }
 
     fn introduce(&self, request: SearchRequest<'_>, answer: &[u8]) {
@@ -99,8 +103,9 @@ impl Dialect for Solr {
 impl Solr {
     /// The request, taken apart. Where the handler has not told its defaults, nobody knows what the client asked for.
     fn asked(&self, request: SearchRequest<'_>) -> Result<Asked, SkipReason> {
-        let sent = Asked::sent(request)?;
-        let defaults = self.handlers.defaults(request.path_and_query.path(), &sent);
-        Asked::read(request, defaults.ok_or(SkipReason::UpstreamError)?)
+        let asked = Asked::read(request, Arc::default())?;
+        plan::speaks_json(&asked)?;
+        let defaults = self.handlers.defaults(request.path_and_query.path(), &asked.sent);
+        Ok(asked.over(defaults.ok_or(SkipReason::UpstreamError)?))
     }
 }

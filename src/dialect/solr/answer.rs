@@ -20,6 +20,9 @@ use crate::{
     wishes::Explain,
 };
 
+/// What the key of documents is called nearly everywhere; its text says nothing.
+const KEY: &str = "id";
+
 /// The documents of `answer`, with the passages of those within the plan's window.
 ///
 /// An answer that is no JSON, or has no documents in the usual place, is `malformed`. One that is not whole is `partial`
@@ -65,6 +68,9 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     }
     let layout = &mut candidates.layout;
     around(answer, plan, header.as_ref(), &response, layout, client.tells_score());
+    if let Some(json) = top.part("debug").and_then(|debug| debug.part("json")) {
+        echo::restore_json(answer, &json.object, &plan.echo, &mut layout.around);
+    }
     layout.alongside = alongside(&top, docs.len());
     Ok(candidates)
 }
@@ -110,8 +116,7 @@ fn retain_before_docs(
 /// The lists that have one entry for each document, in the same order. One that has more or fewer is left as it is.
 fn alongside(top: &Part, docs: usize) -> Vec<Vec<Range<usize>>> {
     let debug = top.part("debug");
-    let lists =
-        [top.part("highlighting"), debug.as_ref().and_then(|debug| debug.part("explain")), top.part("moreLikeThis")];
+    let lists = [top.part("highlighting"), debug.as_ref().and_then(|debug| debug.part("explain"))];
     let entries = |list: Part| -> Vec<Range<usize>> { list.object.members.iter().map(Member::span).collect() };
     lists.into_iter().flatten().map(entries).filter(|entries| entries.len() == docs).collect()
 }
@@ -154,11 +159,13 @@ impl Doc<'_> {
         self.client.score_names().find_map(|name| self.value(name))
     }
 
-    /// The members that may hold text: neither Solr's own fields nor what it makes up for the answer.
+    /// The members that may hold text: neither Solr's own fields nor what it makes up for the answer, nor, unless someone
+    /// names it, the document's key.
     fn texts(&self) -> Object {
+        let key_is_text = self.plan.passage.wanted(&self.plan.searched).iter().any(|name| name == KEY);
         let may = |member: &&Member| {
             let name = member.name(self.text);
-            !name.starts_with(['_', '[']) && name != SCORE
+            !name.starts_with(['_', '[']) && name != SCORE && (name != KEY || key_is_text)
         };
         let members = self.doc.members.iter().filter(may).cloned().collect();
         Object { span: self.doc.span.clone(), members }

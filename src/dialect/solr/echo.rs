@@ -20,6 +20,18 @@ pub(super) fn restore(text: &[u8], params: &Object, echo: &[Echo], edits: &mut E
     edits.retain(text, params.span.clone(), &spans, |member| kept[member]);
 }
 
+/// Edits the JSON of a request, as `debug.json` repeats it: its counts, where they were changed in the JSON.
+pub(super) fn restore_json(text: &[u8], json: &Object, echo: &[Echo], edits: &mut Edits) {
+    for Echo { name, explicit, all } in echo {
+        let (Shown::Same, Shown::As(value)) = (explicit, all) else { continue };
+        let name = if *name == "rows" { "limit" } else { "offset" };
+        let Some(member) = json.members.iter().find(|member| member.name(text) == name) else { continue };
+        let is_number = value.parse::<i64>().is_ok();
+        let quoted = || serde_json::Value::from(value.as_str()).to_string();
+        edits.replace(member.value.clone(), if is_number { value.clone() } else { quoted() });
+    }
+}
+
 /// Edits one parameter; whether anything is left of it.
 fn shown(text: &[u8], member: &Member, shown: &Shown, edits: &mut Edits) -> bool {
     match shown {

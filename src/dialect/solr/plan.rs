@@ -17,9 +17,10 @@ use crate::{
 /// Solr's own default.
 const DEFAULT_ROWS: usize = 10;
 
-/// Features whose part of an answer depends on the page as a whole: hits in groups (`group`), what stands behind each hit of
-/// the page (`expand`, `tv`), what the page has in common (`clustering`). `isShard` is a node asking another one.
-const UNSUPPORTED: [&str; 5] = ["group", "expand", "tv", "clustering", "isShard"];
+/// Features whose part of an answer depends on the page, or on what its documents show, as a whole: hits in groups (`group`),
+/// what stands beside each hit of the page (`expand`, `mlt`, `tv`), what the page has in common (`clustering`). `isShard` is
+/// a node asking another one.
+const UNSUPPORTED: [&str; 6] = ["group", "expand", "mlt", "tv", "clustering", "isShard"];
 
 pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
     speaks_json(asked)?;
@@ -77,10 +78,10 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
 }
 
 /// Whether the client wants JSON back, and nothing around it. Other requests than forms and JSON are not read at all.
-fn speaks_json(asked: &Asked) -> Result<(), SkipReason> {
+pub(super) fn speaks_json(asked: &Asked) -> Result<(), SkipReason> {
     let wraps = asked.first("json.wrf").is_some_and(|function| !function.is_empty());
     let streams = ["stream.body", "stream.file", "stream.url"].iter().any(|name| asked.first(name).is_some());
-    let is_json = asked.first("wt").is_none_or(|format| format == "json");
+    let is_json = asked.first("wt").is_none_or(|format| matches!(format.as_str(), "json" | ""));
     if is_json && !wraps && !streams { Ok(()) } else { Err(SkipReason::ContentType) }
 }
 

@@ -278,7 +278,7 @@ mod tests {
             (&[("q", "+{!edismax qf=title v=$qq} +cat:food"), ("qq", "red wine")], Some("food red wine @ cat,title")),
             (&[("q", "_query_:\"{!dismax qf=title}red wine\" OR dry")], Some("dry red wine @ title")),
             (&[("q", "filter(cat:food) wine _val_:\"log(n)\" title:dry^=2 /* no */")], Some("wine dry @ title")),
-            (&[("q", "{!edismax}wine"), ("defType", "edismax")], Some("edismax wine")),
+            (&[("q", "{!edismax}wine"), ("defType", "edismax")], Some("wine")),
             (&[("q", "${who} wine"), ("who", "red")], Some("red wine")),
             (&[("q", "{!nobody f=x}wine")], None),
             (&[("q", "")], None),

@@ -68,6 +68,11 @@ impl Asked {
         Ok(Self { sent, form, json, in_json, defaults })
     }
 
+    /// The same request over these defaults.
+    pub(super) fn over(self, defaults: Arc<Params>) -> Self {
+        Self { defaults, ..self }
+    }
+
     /// The member of the JSON.
     pub(super) fn json(&self, name: &str) -> Option<&Value> {
         self.json.as_ref()?.get(name)
