@@ -57,14 +57,15 @@ class Page:
     """A search answer taken apart."""
 
     hits: list
-    frame: str  # everything around the hits; `took` and `max_score`, and what is told by document, masked
+    frame: str  # everything around the hits; `took` and `max_score`, and what the rest is about, masked
     max_score: object
     by_document: dict  # {name: [(id, the entry's bytes)]}
+    echo: list  # the parameters that Solr repeats, sorted: it prints them in the order of a hash table
 
 
 def page(text: str) -> Page:
     """Takes the answer of a search apart, be it Elasticsearch's, OpenSearch's or Solr's."""
-    spans, masks, max_score, by_document = [], [], None, {}
+    spans, masks, max_score, by_document, echo = [], [], None, {}, []
     for key, start, end in _values(text):
         if key in ("took", "QTime"):
             masks.append((start, end))
@@ -76,8 +77,11 @@ def page(text: str) -> Page:
         elif key in BY_DOCUMENT:
             masks.append((start, end))
             by_document[key] = [(name, text[begin:stop]) for name, begin, stop in members(text, start)]
+        elif key == "params":
+            masks.append((start, end))
+            echo = sorted((name, text[begin:stop]) for name, begin, stop in members(text, start) if name != "rid")
     hits = [_hit(text[start:end]) for start, end in spans]
-    return Page(hits, _masked(text, spans + masks), max_score, by_document)
+    return Page(hits, _masked(text, spans + masks), max_score, by_document, echo)
 
 
 def _values(text: str):

@@ -1,12 +1,13 @@
 """A scenario's request to Solr, page by page: where it says `start` and `rows`, and how it is asked for other ones."""
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from data import window_of
 from searches import Search
 
-# The JSON request API's own names.
+# The JSON request API's own names, in a body and as parameters.
 IN_JSON = {"offset": "start", "limit": "rows"}
+PAGE = ("start", "rows", "json.offset", "json.limit")
 
 
 class SolrSearch(Search):
@@ -20,8 +21,8 @@ class SolrSearch(Search):
         self._whole = scenario.get("whole", {})
         self._reprinted = scenario.get("reprinted", False)
         self.start, self.size = _page_of(self.request | self._whole)
-        # "/solr/passages/select": the collection
-        self._collection = "".join(urlsplit(self.request["path"]).path.split("/")[2:3])
+        # In "/solr/passages/select" and "/api/collections/passages/select" alike.
+        self._collection = urlsplit(self.request["path"]).path.strip("/").split("/")[-2:][0]
         self.window = window_of(self._collection)
 
     def whole(self, hits, of="request"):
@@ -46,7 +47,9 @@ def _page_of(request):
     """(start, rows): JSON wins over the URL, the URL over a form."""
     said = {"start": 0, "rows": 10}
     body = request.get("body")
-    places = [parse_qsl(body) if isinstance(body, str) else [], parse_qsl(urlsplit(request["path"]).query)]
+    url = parse_qsl(urlsplit(request["path"]).query)
+    places = [parse_qsl(body) if isinstance(body, str) else [], url]
+    places.append((IN_JSON.get(key.removeprefix("json.")), value) for key, value in url if key.startswith("json."))
     if isinstance(body, dict):
         places += [body.get("params", {}).items(), ((IN_JSON.get(key, key), value) for key, value in body.items())]
     for place in places:
@@ -56,11 +59,11 @@ def _page_of(request):
 
 def _with_page(request, hits):
     path, _, query = request["path"].partition("?")
-    kept = [pair for pair in query.split("&") if pair and pair.split("=")[0] not in ("start", "rows")]
+    kept = [pair for pair in query.split("&") if pair and unquote(pair.split("=")[0]) not in PAGE]
     whole = {**request, "path": f"{path}?{'&'.join([*kept, 'start=0', f'rows={hits}'])}"}
     if isinstance(request.get("body"), dict):
         body = {key: value for key, value in request["body"].items() if key not in IN_JSON}
         if "params" in body:
-            body["params"] = {key: value for key, value in body["params"].items() if key not in ("start", "rows")}
+            body["params"] = {key: value for key, value in body["params"].items() if key not in PAGE}
         whole["body"] = body
     return whole

@@ -24,7 +24,8 @@ with `gzip: true` in the request it is compressed. What `expect` may say:
   `reranked: {by: TEXT, window: N, pinned: N}`: the text that the passages were scored against, a window that is not the
   rule's, and how many hits stay in front because the cluster put them there.
 - `reordered`: the same, but the cluster's own scores stay (`score = "original"`).
-- `explained`: the same as `reranked`, but each hit has `fields._rerank`, which is right about ranks and scores.
+- `explained`: the same as `reranked`, but each hit has `fields._rerank` (Solr: `_rerank`), which is right about ranks and
+  scores.
 - `rejected: STATUS, error: TYPE` (or a list of types): the proxy's own answer, in the shape of the engine's errors.
   Solr's have no type, but a code.
 - a list: for `_msearch`, what each of its answers must come to: `reranked`, `reordered`, `skipped: REASON`, or `error`
