@@ -11,7 +11,7 @@ MODEL = REPOSITORY / "fixtures" / "models" / "all-MiniLM-L6-v2"
 CORPUS = REPOSITORY / "fixtures" / "corpus" / "passages.jsonl"
 
 # One index under many names, so that one rule each can be told by the name.
-ALIASES = ["linear", "rrf", "original", "shadow", "off", "unruled", "narrow", "fieldless", "first-wins"]
+ALIASES = ["linear", "rrf", "original", "shadow", "off", "unruled", "narrow", "fieldless", "searched", "first-wins"]
 
 # A query in everyday words: it finds most documents, whatever the corpus is about.
 COMMON = "how do I keep the water in a small house warm and clean"
@@ -87,6 +87,12 @@ mode = "shadow"
 index = ["off", "first-*"]
 model = "default"
 mode = "off"
+
+[[rules]]
+index = ["searched"]
+model = "default"
+window = {window}
+budget = "{budget}"
 
 [[rules]]
 index = ["fieldless"]

@@ -10,7 +10,19 @@ from data import ALIASES, documents
 from proxy import REPOSITORY
 from wire import send
 
-CONFIGSETS = REPOSITORY / "tests" / "engines" / "solr"
+CONFIGSETS = ("plain", "elevating", "opinionated")
+CONFIGSETS_AT = REPOSITORY / "tests" / "engines" / "solr"
+
+# What JSON and a reader of bytes may stumble over.
+ODD = [
+    {"title": 'A "quoted" title \\ with a backslash', "text": 'He said: {"docs":[{"score":1.5}]} and went to the water'},
+    {"title": "Grüße aus Köln 東京 🚰", "text": "Wasser, water, \u2028 l'eau\tand\r\nmore </script>"},
+    {"title": "", "text": "water", "number": -2147483648},
+    {"title": "No text at all about the water"},
+    {"text": "Only text about the water", "flag_b": True, "tags_ss": ["a", "", "], }", "\u0000".strip("\u0000")]},
+    {"title": "score", "text": "the water in response", "score_s": "9", "docs_ss": ["x"], "response_s": "{", "_rerank_s": "mine"},
+    {"title": "many", "lines_txt": ["the first water", "the second water"], "text": "water " * 400, "when_dt": "1999-12-31T23:59:59.999Z"},
+]
 
 
 def wipe(url: str) -> None:
@@ -19,13 +31,13 @@ def wipe(url: str) -> None:
         _admin(url, "collections", action="DELETEALIAS", name=alias)
     for collection in _admin(url, "collections", action="LIST")["collections"]:
         _admin(url, "collections", action="DELETE", name=collection)
-    for configset in set(_admin(url, "configs", action="LIST")["configSets"]) & {"plain", "elevating"}:
+    for configset in set(_admin(url, "configs", action="LIST")["configSets"]) & set(CONFIGSETS):
         _admin(url, "configs", action="DELETE", name=configset)
 
 
 def load(url: str) -> None:
     """Fills an empty Solr. Deterministic: ids and order fixed, one segment."""
-    for configset in ("plain", "elevating"):
+    for configset in CONFIGSETS:
         _upload(url, configset)
     everything = [_document(document) for document in documents()]
     for collection, content, options in (
@@ -33,6 +45,8 @@ def load(url: str) -> None:
         ("passages-more", [document | {"id": f"m{document['number']}"} for document in everything[:30]], {}),
         ("passages-sharded", everything, {"numShards": 2}),
         ("passages-elevated", everything, {"collection.configName": "elevating"}),
+        ("passages-opinionated", everything, {"collection.configName": "opinionated"}),
+        ("passages-odd", [{"id": f"odd/{place} &\"é\"", **document} for place, document in enumerate(ODD)], {}),
         ("passages-nested", [_with_notes(document) for document in everything[:30]], {}),
         ("single", everything[:1], {}),
         ("empty", [], {}),
@@ -65,7 +79,7 @@ def _with_notes(document: dict) -> dict:
 def _upload(url: str, configset: str) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for file in [CONFIGSETS / "managed-schema.xml", *(CONFIGSETS / configset).iterdir()]:
+        for file in [CONFIGSETS_AT / "managed-schema.xml", *(CONFIGSETS_AT / configset).iterdir()]:
             archive.write(file, file.name)
     headers = {"Content-Type": "application/octet-stream"}
     _ask(url, "POST", f"/solr/admin/configs?action=UPLOAD&name={configset}", packed.getvalue(), headers)
