@@ -6,6 +6,7 @@ pub mod elastic;
 mod lucene;
 mod passages;
 mod query_text;
+mod sent;
 pub mod solr;
 
 use std::ops::Range;

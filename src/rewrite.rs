@@ -82,7 +82,7 @@ pub fn rewrite(answer: &[u8], layout: &Layout, page: &[Placed], max_score: Optio
         let open = answer[..hits_at.start].trim_ascii_end().len();
         let close = answer.len() - answer[hits_at.end..].trim_ascii_start().len();
         around.apply(answer, 0..open, &mut out);
-        let pretty = open < hits_at.start || answer.get(open + 1) == Some(&b'\n');
+        let pretty = open < hits_at.start || matches!(answer.get(open + 1), Some(b'\n' | b' '));
         out.extend_from_slice(if pretty { b" " } else { b"" });
         around.apply(answer, close..answer.len(), &mut out);
         return out;

@@ -51,6 +51,10 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
         json::elements(answer, docs.start).into_iter().map(|doc| json::object(answer, doc.start)).collect();
     let docs = docs.ok_or(Unreadable::Malformed)?;
 
+    if plan.widened && !is_as_asked(text, plan, &response, &docs) {
+        return Err(Unreadable::Partial);
+    }
+
     let client = client_fields(plan);
     let mut candidates = Candidates::default();
     let passages = Passages::of(plan);
@@ -73,6 +77,16 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     }
     layout.alongside = alongside(&top, docs.len());
     Ok(candidates)
+}
+
+/// Whether the answer has the page that was asked for, with the scores that were: a handler may insist on values of its own
+/// (`invariants`).
+fn is_as_asked(text: &str, plan: &Plan, response: &Part, docs: &[Object]) -> bool {
+    let number = |name| response.value(name).and_then(|at| text[at.clone()].parse::<usize>().ok());
+    let is_page =
+        number("start") == Some(0) && number("numFound").is_some_and(|found| docs.len() == found.min(plan.hits));
+    let has_score = |doc: &Object| doc.members.iter().any(|member| member.name(text.as_bytes()) == SCORE);
+    is_page && (docs.iter().all(has_score) || !plan.extra.asked.iter().any(|name| name == SCORE))
 }
 
 /// What is changed around the documents.

@@ -93,18 +93,18 @@ impl Asked {
         self.first(name).is_some_and(|value| is_true(&value))
     }
 
-    /// What documents show: the values of `fl`, which come from the URL or a form, else from the JSON's `params`, and then
-    /// `fields`; else from the handler.
+    /// What documents show: the values of `fl`, which come from the URL or a form, else from the JSON's `params`, else from the
+    /// handler; and then `fields`.
     pub(super) fn fields(&self) -> FieldLists {
         let of = |params: &Params| -> Vec<String> { params.all("fl").map(|list| self.expanded(list)).collect() };
         let fields = self.json("fields").map(texts).unwrap_or_default();
         let (sent, in_json) = (of(&self.sent), of(&self.in_json));
-        match (sent.is_empty(), in_json.is_empty()) {
-            (false, _) => FieldLists { sent, fields, ..FieldLists::default() },
-            (true, false) => FieldLists { filled: in_json, fields, ..FieldLists::default() },
-            (true, true) if fields.is_empty() => FieldLists { filled: of(&self.defaults), ..FieldLists::default() },
-            (true, true) => FieldLists { fields, ..FieldLists::default() },
-        }
+        let filled = match (sent.is_empty(), in_json.is_empty()) {
+            (false, _) => Vec::new(),
+            (true, false) => in_json,
+            (true, true) => of(&self.defaults),
+        };
+        FieldLists { sent, filled, fields }
     }
 
     fn layer(&self, name: &str) -> Option<&Params> {
