@@ -24,7 +24,7 @@ def reply(body: bytes, status: bytes = b"200 OK") -> bytes:
 def found(hits: int, **header) -> bytes:
     """A search answer as Solr would send it."""
     listed = [{"id": f"d{n}", "title": "t", "text": f"water {n}", "score": float(hits - n)} for n in range(hits)]
-    response = {"numFound": 1000, "start": 0, "maxScore": float(hits), "numFoundExact": True, "docs": listed}
+    response = {"numFound": hits, "start": 0, "maxScore": float(hits), "numFoundExact": True, "docs": listed}
     return json.dumps({"responseHeader": {"status": 0, "QTime": 1, **header}, "response": response}).encode()
 
 
