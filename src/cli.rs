@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{commands::demo::DemoArgs, config::FlagSetting};
 
-/// A transparent reranking sidecar for Elasticsearch and OpenSearch.
+/// A transparent reranking sidecar for Elasticsearch, OpenSearch and Solr.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {

@@ -49,10 +49,10 @@ impl Dialect for Solr {
             return Route::PassThrough;
         }
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let collections = match segments[..] {
-            ["solr", collections, "select" | "query"]
-            | ["api", "collections" | "c" | "cores", collections, "select" | "query"] => collections,
-            _ => return Route::PassThrough,
+        let (["solr", collections, "select" | "query"]
+        | ["api", "collections" | "c" | "cores", collections, "select" | "query"]) = segments[..]
+        else {
+            return Route::PassThrough;
         };
         let indices = percent_decode_str(collections).decode_utf8_lossy().into_owned();
         Route::Searches(SearchRoute { door: Door::Single, indices })
@@ -78,7 +78,7 @@ impl Dialect for Solr {
     }
 
     fn plan(&self, request: SearchRequest<'_>, _search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
-        Ok(plan::plan(&self.asked(request)?, terms)?)
+        plan::plan(&self.asked(request)?, terms)
     }
 
     fn assemble(&self, request: SearchRequest<'_>, plans: &[Option<&Plan>]) -> Result<Forward, SkipReason> {

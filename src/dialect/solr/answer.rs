@@ -60,7 +60,7 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     let passages = Passages::of(plan);
     let mut leads = true;
     for (rank, doc) in docs.iter().enumerate() {
-        let doc = Doc { text: answer, doc, plan, client: &client };
+        let doc = Doc { text: answer, object: doc, plan, client: &client };
         if rank < plan.window {
             candidates.passages.push(passages.passage(text, Some(&doc.texts()), None));
         }
@@ -158,14 +158,14 @@ impl<'a> Part<'a> {
 /// One document of the answer.
 struct Doc<'a> {
     text: &'a [u8],
-    doc: &'a Object,
+    object: &'a Object,
     plan: &'a Plan,
     client: &'a Fields,
 }
 
 impl Doc<'_> {
     fn value(&self, name: &str) -> Option<Range<usize>> {
-        self.doc.members.iter().find(|member| member.name(self.text) == name).map(|member| member.value.clone())
+        self.object.members.iter().find(|member| member.name(self.text) == name).map(|member| member.value.clone())
     }
 
     /// The score under another name of the client's.
@@ -181,23 +181,23 @@ impl Doc<'_> {
             let name = member.name(self.text);
             !name.starts_with(['_', '[']) && name != SCORE && (name != KEY || key_is_text)
         };
-        let members = self.doc.members.iter().filter(may).cloned().collect();
-        Object { span: self.doc.span.clone(), members }
+        let members = self.object.members.iter().filter(may).cloned().collect();
+        Object { span: self.object.span.clone(), members }
     }
 
     fn placed(&self, explain: Explain) -> HitSpan {
-        let members = &self.doc.members;
+        let members = &self.object.members;
         let extra = &self.plan.extra;
         let mut edits = Edits::default();
         let keep: Vec<bool> =
             members.iter().map(|member| !is_ours(&member.name(self.text), extra, self.client)).collect();
         let spans: Vec<Range<usize>> = members.iter().map(Member::span).collect();
-        edits.retain(self.text, self.doc.span.clone(), &spans, |place| keep[place]);
+        edits.retain(self.text, self.object.span.clone(), &spans, |place| keep[place]);
         let score = if self.client.shows(SCORE) { self.value(SCORE) } else { self.own_score() };
-        let object = self.doc.span.clone();
+        let object = self.object.span.clone();
         let note = || NoteSpan { object, name: "_rerank", around: ("", "") };
         HitSpan {
-            span: self.doc.span.clone(),
+            span: self.object.span.clone(),
             score: score.filter(|score| is_number(self.text, score)),
             edits,
             notes: (explain != Explain::No).then(note).into_iter().collect(),

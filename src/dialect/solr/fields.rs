@@ -116,7 +116,6 @@ fn items(list: &str) -> Vec<&str> {
         match (quote, c) {
             (_, '\\') => drop(chars.next()),
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
@@ -126,7 +125,7 @@ fn items(list: &str) -> Vec<&str> {
                 items.push(&list[start..at]);
                 start = at + c.len_utf8();
             }
-            (None, _) => {}
+            _ => {}
         }
         awaits = c == ':' && depth == 0 && quote.is_none();
     }

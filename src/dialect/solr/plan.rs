@@ -20,7 +20,7 @@ const DEFAULT_ROWS: usize = 10;
 /// Features whose part of an answer depends on the page, or on what its documents show, as a whole: hits in groups (`group`),
 /// what stands beside each hit of the page (`expand`, `mlt`, `tv`), what the page has in common (`clustering`). `isShard` is
 /// a node asking another one.
-const UNSUPPORTED: [&str; 6] = ["group", "expand", "mlt", "tv", "clustering", "isShard"];
+pub(super) const UNSUPPORTED: [&str; 6] = ["group", "expand", "mlt", "tv", "clustering", "isShard"];
 
 pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
     speaks_json(asked)?;

@@ -288,6 +288,14 @@ mod tests {
     }
 
     #[test]
+    fn every_parser_is_in_the_documentation() {
+        let page = include_str!("../../../docs/solr.md");
+        for (parser, _) in PARSERS {
+            assert!(page.contains(&format!("`{parser}`")), "docs/solr.md does not name `{parser}`");
+        }
+    }
+
+    #[test]
     fn text_is_found_in_the_json_request_api() {
         for (body, expected) in [
             (json!({"query": "title:wine"}), Some("wine @ title")),
@@ -337,7 +345,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_query_is_read(q in r#"[a-z:()"'\[\]{}!$=\\+* é-]{0,60}"#, qq in r#"[a-z{}!$= ]{0,20}"#) {
+        fn any_query_is_read(q in r#"[a-z:()"'\[\]{}!$=\\+* é-]{0,60}"#, qq in r"[a-z{}!$= ]{0,20}") {
             for parser in ["lucene", "edismax", "dismax"] {
                 if let Some(found) = of(&asked(&url(&[("q", &q), ("qq", &qq), ("defType", parser)]), "")) {
                     prop_assert!(!found.text.trim().is_empty());

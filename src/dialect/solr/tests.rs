@@ -203,6 +203,17 @@ fn every_condition_has_its_reason() {
 }
 
 #[test]
+fn what_is_not_supported_is_in_the_documentation() {
+    for name in plan::UNSUPPORTED {
+        assert!(
+            include_str!("../../../docs/solr.md").contains(&format!("`{name}`")),
+            "docs/solr.md does not name `{name}`"
+        );
+        assert_eq!(Client::get(&format!("q=title:x&{name}=on")).plan(), Err(SkipReason::Unsupported.into()), "{name}");
+    }
+}
+
+#[test]
 fn what_is_said_aloud_wins_over_what_is_inferred() {
     let passage = PassageSpec::default();
     let paths = ["/params/asked".to_owned(), "/user.q".to_owned()];
