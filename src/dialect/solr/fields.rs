@@ -2,6 +2,8 @@
 //! client's. Owns the syntax of `fl`
 //! (<https://solr.apache.org/guide/solr/latest/query-guide/common-query-parameters.html>). Pure.
 
+use std::collections::HashSet;
+
 use crate::plan::ExtraFields;
 
 /// The score of a document, as `fl` names it.
@@ -15,7 +17,7 @@ pub(super) struct Fields {
     /// Every stored field.
     all: bool,
     /// Members of these names, whatever they come from: fields, functions, transformers.
-    names: Vec<String>,
+    names: HashSet<String>,
     /// Fields that match one of these, in which `*` and `?` stand for others.
     globs: Vec<String>,
     /// Fields that are shown under another name, in its place: the name, then the field.
@@ -46,17 +48,17 @@ impl Fields {
         self.nested |= transformer == Some("child");
         match (key, transformer) {
             (Some(key), None) if is_name(source) => self.renamed.push((key.to_owned(), source.to_owned())),
-            (Some(key), _) => self.names.push(key.to_owned()),
-            (None, Some(transformer)) => self.names.push(format!("[{transformer}]")),
+            (Some(key), _) => drop(self.names.insert(key.to_owned())),
+            (None, Some(transformer)) => drop(self.names.insert(format!("[{transformer}]"))),
             (None, None) if source == "*" => self.all = true,
             (None, None) if source.contains(['*', '?']) && is_glob(source) => self.globs.push(source.to_owned()),
-            (None, None) => self.names.push(source.to_owned()),
+            (None, None) => drop(self.names.insert(source.to_owned())),
         }
     }
 
     /// Whether the client's documents show the member `name`.
     pub(super) fn shows(&self, name: &str) -> bool {
-        let is_named = self.names.iter().any(|known| known == name) || self.renamed.iter().any(|(key, _)| key == name);
+        let is_named = self.names.contains(name) || self.renamed.iter().any(|(key, _)| key == name);
         if is_named || name == SCORE || name.starts_with('[') {
             return is_named;
         }
@@ -80,9 +82,7 @@ impl Fields {
     pub(super) fn extra(&self, wanted: &[String], spare: bool) -> Vec<String> {
         let mut asked = vec![SCORE.to_owned(), ELEVATED.to_owned()];
         asked.retain(|name| !self.shows(name));
-        let is_taken =
-            |name: &str| self.names.iter().chain(self.renamed.iter().map(|(key, _)| key)).any(|key| key == name);
-        let is_hidden = |name: &&String| !self.shows(name) && !is_taken(name) && is_glob(name);
+        let is_hidden = |name: &&String| !self.shows(name) && is_glob(name);
         if wanted.iter().any(|name| name == "*") {
             let asks = !self.all && !self.nested;
             asked.extend(asks.then(|| "*".to_owned()));

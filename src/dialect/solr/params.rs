@@ -7,6 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// How many macros within one another are expanded.
 const MAX_DEPTH: usize = 4;
+/// How many macros are expanded for one value in all.
+const MAX_MACROS: usize = 256;
 /// The longest value that macros may grow to, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
 
@@ -70,30 +72,39 @@ pub(super) fn without(query: &str, taken: impl Fn(&str) -> bool) -> String {
     kept.collect::<Vec<_>>().join("&")
 }
 
-/// `text` with its macros expanded: `${name}`, or `${name:this where there is none}`. What does not close stays as it is.
+/// `text` with its macros expanded: `${name}`, or `${name:this where there is none}`. What does not close stays as it is, and
+/// so does what would expand to too much.
 pub(super) fn expanded<'a>(text: &'a str, value: &dyn Fn(&str) -> Option<String>) -> Cow<'a, str> {
-    expanded_within(text, value, 0)
-}
-
-fn expanded_within<'a>(text: &'a str, value: &dyn Fn(&str) -> Option<String>, depth: usize) -> Cow<'a, str> {
-    if depth == MAX_DEPTH || !text.contains("${") {
+    if !text.contains("${") {
         return Cow::Borrowed(text);
     }
+    let mut left = MAX_MACROS;
+    expanded_within(text, value, MAX_DEPTH, &mut left).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// `None` where it is too much; `left` is how many macros may still be expanded.
+fn expanded_within(
+    text: &str,
+    value: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+    left: &mut usize,
+) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
+    while let Some((before, after)) = rest.split_once("${").filter(|_| depth > 0) {
         let Some((inside, behind)) = after.split_once('}') else { break };
+        *left = left.checked_sub(1)?;
         let (name, default) = inside.split_once(':').unwrap_or((inside, ""));
         let said = value(name).unwrap_or_else(|| default.to_owned());
         out.push_str(before);
-        out.push_str(&expanded_within(&said, value, depth + 1));
+        out.push_str(&expanded_within(&said, value, depth - 1, left)?);
         rest = behind;
         if out.len() > MAX_LENGTH {
-            return Cow::Borrowed(text);
+            return None;
         }
     }
     out.push_str(rest);
-    Cow::Owned(out)
+    Some(out)
 }
 
 /// Whether Solr reads `text` as true.
@@ -118,11 +129,15 @@ mod tests {
 
     #[test]
     fn macros_are_expanded() {
-        let params = Params::read("a=red&b=${a}+wine&loop=${loop}${loop}");
+        let none = "${none}".repeat(100);
+        let params = Params::read(&format!(
+            "a=red&b=${{a}}+wine&loop=${{loop}}${{loop}}&many=${{less}}${{less}}${{less}}&less={none}"
+        ));
         let value = |name: &str| params.first(name).map(str::to_owned);
         let expand = |text| expanded(text, &value).into_owned();
         assert_eq!(expand("title:(${b}) ${none:dry}${none} ${open"), "title:(red wine) dry ${open");
         assert!(expand("${loop}").len() <= 2 * MAX_LENGTH);
+        assert_eq!((expand("${less}").as_str(), expand("${many}").as_str()), ("", "${many}"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 16;
 /// How much of a query is looked for others in it, in bytes; no text that counts is as long.
 const MAX_LENGTH: usize = 16 * 1024;
 /// How many queries are looked into in all.
-const MAX_QUERIES: usize = 64;
+const MAX_QUERIES: usize = 256;
 
 /// Where a parser finds text.
 #[derive(Clone, Copy)]
@@ -97,6 +97,7 @@ impl Reader<'_> {
         if depth == MAX_DEPTH || self.left == 0 {
             return;
         }
+        self.left -= 1;
         let object = match query {
             Value::String(text) => return self.query(text, "lucene", depth),
             Value::Object(object) => object,
@@ -339,6 +340,8 @@ mod tests {
     fn queries_that_lead_to_one_another_are_read_for_a_while_only() {
         let twice = "{!bool must=$a must=$a must=$a}";
         assert_eq!(shown(&asked(&url(&[("q", twice), ("a", twice)]), "")), None);
+        let many = json!({"query": {"param": "a"}, "queries": {"a": vec![json!({"param": "a"}); 1000]}});
+        assert_eq!(shown(&asked("", &many.to_string())), None);
         let deep = format!("{}wine", "{!boost b=1}".repeat(1000));
         assert_eq!(shown(&asked(&url(&[("q", &deep)]), "")), None);
     }

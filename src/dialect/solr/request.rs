@@ -16,6 +16,9 @@ use crate::{
     plan::SkipReason,
 };
 
+/// How deep into the JSON a parameter may reach. JSON itself, as it is read here, allows no more than twice as many.
+const MAX_DEPTH: usize = 64;
+
 /// A request, taken apart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
@@ -54,6 +57,9 @@ impl Asked {
         }
         for (name, text) in sent.iter() {
             if let Some(path) = name.strip_prefix("json.").filter(|rest| !matches!(*rest, "nl" | "wrf")) {
+                if path.split('.').count() > MAX_DEPTH {
+                    return Err(SkipReason::Malformed);
+                }
                 let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
                 let inside = path.rsplit('.').fold(value, |value, key| Value::from_iter([(key.to_owned(), value)]));
                 merge(&mut json, inside);

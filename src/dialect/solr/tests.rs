@@ -170,6 +170,13 @@ fn json_says_its_counts_in_json() {
 }
 
 #[test]
+fn a_parameter_reaches_only_so_deep_into_json() {
+    let deep = format!("q=title:x&json.{}=1", "a.".repeat(100_000));
+    let form = Client::new("", "application/x-www-form-urlencoded", &deep, "");
+    assert_eq!(form.plan(), Err(SkipReason::Malformed.into()));
+}
+
+#[test]
 fn every_condition_has_its_reason() {
     for (rest, reason) in [
         ("rows=0", SkipReason::SizeZero),
