@@ -19,9 +19,10 @@ ODD = [
     {"title": "Grüße aus Köln 東京 🚰", "text": "Wasser, water, \u2028 l'eau\tand\r\nmore </script>"},
     {"title": "", "text": "water", "number": -2147483648},
     {"title": "No text at all about the water"},
-    {"text": "Only text about the water", "flag_b": True, "tags_ss": ["a", "", "], }", "\u0000".strip("\u0000")]},
-    {"title": "score", "text": "the water in response", "score_s": "9", "docs_ss": ["x"], "response_s": "{", "_rerank_s": "mine"},
-    {"title": "many", "lines_txt": ["the first water", "the second water"], "text": "water " * 400, "when_dt": "1999-12-31T23:59:59.999Z"},
+    {"text": "Only text about the water", "flag_b": True, "tags_ss": ["a", "", "], }"]},
+    {"text": "the water in response", "score_s": "9", "docs_ss": ["x"], "response_s": "{", "_rerank_s": "mine"},
+    {"title": "many", "lines_txt": ["the first water", "the second water"], "text": "water " * 400},
+    {"title": "water", "when_dt": "1999-12-31T23:59:59.999Z"},
 ]
 
 
