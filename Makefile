@@ -29,7 +29,7 @@ demo: need-rust onnxruntime ## before and after on a bundled corpus, then stays 
 	@$(CARGO) build --release --quiet --bin rerank-proxy
 	@$(BINARIES)/release/rerank-proxy demo $(ARGS)
 
-test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsearch, OpenSearch and Redis
+test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsearch, OpenSearch, Solr and Redis
 
 test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 	$(CARGO) test

@@ -3,8 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    config::{CascadeConfig, Config, ModelConfig},
-    dialect::{Dialect, elastic::Elastic},
+    config::{CascadeConfig, Config, Engine, ModelConfig},
+    dialect::{
+        Dialect,
+        elastic::Elastic,
+        solr::{self, Solr},
+    },
     score::{
         Scorer,
         cache::ScoreCache,
@@ -26,6 +30,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// The search engine's API.
     pub dialect: Arc<dyn Dialect>,
+    /// The same app for the paths that are Solr's, where the engine is told by the path.
+    beside: Option<Arc<Self>>,
     /// The way to the cluster.
     pub upstream: Upstream,
     /// The models by name, and the cascades.
@@ -90,25 +96,48 @@ impl App {
             }
         }
         let scorers = Arc::new(scorers);
-        Ok(Arc::new(Self {
+        let dialect: Arc<dyn Dialect> = match config.upstream.engine {
+            Engine::Auto | Engine::Elasticsearch | Engine::OpenSearch => Arc::new(Elastic::default()),
+            Engine::Solr => Arc::new(Solr::default()),
+        };
+        let app = Self {
             upstream: Upstream::new(&config.upstream)?,
-            dialect: Arc::new(Elastic::default()),
-            scorers: scorers.clone(),
+            dialect,
+            beside: None,
             metrics: Arc::new(Metrics::of(scorers.clone(), cache)),
+            scorers,
             shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
             config: Arc::new(config),
-        }))
+        };
+        let told_by_path = app.config.upstream.engine == Engine::Auto;
+        let beside = told_by_path.then(|| Arc::new(app.speaking(Arc::new(Solr::default()), None)));
+        Ok(Arc::new(Self { beside, ..app }))
+    }
+
+    /// The app that answers requests to this path: no path of one family of engines is a search of the other.
+    pub(crate) fn for_path(self: &Arc<Self>, path: &str) -> Arc<Self> {
+        match &self.beside {
+            Some(beside) if solr::owns(path) => beside.clone(),
+            _ => self.clone(),
+        }
     }
 
     /// The same app for another thread.
     pub(crate) fn for_thread(&self) -> Arc<Self> {
-        Arc::new(Self {
+        let beside = self.beside.as_ref().map(|beside| Arc::new(beside.speaking(beside.dialect.clone(), None)));
+        Arc::new(self.speaking(self.dialect.clone(), beside))
+    }
+
+    /// The same app with this dialect and a connection pool of its own.
+    fn speaking(&self, dialect: Arc<dyn Dialect>, beside: Option<Arc<Self>>) -> Self {
+        Self {
             config: self.config.clone(),
-            dialect: self.dialect.clone(),
+            dialect,
+            beside,
             upstream: self.upstream.with_own_pool(),
             scorers: self.scorers.clone(),
             metrics: self.metrics.clone(),
             shadows: self.shadows.clone(),
-        })
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     config::FlagSetting,
 };
 
-/// A transparent reranking sidecar for Elasticsearch and OpenSearch.
+/// A transparent reranking sidecar for Elasticsearch, OpenSearch and Solr.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 pub struct Cli {

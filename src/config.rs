@@ -64,12 +64,27 @@ pub struct UpstreamConfig {
     pub scheme: Scheme,
     /// Host and port.
     pub authority: Authority,
+    /// Whose API it speaks.
+    pub engine: Engine,
     /// How long a connection attempt may take.
     pub connect_timeout: Duration,
     /// Whether the client's `Host` reaches the cluster, or the cluster's own name.
     pub preserve_host: bool,
     /// Whether answers that are to be reranked may come compressed.
     pub compressed: bool,
+}
+
+/// Whose API the cluster speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Told by each request's path: Solr's begin with `/solr/` or `/api/`, all others are Elasticsearch's and OpenSearch's.
+    Auto,
+    /// Elasticsearch.
+    Elasticsearch,
+    /// OpenSearch.
+    OpenSearch,
+    /// Apache Solr.
+    Solr,
 }
 
 /// How much of a search is held in memory, in bytes.

@@ -3,6 +3,11 @@
 //! means adding an implementation of [`Dialect`] and nothing else.
 
 pub mod elastic;
+mod lucene;
+mod passages;
+mod query_text;
+mod sent;
+pub mod solr;
 
 use std::ops::Range;
 
@@ -165,27 +170,37 @@ pub fn is_json(media_type: &str) -> bool {
     essence == "application/json" || (essence.len() > "+json".len() && essence.ends_with("+json"))
 }
 
-/// One family of search engines. All methods are pure, but for what [`Dialect::remember_view`] lets [`Dialect::searches`]
-/// know.
+/// One family of search engines. All methods are pure, but for what [`Dialect::remember_view`] and [`Dialect::introduce`]
+/// let later ones know.
 pub trait Dialect: Send + Sync + 'static {
     /// What the request is.
     fn classify(&self, method: &Method, path: &str) -> Route;
 
-    /// What to ask the cluster to have the templates of `request` rendered: one request each, as path and body.
-    fn renderings(&self, request: SearchRequest<'_>) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason>;
+    /// What to `GET` first in the client's name, to learn from the cluster what `request` alone does not say; `None` when
+    /// that is known, or nothing.
+    fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery>;
+
+    /// Learns it from the cluster's answer to [`Dialect::introduction`], empty where it gave none.
+    fn introduce(&self, request: SearchRequest<'_>, answer: &[u8]);
+
+    /// What to ask the cluster to have the templates of `request` rendered: one request each, as path and body. Of a
+    /// dialect without [`Door::Template`] nobody asks.
+    fn renderings(&self, request: SearchRequest<'_>) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
+        let _ = request;
+        Err(SkipReason::Unsupported)
+    }
 
     /// The request that the rendered templates stand for, as path and body; `rendered` holds the cluster's answers.
-    fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason>;
-
-    /// What to `GET` once to learn which engine the cluster is, as far as answers to templates depend on it; `None` when
-    /// that is known.
-    fn introduction(&self) -> Option<PathAndQuery>;
-
-    /// Learns which engine the cluster is from its answer to [`Dialect::introduction`], empty where it gave none.
-    fn introduce(&self, answer: &[u8]);
+    fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason> {
+        let _ = (request, rendered);
+        Err(SkipReason::Unsupported)
+    }
 
     /// The answer to a search that was rendered from a template, as the cluster answers the template itself.
-    fn template_answer(&self, request: SearchRequest<'_>, answer: Bytes) -> Bytes;
+    fn template_answer(&self, request: SearchRequest<'_>, answer: Bytes) -> Bytes {
+        let _ = request;
+        answer
+    }
 
     /// The searches that the request carries, in its order.
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason>;
@@ -196,26 +211,44 @@ pub trait Dialect: Send + Sync + 'static {
     /// The request with the planned searches in place of the client's own; `plans` has an entry for each search.
     fn assemble(&self, request: SearchRequest<'_>, plans: &[Option<&Plan>]) -> Result<Forward, SkipReason>;
 
-    /// A request with only the searches at these places, as the client sent them; its answer comes unfiltered.
-    fn only(&self, request: SearchRequest<'_>, places: &[usize]) -> Result<Forward, SkipReason>;
+    /// A request with only the searches at these places, as the client sent them; its answer comes unfiltered. Of a dialect
+    /// without [`Door::Multi`] nobody asks.
+    fn only(&self, request: SearchRequest<'_>, places: &[usize]) -> Result<Forward, SkipReason> {
+        let _ = (request, places);
+        Err(SkipReason::Unsupported)
+    }
 
     /// Where the answer to each of `count` searches lies in the cluster's answer.
-    fn answers(&self, door: Door, answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason>;
+    fn answers(&self, door: Door, answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+        let _ = (door, count);
+        Ok(std::iter::once(0..answer.len()).collect())
+    }
 
     /// The hits of the answer to one search, with the passages of those within the window.
     fn candidates(&self, answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable>;
 
     /// The answer as [`Forward::filter`] lets the client see it.
-    fn filter(&self, answer: &[u8], filter: &str) -> Vec<u8>;
+    fn filter(&self, answer: &[u8], filter: &str) -> Vec<u8> {
+        let _ = filter;
+        answer.to_vec()
+    }
 
     /// The id of the view that the answer to a request opens, or goes on with.
-    fn view(&self, answer: &[u8]) -> Option<String>;
+    fn view(&self, answer: &[u8]) -> Option<String> {
+        let _ = answer;
+        None
+    }
 
     /// Remembers which indices a view stands for.
-    fn remember_view(&self, view: &str, indices: &str);
+    fn remember_view(&self, view: &str, indices: &str) {
+        let _ = (view, indices);
+    }
 
     /// The index expression of the hits in `answer`, to judge by where the request itself names no indices.
-    fn indices_of_hits(&self, answer: &[u8]) -> Option<String>;
+    fn indices_of_hits(&self, answer: &[u8]) -> Option<String> {
+        let _ = answer;
+        None
+    }
 
     /// The body (always JSON) with which the engine itself would report a failure of `kind` with this `reason`.
     fn failure(&self, status: StatusCode, kind: &str, reason: &str) -> String;

@@ -51,6 +51,7 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
         let reason = "this is a reverse proxy: CONNECT is not supported";
         return failure(&app, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed_exception", reason);
     }
+    let app = app.for_path(path);
     match app.dialect.classify(request.method(), path) {
         Route::PassThrough => pass_through(&app, streamed(request)).await,
         Route::OpensView { indices } => open_view(&app, &indices, streamed(request)).await,

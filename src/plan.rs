@@ -31,7 +31,8 @@ pub enum SkipReason {
     Cursor,
     /// The search names a reranker of the cluster's own, and is left to it.
     OwnReranker,
-    /// One search of several spells out a reranking that cannot be done as it says; alone it would be refused.
+    /// The search asks for an answer that cannot be reranked as it says: hits in groups, say, or, as one search of several,
+    /// a reranking that alone would be refused.
     Unsupported,
     /// The page begins after the window's last hit.
     BeyondWindow,
@@ -168,6 +169,8 @@ pub struct Plan {
     pub body: Option<Bytes>,
     /// What was asked for on our behalf only, and must not reach the client.
     pub extra: ExtraFields,
+    /// What the answer repeats of the request, where the client is to see it otherwise.
+    pub echo: Vec<Echo>,
     /// Whether the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
     /// the client's page even when it is not reranked.
     pub widened: bool,
@@ -180,6 +183,30 @@ pub struct ExtraFields {
     pub asked: Vec<String>,
     /// The names (or patterns) that the client itself asked for.
     pub wanted: Vec<String>,
+}
+
+/// A parameter of the request that the answer repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Echo {
+    /// Its name.
+    pub name: &'static str,
+    /// How the client is to see it, where the answer repeats what the client said.
+    pub explicit: Shown,
+    /// How, where the answer repeats what the engine filled in, too.
+    pub all: Shown,
+}
+
+/// How the client is to see a repeated parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// As it is there.
+    Same,
+    /// Not at all: it sent none.
+    Nothing,
+    /// Without the first values of its list, which are ours.
+    Behind(usize),
+    /// As this text.
+    As(String),
 }
 
 /// Why there is no plan.

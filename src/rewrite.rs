@@ -37,6 +37,11 @@ pub struct Layout {
     pub hits: Vec<HitSpan>,
     /// The value of the highest score, where the answer states one as a number.
     pub max_score: Option<Range<usize>>,
+    /// What is changed around the hits, whichever of them are shown: what speaks of the request that was sent rather than
+    /// of the client's.
+    pub(crate) around: Edits,
+    /// Further lists that have one entry for each hit, in the order of the hits: their entries go where the hits go.
+    pub alongside: Vec<Vec<Range<usize>>>,
 }
 
 /// One hit of the new page.
@@ -64,18 +69,21 @@ impl Placed {
 /// the result equals `answer` to the byte.
 pub fn rewrite(answer: &[u8], layout: &Layout, page: &[Placed], max_score: Option<f32>) -> Vec<u8> {
     let mut out = Vec::with_capacity(answer.len() + 16);
-    let (Some(first), Some(last)) = (layout.hits.first(), layout.hits.last()) else { return answer.to_vec() };
+    let mut around = layout.around.clone();
+    let (Some(first), Some(last)) = (layout.hits.first(), layout.hits.last()) else { return around.applied(answer) };
     let hits_at = first.span.start..last.span.end;
-    let mut around = Edits::default();
+    layout.alongside.iter().for_each(|entries| rearrange(answer, entries, page, &mut around));
     if let Some((at, score)) = layout.max_score.clone().zip(max_score) {
         around.replace(at, score_text(score));
     }
     if page.is_empty() {
-        // As the cluster itself prints an empty page: `[]`, or `[ ]` where it prints prettily.
+        // As the cluster itself prints an empty page: `[]`, or `[ ]` where it prints prettily. (Solr then puts the hits
+        // themselves right behind the bracket.)
         let open = answer[..hits_at.start].trim_ascii_end().len();
         let close = answer.len() - answer[hits_at.end..].trim_ascii_start().len();
         around.apply(answer, 0..open, &mut out);
-        out.extend_from_slice(if open < hits_at.start { b" " } else { b"" });
+        let pretty = open < hits_at.start || matches!(answer.get(open + 1), Some(b'\n' | b' '));
+        out.extend_from_slice(if pretty { b" " } else { b"" });
         around.apply(answer, close..answer.len(), &mut out);
         return out;
     }
@@ -91,6 +99,25 @@ pub fn rewrite(answer: &[u8], layout: &Layout, page: &[Placed], max_score: Optio
     around.apply(answer, hits_at.end..answer.len(), &mut out);
     out
 }
+
+/// Puts the entries of a list where their hits are in `page`.
+fn rearrange(answer: &[u8], entries: &[Range<usize>], page: &[Placed], around: &mut Edits) {
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+    if page.is_empty() {
+        let before = answer[..first.start].trim_ascii_end().len();
+        let after = answer.len() - answer[last.end..].trim_ascii_start().len();
+        return around.replace(before..after, if before < first.start { " " } else { "" });
+    }
+    let mut list = Vec::new();
+    for (place, placed) in page.iter().enumerate() {
+        if place > 0 {
+            list.extend_from_slice(&answer[entries[place - 1].end..entries[place].start]);
+        }
+        list.extend_from_slice(&answer[entries[placed.hit].clone()]);
+    }
+    around.replace(first.start..last.end, list);
+}
+
 fn push_hit(out: &mut Vec<u8>, answer: &[u8], hit: &HitSpan, placed: &Placed) {
     let mut edits = hit.edits.clone();
     if let Some((at, score)) = hit.score.clone().zip(placed.score) {
@@ -134,7 +161,7 @@ mod tests {
             let from = at + 12;
             from..from + text[from..].find([',', '}']).expect("hits close")
         });
-        (text, Layout { hits: spans, max_score })
+        (text, Layout { hits: spans, max_score, ..Layout::default() })
     }
 
     fn hits(n: usize) -> Vec<String> {
@@ -147,6 +174,25 @@ mod tests {
 
     fn scored(hit: usize, score: f32) -> Placed {
         Placed { score: Some(score), ..Placed::unchanged(hit) }
+    }
+
+    #[test]
+    fn what_goes_along_with_the_hits_goes_where_they_go() {
+        let along = r#"],"marks":{ "0":"a", "1":"b",  "2":"c" },"start":7}"#;
+        let (text, mut layout) = answer("{\"hits\":[", ",", &hits(3), along);
+        let marks = text.find("\"0\":\"a\"").expect("an entry");
+        layout.alongside = vec![vec![marks..marks + 7, marks + 9..marks + 16, marks + 19..marks + 26]];
+        let start = text.rfind('7').expect("a start");
+        layout.around.replace(start..start + 1, "8");
+        let shown = |page: &[usize]| {
+            let page: Vec<Placed> = page.iter().copied().map(Placed::unchanged).collect();
+            let new = String::from_utf8(rewrite(text.as_bytes(), &layout, &page, None)).expect("text");
+            new[new.find(']').expect("hits end")..].to_owned()
+        };
+        assert_eq!(shown(&[0, 1, 2]), r#"],"marks":{ "0":"a", "1":"b",  "2":"c" },"start":8}"#);
+        assert_eq!(shown(&[2, 1, 0]), r#"],"marks":{ "2":"c", "1":"b",  "0":"a" },"start":8}"#);
+        assert_eq!(shown(&[1]), r#"],"marks":{ "1":"b" },"start":8}"#);
+        assert_eq!(shown(&[]), r#"],"marks":{ },"start":8}"#);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The fuzz targets' entry points on stable Rust, within bounds: on every seed in `fuzz/corpus/`, which are requests of
-//! `tests/scenarios/` and answers of Elasticsearch 9.2.0 and OpenSearch 3.4.0, and on mutations of them. Owns the mutations:
+//! `tests/scenarios/` and answers of Elasticsearch 9.2.0, OpenSearch 3.4.0 and Solr 9.10.1, and on mutations of them. Owns the mutations:
 //! of bytes, and of JSON, which stays JSON and so gets further. They are the same at each run; `FUZZ_ROUNDS` asks for more
 //! than the usual number, and is how long runs are made where cargo-fuzz is not at hand.
 
@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use rerank_proxy::dialect::elastic::fuzzing;
+use rerank_proxy::dialect::{elastic::fuzzing, solr};
 use serde_json::Value;
 
 #[test]
@@ -26,6 +26,16 @@ fn answers_are_rewritten_or_left_alone() {
 #[test]
 fn lucene_queries_are_read() {
     run("lucene", 5_000, fuzzing::lucene);
+}
+
+#[test]
+fn requests_to_solr_are_planned_or_left_alone() {
+    run("solr_plan", 5_000, solr::fuzzing::plan);
+}
+
+#[test]
+fn answers_of_solr_are_rewritten_or_left_alone() {
+    run("solr_rewrite", 2_000, solr::fuzzing::rewrite);
 }
 
 /// Each seed, and `rounds` mutations of each kind.

@@ -7,8 +7,8 @@ use bytesize::ByteSize;
 use http::{Uri, uri::Scheme};
 
 use super::{
-    ClientsConfig, Config, ConfigError, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig, ServerConfig,
-    UpstreamConfig,
+    ClientsConfig, Config, ConfigError, Engine, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig,
+    ServerConfig, UpstreamConfig,
     cache::cache,
     models::{Models, Variable, models, provider_origins},
     read::{Findings, Section},
@@ -96,6 +96,13 @@ fn server(section: &Section) -> ServerConfig {
 
 fn upstream(section: &Section) -> Option<UpstreamConfig> {
     let url: Option<String> = section.optional("url");
+    let engines = [
+        ("auto", Engine::Auto),
+        ("elasticsearch", Engine::Elasticsearch),
+        ("opensearch", Engine::OpenSearch),
+        ("solr", Engine::Solr),
+    ];
+    let engine = choice(section, "engine", &engines);
     let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
     let preserve_host = section.or("preserve_host", true);
     let compressed = section.or("compressed", false);
@@ -111,7 +118,7 @@ fn upstream(section: &Section) -> Option<UpstreamConfig> {
     });
     section.finish();
     let (scheme, authority) = address?;
-    Some(UpstreamConfig { scheme, authority, connect_timeout, preserve_host, compressed })
+    Some(UpstreamConfig { scheme, authority, engine, connect_timeout, preserve_host, compressed })
 }
 
 fn parse_url(url: &str) -> Result<(Scheme, http::uri::Authority), String> {
@@ -124,6 +131,9 @@ fn parse_url(url: &str) -> Result<(Scheme, http::uri::Authority), String> {
         return Err("must hold no user and password: the clients' own credentials are passed on".to_owned());
     }
     match parts.path_and_query {
+        Some(path) if path.path().trim_end_matches('/') == "/solr" => {
+            Err(format!("{example}, without a path: `{path}` comes with the clients' requests"))
+        }
         Some(path) if path != "/" => Err(format!("{example}, without a path (`{path}`)")),
         _ => Ok((scheme, authority)),
     }

@@ -56,6 +56,20 @@ fn every_mistake_is_reported_at_once_with_its_line_and_the_nearest_key() {
 }
 
 #[test]
+fn the_engine_is_told_by_paths_unless_it_is_named() {
+    let engine = |name: &str| {
+        let key = if name.is_empty() { String::new() } else { format!("[upstream]\nengine = \"{name}\"\n") };
+        let text = minimal().replacen("[upstream]\n", if key.is_empty() { "[upstream]\n" } else { &key }, 1);
+        resolved(&text).map(|config| config.upstream.engine)
+    };
+    assert_eq!((engine(""), engine("solr")), (Ok(Engine::Auto), Ok(Engine::Solr)));
+    let wrong = engine("lucene").expect_err("wrong");
+    assert_eq!(wrong, ["rerank.toml:2: upstream.engine: must be one of auto, elasticsearch, opensearch, solr"]);
+    let path = resolved(&minimal().replace(":9200", ":8983/solr")).expect_err("wrong");
+    assert!(path[0].ends_with("without a path: `/solr` comes with the clients' requests"), "{path:?}");
+}
+
+#[test]
 fn what_is_not_toml_names_the_line() {
     let error = Node::from_toml(Path::new("rerank.toml"), "[server]\nlisten = \n").expect_err("not TOML");
     assert!(error.to_string().starts_with("rerank.toml:2: not TOML: "), "{error}");

@@ -7,9 +7,7 @@ mod explicit;
 mod filter_path;
 #[doc(hidden)]
 pub mod fuzzing;
-mod lucene;
 mod multi;
-mod passages;
 mod plan;
 mod query_text;
 mod template;
@@ -71,11 +69,14 @@ impl Dialect for Elastic {
         template::rendered(request, rendered)
     }
 
-    fn introduction(&self) -> Option<PathAndQuery> {
-        self.is_opensearch.get().is_none().then(|| PathAndQuery::from_static("/"))
+    /// Which engine it is, as far as answers to templates depend on it. Of several templates, each is answered like a
+    /// search among several.
+    fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery> {
+        let depends = request.route.door == Door::Template;
+        (depends && self.is_opensearch.get().is_none()).then(|| PathAndQuery::from_static("/"))
     }
 
-    fn introduce(&self, answer: &[u8]) {
+    fn introduce(&self, _request: SearchRequest<'_>, answer: &[u8]) {
         // Elasticsearch names no distribution.
         let is_opensearch = serde_json::from_slice::<Value>(answer)
             .is_ok_and(|answer| answer.pointer("/version/distribution").is_some_and(|name| name == "opensearch"));
@@ -217,6 +218,7 @@ fn hiding_filter(request: SearchRequest<'_>, hits_at: &[&str]) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderMap;
 
     fn route(method: &Method, path: &str) -> Route {
         Elastic::default().classify(method, path)
@@ -272,13 +274,19 @@ mod tests {
     #[test]
     fn the_cluster_is_asked_once_what_it_is() {
         let elastic = Elastic::default();
-        assert_eq!(elastic.introduction().expect("not known yet"), "/");
-        elastic.introduce(br#"{"version":{"distribution":"opensearch","number":"2.19.3"}}"#);
-        assert_eq!((elastic.introduction(), elastic.is_opensearch.get()), (None, Some(&true)));
+        let route = |door| SearchRoute { door, indices: String::new() };
+        let (template, several) = (route(Door::Template), route(Door::MultiTemplate));
+        let (path_and_query, headers, body) = (PathAndQuery::from_static("/"), HeaderMap::new(), Bytes::new());
+        let request = |route| SearchRequest { route, path_and_query: &path_and_query, headers: &headers, body: &body };
+        assert_eq!(elastic.introduction(request(&several)), None);
+        let request = request(&template);
+        assert_eq!(elastic.introduction(request).expect("not known yet"), "/");
+        elastic.introduce(request, br#"{"version":{"distribution":"opensearch","number":"2.19.3"}}"#);
+        assert_eq!((elastic.introduction(request), elastic.is_opensearch.get()), (None, Some(&true)));
         for other in [&br#"{"version":{"number":"9.2.0","build_flavor":"default"}}"#[..], b"", b"[]"] {
             let elastic = Elastic::default();
-            elastic.introduce(other);
-            assert_eq!((elastic.introduction(), elastic.is_opensearch.get()), (None, Some(&false)));
+            elastic.introduce(request, other);
+            assert_eq!((elastic.introduction(request), elastic.is_opensearch.get()), (None, Some(&false)));
         }
     }
 

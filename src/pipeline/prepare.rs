@@ -109,6 +109,12 @@ pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: R
             let searches = reasons.into_iter().map(Err).collect();
             return Ok(Prepared { call, searches, forward: None, ignored: wishes.ignored.clone(), view_of: None });
         }
+    }
+    if let Some(path_and_query) = guarded(|| app.dialect.introduction(call.as_request()))? {
+        let said = fetch_aside(app, call.get(path_and_query)).await;
+        guarded(|| app.dialect.introduce(call.as_request(), said.as_ref().map_or(&[], |fetched| &fetched.answer[..])))?;
+    }
+    if call.as_request().route.door.is_template() {
         call = rendered(app, call).await?;
     }
     let mut found = guarded(|| app.dialect.searches(call.as_request()))??;
@@ -160,12 +166,6 @@ fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<Skip
 
 /// The request with its templates rendered by the cluster.
 async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
-    // Of several templates, each is answered like a search among several.
-    let alone = !call.as_request().route.door.is_multi();
-    if let Some(path_and_query) = app.dialect.introduction().filter(|_| alone) {
-        let said = fetch_aside(app, call.get(path_and_query)).await;
-        app.dialect.introduce(said.as_ref().map_or(&[], |fetched| &fetched.answer[..]));
-    }
     let mut answers: Vec<Bytes> = Vec::new();
     for some in guarded(|| app.dialect.renderings(call.as_request()))??.chunks(RENDERED_AT_ONCE) {
         let asked = some.iter().map(|(path, body)| fetch_aside(app, call.with_body(path.clone(), body.clone())));

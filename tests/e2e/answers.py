@@ -48,30 +48,49 @@ class Hit:
     key: tuple
 
 
+# Of Solr's answer, what has an entry for each document under its id.
+BY_DOCUMENT = ("highlighting", "moreLikeThis", "explain")
+
+
 @dataclass
 class Page:
     """A search answer taken apart."""
 
     hits: list
-    frame: str  # everything around the hits, `took` and `max_score` masked
+    frame: str  # everything around the hits; `took` and `max_score`, and what the rest is about, masked
     max_score: object
+    by_document: dict  # {name: [(id, the entry's bytes)]}
+    echo: list  # the parameters that Solr repeats, sorted: it prints them in the order of a hash table
 
 
 def page(text: str) -> Page:
-    """Takes the answer of a search apart."""
-    spans, masks, max_score = [], [], None
-    for key, start, _end in members(text, _skip(text, 0)):
-        if key == "took":
-            masks.append((start, _end))
-        if key != "hits":
-            continue
-        for inner, inner_start, inner_end in members(text, start):
-            if inner == "max_score":
-                masks.append((inner_start, inner_end))
-                max_score = json.loads(text[inner_start:inner_end])
-            if inner == "hits":
-                spans = list(elements(text, inner_start))
-    return Page([_hit(text[start:end]) for start, end in spans], _masked(text, spans + masks), max_score)
+    """Takes the answer of a search apart, be it Elasticsearch's, OpenSearch's or Solr's."""
+    spans, masks, max_score, by_document, echo = [], [], None, {}, []
+    for key, start, end in _values(text):
+        if key in ("took", "QTime"):
+            masks.append((start, end))
+        elif key in ("max_score", "maxScore"):
+            masks.append((start, end))
+            max_score = json.loads(text[start:end])
+        elif key in ("hits", "docs"):
+            spans = list(elements(text, start))
+        elif key in BY_DOCUMENT:
+            masks.append((start, end))
+            by_document[key] = [(name, text[begin:stop]) for name, begin, stop in members(text, start)]
+        elif key == "params":
+            masks.append((start, end))
+            echo = sorted((name, text[begin:stop]) for name, begin, stop in members(text, start) if name != "rid")
+    hits = [_hit(text[start:end]) for start, end in spans]
+    return Page(hits, _masked(text, spans + masks), max_score, by_document, echo)
+
+
+def _values(text: str):
+    """What `page` looks at: (key, start, end) of each value at the top and in the objects that hold more."""
+    for key, start, end in members(text, _skip(text, 0)):
+        if key in ("hits", "response", "responseHeader", "debug") and text[start] == "{":
+            yield from members(text, start)
+        else:
+            yield key, start, end
 
 
 def _masked(text: str, ranges: list) -> str:
@@ -86,21 +105,21 @@ def _masked(text: str, ranges: list) -> str:
 def _hit(raw: str) -> Hit:
     masked, score = raw, None
     for key, start, end in members(raw, 0):
-        if key == "_score":
+        if key in ("_score", "score"):
             masked, score = raw[:start] + "*" + raw[end:], json.loads(raw[start:end])
     parsed = json.loads(raw)
-    meaning = json.dumps({key: value for key, value in parsed.items() if key != "_score"}, sort_keys=True)
-    return Hit(raw, masked, meaning, score, (parsed.get("_index"), parsed.get("_id")))
+    meaning = json.dumps({key: value for key, value in parsed.items() if key not in ("_score", "score")}, sort_keys=True)
+    return Hit(raw, masked, meaning, score, (parsed.get("_index"), parsed.get("_id", parsed.get("id"))))
 
 
 def ids(answer) -> list:
     """The ids of the hits, in order."""
-    return [hit["_id"] for hit in answer.json()["hits"]["hits"]]
+    return [hit.key[1] for hit in page(answer.text).hits]
 
 
 def normalised(body: bytes) -> bytes:
     """The body with the time it took masked."""
-    return re.sub(rb'("?took"?\s*:\s*)\d+', rb"\g<1>0", body)
+    return re.sub(rb'("?(?:took|QTime)"?\s*[:>]\s*)\d+', rb"\g<1>0", body)
 
 
 def responses(text: str) -> "tuple[str, list[str]]":

@@ -1,12 +1,12 @@
 """Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
 
-A test that takes the fixture `cluster` runs on every kind of engine, or on those that `@pytest.mark.engines(...)` names. One
-that takes `redis` gets a Redis of its own.
+A test that takes the fixture `cluster` runs on every kind of Elasticsearch and OpenSearch, or on the kinds, flavours or
+families that `@pytest.mark.engines(...)` names. One that takes `redis` gets a Redis of its own.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
-    RERANK_E2E_ENGINES   engines that already run, `elasticsearch-9=http://…,opensearch-3=http://…`; their test indices
-                         are deleted, and tests on other kinds left out. For developing tests: saves starting them
+    RERANK_E2E_ENGINES   engines that already run, `elasticsearch-9=http://…,solr-9=http://…`; their test indices are
+                         deleted, and tests on other kinds left out. For developing tests: saves starting them
     RERANK_E2E_DIRECT=1  no proxy at all: the harness tests itself, engine against engine
     CI=true              an engine or a Redis that cannot run is a failure, not a reason to leave tests out
 """
@@ -22,14 +22,17 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
+pytest.register_assert_rewrite("checks")
 
 import data
 import engines as engine_control
 import kinds
 import proxy as proxy_control
 import redis_server
+import solr
 from wire import send
 
+CORPORA = {"elastic": data, "solr": solr}
 DIRECT = os.environ.get("RERANK_E2E_DIRECT") == "1"
 
 
@@ -54,7 +57,7 @@ def _need(item):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "engines(*names): runs on these kinds or flavours of engines only")
+    config.addinivalue_line("markers", "engines(*names): runs on these kinds, flavours or families of engines only")
 
 
 def pytest_sessionstart(session):
@@ -66,7 +69,7 @@ def pytest_generate_tests(metafunc):
     by_hand = any("cluster" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if "cluster" in metafunc.fixturenames and not by_hand:
         chosen = metafunc.definition.get_closest_marker("engines")
-        names = kinds.named(*chosen.args) if chosen else tuple(kinds.KINDS)
+        names = kinds.named(*chosen.args) if chosen else kinds.ELASTIC
         metafunc.parametrize("cluster", names, indirect=True, scope="session")
 
 
@@ -118,10 +121,8 @@ def pytest_terminal_summary(terminalreporter, config):
 
 def _running_engines(config):
     given = _given_engines()
-    for url in given.values():
-        names = [line["index"] for line in send(url, "GET", "/_cat/indices?format=json").json()]
-        for name in names:
-            send(url, "DELETE", "/" + "".join(f"%{byte:02X}" for byte in name.encode()))
+    for kind, url in given.items():
+        CORPORA[kinds.KINDS[kind].family].wipe(url)
     if given:
         return {kind: SimpleNamespace(url=url, stop=lambda: None) for kind, url in given.items()}
     return engine_control.start_all(config.kinds_to_start)
@@ -134,11 +135,11 @@ def clusters(pytestconfig):
     proxies = {}
     try:
         with ThreadPoolExecutor() as loaders:
-            list(loaders.map(data.load, [engine.url for engine in engines.values()]))
+            load = lambda kind: CORPORA[kinds.KINDS[kind].family].load(engines[kind].url)  # noqa: E731
+            list(loaders.map(load, engines))
         for kind, engine in engines.items():
-            proxies[kind] = (
-                proxy_control.Direct(engine.url) if DIRECT else proxy_control.start(data.config(engine.url)).ready()
-            )
+            config = data.config(engine.url, kinds.KINDS[kind].family)
+            proxies[kind] = proxy_control.Direct(engine.url) if DIRECT else proxy_control.start(config).ready()
         yield {
             kind: SimpleNamespace(
                 kind=kind,

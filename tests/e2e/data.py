@@ -1,4 +1,4 @@
-"""What the tests search: the indices, the same on both engines, and the proxy's rules for them."""
+"""What the tests search: the documents, the indices of Elasticsearch and OpenSearch, and the proxy's rules for them."""
 
 import json
 
@@ -11,7 +11,7 @@ MODEL = REPOSITORY / "fixtures" / "models" / "all-MiniLM-L6-v2"
 CORPUS = REPOSITORY / "fixtures" / "corpus" / "passages.jsonl"
 
 # One index under many names, so that one rule each can be told by the name.
-ALIASES = ["linear", "rrf", "original", "shadow", "off", "unruled", "narrow", "fieldless", "first-wins"]
+ALIASES = ["linear", "rrf", "original", "shadow", "off", "unruled", "narrow", "fieldless", "searched", "first-wins"]
 
 # A query in everyday words: it finds most documents, whatever the corpus is about.
 COMMON = "how do I keep the water in a small house warm and clean"
@@ -31,12 +31,15 @@ MAPPING = {
     },
 }
 
+ENGINE = {"elastic": "", "solr": 'engine = "solr"'}
+
 CONFIG = """\
 [server]
 listen = "127.0.0.1:0"
 
 [upstream]
 url = "{upstream}"
+{engine}
 
 [models.default]
 path = "{model}"
@@ -86,6 +89,12 @@ model = "default"
 mode = "off"
 
 [[rules]]
+index = ["searched"]
+model = "default"
+window = {window}
+budget = "{budget}"
+
+[[rules]]
 index = ["fieldless"]
 model = "default"
 fields = ["absent"]
@@ -104,10 +113,10 @@ budget = "{budget}"
 """
 
 
-def config(upstream: str, budget: str = "60s", model=MODEL) -> str:
-    """The proxy's configuration for these indices."""
+def config(upstream: str, family: str = "elastic", budget: str = "60s", model=MODEL) -> str:
+    """The proxy's configuration for these indices, on engines of this family."""
     return CONFIG.format(
-        upstream=upstream, budget=budget, model=model, window=WINDOW, small_window=SMALL_WINDOW
+        upstream=upstream, engine=ENGINE[family], budget=budget, model=model, window=WINDOW, small_window=SMALL_WINDOW
     )
 
 
@@ -131,6 +140,12 @@ def documents() -> list:
         }
         for number, passage in enumerate(passages[::step][:120])
     ]
+
+
+def wipe(url: str) -> None:
+    """Removes all indices."""
+    for line in send(url, "GET", "/_cat/indices?format=json").json():
+        send(url, "DELETE", "/" + "".join(f"%{byte:02X}" for byte in line["index"].encode()))
 
 
 def load(url: str) -> None:

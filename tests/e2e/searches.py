@@ -48,6 +48,15 @@ class Search:
         """The request for this many hits from the first one on, with no filter; of="direct": as the engine is asked."""
         return _with_page(getattr(self, of) | self._whole, hits, drop=("from", "size", "filter_path"))
 
+    def scored(self, hits):
+        """The whole, each hit with its id and its score."""
+        return self.whole(hits)
+
+    def scored_by(self, text, ids):
+        """These documents, scored by the proxy against this text."""
+        query = {"bool": {"should": [{"match": {"text": text}}], "filter": [{"ids": {"values": ids}}]}}
+        return {"method": "POST", "path": "/passages/_search", "body": {"query": query, "size": len(ids)}}
+
     def whole_filtered(self, hits):
         """The same, as the engine is asked, filtered as the client wants it."""
         return _with_page(self.direct | self._whole, hits, drop=("from", "size"))

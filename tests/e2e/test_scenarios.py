@@ -1,5 +1,7 @@
 """Runs every request of `tests/scenarios/` against a real engine directly and through the proxy, and compares.
 
+A file is for Elasticsearch and OpenSearch; one that begins with `family: solr` and a line `---` is for Solr.
+
 A scenario: `name`, `request` (method, path, headers, body), `expect`, and optionally
 
 - `engines`: kinds or flavours, when not all know the request;
@@ -19,10 +21,13 @@ with `gzip: true` in the request it is compressed. What `expect` may say:
 - `skipped: REASON` (or a list of reasons): the same, and `X-Rerank` names the reason.
 - `reranked`: the hits of the window in a new order, as DESIGN's "window, page, scores" has it, and all else as the
   cluster has it. What `filter_path` leaves of a hit is what the cluster would leave of it. As a mapping it may say more,
-  `reranked: {by: TEXT, window: N}`: the text that the passages were scored against, and a window that is not the rule's.
+  `reranked: {by: TEXT, window: N, pinned: N}`: the text that the passages were scored against, a window that is not the
+  rule's, and how many hits stay in front because the cluster put them there.
 - `reordered`: the same, but the cluster's own scores stay (`score = "original"`).
-- `explained`: the same as `reranked`, but each hit has `fields._rerank`, which is right about ranks and scores.
+- `explained`: the same as `reranked`, but each hit has `fields._rerank` (Solr: `_rerank`), which is right about ranks and
+  scores.
 - `rejected: STATUS, error: TYPE` (or a list of types): the proxy's own answer, in the shape of the engine's errors.
+  Solr's have no type, but a code.
 - a list: for `_msearch`, what each of its answers must come to: `reranked`, `reordered`, `skipped: REASON`, or `error`
   (the cluster's own, in its place). `X-Rerank` is a list then, an item for each.
 """
@@ -42,9 +47,10 @@ from checks import (
     framing,
 )
 from conftest import DIRECT
-from kinds import KINDS, named
+from kinds import named
 from proxy import REPOSITORY
 from searches import Search, ask
+from solr_searches import SolrSearch
 
 import answers
 
@@ -55,10 +61,12 @@ OPEN_PIT = {"elasticsearch": "/{}/_pit?keep_alive=1m", "opensearch": "/{}/_searc
 
 def _scenarios():
     for path in sorted(FOLDER.glob("*.yaml")):
-        for scenario in yaml.safe_load(path.read_text()):
+        *head, scenarios = yaml.safe_load_all(path.read_text())
+        family = head[0]["family"] if head else "elastic"
+        for scenario in scenarios:
             unknown = set(scenario) - KEYS
             assert not unknown, f"{path.name}: {scenario.get('name')}: unknown keys {unknown}"
-            for kind in named(*scenario.get("engines", KINDS)):
+            for kind in named(*scenario.get("engines", [family])):
                 yield pytest.param(kind, scenario, id=f"{path.stem}: {scenario['name']} [{kind}]")
 
 
@@ -67,7 +75,7 @@ def test_through_the_proxy(cluster, scenario):
     expect, mask = scenario["expect"], scenario.get("mask", [])
     if "pit" in scenario:
         scenario = _with_pit(cluster, scenario)
-    search = Search(scenario)
+    search = (SolrSearch if cluster.flavour == "solr" else Search)(scenario)
 
     def run(url, request):
         for step in scenario.get("before", []):

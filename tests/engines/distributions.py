@@ -1,6 +1,6 @@
 """Gets the engines: the integ-test distributions that Elasticsearch and OpenSearch publish on Maven Central, and the
-modules that those lack and the tests need. They are test servers under their own licences: downloaded here, never
-shipped. Owns what lies on disk before an engine starts."""
+modules that those lack and the tests need; Solr as the jars that its own tests run. They are test servers under their own
+licences: downloaded here, never shipped. Owns what lies on disk before an engine starts."""
 
 import re
 import subprocess
@@ -48,6 +48,9 @@ def fetch(kind: Kind) -> Path:
     """Downloads, unpacks and completes the engine once; returns its folder. Safe to call from several processes."""
     work = work_folder()
     home = work / f"{kind.flavour}-{kind.version}"
+    if kind.family == "solr":
+        _fetch_solr(kind, home)
+        return home
     with made_once(home) as part, tempfile.TemporaryDirectory(dir=work) as download:
         if part:
             tell(f"getting {kind.flavour} {kind.version} from Maven Central")
@@ -91,16 +94,33 @@ def _add_root_module(kind: Kind, home: Path) -> None:
     with made_once(home / "modules" / "rest-root") as part, tempfile.TemporaryDirectory() as scratch:
         if not part:
             return
-        compiler = maven_file(COMPILER, Path(scratch))
-        source, classes = HERE / "elasticsearch-root" / "RootPlugin.java", Path(scratch) / "classes"
-        command = [java_home(kind) / "bin" / "java", "-jar", compiler, "-nowarn", "-proc:none"]
-        command += ["-source", str(kind.java[0]), "-target", str(kind.java[0])]
-        command += ["-cp", ":".join(str(jar) for jar in (home / "lib").glob("*.jar")), "-d", classes, source]
-        subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL)
+        classes = Path(scratch) / "classes"
+        compile_java(kind, HERE / "elasticsearch-root" / "RootPlugin.java", home / "lib", classes)
         with zipfile.ZipFile(part / "rest-root.jar", "w") as jar:
             for compiled in classes.rglob("*.class"):
                 jar.write(compiled, compiled.relative_to(classes))
         _describe(part, kind, "rest-root", "engines.RootPlugin")
+
+
+def _fetch_solr(kind: Kind, home: Path) -> None:
+    """Solr publishes no runnable zip there, but all its jars, with Jetty and ZooKeeper: `lib`, and a main class around
+    them in `classes`."""
+    with made_once(home) as part:
+        if not part:
+            return
+        tell(f"getting {kind.flavour} {kind.version} from Maven Central")
+        maven_closure([f"org.apache.solr:{name}:{kind.version}" for name in ("solr-core", "solr-test-framework")], part / "lib")
+        compile_java(kind, HERE / "solr" / "SolrServer.java", part / "lib", part / "classes")
+
+
+def compile_java(kind: Kind, source: Path, libraries: Path, classes: Path) -> None:
+    """Compiles one file against the jars of a folder, for the Java that the engine runs on."""
+    with tempfile.TemporaryDirectory() as scratch:
+        compiler = maven_file(COMPILER, Path(scratch))
+        command = [java_home(kind) / "bin" / "java", "-jar", compiler, "-nowarn", "-proc:none"]
+        command += ["-source", kind.java[0], "-target", kind.java[0]]
+        command += ["-cp", ":".join(str(jar) for jar in libraries.glob("*.jar")), "-d", classes, source]
+        subprocess.run([str(part) for part in command], check=True, stdin=subprocess.DEVNULL)
 
 
 def _describe(folder: Path, kind: Kind, name: str, plugin_class: str) -> None:

@@ -34,6 +34,10 @@ from store import work_folder
 
 HEAP = os.environ.get("ENGINE_HEAP", "512m")
 READY_WITHIN_SECONDS = 240
+READY_PATHS = {
+    "elastic": "/_cluster/health?wait_for_status=yellow",
+    "solr": "/solr/admin/collections?action=LIST",
+}
 
 # The engines refuse to run as root. As root they run under this account, which every Unix has.
 UNPRIVILEGED_USER = os.environ.get("ENGINE_USER", "nobody")
@@ -68,27 +72,12 @@ class Engine:
     def __init__(self, kind: str, port: int = 0):
         """Starts it; `wait_until_ready` tells when it can be used. Port 0 lets the engine choose one."""
         self.kind, self.url = KINDS[kind], ""
-        flavour = self.kind.flavour
-        home, java = fetch(self.kind), java_home(self.kind)
+        home = fetch(self.kind)
         self._run = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=work_folder()))
-        config = self._run / "config"
-        shutil.copytree(home / "config", config)
         for folder in ("data", "logs", "tmp"):
             (self._run / folder).mkdir()
-        settings = SETTINGS.format(port=port, run=self._run)
-        if flavour == "elasticsearch" and self.kind.major >= 8:
-            settings += ELASTICSEARCH_8_SETTINGS
-        (config / f"{flavour}.yml").write_text(settings)
-        self._quieten_jvm(config / "jvm.options")
-        prefix = {"elasticsearch": "ES", "opensearch": "OPENSEARCH"}[flavour]
-        environment = {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "JAVA_HOME": str(java),
-            f"{prefix}_JAVA_HOME": str(java),
-            f"{prefix}_PATH_CONF": str(config),
-            f"{prefix}_TMPDIR": str(self._run / "tmp"),
-            f"{prefix}_JAVA_OPTS": f"-Xms{HEAP} -Xmx{HEAP}",
-        }
+        prepare = self._solr if self.kind.family == "solr" else self._elastic
+        command, environment = prepare(home, java_home(self.kind), port)
         account = {}
         if os.getuid() == 0:
             entry = pwd.getpwnam(UNPRIVILEGED_USER)
@@ -98,15 +87,40 @@ class Engine:
         self._console = self._run / "logs" / "console.log"
         with open(self._console, "wb") as console:
             self._process = subprocess.Popen(
-                ["bash", str(home / "bin" / flavour)],
+                [str(word) for word in command],
                 cwd=self._run,
-                env=environment,
+                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 **account,
             )
+
+    def _elastic(self, home: Path, java: Path, port: int):
+        """The command that starts it, and its environment; what it reads lies in the run folder then."""
+        flavour, config = self.kind.flavour, self._run / "config"
+        shutil.copytree(home / "config", config)
+        settings = SETTINGS.format(port=port, run=self._run)
+        if flavour == "elasticsearch" and self.kind.major >= 8:
+            settings += ELASTICSEARCH_8_SETTINGS
+        (config / f"{flavour}.yml").write_text(settings)
+        self._quieten_jvm(config / "jvm.options")
+        prefix = {"elasticsearch": "ES", "opensearch": "OPENSEARCH"}[flavour]
+        environment = {
+            "JAVA_HOME": str(java),
+            f"{prefix}_JAVA_HOME": str(java),
+            f"{prefix}_PATH_CONF": str(config),
+            f"{prefix}_TMPDIR": str(self._run / "tmp"),
+            f"{prefix}_JAVA_OPTS": f"-Xms{HEAP} -Xmx{HEAP}",
+        }
+        return ["bash", home / "bin" / flavour], environment
+
+    def _solr(self, home: Path, java: Path, port: int):
+        """The same for Solr."""
+        options = [f"-Xms{HEAP}", f"-Xmx{HEAP}", f"-Djava.io.tmpdir={self._run}/tmp", f"-Dsolr.log.dir={self._run}/logs"]
+        classes = f"{home}/classes:{home}/lib/*"
+        return [java / "bin" / "java", *options, "-cp", classes, "engines.SolrServer", self._run, port], {}
 
     def _quieten_jvm(self, options: Path) -> None:
         """Drops the JVM options that write outside the run folder, and a module that only makes vectors faster: a Java
@@ -126,7 +140,7 @@ class Engine:
                 break
             try:
                 self.url = "http://" + (self._run / "logs" / "http.ports").read_text().split()[0]
-                with urllib.request.urlopen(f"{self.url}/_cluster/health?wait_for_status=yellow", timeout=10):
+                with urllib.request.urlopen(self.url + READY_PATHS[self.kind.family], timeout=10):
                     return self
             except (OSError, IndexError, urllib.error.URLError):
                 time.sleep(0.25)

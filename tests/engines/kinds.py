@@ -21,6 +21,11 @@ class Kind:
     def major(self) -> int:
         return int(self.version.split(".")[0])
 
+    @property
+    def family(self) -> str:
+        """Engines of one family speak one language: what is written for one of them runs on the others."""
+        return "solr" if self.flavour == "solr" else "elastic"
+
 
 # Elasticsearch publishes no modules' jars since version 8: no search templates and no joins there.
 KINDS = {
@@ -31,17 +36,22 @@ KINDS = {
         Kind("elasticsearch-9", "elasticsearch", "9.2.0", (21, 99)),
         Kind("opensearch-2", "opensearch", "2.19.3", (11, 23), (PAINLESS, MUSTACHE, PARENT_JOIN)),
         Kind("opensearch-3", "opensearch", "3.4.0", (21, 99), (PAINLESS, MUSTACHE, PARENT_JOIN)),
+        Kind("solr-9", "solr", "9.10.1", (17, 23)),
     )
 }
 FLAVOURS = tuple(dict.fromkeys(kind.flavour for kind in KINDS.values()))
+FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS.values()))
 
-# The newest of each flavour: what a test runs on that is about the proxy more than about the engine.
-NEWEST = tuple([kind.name for kind in KINDS.values() if kind.flavour == flavour][-1] for flavour in FLAVOURS)
+# What a test runs on that names no engines, and the newest of each flavour there: what a test runs on that is about the
+# proxy more than about the engine.
+ELASTIC = tuple(kind.name for kind in KINDS.values() if kind.family == "elastic")
+NEWEST = tuple({KINDS[name].flavour: name for name in ELASTIC}.values())
 
 
 def named(*names: str) -> "tuple[str, ...]":
-    """The kinds that these names stand for, each a kind or a flavour, in the table's order."""
-    unknown = [name for name in names if name not in KINDS and name not in FLAVOURS]
+    """The kinds that these names stand for, each a kind, a flavour or a family, in the table's order."""
+    known = dict.fromkeys((*FAMILIES, *FLAVOURS, *KINDS))
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"no such engine: {', '.join(unknown)}; there are {', '.join((*FLAVOURS, *KINDS))}")
-    return tuple(kind.name for kind in KINDS.values() if kind.name in names or kind.flavour in names)
+        raise ValueError(f"no such engine: {', '.join(unknown)}; there are {', '.join(known)}")
+    return tuple(kind.name for kind in KINDS.values() if {kind.name, kind.flavour, kind.family} & set(names))

@@ -8,9 +8,9 @@ use http::StatusCode;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::{passages::Passages, visible::Strip};
+use super::visible::Strip;
 use crate::{
-    dialect::{Candidates, Reading, Unreadable},
+    dialect::{Candidates, Reading, Unreadable, passages::Passages},
     json::{self, Edits, Items, Object},
     plan::SkipReason,
     rewrite::{HitSpan, Layout, NoteSpan},
@@ -305,6 +305,7 @@ mod tests {
             min_score: None,
             body: None,
             extra,
+            echo: Vec::new(),
             widened: true,
         }
     }

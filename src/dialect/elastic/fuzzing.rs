@@ -8,7 +8,7 @@ mod rewrite;
 pub use plan::plan;
 pub use rewrite::rewrite;
 
-use super::lucene::{self, Syntax};
+use crate::dialect::lucene::{self, Syntax};
 
 /// Reads `input` as a query in each of the Lucene syntaxes.
 ///

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use super::{
     explicit::{self, Explicit},
-    query_text::{self, QueryText},
-    url,
+    query_text, url,
     visible::{self, Shown},
 };
 use crate::{
-    dialect::{Search, SearchRequest, is_json},
+    dialect::{
+        Search, SearchRequest, is_json,
+        query_text::{QueryText, joined},
+    },
     json::{self, Edits},
     passage::{Content, PassageSpec},
     plan::{ExtraFields, NoPlan, Page, Plan, SkipReason, Terms},
@@ -122,6 +124,7 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
         widened: page.from != 0 || page.size != hits || !edits.is_empty(),
         body: (!edits.is_empty()).then(|| edits.applied(text).into()),
         extra,
+        echo: Vec::new(),
     })
 }
 
@@ -271,7 +274,7 @@ fn inferred(body: &Body, q: Option<&str>, df: Option<&str>) -> Option<QueryText>
         body.retriever.as_ref().and_then(query_text::of_retriever),
         body.knn.as_ref().and_then(query_text::of_knn),
     ];
-    query_text::joined(parts.into_iter().flatten())
+    joined(parts.into_iter().flatten())
 }
 
 /// The texts at the rule's pointers, joined.

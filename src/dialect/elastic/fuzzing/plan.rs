@@ -1,14 +1,13 @@
 //! Requests: what planning may make of them, and what it may not touch.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::PathAndQuery};
-use memchr::memmem;
+use http::uri::PathAndQuery;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::super::{Elastic, multi, url};
 use crate::{
-    dialect::{Dialect, Forward, Route, Search, SearchRequest, SearchRoute},
+    dialect::{Dialect, Forward, Route, Search, SearchRequest, SearchRoute, sent::Sent},
     json,
     passage::{Content, PassageSpec, Template},
     plan::{NoPlan, Plan, Terms},
@@ -34,36 +33,6 @@ pub fn plan(input: &[u8]) {
     let is_search = elastic.classify(&sent.method, path_and_query.path());
     assert_eq!(is_search, Route::Searches(rendered.clone()), "what templates stand for is a search");
     planned(&elastic, &rendered, &Sent { path_and_query, body, ..sent });
-}
-
-/// A request, as a client sends it.
-struct Sent {
-    method: Method,
-    path_and_query: PathAndQuery,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl Sent {
-    fn read(input: &[u8]) -> Option<Self> {
-        let end = memmem::find(input, b"\n\n")?;
-        let mut lines = std::str::from_utf8(&input[..end]).ok()?.lines();
-        let (method, path_and_query) = lines.next()?.split_once(' ')?;
-        let headers = lines.filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value.trim()).ok()?))
-        });
-        Some(Self {
-            method: method.parse().ok()?,
-            path_and_query: path_and_query.parse().ok()?,
-            headers: headers.collect(),
-            body: Bytes::copy_from_slice(&input[end + 2..]),
-        })
-    }
-
-    fn request<'a>(&'a self, route: &'a SearchRoute) -> SearchRequest<'a> {
-        SearchRequest { route, path_and_query: &self.path_and_query, headers: &self.headers, body: &self.body }
-    }
 }
 
 fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {

@@ -57,6 +57,7 @@ fn plan(window: usize, content: Content, extra: ExtraFields) -> Plan {
         min_score: None,
         body: None,
         extra,
+        echo: Vec::new(),
         widened: true,
     }
 }

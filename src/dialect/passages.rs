@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    json::Object,
+    json::{Member, Object},
     passage::{Content, Document, PassageSpec},
     plan::Plan,
 };
@@ -50,8 +50,8 @@ impl<'a> Passages<'a> {
                 return passage;
             }
         }
-        let parsed = |object: Option<&Object>| serde_json::from_str(&text[object?.span.clone()]).ok();
-        let (source, fields): (Option<Value>, Option<Value>) = (parsed(source), parsed(fields));
+        let parsed = |object: Option<&Object>| object.and_then(|object| members(text, &object.members));
+        let (source, fields) = (parsed(source), parsed(fields));
         let document = Document { source: source.as_ref(), fields: fields.as_ref() };
         self.plan.passage.passage(document, &self.plan.searched)
     }
@@ -60,12 +60,16 @@ impl<'a> Passages<'a> {
 /// The members of an object that begin with one of these segments. What is not read need not be readable: some numbers
 /// and strings of JSON (`1e999`, `"\ud800"`) have no [`Value`].
 fn part(text: &str, object: &Object, heads: &[String]) -> Option<Value> {
+    let is_wanted = |member: &&Member| heads.iter().any(|wanted| wanted == head(&member.name(text.as_bytes())));
+    members(text, object.members.iter().filter(is_wanted))
+}
+
+/// An object of these members.
+fn members<'a>(text: &str, members: impl IntoIterator<Item = &'a Member>) -> Option<Value> {
     let mut read = Map::new();
-    for member in &object.members {
-        let name = member.name(text.as_bytes());
-        if heads.iter().any(|wanted| wanted == head(&name)) {
-            read.insert(name.into_owned(), serde_json::from_str(&text[member.value.clone()]).ok()?);
-        }
+    for member in members {
+        let value = serde_json::from_str(&text[member.value.clone()]).ok()?;
+        read.insert(member.name(text.as_bytes()).into_owned(), value);
     }
     Some(Value::Object(read))
 }
@@ -96,6 +100,7 @@ mod tests {
             min_score: None,
             body: None,
             extra: ExtraFields::default(),
+            echo: Vec::new(),
             widened: false,
         }
     }

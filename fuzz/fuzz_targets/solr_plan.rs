@@ -1,0 +1,6 @@
+//! Any request to Solr, written as `METHOD /path?query`, header lines, an empty line and a body, has a plan or a named reason;
+//! and what is sent in its place is the client's own behind ours, to the byte.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| rerank_proxy::dialect::solr::fuzzing::plan(input));

@@ -1,0 +1,253 @@
+//! What a search lets its documents show (`fl`), what is asked for besides, and which members of a document are the
+//! client's. Owns the syntax of `fl`
+//! (<https://solr.apache.org/guide/solr/latest/query-guide/common-query-parameters.html>). Pure.
+
+use std::collections::HashSet;
+
+use crate::plan::ExtraFields;
+
+/// The score of a document, as `fl` names it.
+pub(super) const SCORE: &str = "score";
+/// Whether a document was put in its place by name, as `fl` asks for it and as documents show it.
+pub(super) const ELEVATED: &str = "[elevated]";
+
+/// What documents show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// Every stored field.
+    all: bool,
+    /// Members of these names, whatever they come from: fields, functions, transformers.
+    names: HashSet<String>,
+    /// Fields that match one of these, in which `*` and `?` stand for others.
+    globs: Vec<String>,
+    /// Fields that are shown under another name, in its place: the name, then the field.
+    renamed: Vec<(String, String)>,
+    /// Whether documents within documents are shown, under names that only the schema knows.
+    nested: bool,
+}
+
+impl Fields {
+    /// Reads the values of `fl`. No value, or a single empty one, shows every stored field.
+    pub(super) fn read(lists: &[String]) -> Self {
+        let mut fields = Self::default();
+        if lists.is_empty() || matches!(lists, [only] if only.trim().is_empty()) {
+            fields.all = true;
+        }
+        for item in lists.iter().flat_map(|list| items(list)) {
+            fields.add(item);
+        }
+        fields
+    }
+
+    fn add(&mut self, item: &str) {
+        let (key, source) = key_of(item);
+        let transformer = source.strip_prefix('[').map(|inside| {
+            let end = inside.find(|c: char| c == ']' || c.is_whitespace()).unwrap_or(inside.len());
+            &inside[..end]
+        });
+        self.nested |= transformer == Some("child");
+        match (key, transformer) {
+            (Some(key), None) if is_name(source) => self.renamed.push((key.to_owned(), source.to_owned())),
+            (Some(key), _) => drop(self.names.insert(key.to_owned())),
+            (None, Some(transformer)) => drop(self.names.insert(format!("[{transformer}]"))),
+            (None, None) if source == "*" => self.all = true,
+            (None, None) if source.contains(['*', '?']) && is_glob(source) => self.globs.push(source.to_owned()),
+            (None, None) => drop(self.names.insert(source.to_owned())),
+        }
+    }
+
+    /// Whether the client's documents show the member `name`.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        let is_named = self.names.contains(name) || self.renamed.iter().any(|(key, _)| key == name);
+        if is_named || name == SCORE || name.starts_with('[') {
+            return is_named;
+        }
+        let is_renamed = self.renamed.iter().any(|(_, source)| source == name);
+        let shown = self.all || self.globs.iter().any(|glob| matches(glob.as_bytes(), name.as_bytes()));
+        (shown && !is_renamed) || self.nested
+    }
+
+    /// Whether the client's answer tells scores, under whatever name.
+    pub(super) fn tells_score(&self) -> bool {
+        self.shows(SCORE) || self.score_names().next().is_some()
+    }
+
+    /// Other names under which documents show their score.
+    pub(super) fn score_names(&self) -> impl Iterator<Item = &str> {
+        self.renamed.iter().filter(|(_, source)| source == SCORE).map(|(key, _)| key.as_str())
+    }
+
+    /// What to ask for besides, so that the names or patterns `wanted` can be read; `spare` says that they may be in vain,
+    /// and every text will do then.
+    pub(super) fn extra(&self, wanted: &[String], spare: bool) -> Vec<String> {
+        let mut asked = vec![SCORE.to_owned(), ELEVATED.to_owned()];
+        asked.retain(|name| !self.shows(name));
+        let is_hidden = |name: &&String| !self.shows(name) && is_glob(name);
+        if wanted.iter().any(|name| name == "*") {
+            let asks = !self.all && !self.nested;
+            asked.extend(asks.then(|| "*".to_owned()));
+            return asked;
+        }
+        let hidden: Vec<&String> = wanted.iter().filter(is_hidden).collect();
+        if spare && !hidden.is_empty() && !self.all && !self.nested {
+            asked.push("*".to_owned());
+        }
+        asked.extend(hidden.into_iter().cloned());
+        asked
+    }
+}
+
+/// Whether a member of a document was asked for on our behalf only.
+pub(super) fn is_ours(name: &str, extra: &ExtraFields, client: &Fields) -> bool {
+    let asked = extra.asked.iter().any(|pattern| match pattern.as_str() {
+        "*" => !name.starts_with('[') && name != SCORE,
+        pattern => matches(pattern.as_bytes(), name.as_bytes()),
+    });
+    asked && !client.shows(name)
+}
+
+/// The items of a list, between commas or white space that no bracket or quote holds together.
+fn items(list: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let (mut start, mut depth, mut quote) = (0, 0_usize, None);
+    let mut awaits = false;
+    let mut chars = list.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (_, '\\') => drop(chars.next()),
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            // The item goes on behind the colon of its name.
+            (None, c) if c.is_whitespace() && awaits => continue,
+            (None, c) if depth == 0 && (c == ',' || c.is_whitespace()) => {
+                items.push(&list[start..at]);
+                start = at + c.len_utf8();
+            }
+            _ => {}
+        }
+        awaits = c == ':' && depth == 0 && quote.is_none();
+    }
+    items.push(&list[start..]);
+    items.into_iter().map(str::trim).filter(|item| !item.is_empty()).collect()
+}
+
+/// `key` and `source` of `key:source`.
+fn key_of(item: &str) -> (Option<&str>, &str) {
+    match item.split_once(':') {
+        Some((key, source)) if is_name(key) => (Some(key), source.trim_start()),
+        _ => (None, item),
+    }
+}
+
+/// Whether this can only be the name of a field, or of the score.
+fn is_name(text: &str) -> bool {
+    let starts = text.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    starts && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '$' | '#'))
+}
+
+/// Whether this can only be the name of a field or a pattern of such names.
+fn is_glob(text: &str) -> bool {
+    is_name(&text.replace(['*', '?'], "_"))
+}
+
+/// Whether `name` is what `pattern` describes, in which `*` stands for any run of characters and `?` for one byte.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match (pattern.get(p), retry) {
+            (Some(b'*'), _) => {
+                p += 1;
+                retry = Some((p, n));
+            }
+            (Some(&byte), _) if byte == b'?' || byte == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            (_, Some((after, tried))) => {
+                (p, n) = (after, tried + 1);
+                retry = Some((after, n));
+            }
+            (_, None) => return false,
+        }
+    }
+    pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(lists: &[&str]) -> Fields {
+        Fields::read(&lists.iter().map(|&list| list.to_owned()).collect::<Vec<_>>())
+    }
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_list_shows() {
+        for (lists, shown, hidden) in [
+            (&[][..], &["id", "title"][..], &["score", "[elevated]"][..]),
+            (&[""], &["id"], &["score"]),
+            (&["", "id"], &["id"], &["title"]),
+            (&["*,score"], &["id", "score"], &["[docid]"]),
+            (&["id title", "price"], &["id", "title", "price"], &["score", "text"]),
+            (&["b*_?xt"], &["body_txt"], &["body_xt", "title"]),
+            (&["*", "y:title"], &["y", "id"], &["title"]),
+            (&["*,y:title,title"], &["y", "title"], &[]),
+            (
+                &["id, x: sum(1,n) ,[explain style=nl],w:'a,b',d:[docid], $zz"],
+                &["x", "[explain]", "w", "d", "$zz"],
+                &["n", "[docid]"],
+            ),
+            (&["sum(price, 1),\"lit\""], &["sum(price, 1)", "\"lit\""], &["price"]),
+            (&["id,[child limit=2]"], &["id", "comments"], &["score"]),
+            (&["s:score"], &["s"], &["score"]),
+        ] {
+            let fields = read(lists);
+            for name in shown {
+                assert!(fields.shows(name), "{lists:?} {name}");
+            }
+            for name in hidden {
+                assert!(!fields.shows(name), "{lists:?} {name}");
+            }
+        }
+        assert!(read(&["s:score"]).tells_score() && read(&["score"]).tells_score() && !read(&["*"]).tells_score());
+    }
+
+    #[test]
+    fn only_what_is_hidden_is_asked_for() {
+        for (lists, wanted, spare, asked) in [
+            (&[][..], &["title"][..], true, &["score", "[elevated]"][..]),
+            (&["*,score,[elevated]"], &["title"], true, &[]),
+            (&["id"], &["title", "t*"], false, &["score", "[elevated]", "title", "t*"]),
+            (&["id"], &["title"], true, &["score", "[elevated]", "*", "title"]),
+            (&["id,title"], &["title"], true, &["score", "[elevated]"]),
+            (&["id"], &["*"], true, &["score", "[elevated]", "*"]),
+            (&["*,y:title"], &["title"], true, &["score", "[elevated]", "title"]),
+            (&["title:cat"], &["title"], false, &["score", "[elevated]"]),
+            (&["id"], &["no name", "sum(1)"], false, &["score", "[elevated]"]),
+        ] {
+            assert_eq!(read(lists).extra(&strings(wanted), spare), strings(asked), "{lists:?} {wanted:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_list_is_read(list in r#"[a-z*?:,()\[\]'"\\ é]{0,40}"#, name in "[a-z]{0,5}") {
+            let _ = read(&[&list]).shows(&name);
+        }
+
+        #[test]
+        fn names_come_back(names in prop::collection::vec("[a-z_][a-z0-9_]{0,6}", 1..5), separator in "[ ,]|, ") {
+            let fields = read(&[&names.join(&separator)]);
+            prop_assert!(names.iter().all(|name| fields.shows(name)));
+            prop_assert_eq!(fields.shows("Z"), false);
+        }
+    }
+}

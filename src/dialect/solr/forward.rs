@@ -1,0 +1,92 @@
+//! A plan → the request that is sent in the place of the client's, and how the answer's echo of it is to read. Owns which
+//! parameters are put in front of the client's own: where Solr wants one value it takes the first, and `fl` is the sum of
+//! all. So the client's URL and body stay as they are, but for `json.limit` and `json.offset`, of which the last would
+//! count. Pure.
+
+use http::uri::PathAndQuery;
+
+use super::{
+    fields::Fields,
+    params::{encoded, without},
+    request::{Asked, as_text},
+};
+use crate::plan::{Echo, Plan, Shown, SkipReason};
+
+/// A count that a plan may change: as a parameter, in the JSON of a request, and as a parameter for that.
+const COUNTS: [(&str, &str, &str); 2] = [("rows", "limit", "json.limit"), ("start", "offset", "json.offset")];
+
+/// What is sent.
+pub(super) fn forward(path_and_query: &PathAndQuery, asked: &Asked, plan: &Plan) -> Result<PathAndQuery, SkipReason> {
+    let own = path_and_query.query().unwrap_or_default();
+    let (mut added, mut taken) = (Vec::new(), Vec::new());
+    for (name, member, in_url) in COUNTS {
+        let Some(value) = changed(name, plan) else { continue };
+        match asked.json(member) {
+            Some(_) => {
+                taken.push(in_url);
+                added.push(encoded(in_url, &value));
+            }
+            None => added.push(encoded(name, &value)),
+        }
+    }
+    if !plan.extra.asked.is_empty() {
+        let lists = asked.fields();
+        let mut names = plan.extra.asked.clone();
+        // A list that names something no longer stands for everything.
+        let stands_for_all = lists.all().iter().all(|list| list.trim().is_empty());
+        if stands_for_all && !names.iter().any(|name| name == "*") {
+            names.insert(0, "*".to_owned());
+        }
+        added.push(encoded("fl", &names.join(",")));
+        added.extend(lists.filled.iter().map(|list| encoded("fl", list)));
+    }
+    if added.is_empty() {
+        return Ok(path_and_query.clone());
+    }
+    let own = if taken.is_empty() { own.to_owned() } else { without(own, |name| taken.contains(&name)) };
+    added.extend((!own.is_empty()).then_some(own));
+    format!("{}?{}", path_and_query.path(), added.join("&")).parse().map_err(|_| SkipReason::Malformed)
+}
+
+/// How the answer's echo of all that is to read.
+pub(super) fn echo(asked: &Asked, plan: &Plan) -> Result<Vec<Echo>, SkipReason> {
+    let mut echo = Vec::new();
+    for (name, member, in_url) in COUNTS {
+        if changed(name, plan).is_none() {
+            continue;
+        }
+        if let Some(value) = asked.json(member) {
+            if asked.form.has(in_url) {
+                return Err(SkipReason::Unsupported);
+            }
+            echo.push(Echo { name, explicit: Shown::Same, all: Shown::As(as_text(value)) });
+            let own = asked.sent.first(in_url).map_or(Shown::Nothing, |text| Shown::As(text.to_owned()));
+            echo.push(Echo { name: in_url, explicit: own.clone(), all: own });
+        } else if asked.sent.has(name) {
+            echo.push(Echo { name, explicit: Shown::Behind(1), all: Shown::Behind(1) });
+        } else {
+            let filled = asked.in_json.first(name).or(asked.default(name));
+            let all = filled.map_or(Shown::Nothing, |text| Shown::As(text.to_owned()));
+            echo.push(Echo { name, explicit: Shown::Nothing, all });
+        }
+    }
+    if !plan.extra.asked.is_empty() {
+        let lists = asked.fields();
+        let explicit = if lists.sent.is_empty() { Shown::Nothing } else { Shown::Behind(1) };
+        echo.push(Echo { name: "fl", explicit, all: Shown::Behind(1) });
+    }
+    Ok(echo)
+}
+
+/// What a count is changed to.
+fn changed(name: &str, plan: &Plan) -> Option<String> {
+    match name {
+        "rows" => (plan.page.size != plan.hits).then(|| plan.hits.to_string()),
+        _ => (plan.page.from != 0).then(|| "0".to_owned()),
+    }
+}
+
+/// What the client lets documents show, as a plan has it.
+pub(super) fn client_fields(plan: &Plan) -> Fields {
+    Fields::read(&plan.extra.wanted)
+}
