@@ -172,6 +172,7 @@ impl Case {
             query: None,
             query_path: &[],
             leave_explicit: false,
+            scores: true,
         };
         let plan = self.elastic.plan(request, &searches[0], &terms).expect("a plan");
         black_box(self.elastic.assemble(request, &[Some(&plan)])).expect("a request to send");

@@ -146,6 +146,8 @@ pub struct Terms<'a> {
     pub query_path: &'a [String],
     /// Whether searches that spell out reranking in the cluster's own syntax are left to the cluster.
     pub leave_explicit: bool,
+    /// Whether the cluster's own score of each hit is needed, or its order enough.
+    pub scores: bool,
 }
 
 /// How to rerank one search.

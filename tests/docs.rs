@@ -133,7 +133,8 @@ fn query_of(body: &Value) -> Option<String> {
     let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
     let search = Search { indices: Some("i".to_owned()), view: None, body: body.clone() };
     let passage = PassageSpec::default();
-    let terms = Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false };
+    let terms =
+        Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
     Elastic::default().plan(request, &search, &terms).ok().map(|plan| plan.query)
 }
 

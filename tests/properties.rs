@@ -220,7 +220,8 @@ fn planned(path: &str, body: &str, content: Content) -> (Vec<Result<Plan, NoPlan
     let headers = HeaderMap::new();
     let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
     let passage = PassageSpec { content, strip_html: false };
-    let terms = Terms { window: WINDOW, passage: &passage, query: None, query_path: &[], leave_explicit: false };
+    let terms =
+        Terms { window: WINDOW, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
     let searches = elastic.searches(request).unwrap();
     let plans: Vec<_> = searches.iter().map(|search| elastic.plan(request, search, &terms)).collect();
     let some: Vec<Option<&Plan>> = plans.iter().map(|plan| plan.as_ref().ok()).collect();

@@ -42,7 +42,8 @@ fn solr(seen: &Seen) -> Response<Full<Bytes>> {
     let docs: Vec<String> = (start..7.min(start.saturating_add(rows)))
         .map(|i| {
             let score = if scored { format!(r#","score":{}.5"#, 9 - i) } else { String::new() };
-            format!(r#"{{"id":"{i}","stars":"{}"{score}}}"#, "*".repeat(i + 1))
+            let elevated = if query.contains("elevated") { r#","[elevated]":false"# } else { "" };
+            format!(r#"{{"id":"{i}","stars":"{}"{score}{elevated}}}"#, "*".repeat(i + 1))
         })
         .collect();
     let max = if scored { r#""maxScore":9.5,"# } else { "" };
@@ -94,7 +95,7 @@ async fn whatever_goes_wrong_the_client_gets_solr_s_own_page() {
     assert_eq!((said.as_str(), ids(&body)), ("skipped; reason=model-unavailable", own.clone()));
     assert!(body.contains(r#""start":1,"docs":[{"id":"1","stars":"**"},"#), "{body}");
 
-    let widened = |seen: &Seen| seen.path_and_query.contains("score");
+    let widened = |seen: &Seen| seen.path_and_query.contains("elevated");
     let faults: [(Fault, &str); 4] = [
         (
             |seen| is_question(seen).then(|| Response::builder().status(403).body(Full::default()).unwrap()),
@@ -104,7 +105,7 @@ async fn whatever_goes_wrong_the_client_gets_solr_s_own_page() {
         (
             |seen| {
                 seen.path_and_query
-                    .contains("score")
+                    .contains("elevated")
                     .then(|| Response::builder().status(500).body(Full::default()).unwrap())
             },
             "upstream-error",
@@ -112,7 +113,7 @@ async fn whatever_goes_wrong_the_client_gets_solr_s_own_page() {
         (
             |seen| {
                 seen.path_and_query
-                    .contains("score")
+                    .contains("elevated")
                     .then(|| json(r#"{"response":{"numFound":7,"start":0,"docs":[]}}"#))
             },
             "partial",

@@ -18,10 +18,11 @@ use super::{
 use crate::{
     app::App,
     dialect::{Forward, Search},
+    order::Blend,
     plan::{NoPlan, SkipReason, Terms},
     rules::{self, Explicit, Mode, Rule},
     upstream::body::Body,
-    wishes::Wishes,
+    wishes::{Explain, Wishes},
 };
 
 /// How many templates the cluster is asked to render at a time.
@@ -209,6 +210,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
         query: wishes.query.as_deref(),
         query_path: &rule.query_path,
         leave_explicit: rule.explicit == Explicit::Cluster,
+        scores: matches!(rule.blend, Blend::Linear { .. }) || wishes.explain != Explain::No,
     };
     let plan = match guarded(|| app.dialect.plan(call.as_request(), search, &terms))? {
         // A shadow answers nothing, so it refuses nothing.

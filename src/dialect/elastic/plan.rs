@@ -351,7 +351,7 @@ mod tests {
     }
 
     fn terms(passage: &PassageSpec) -> Terms<'_> {
-        Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false }
+        Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true }
     }
 
     fn search_with(path: &str, body: &str, headers: &HeaderMap) -> Result<Plan, NoPlan> {

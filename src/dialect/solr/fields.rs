@@ -77,10 +77,18 @@ impl Fields {
         self.renamed.iter().filter(|(_, source)| source == SCORE).map(|(key, _)| key.as_str())
     }
 
-    /// What to ask for besides, so that the names or patterns `wanted` can be read; `spare` says that they may be in vain,
-    /// and every text will do then.
-    pub(super) fn extra(&self, wanted: &[String], spare: bool) -> Vec<String> {
-        let mut asked = vec![SCORE.to_owned(), ELEVATED.to_owned()];
+    /// Whether documents come with their children, which show what they show.
+    pub(super) fn has_children(&self) -> bool {
+        self.nested
+    }
+
+    /// What to ask for besides, so that the names or patterns `wanted` can be read, and the score where `scores` are
+    /// needed; `spare` says that the names may be in vain, and every text will do then.
+    pub(super) fn extra(&self, wanted: &[String], spare: bool, scores: bool) -> Vec<String> {
+        let mut asked = vec![ELEVATED.to_owned()];
+        if scores {
+            asked.insert(0, SCORE.to_owned());
+        }
         asked.retain(|name| !self.shows(name));
         let is_hidden = |name: &&String| !self.shows(name) && is_glob(name);
         if wanted.iter().any(|name| name == "*") {
@@ -233,8 +241,14 @@ mod tests {
             (&["title:cat"], &["title"], false, &["score", "[elevated]"]),
             (&["id"], &["no name", "sum(1)"], false, &["score", "[elevated]"]),
         ] {
-            assert_eq!(read(lists).extra(&strings(wanted), spare), strings(asked), "{lists:?} {wanted:?}");
+            assert_eq!(read(lists).extra(&strings(wanted), spare, true), strings(asked), "{lists:?} {wanted:?}");
         }
+    }
+
+    #[test]
+    fn the_score_is_asked_for_only_where_it_is_needed() {
+        assert_eq!(read(&["id"]).extra(&strings(&["id"]), false, false), ["[elevated]"]);
+        assert_eq!(read(&["id"]).extra(&strings(&["id"]), false, true), ["score", "[elevated]"]);
     }
 
     proptest! {

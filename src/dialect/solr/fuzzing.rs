@@ -40,7 +40,7 @@ pub fn plan(input: &[u8]) {
         let asked = ["/params/asked".to_owned(), "/asked".to_owned()];
         for (window, passage) in [(100, &PassageSpec::default()), (5, &named)] {
             let query = wishes.query.as_deref();
-            let terms = Terms { window, passage, query, query_path: &asked, leave_explicit: false };
+            let terms = Terms { window, passage, query, query_path: &asked, leave_explicit: false, scores: true };
             match solr.plan(request, &searches[0], &terms) {
                 Ok(plan) => planned(&solr, &sent, &route, &plan, window),
                 Err(NoPlan::Skip(reason)) => assert!(!reason.as_str().is_empty()),

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::{
-    fields::Fields,
+    fields::{Fields, SCORE},
     forward::echo,
     query_text,
     request::{Asked, as_text},
@@ -59,7 +59,12 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
     let wanted = terms.passage.wanted(&searched);
     // The fields that a query searches are often copies that no document shows.
     let spare = terms.passage.content == Content::Searched;
-    let extra = ExtraFields { asked: Fields::read(&lists).extra(&wanted, spare), wanted: lists };
+    let client = Fields::read(&lists);
+    if terms.scores && client.has_children() && !client.shows(SCORE) {
+        // Solr would show the score of each child, too.
+        return Err(SkipReason::Unsupported.into());
+    }
+    let extra = ExtraFields { asked: client.extra(&wanted, spare, terms.scores), wanted: lists };
     let mut plan = Plan {
         query,
         searched,

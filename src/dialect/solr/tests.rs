@@ -69,7 +69,7 @@ impl Client {
 }
 
 fn terms(passage: &PassageSpec) -> Terms<'_> {
-    Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false }
+    Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true }
 }
 
 #[test]

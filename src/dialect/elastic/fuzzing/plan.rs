@@ -50,6 +50,7 @@ fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {
         query: wishes.query.as_deref(),
         query_path: &[],
         leave_explicit: false,
+        scores: true,
     };
     let rules = [
         zero_config,
