@@ -39,6 +39,7 @@ mod names;
 pub mod order;
 pub mod rewrite;
 
+mod panics;
 pub mod telemetry;
 
 pub mod capacity;

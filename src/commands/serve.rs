@@ -4,12 +4,13 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::{app::App, cli::ConfigArgs, server, telemetry};
+use crate::{app::App, cli::ConfigArgs, panics, server, telemetry};
 
 /// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = super::load(args)?;
     telemetry::start_log(&config.log);
+    panics::tell_in_log();
     let app = App::start(config)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shutdown = server::shutdown_signal()?;

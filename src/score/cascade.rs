@@ -51,11 +51,15 @@ impl Cascade {
 
         let then = kept.into_iter().zip(again.scores).filter_map(|(place, score)| Some((place, score?))).collect();
         let scores = joined(&first.scores, then);
+        let is_overloaded = first_failure == Some(ScoreError::Overloaded);
         let budget_hit = first.budget_hit || again.budget_hit;
+        // What one had no room for may have a score of the other.
+        let shed = if is_overloaded { count } else { first.shed + again.shed };
+        let shed = shed.min(scores.iter().filter(|score| score.is_none()).count());
         match first_failure.or(then_failure) {
             Some(failure) if !budget_hit && scores.iter().all(Option::is_none) => Err(failure),
             // What the second had no time for has the first one's score.
-            _ => Ok(Scored { scores, budget_hit, shed: first.shed }),
+            _ => Ok(Scored { scores, budget_hit: budget_hit || is_overloaded, shed }),
         }
     }
 

@@ -49,8 +49,11 @@ pub struct Encoder {
 const BYTES_PER_TOKEN: usize = 8;
 
 /// How many tokens before the end of a beginning may be other ones than those of the whole text: some tokenizers take a
-/// word and the white space after it together.
-const UNSURE: usize = 64;
+/// word and the white space after it together, or take a word that is longer than 100 characters for one they do not know.
+const UNSURE: usize = 128;
+
+/// So many bytes without white space are no word. More than 100 characters, which some tokenizers read of a word at most.
+const LONGEST_WORD: usize = 1024;
 
 impl Encoder {
     /// Reads `tokenizer.json`; `max_length` is in tokens, special ones included. The padding and truncation that the
@@ -200,14 +203,16 @@ fn tokenize_as_needed(
     tokenize(text)
 }
 
-/// What comes before the first white space after `bytes`, if that is less than all.
+/// What comes before the first white space after `bytes`, or some way after it where there is none (many scripts have none,
+/// nor do encoded files), if that is less than all.
 fn beginning(text: &str, bytes: usize) -> Option<&str> {
-    if text.len() <= bytes {
+    let latest = text.ceil_char_boundary(bytes.saturating_add(LONGEST_WORD));
+    if latest >= text.len() {
         return None;
     }
-    let from = text.ceil_char_boundary(bytes);
-    let space = text[from..].find(char::is_whitespace)?;
-    Some(&text[..from + space])
+    let from = text.floor_char_boundary(bytes);
+    let space = text[from..latest].find(char::is_whitespace);
+    Some(&text[..space.map_or(latest, |space| from + space)])
 }
 
 fn cut(mut query: Encoding, length: usize) -> Encoding {

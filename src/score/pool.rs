@@ -180,8 +180,9 @@ impl Pool {
         let workers = self.loaded_workers().max(1);
         let mut estimates = shared.pace.estimates(&work);
         let mut queue = shared.lock_queue();
-        // What others have queued is reckoned with once, and costs this one nothing.
-        for (estimate, wanted) in estimates.iter_mut().zip(shared.pairs.wanted(&work.keys)) {
+        // What others will have done before is reckoned with once, and costs this one nothing. What they have time for
+        // until later, this one has to do.
+        for (estimate, wanted) in estimates.iter_mut().zip(shared.pairs.wanted(&work.keys, work.deadline)) {
             if wanted {
                 *estimate = Estimate::default();
             }

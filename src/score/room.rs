@@ -18,8 +18,8 @@ impl Room {
     /// How many of its first pairs there is room for; `times` is what each will take one worker.
     ///
     /// All that can be done by the deadline, as long as earlier searches leave half of the time. Beyond that, less and
-    /// less: who comes next is to find some room too, so that under overload every search is reranked a little rather
-    /// than some in full and others not at all.
+    /// less, but one as long as there is time for it: who comes next is to find some room too, so that under overload
+    /// every search is reranked a little rather than some in full and others not at all.
     pub fn depth(&self, times: impl Iterator<Item = Duration> + Clone) -> usize {
         if self.ahead.is_zero() {
             // Nobody waits: what there is no time for is dropped at the deadline, and an estimate may be wrong.
@@ -29,7 +29,9 @@ impl Room {
         let free = (total - self.ahead.as_secs_f64()).max(0.0);
         let needed: f64 = times.clone().map(|time| time.as_secs_f64()).sum();
         let share = if total > 0.0 { (2.0 * free / total).min(1.0) } else { 0.0 };
-        let mut left = free.min(needed * share);
+        // A pair is not divided: one that lacks but a few would get none of them, though there is time.
+        let one = times.clone().next().unwrap_or_default().as_secs_f64();
+        let mut left = free.min((needed * share).max(one));
         let fits = |time: &Duration| {
             left -= time.as_secs_f64();
             // Sums of floating numbers: all of it must fit where all of it is wanted.
@@ -58,6 +60,15 @@ mod tests {
         assert_eq!(depth(600, 510), 0);
         assert_eq!(depth(600, 1000), 0);
         assert_eq!(depth(120, 50), 6, "what can be done by the deadline");
+    }
+
+    #[test]
+    fn a_search_that_lacks_a_single_pair_gets_it_as_long_as_there_is_time_for_one() {
+        let one = |ahead| {
+            let room = Room { total: Duration::from_millis(600), ahead: Duration::from_millis(ahead) };
+            room.depth(std::iter::once(Duration::from_micros(8500)))
+        };
+        assert_eq!((one(300), one(382), one(500), one(502)), (1, 1, 1, 0));
     }
 
     #[test]

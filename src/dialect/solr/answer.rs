@@ -79,16 +79,14 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     Ok(candidates)
 }
 
-/// Whether the answer has the page that was asked for, and in it what was: a handler may insist on values of its own
+/// Whether the answer has the page that was asked for, and the scores where they were: a handler may insist on values of its own
 /// (`invariants`).
 fn is_as_asked(text: &str, plan: &Plan, response: &Part, docs: &[Object]) -> bool {
     let number = |name| response.value(name).and_then(|at| text[at.clone()].parse::<usize>().ok());
     let is_page =
         number("start") == Some(0) && number("numFound").is_some_and(|found| docs.len() == found.min(plan.hits));
-    let is_in_all = |name: &str| docs.iter().all(|doc| doc.members.iter().any(|m| m.name(text.as_bytes()) == name));
-    // What Solr gives every document, where it is let.
-    let always = |name: &&String| matches!(name.as_str(), SCORE | ELEVATED);
-    is_page && plan.extra.asked.iter().filter(always).all(|name| is_in_all(name))
+    let has_score = |doc: &Object| doc.members.iter().any(|member| member.name(text.as_bytes()) == SCORE);
+    is_page && (docs.iter().all(has_score) || !plan.extra.asked.iter().any(|name| name == SCORE))
 }
 
 /// What is changed around the documents.

@@ -334,7 +334,8 @@ fn printed(documents: &[Vec<(String, u8)>], lists: &[&str], page: std::ops::Rang
             let stored = fields.iter().filter(|(name, _)| shows(name));
             let members = stored.map(|(name, value)| format!("\"{name}\":\"v{value}\""));
             let scored = names.contains(&"score").then(|| format!("\"score\":{score:?}"));
-            let members: Vec<String> = members.chain(scored).collect();
+            let elevated = names.contains(&"[elevated]").then(|| "\"[elevated]\":false".to_owned());
+            let members: Vec<String> = members.chain(scored).chain(elevated).collect();
             match (pretty, members.is_empty()) {
                 (true, false) => format!("{{\n      {}\n    }}", members.join(",\n      ")),
                 (true, true) => "{ }".to_owned(),

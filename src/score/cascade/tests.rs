@@ -120,6 +120,22 @@ async fn without_the_first_model_the_second_scores_the_cluster_s_best() {
 }
 
 #[tokio::test]
+async fn what_neither_model_had_room_for_is_shed_and_nothing_else() {
+    let full = fake(|_: &[String]| Some(Err(ScoreError::Overloaded)));
+    let cascade = Cascade::new(full, fake(reads(1.0, Scale::AsIs)), 2);
+    let scored = cascade.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores");
+    assert_eq!((raws(&scored), scored.shed, scored.budget_hit), (vec![Some(1.0), Some(2.0), None], 1, true));
+
+    let nearly_full = fake(|_: &[String]| {
+        Some(Ok(Scored { shed: 2, budget_hit: true, ..scores([Some(1.0), None, None], Scale::AsIs) }))
+    });
+    for (keep, shed) in [(2, 1), (3, 0)] {
+        let cascade = Cascade::new(nearly_full.clone(), fake(reads(1.0, Scale::AsIs)), keep);
+        assert_eq!(cascade.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores").shed, shed);
+    }
+}
+
+#[tokio::test]
 async fn what_the_first_model_did_not_score_fills_up_what_goes_on() {
     let first = fake(|_: &[String]| Some(Ok(scores([None, Some(f32::NAN), Some(1.0), None, Some(2.0)], Scale::AsIs))));
     let then = fake(reads(1.0, Scale::AsIs));

@@ -129,6 +129,24 @@ fn a_long_text_is_tokenized_only_as_far_as_its_windows_reach() {
     assert_eq!(held(&found[7], None), &whole[7 * 510..8 * 510]);
 }
 
+#[test]
+fn a_long_text_without_white_space_is_tokenized_no_further_either() {
+    let text = "東京都の委員会は議事録をまた忘れた。".repeat(1_500);
+    for model in MODELS {
+        let model = load(model, 512);
+        let mut read = 0;
+        let found = tokenize_as_needed(&text, 512, |text| {
+            read = read.max(text.len());
+            model.tokenizer.encode_fast(text, false)
+        });
+        assert!(found.unwrap().len() >= 512 && read < text.len() / 4, "{read} of {}", text.len());
+        let found = windows(&model, None, &text, 0, 4);
+        let (whole, read): (_, Vec<i64>) =
+            (tokens(&model, &text), found.iter().flat_map(|window| held(window, None)).copied().collect());
+        assert_eq!(read, whole[..read.len()]);
+    }
+}
+
 /// Words, scripts, what normalisers change the length of, what tokenizers take special care of.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![

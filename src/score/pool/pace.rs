@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::Work;
@@ -19,6 +19,15 @@ const TOKENS_PER_BYTE: f64 = 0.25;
 
 /// A mean that follows: of the first so many samples all count alike, then the newest counts this part.
 const MEMORY: f64 = 32.0;
+
+/// What takes so many times as long as usual says something of the machine (it was suspended, or swapped), and nothing of the
+/// work: it counts as this many times the mean, once that is one of so many samples.
+const OUTLIER: f64 = 8.0;
+const SURE: f64 = 8.0;
+
+/// How long what was learned of a length stands against what is known of others. Under steady load, inputs that are taken
+/// for dearer than they are would never be run, and so nobody would learn better.
+const FRESH: Duration = Duration::from_mins(1);
 
 /// What the work on one text is expected to cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,8 +65,29 @@ pub(super) struct Pace {
 #[derive(Default)]
 struct Learned {
     tokens_per_byte: Mean,
-    seconds_per_token: [Mean; CLASSES],
+    seconds_per_token: [Class; CLASSES],
     seconds_per_text: Mean,
+}
+
+/// Inputs of about the same length.
+#[derive(Default, Clone, Copy)]
+struct Class {
+    mean: Mean,
+    latest: Option<Instant>,
+}
+
+impl Class {
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.latest.is_some_and(|latest| now.saturating_duration_since(latest) < FRESH)
+    }
+
+    fn add(&mut self, sample: f64, now: Instant) {
+        if !self.is_fresh(now) {
+            self.mean = Mean::default();
+        }
+        self.mean.add(sample);
+        self.latest = Some(now);
+    }
 }
 
 #[derive(Default, Clone, Copy)]
@@ -68,6 +98,8 @@ struct Mean {
 
 impl Mean {
     fn add(&mut self, sample: f64) {
+        let is_sure = self.samples >= SURE && self.value > 0.0;
+        let sample = if is_sure { sample.min(self.value * OUTLIER) } else { sample };
         self.samples = (self.samples + 1.0).min(MEMORY);
         self.value += (sample - self.value) / self.samples;
     }
@@ -92,14 +124,12 @@ impl Pace {
 
     /// One run of `texts` inputs of `tokens` each took so long.
     pub(super) fn ran(&self, texts: usize, tokens: usize, took: Duration) {
-        let all = (texts * tokens).max(1) as f64;
-        let mut learned = self.lock();
-        learned.seconds_per_token[class(tokens)].add(took.as_secs_f64() / all);
-        learned.seconds_per_text.add(took.as_secs_f64() / texts.max(1) as f64);
+        self.lock().ran(texts, tokens, took, Instant::now());
     }
 
     /// What each text of `work` is expected to cost.
     pub(super) fn estimates(&self, work: &Work) -> Vec<Estimate> {
+        let now = Instant::now();
         let learned = self.lock();
         let per_byte = learned.tokens_per_byte.get().unwrap_or(TOKENS_PER_BYTE);
         let query = work.query.as_deref().map_or(0, str::len);
@@ -109,7 +139,7 @@ impl Pace {
         };
         let estimate = |text: &String| {
             let tokens = ((query + text.len()) as f64 * per_byte).ceil() as usize;
-            learned.estimate(tokens.clamp(1, self.max_tokens * windows), self.max_tokens)
+            learned.estimate(tokens.clamp(1, self.max_tokens * windows), self.max_tokens, now)
         };
         work.texts.iter().map(estimate).collect()
     }
@@ -125,11 +155,18 @@ impl Pace {
 }
 
 impl Learned {
-    fn estimate(&self, tokens: usize, max_tokens: usize) -> Estimate {
+    fn ran(&mut self, texts: usize, tokens: usize, took: Duration, now: Instant) {
+        let all = (texts * tokens).max(1) as f64;
+        self.seconds_per_token[class(tokens)].add(took.as_secs_f64() / all, now);
+        self.seconds_per_text.add(took.as_secs_f64() / texts.max(1) as f64);
+    }
+
+    fn estimate(&self, tokens: usize, max_tokens: usize, now: Instant) -> Estimate {
         let wanted = class(tokens.min(max_tokens));
-        let nearest = (0..CLASSES).filter(|&at| self.seconds_per_token[at].samples > 0.0);
-        let nearest = nearest.min_by_key(|at| at.abs_diff(wanted));
-        let seconds = nearest.map_or(0.0, |at| self.seconds_per_token[at].value * tokens as f64);
+        let known = self.seconds_per_token.iter().enumerate().filter(|(_, class)| class.latest.is_some());
+        // Where nothing is fresh, nobody was busy, and the nearest will do.
+        let nearest = known.min_by_key(|(at, class)| (!class.is_fresh(now), at.abs_diff(wanted)));
+        let seconds = nearest.map_or(0.0, |(_, class)| class.mean.value * tokens as f64);
         Estimate { tokens, time: Duration::try_from_secs_f64(seconds).unwrap_or_default() }
     }
 }
@@ -141,8 +178,6 @@ fn class(tokens: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     fn estimates(pace: &Pace, lengths: &[usize]) -> Vec<Estimate> {
@@ -179,5 +214,29 @@ mod tests {
         (0..200).for_each(|_| pace.ran(1, 100, Duration::from_millis(20)));
         assert_eq!(estimates(&pace, &[400])[0].time.as_millis(), 19);
         assert!((pace.texts_per_second().unwrap() - 50.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_run_during_which_the_machine_was_suspended_is_not_what_runs_cost() {
+        let pace = Pace::new(512);
+        (0..100).for_each(|_| pace.ran(1, 100, Duration::from_millis(10)));
+        pace.ran(1, 100, Duration::from_hours(1));
+        assert_eq!(estimates(&pace, &[400])[0].time.as_millis(), 12);
+        assert!(pace.texts_per_second().unwrap() > 80.0);
+    }
+
+    #[test]
+    fn what_is_known_of_a_length_from_long_ago_gives_way_to_what_is_known_of_others() {
+        let then = Instant::now();
+        let now = then + FRESH;
+        let mut learned = Learned::default();
+        let millis = |learned: &Learned, now| learned.estimate(512, 512, now).time.as_millis();
+        // The very first one, while the machine was suspended.
+        learned.ran(1, 512, Duration::from_mins(1), then);
+        assert_eq!(millis(&learned, now), 60_000, "there is nothing else");
+        learned.ran(1, 128, Duration::from_millis(10), now);
+        assert_eq!(millis(&learned, now), 40);
+        learned.ran(1, 512, Duration::from_millis(50), now);
+        assert_eq!(millis(&learned, now), 50);
     }
 }

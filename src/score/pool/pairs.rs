@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use super::job::Job;
@@ -21,10 +22,12 @@ struct Wanted {
 }
 
 impl Pairs {
-    /// Of each of these pairs, whether somebody waits for it already.
-    pub(super) fn wanted(&self, keys: &[Key]) -> Vec<bool> {
+    /// Of each of these pairs, whether it is being run, or somebody waits for it whose deadline is no later than this one.
+    pub(super) fn wanted(&self, keys: &[Key], deadline: Instant) -> Vec<bool> {
         let pairs = self.lock();
-        keys.iter().map(|key| pairs.contains_key(key)).collect()
+        let is_sooner = |(job, _): &(Arc<Job>, usize)| job.work.deadline <= deadline && !job.is_pointless();
+        let wanted = |pair: &Wanted| pair.running || pair.by.iter().any(is_sooner);
+        keys.iter().map(|key| pairs.get(key).is_some_and(wanted)).collect()
     }
 
     /// Somebody waits for the texts of `job` that are to be run.

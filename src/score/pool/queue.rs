@@ -123,6 +123,12 @@ impl Queue {
         }
     }
 
+    /// How many tasks there are.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Drops everything that waits.
     pub(super) fn stop(&mut self) {
         self.stopping = true;

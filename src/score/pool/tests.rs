@@ -1,5 +1,7 @@
 //! The pool under models that hang, panic, fail and return nonsense.
 
+mod stress;
+
 use std::sync::{
     Condvar, Mutex,
     mpsc::{self, Receiver, Sender},
@@ -503,6 +505,26 @@ async fn what_a_search_has_no_time_for_is_not_reckoned_with() {
         pool.submit(work((500..600).map(|number| format!("{number:4}")).collect(), now + Duration::from_secs(4)));
     assert_eq!(later.unwrap().depth(), 100);
     gate.open();
+}
+
+#[tokio::test]
+async fn what_a_search_with_more_time_wants_too_costs_a_tighter_one_as_much_as_ever() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    pool.shared.pace.ran(1, 1, Duration::from_millis(200));
+    let tight = Instant::now() + Duration::from_secs(5);
+    let blocker = submit(&pool, &["blocker"], tight).unwrap();
+    begins.recv().unwrap();
+    let many: Vec<String> = (10..60).map(|number| number.to_string()).collect();
+    let relaxed = pool.submit(work(many.clone(), later())).unwrap();
+    let shallow = pool.submit(work(many.clone(), tight)).unwrap();
+    assert!((1..25).contains(&shallow.depth()), "50 runs of 200 ms in 5 s, {} admitted", shallow.depth());
+    // Now some of it is to be done by then anyway.
+    let known = shallow.depth();
+    let same = pool.submit(work(many[..known].to_vec(), tight)).unwrap();
+    assert_eq!(same.depth(), known);
+    gate.open();
+    drop((blocker, relaxed, shallow, same));
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 //! does.
 
 use std::{
-    any::Any,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -16,10 +15,13 @@ use super::{
     layout::Layout,
     queue::{Input, Queue, Step, Task},
 };
-use crate::score::{
-    cache::Key,
-    encode::Encoded,
-    inference::{Inference, Made, Output},
+use crate::{
+    panics::message,
+    score::{
+        cache::Key,
+        encode::Encoded,
+        inference::{Inference, Made, Output},
+    },
 };
 
 /// The niceness of scoring threads: beside one of the ordinary 0, they get about a third as much of a core.
@@ -288,9 +290,4 @@ impl Worker<'_> {
             Err(panic) => Err((format!("the model panicked: {}", message(&*panic)), Err(Panicked))),
         }
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
