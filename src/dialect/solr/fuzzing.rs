@@ -20,7 +20,7 @@ const TOLD: &str =
 /// The same for a handler that fills in nothing.
 const NOTHING: &str = r#"{"responseHeader":{"params":{"echoParams":"all"}}}"#;
 
-/// Reads `input` as a request, written as [`Sent`] reads it, and plans it under several rules.
+/// Reads `input` as a request, in the form of the seeds, and plans it under several rules.
 ///
 /// It has a plan or a reason why not. A plan's figures fit each other, and the client's own parameters are all sent, as they
 /// were written and in their order, behind ours.

@@ -49,7 +49,7 @@ impl Layout {
         let apart = rate(loader, Layout { workers: 2, threads: 1 })?;
         let together = rate(loader, Layout { workers: 1, threads: 2 })?;
         let layout = if together > apart * MARGIN {
-            Layout { workers: cores / 2, threads: 2 }
+            Layout { workers: cores.div_ceil(2), threads: 2 }
         } else {
             Layout { workers: cores, threads: 1 }
         };
