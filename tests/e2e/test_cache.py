@@ -11,16 +11,12 @@ from conftest import DIRECT
 
 import answers
 import proxy as proxy_control
+from bundled import MODELS, VARIANTS, cluster_of
 from data import CORPUS, MODEL
-from wire import ScriptedServer, replying, send
+from wire import send
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="needs a proxy")
 
-MODELS = proxy_control.REPOSITORY / "fixtures" / "models"
-VARIANTS = [
-    pytest.param(file.parent.parent, file.stem, id=f"{file.parent.parent.name}-{file.stem}")
-    for file in sorted(MODELS.glob("*/onnx/*.onnx"))
-]
 CROSS_ENCODER = MODELS / "tiny-deberta-v2"
 SETTLES_WITHIN_SECONDS = 120
 
@@ -30,14 +26,7 @@ PASSAGES = [json.loads(line)["text"] for line in CORPUS.read_text().splitlines()
 @pytest.fixture(scope="module")
 def cluster_of_passages():
     """A cluster that answers every search with all the passages."""
-    hits = [
-        {"_index": "passages", "_id": str(n), "_score": float(len(PASSAGES) - n), "_source": {"text": passage}}
-        for n, passage in enumerate(PASSAGES)
-    ]
-    total = {"value": len(hits), "relation": "eq"}
-    body = json.dumps({"took": 1, "hits": {"total": total, "max_score": float(len(hits)), "hits": hits}}).encode()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-    with ScriptedServer(replying(head + body)) as upstream:
+    with cluster_of(PASSAGES) as upstream:
         yield upstream
 
 

@@ -15,16 +15,11 @@ from tokenizers import Tokenizer
 
 import answers
 import proxy as proxy_control
+from bundled import VARIANTS, cluster_of
 from data import CORPUS
-from wire import ScriptedServer, replying, send
+from wire import send
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="needs a proxy")
-
-MODELS = proxy_control.REPOSITORY / "fixtures" / "models"
-VARIANTS = [
-    pytest.param(file.parent.parent, file.stem, id=f"{file.parent.parent.name}-{file.stem}")
-    for file in sorted(MODELS.glob("*/onnx/*.onnx"))
-]
 
 # Hits may change places only where their scores are nearer than this, which is what a 32-bit sum may be off.
 TIE = 1e-6
@@ -131,21 +126,14 @@ def index(folder: Path, variant: str) -> str:
 @pytest.fixture(scope="module")
 def proxy():
     """A proxy with a rule for each variant, before a cluster that answers every search with all the passages."""
-    hits = [
-        {"_index": "passages", "_id": str(n), "_score": float(len(PASSAGES) - n), "_source": {"text": passage}}
-        for n, passage in enumerate(PASSAGES)
-    ]
-    total = {"value": len(hits), "relation": "eq"}
-    body = json.dumps({"took": 1, "hits": {"total": total, "max_score": float(len(hits)), "hits": hits}}).encode()
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-    with ScriptedServer(replying(head + body)) as upstream:
+    with cluster_of(PASSAGES) as upstream:
         config = ['[server]\nlisten = "127.0.0.1:0"', f'[upstream]\nurl = "{upstream.url}"']
         for folder, variant in (parameter.values for parameter in VARIANTS):
             name = index(folder, variant)
             config += [
                 f'[models."{name}"]\npath = "{folder}"\nvariant = "{variant}"',
                 f'[[rules]]\nindex = ["{name}"]\nmodel = "{name}"\nfields = ["text"]',
-                f'window = {len(hits)}\nbudget = "10m"',
+                f'window = {len(PASSAGES)}\nbudget = "10m"',
             ]
         with proxy_control.start("\n".join(config)) as started:
             yield started.ready()
