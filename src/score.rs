@@ -47,6 +47,11 @@ pub enum LongPassages {
     /// Its beginning is read, as the model's reference implementation does it.
     #[default]
     Truncate,
+    /// The same of a beginning that may be shorter than the model's length.
+    Beginning {
+        /// How many tokens of a passage are read at most, special ones not counted.
+        tokens: usize,
+    },
     /// It is read in windows, of which the best one counts.
     Windows {
         /// Tokens that a window shares with the one before.
@@ -87,6 +92,9 @@ pub struct Score {
     pub truncated: bool,
     /// The part of the passage that it is the score of, where the passage was read in several windows.
     pub span: Option<Span>,
+    /// How many tokens the model read for it, whenever that was: those of the pair, or of the passage where that is read
+    /// alone. 0 where a server does not tell.
+    pub tokens: u32,
     /// Which of a cascade's models it is from; `None` where there is one model.
     pub stage: Option<Stage>,
 }
@@ -121,7 +129,7 @@ impl Stage {
 impl Score {
     /// A score that was computed just now, from the whole passage.
     pub fn fresh(raw: f32, scale: Scale) -> Self {
-        Self { raw, scale, cached: false, truncated: false, span: None, stage: None }
+        Self { raw, scale, cached: false, truncated: false, span: None, tokens: 0, stage: None }
     }
 
     /// What to show as `_score`.
@@ -150,6 +158,11 @@ impl Scored {
     /// How many of the scores came out of the cache.
     pub fn cached(&self) -> usize {
         self.scores.iter().flatten().filter(|score| score.cached).count()
+    }
+
+    /// How many tokens the scores are of.
+    pub fn tokens(&self) -> u64 {
+        self.scores.iter().flatten().map(|score| u64::from(score.tokens)).sum()
     }
 
     /// How many of the scored passages the model did not read to the end.

@@ -56,8 +56,10 @@ fn begun(what: &str, revision: &str, long: LongPassages) -> Xxh3 {
     let mut hash = Xxh3::new();
     add_part(&mut hash, what);
     add_part(&mut hash, revision);
-    if let LongPassages::Windows { overlap, at_most } = long {
-        add_part(&mut hash, &format!("windows {overlap} {at_most}"));
+    match long {
+        LongPassages::Truncate => {}
+        LongPassages::Beginning { tokens } => add_part(&mut hash, &format!("beginning {tokens}")),
+        LongPassages::Windows { overlap, at_most } => add_part(&mut hash, &format!("windows {overlap} {at_most}")),
     }
     hash
 }
@@ -217,7 +219,9 @@ mod tests {
         let base = key("r", "ab", "c");
         assert_eq!(base, key("r", "ab", "c"));
         let windows = LongPassages::Windows { overlap: 64, at_most: 8 };
+        let beginning = |tokens| Keys::of_pairs("r", LongPassages::Beginning { tokens }, "ab").key("c");
         let others = [
+            beginning(7),
             key("s", "ab", "c"),
             key("r", "a", "bc"),
             key("r", "ab", "d"),
@@ -227,6 +231,7 @@ mod tests {
         for other in others {
             assert_ne!(base, other);
         }
+        assert_ne!(beginning(7), beginning(8));
     }
 
     #[test]

@@ -83,14 +83,17 @@ impl Encoder {
             Ok(query) => query,
             Err(error) => return texts.iter().map(|_| Err(error.to_string())).collect(),
         };
+        let one = |encoded| vec![encoded];
         let encode = |text: &&str| match long {
-            LongPassages::Truncate => self.encode_truncated(query.clone(), text).map(|encoded| vec![encoded]),
+            LongPassages::Truncate => self.encode_beginning(query.clone(), text, self.max_length).map(one),
+            LongPassages::Beginning { tokens } => self.encode_beginning(query.clone(), text, tokens).map(one),
             LongPassages::Windows { overlap, at_most } => self.encode_windows(query.clone(), text, overlap, at_most),
         };
         texts.iter().map(|text| encode(text).map_err(|error| error.to_string())).collect()
     }
 
-    fn encode_truncated(&self, query: Option<Encoding>, text: &str) -> tokenizers::Result<Encoded> {
+    /// Encodes at most the first `at_most` tokens of a text, and no more than fits.
+    fn encode_beginning(&self, query: Option<Encoding>, text: &str, at_most: usize) -> tokenizers::Result<Encoded> {
         let tokenize = |text: &str| self.tokenizer.encode_fast(text, false);
         // Truncation takes from the longer one of a pair, and where both are too long it asks which is longer; so a text
         // is only read in part beside a query that fits.
@@ -98,7 +101,10 @@ impl Encoder {
             Some(query) if query.len() >= self.max_length => tokenize(text)?,
             _ => tokenize_as_needed(text, self.max_length, tokenize)?,
         };
-        self.truncated(query, text)
+        let is_longer = text.len() > at_most;
+        let text = if is_longer { cut(text, at_most) } else { text };
+        let encoded = self.truncated(query, text)?;
+        Ok(Encoded { truncated: encoded.truncated || is_longer, ..encoded })
     }
 
     fn encode_windows(
@@ -215,9 +221,10 @@ fn beginning(text: &str, bytes: usize) -> Option<&str> {
     Some(&text[..space.map_or(latest, |space| from + space)])
 }
 
-fn cut(mut query: Encoding, length: usize) -> Encoding {
-    query.truncate(length, 0, TruncationDirection::Right);
-    query
+fn cut(mut text: Encoding, length: usize) -> Encoding {
+    text.truncate(length, 0, TruncationDirection::Right);
+    text.take_overflowing();
+    text
 }
 
 /// The bytes of `text` that a window is made of, whole characters; `before` are those of the window before. A token that

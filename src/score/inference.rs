@@ -47,6 +47,8 @@ pub struct Made {
     pub truncated: bool,
     /// The window that the output is of, where there were several.
     pub span: Option<Span>,
+    /// How many tokens were read for it, those of all windows.
+    pub tokens: u32,
 }
 
 impl Made {
@@ -54,6 +56,7 @@ impl Made {
     /// is no number leaves none: which window is best could not be told.
     pub fn of(outputs: Vec<Output>, windows: &[Encoded]) -> Option<Made> {
         let truncated = windows.iter().any(|window| window.truncated);
+        let tokens = u32::try_from(windows.iter().map(Encoded::len).sum::<usize>()).unwrap_or(u32::MAX);
         let mut parts: Vec<(Output, Option<Span>)> =
             outputs.into_iter().zip(windows.iter().map(|window| window.span)).collect();
         if parts.iter().any(|(output, _)| !output.is_finite()) {
@@ -66,12 +69,12 @@ impl Made {
         if parts.len() > 1
             && let Some(vectors) = parts.iter().map(vector).collect::<Option<Vec<_>>>()
         {
-            return Some(Made { output: Output::Embeddings(vectors.into()), truncated, span: None });
+            return Some(Made { output: Output::Embeddings(vectors.into()), truncated, span: None, tokens });
         }
         // The first of equals: `max_by` would take the last.
         let best = (0..parts.len()).rev().max_by(|&a, &b| parts[a].0.number().total_cmp(&parts[b].0.number()))?;
         let (output, span) = parts.swap_remove(best);
-        Some(Made { output, truncated, span })
+        Some(Made { output, truncated, span, tokens })
     }
 }
 

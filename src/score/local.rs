@@ -57,6 +57,8 @@ pub struct LocalScorer {
     cache: Arc<ScoreCache>,
     kind: Kind,
     revision: String,
+    /// The longest input of the model, in tokens.
+    max_tokens: usize,
 }
 
 impl LocalScorer {
@@ -99,6 +101,7 @@ impl LocalScorer {
         cache: Arc<ScoreCache>,
     ) -> LocalScorer {
         LocalScorer {
+            max_tokens: options.max_tokens,
             pool: Pool::start(Arc::clone(&loader), Arc::clone(&cache), options),
             loader,
             cache,
@@ -109,13 +112,14 @@ impl LocalScorer {
 
     async fn score_pairs(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
         let Request { query, passages, long, deadline } = request;
+        let long = self.as_read(long);
         let query = normalise(query);
         let keys = Keys::of_pairs(&self.revision, long, &query);
         let texts = passages.into_iter().map(|passage| (keys.key(&passage), passage));
         let found = self.find(Some(query), texts, long, deadline).await?;
         let score = |(made, &cached): (&Option<Made>, &bool)| match *made {
-            Some(Made { output: Output::Logit(logit), truncated, span }) => {
-                Some(Score { raw: logit, scale: Scale::Logit, cached, truncated, span, stage: None })
+            Some(Made { output: Output::Logit(logit), truncated, span, tokens }) => {
+                Some(Score { raw: logit, scale: Scale::Logit, cached, truncated, span, tokens, stage: None })
             }
             _ => None,
         };
@@ -125,10 +129,22 @@ impl LocalScorer {
 
     async fn score_texts(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
         let Request { query, passages, long, deadline } = request;
-        let keys = Keys::of_texts(&self.revision, long);
+        let long = self.as_read(long);
+        // A query is a text as others are, and is read as they are; but what is said of passages only is not said of it.
+        if let LongPassages::Beginning { .. } = long {
+            let query = std::iter::once(normalise(query));
+            let mut found = self.find_texts(query, LongPassages::Truncate, deadline).await?;
+            let of_passages = self.find_texts(passages.into_iter(), long, deadline).await?;
+            found.append(of_passages);
+            return Self::cosines(found);
+        }
         // The query goes first: without its vector no passage has a score.
         let texts = std::iter::once(normalise(query)).chain(passages);
-        let found = self.find(None, texts.map(|text| (keys.key(&text), text)), long, deadline).await?;
+        Self::cosines(self.find_texts(texts, long, deadline).await?)
+    }
+
+    /// The scores of passages, of which the first text is the query.
+    fn cosines(found: Found) -> Result<Scored, ScoreError> {
         let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
         let query = query.as_ref().and_then(|made| match &made.output {
             Output::Embedding(vector) => Some(vector),
@@ -141,10 +157,29 @@ impl LocalScorer {
             let (query, made) = (query?, made.as_ref()?);
             let (raw, span) = closest(query, &made.output)?;
             let span = span.or(made.span);
-            Some(Score { raw, scale: Scale::AsIs, cached, truncated: made.truncated, span, stage: None })
+            let Made { truncated, tokens, .. } = *made;
+            Some(Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None })
         };
         let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();
         found.scored(scores)
+    }
+
+    /// How the model reads long passages: all of its length is no shorter beginning.
+    fn as_read(&self, long: LongPassages) -> LongPassages {
+        match long {
+            LongPassages::Beginning { tokens } if tokens >= self.max_tokens => LongPassages::Truncate,
+            other => other,
+        }
+    }
+
+    async fn find_texts(
+        &self,
+        texts: impl Iterator<Item = String>,
+        long: LongPassages,
+        deadline: Instant,
+    ) -> Result<Found, ScoreError> {
+        let keys = Keys::of_texts(&self.revision, long);
+        self.find(None, texts.map(|text| (keys.key(&text), text)), long, deadline).await
     }
 
     /// The outputs of `texts`, from the cache or from the pool. Equal texts are run once.
@@ -228,6 +263,15 @@ struct Found {
 }
 
 impl Found {
+    /// What is known of more texts, after these.
+    fn append(&mut self, others: Found) {
+        self.outputs.extend(others.outputs);
+        self.cached.extend(others.cached);
+        self.cut_off |= others.cut_off;
+        self.shed += others.shed;
+        self.failure = self.failure.take().or(others.failure);
+    }
+
     /// The answer to the search. A failure is only told where it left nothing to order by.
     fn scored(self, scores: Vec<Option<Score>>) -> Result<Scored, ScoreError> {
         match self.failure {

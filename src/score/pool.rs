@@ -62,7 +62,7 @@ impl Grouping {
     /// long before its turn, and yet enough to find inputs of equal length among them.
     fn chunk(self, long: LongPassages) -> usize {
         match (self, long) {
-            (Grouping::Equal { .. }, LongPassages::Truncate) => 32,
+            (Grouping::Equal { .. }, LongPassages::Truncate | LongPassages::Beginning { .. }) => 32,
             (Grouping::Equal { .. }, LongPassages::Windows { .. }) => 4,
             (Grouping::Padded { .. }, _) => 256,
         }

@@ -191,7 +191,7 @@ impl RemoteScorer {
         let outputs: Vec<Option<Output>> = answer.scores.into_iter().map(|score| score.map(output)).collect();
         for (key, output) in keys.iter().zip(&outputs) {
             if let Some(output) = output.clone() {
-                self.cache.insert(*key, Made { output, truncated: false, span: None });
+                self.cache.insert(*key, Made { output, truncated: false, span: None, tokens: 0 });
             }
         }
         Ok(outputs)

@@ -4,6 +4,7 @@
 //! ```text
 //! tag         1 byte: the version (high four bits), whether there is a span (8), whether the end of the text was not
 //!             read (4), what follows (0 logit, 1 relevance, 2 vector, 3 vectors of windows)
+//! tokens      how many were read
 //! span        start and end, if there is one
 //! output      a number; or the numbers of a vector; or for each window: start, end, how many numbers, the numbers
 //! checksum    the low 32 bits of xxh3-64 over the key and all of the above
@@ -23,7 +24,7 @@ use crate::score::{
 
 /// The version. To be raised with every change of these bytes, and with every change to how a model is run that changes
 /// its scores: a replica of another version must find nothing.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 const SPAN: u8 = 8;
 const TRUNCATED: u8 = 4;
@@ -38,6 +39,7 @@ pub(super) fn encode(key: Key, made: &Made) -> Vec<u8> {
         Output::Embeddings(_) => 3,
     };
     let mut bytes = vec![VERSION << 4 | kind];
+    bytes.extend(made.tokens.to_le_bytes());
     if made.truncated {
         bytes[0] |= TRUNCATED;
     }
@@ -75,6 +77,7 @@ fn read(content: &[u8]) -> Option<Made> {
         return None;
     }
     let mut rest = Rest(rest);
+    let tokens = rest.number()?;
     let span = if tag & SPAN == 0 { None } else { Some(rest.span()?) };
     let output = match tag & KIND {
         0 => Output::Logit(rest.float()?),
@@ -89,7 +92,7 @@ fn read(content: &[u8]) -> Option<Made> {
             Output::Embeddings(windows.into())
         }
     };
-    rest.0.is_empty().then_some(Made { output, truncated: tag & TRUNCATED != 0, span })
+    rest.0.is_empty().then_some(Made { output, truncated: tag & TRUNCATED != 0, span, tokens })
 }
 
 fn checksum(key: Key, content: &[u8]) -> u32 {
@@ -165,8 +168,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn made()(output in output(), truncated: bool, span in prop::option::of(span())) -> Made {
-            Made { output, truncated, span }
+        fn made()(output in output(), truncated: bool, span in prop::option::of(span()), tokens: u32) -> Made {
+            Made { output, truncated, span, tokens }
         }
     }
 
@@ -212,17 +215,18 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_no_score() {
         for output in [Output::Logit(f32::NAN), Output::Embedding([1.0, f32::INFINITY].into())] {
-            let made = Made { output, truncated: false, span: None };
+            let made = Made { output, truncated: false, span: None, tokens: 7 };
             assert_eq!(decode(Key(1), &encode(Key(1), &made)), None);
         }
     }
 
     #[test]
     fn bytes_of_this_version_stay_readable() {
-        let made = Made { output: Output::Logit(1.5), truncated: true, span: Some(Span { start: 2, end: 3 }) };
+        let made =
+            Made { output: Output::Logit(1.5), truncated: true, span: Some(Span { start: 2, end: 3 }), tokens: 7 };
         let bytes = encode(Key(7), &made);
-        assert_eq!(bytes[..13], [0x1c, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0xc0, 0x3f]);
-        assert_eq!(bytes.len(), 17);
+        assert_eq!(bytes[..17], [0x2c, 7, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0xc0, 0x3f]);
+        assert_eq!(bytes.len(), 21);
         assert_eq!(decode(Key(7), &bytes), Some(made));
     }
 }

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn logit(number: f32) -> Made {
-        Made { output: Output::Logit(number), truncated: true, span: None }
+        Made { output: Output::Logit(number), truncated: true, span: None, tokens: 3 }
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let memory = Memory::new(100_000, None);
         for index in 0..1000 {
             let output = Output::Embedding(vec![0.0; 384].into());
-            memory.insert(Key(index), Made { output, truncated: false, span: None });
+            memory.insert(Key(index), Made { output, truncated: false, span: None, tokens: 3 });
         }
         let stats = memory.stats();
         assert!((50_000..=100_000).contains(&stats.bytes), "{stats:?}");

@@ -73,6 +73,24 @@ fn the_last_of_as_many_windows_as_are_read_says_that_there_is_more() {
 }
 
 #[test]
+fn a_beginning_is_as_if_the_text_ended_there() {
+    let encoder = encoder(1, 32);
+    let text = "the committee forgot the minutes again ".repeat(20);
+    let beginning = |query, text: &str, tokens| {
+        encoder.encode(query, &[text], LongPassages::Beginning { tokens }).remove(0).unwrap().remove(0)
+    };
+    for query in [None, Some("what was forgotten")] {
+        let six = beginning(query, &text, 6);
+        assert_eq!(
+            six,
+            Encoded { truncated: true, ..truncated(encoder, query, "the committee forgot the minutes again") }
+        );
+        assert_eq!(beginning(query, "the committee", 6), truncated(encoder, query, "the committee"));
+        assert_eq!(beginning(query, &text, 1000), truncated(encoder, query, &text));
+    }
+}
+
+#[test]
 fn a_long_query_leaves_the_text_half_of_the_model_s_length() {
     let encoder = encoder(0, 103);
     let (query, text) = ("what was forgotten ".repeat(100), "the committee forgot the minutes again ".repeat(100));

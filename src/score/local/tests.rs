@@ -30,8 +30,13 @@ impl Inference for Fake {
             Encoded { type_ids: vec![0; ids.len()], ids, truncated, span }
         };
         let encode = |text: &&str| match (text.split_once('|'), long) {
+            (_, LongPassages::Beginning { tokens }) if text.len() > tokens => {
+                Ok(vec![encoded(&text[..tokens], true, None)])
+            }
             (None, _) => Ok(vec![encoded(text, false, None)]),
-            (Some((first, _)), LongPassages::Truncate) => Ok(vec![encoded(first, true, None)]),
+            (Some((first, _)), LongPassages::Truncate | LongPassages::Beginning { .. }) => {
+                Ok(vec![encoded(first, true, None)])
+            }
             (Some(_), LongPassages::Windows { at_most, .. }) => {
                 let count = text.split('|').count();
                 let mut start = 0;
@@ -223,6 +228,27 @@ async fn a_long_query_is_its_beginning_with_windows_as_without() {
     for request in [in_windows("a|b", window.clone(), 8), request("a|b", window, later())] {
         assert_eq!(raws(&scorer.score(request).await.unwrap()), [Some(1.0), Some(0.0)]);
     }
+}
+
+#[tokio::test]
+async fn a_beginning_is_read_of_the_passages_and_all_of_the_query() {
+    let beginning = |query, passages, tokens| Request {
+        long: LongPassages::Beginning { tokens },
+        ..request(query, passages, later())
+    };
+    let Setting { scorer, .. } = cross_encoder();
+    let scored = scorer.score(beginning("q", passages(&["cccc", "dd"]), 3)).await.unwrap();
+    assert_eq!((told(&scored), scored.tokens()), (vec![(3.0, true, None), (2.0, false, None)], 5));
+    let all = scorer.score(beginning("q", passages(&["cccc"]), 1000)).await.unwrap();
+    assert_eq!(told(&all), [(4.0, false, None)], "no beginning is longer than what the model reads");
+    let plain = scorer.score(request("q", passages(&["cccc"]), later())).await.unwrap();
+    assert_eq!((plain.cached(), plain.tokens()), (1, 4), "which is then the same score, and as many tokens");
+
+    let Setting { scorer, runs } = bi_encoder();
+    let scored = scorer.score(beginning("apple", passages(&["ant", "bee"]), 1)).await.unwrap();
+    assert_eq!((told(&scored), scored.tokens()), (vec![(1.0, true, None), (0.0, true, None)], 2));
+    let other = scorer.score(request("apple", passages(&["bee"]), later())).await.unwrap();
+    assert_eq!((other.cached(), runs.load(Ordering::SeqCst)), (0, 4), "the query's vector is that of every search");
 }
 
 #[tokio::test]

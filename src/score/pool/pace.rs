@@ -133,13 +133,14 @@ impl Pace {
         let learned = self.lock();
         let per_byte = learned.tokens_per_byte.get().unwrap_or(TOKENS_PER_BYTE);
         let query = work.query.as_deref().map_or(0, str::len);
-        let windows = match work.long {
-            LongPassages::Truncate => 1,
-            LongPassages::Windows { at_most, .. } => at_most,
+        let most = match work.long {
+            LongPassages::Truncate => self.max_tokens,
+            LongPassages::Beginning { tokens } => self.max_tokens.min(query + tokens),
+            LongPassages::Windows { at_most, .. } => self.max_tokens * at_most,
         };
         let estimate = |text: &String| {
             let tokens = ((query + text.len()) as f64 * per_byte).ceil() as usize;
-            learned.estimate(tokens.clamp(1, self.max_tokens * windows), self.max_tokens, now)
+            learned.estimate(tokens.clamp(1, most), self.max_tokens, now)
         };
         work.texts.iter().map(estimate).collect()
     }

@@ -371,7 +371,7 @@ async fn what_another_job_has_made_is_not_made_again() {
         one_worker(),
     );
     for text in ["x", "y"] {
-        let made = Made { output: Output::Logit(1.5), truncated: false, span: None };
+        let made = Made { output: Output::Logit(1.5), truncated: false, span: None, tokens: 3 };
         pool.shared.cache.insert(keys().key(text), made);
     }
     let ticket = submit(&pool, &["x", "y", "zz"], later()).unwrap();

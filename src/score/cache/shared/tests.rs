@@ -56,7 +56,7 @@ async fn a_server_that_is_away_costs_a_search_nothing() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let shared = Shared::start(options(&closed.to_string(), PLENTY)).unwrap();
     assert_eq!(shared.look_up_all(&[Key(1), Key(2)], later()).await, [None, None]);
-    shared.insert(Key(1), Made { output: Output::Logit(1.0), truncated: false, span: None });
+    shared.insert(Key(1), Made { output: Output::Logit(1.0), truncated: false, span: None, tokens: 3 });
     while shared.stats().dropped == 0 {
         sleep(Duration::from_millis(1)).await;
     }
