@@ -1,6 +1,9 @@
 //! What the proxy answers itself, under `/_rerank/`: health and metrics. No search engine has such a path.
 
-use http::{Method, Response, StatusCode, header};
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::{app::App, upstream::body::Body};
@@ -14,7 +17,16 @@ pub fn owns(path: &str) -> bool {
 }
 
 /// Answers a request to one of our paths.
-pub fn answer(app: &App, method: &Method, path: &str) -> Response<Body> {
+pub async fn handle(app: &App, request: Request<Incoming>) -> Response<Body> {
+    answer(app, request.method(), request.uri().path())
+}
+
+/// Answers a request on a listener of our own.
+pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+    answer(&app, request.method(), &format!("/_rerank{}", request.uri().path()))
+}
+
+fn answer(app: &App, method: &Method, path: &str) -> Response<Body> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let reason = format!("{method} is not allowed here; use GET");
         return failure(StatusCode::METHOD_NOT_ALLOWED, &reason);

@@ -39,7 +39,9 @@ mod names;
 pub mod order;
 pub mod rewrite;
 
+mod guard;
 mod panics;
+mod report;
 pub mod telemetry;
 
 pub mod capacity;

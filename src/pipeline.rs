@@ -3,9 +3,7 @@
 
 mod call;
 mod fetch;
-mod guard;
 mod prepare;
-mod report;
 mod shadow;
 mod window;
 
@@ -21,8 +19,10 @@ use crate::{
     api,
     app::App,
     dialect::{Forward, Route, SearchRoute},
+    guard::{computed, guarded},
     json::Edits,
     plan::SkipReason,
+    report::{self, Report},
     rules::{self, Mode},
     upstream::{
         Outgoing, UpstreamError,
@@ -33,9 +33,7 @@ use crate::{
 };
 use call::{Held, SearchCall};
 use fetch::{Fetched, Unusable, fetch, fetch_aside};
-use guard::{computed, guarded};
 use prepare::{Halt, Prepared, Run, prepare};
-use report::Report;
 use window::{Outcome, rerank};
 
 /// The longest answer, in bytes, that opens a view and is read for its id.
@@ -45,7 +43,7 @@ const VIEW_ANSWER: usize = 64 * 1024;
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
     if api::owns(path) {
-        return api::answer(&app, request.method(), path);
+        return api::handle(&app, request).await;
     }
     if *request.method() == Method::CONNECT {
         let reason = "this is a reverse proxy: CONNECT is not supported";

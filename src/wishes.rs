@@ -137,12 +137,12 @@ impl Wishes {
         }
     }
 
-    /// The budget of a search under `rule`.
-    pub fn budget(&self, rule: &Rule) -> Duration {
+    /// The budget where it is `usual`, by a rule or otherwise.
+    pub fn budget(&self, usual: Duration) -> Duration {
         match self.budget {
             Some(budget) if self.longer_budget => budget,
-            Some(budget) => budget.min(rule.budget),
-            None => rule.budget,
+            Some(budget) => budget.min(usual),
+            None => usual,
         }
     }
 
@@ -219,14 +219,14 @@ mod tests {
         let sent = headers(&[("x-rerank-window", "20"), ("x-rerank-budget", "50ms"), ("x-rerank-query", "red wine")]);
         let wishes = Wishes::read(&sent, &Wish::DEFAULT).expect("wishes");
         assert_eq!(
-            (wishes.window(&rule()), wishes.budget(&rule()), wishes.query.as_deref()),
+            (wishes.window(&rule()), wishes.budget(rule().budget), wishes.query.as_deref()),
             (20, Duration::from_millis(50), Some("red wine"))
         );
         let sent = headers(&[("x-rerank-window", "5000"), ("x-rerank-budget", "1m")]);
         let wishes = Wishes::read(&sent, &Wish::DEFAULT).expect("wishes");
-        assert_eq!((wishes.window(&rule()), wishes.budget(&rule())), (rule().window, rule().budget));
+        assert_eq!((wishes.window(&rule()), wishes.budget(rule().budget)), (rule().window, rule().budget));
         let wishes = Wishes::read(&sent, &[Wish::WiderWindow, Wish::LongerBudget]).expect("wishes");
-        assert_eq!((wishes.window(&rule()), wishes.budget(&rule())), (5000, Duration::from_mins(1)));
+        assert_eq!((wishes.window(&rule()), wishes.budget(rule().budget)), (5000, Duration::from_mins(1)));
     }
 
     #[test]

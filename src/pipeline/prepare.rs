@@ -10,16 +10,16 @@ use http::Response;
 use super::{
     call::SearchCall,
     fetch::{Fetched, Unusable, fetch_aside, fetch_original},
-    guard::guarded,
-    report::Report,
     whole,
     window::Planned,
 };
 use crate::{
     app::App,
     dialect::{Forward, Search},
+    guard::guarded,
     order::Blend,
     plan::{NoPlan, SkipReason, Terms},
+    report::Report,
     rules::{self, Explicit, Mode, Rule},
     upstream::body::Body,
     wishes::{Explain, Wishes},
@@ -226,7 +226,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
     Ok(Planned {
         plan: Arc::new(plan),
         model: model.clone(),
-        budget: wishes.budget(rule),
+        budget: wishes.budget(rule.budget),
         blend: rule.blend,
         long: rule.long_passages,
         shown: rule.score,

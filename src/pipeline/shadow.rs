@@ -8,11 +8,10 @@ use tracing::debug;
 use super::{
     call::SearchCall,
     fetch::{Fetched, fetch},
-    guard::guarded,
     prepare::{Halt, Prepared, Run, prepare},
     window::measure,
 };
-use crate::{app::App, plan::SkipReason, wishes::Wishes};
+use crate::{app::App, guard::guarded, plan::SkipReason, wishes::Wishes};
 
 /// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
 pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {

@@ -10,13 +10,11 @@ use bytes::Bytes;
 use serde_json::json;
 use tracing::debug;
 
-use super::{
-    fetch::answers_any_window,
-    guard::{computed, guarded, guarded_future},
-};
+use super::fetch::answers_any_window;
 use crate::{
     app::App,
     dialect::{Candidates, Reading, Unreadable},
+    guard::{computed, guarded, guarded_future},
     order::{self, Blend, Ranked},
     plan::{Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},

@@ -12,9 +12,22 @@ use hyper_util::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::{app::App, pipeline, upstream::headers::MAX_HEADERS};
+use crate::{api, app::App, pipeline, upstream::headers::MAX_HEADERS};
 
-type Connection = (TcpStream, SocketAddr);
+/// Who answers on a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Front {
+    /// The pipeline, as the cluster would.
+    Proxy,
+    /// The rerank API.
+    Api,
+}
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    front: Front,
+}
 
 /// All serving threads.
 pub(super) struct Threads {
@@ -31,10 +44,10 @@ impl Threads {
     }
 
     /// Hands a connection to the next thread in turn.
-    pub(super) fn deal(&mut self, stream: TcpStream, peer: SocketAddr) {
+    pub(super) fn deal(&mut self, stream: TcpStream, peer: SocketAddr, front: Front) {
         self.next = (self.next + 1) % self.threads.len();
         // A thread ends only after its sender was dropped; a connection it cannot take is closed by being dropped.
-        let _ = self.threads[self.next].0.send((stream, peer));
+        let _ = self.threads[self.next].0.send(Connection { stream, peer, front });
     }
 
     /// Resolves when every thread has answered its open requests and closed its connections.
@@ -62,11 +75,8 @@ fn start(number: usize, app: Arc<App>) -> io::Result<(mpsc::UnboundedSender<Conn
 async fn serve(mut connections: mpsc::UnboundedReceiver<Connection>, app: Arc<App>) {
     let server = http_server();
     let open = GracefulShutdown::new();
-    while let Some((stream, peer)) = connections.recv().await {
-        match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => serve_connection(&server, &open, &app, stream, peer),
-            Err(error) => debug!(%peer, %error, "cannot take a connection"),
-        }
+    while let Some(connection) = connections.recv().await {
+        serve_connection(&server, &open, &app, connection);
     }
     open.shutdown().await;
 }
@@ -83,9 +93,12 @@ fn serve_connection(
     server: &auto::Builder<TokioExecutor>,
     open: &GracefulShutdown,
     app: &Arc<App>,
-    stream: tokio::net::TcpStream,
-    peer: SocketAddr,
+    Connection { stream, peer, front }: Connection,
 ) {
+    let stream = match tokio::net::TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return debug!(%peer, %error, "cannot take a connection"),
+    };
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
@@ -93,7 +106,12 @@ fn serve_connection(
         let app = app.clone();
         service_fn(move |request| {
             let app = app.clone();
-            async move { Ok::<_, Infallible>(pipeline::handle(app, request).await) }
+            async move {
+                Ok::<_, Infallible>(match front {
+                    Front::Proxy => pipeline::handle(app, request).await,
+                    Front::Api => api::handle_at_root(app, request).await,
+                })
+            }
         })
     };
     let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();

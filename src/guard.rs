@@ -15,7 +15,7 @@ use crate::plan::SkipReason;
 const QUICK: usize = 256 * 1024;
 
 /// Runs a pure stage; a panic in it is this search's loss only.
-pub(super) fn guarded<T>(stage: impl FnOnce() -> T) -> Result<T, SkipReason> {
+pub(crate) fn guarded<T>(stage: impl FnOnce() -> T) -> Result<T, SkipReason> {
     catch_unwind(AssertUnwindSafe(stage)).map_err(|_| {
         error!("a stage panicked; this is a bug in rerank-proxy");
         SkipReason::Internal
@@ -24,7 +24,7 @@ pub(super) fn guarded<T>(stage: impl FnOnce() -> T) -> Result<T, SkipReason> {
 
 /// Runs a pure stage over `size` bytes: here where it is quick, on a thread for such work where it would hold up the
 /// other connections of this one.
-pub(super) async fn computed<T: Send + 'static>(
+pub(crate) async fn computed<T: Send + 'static>(
     size: usize,
     stage: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SkipReason> {
@@ -35,7 +35,7 @@ pub(super) async fn computed<T: Send + 'static>(
 }
 
 /// The same for a stage that waits.
-pub(super) async fn guarded_future<T>(
+pub(crate) async fn guarded_future<T>(
     mut stage: Pin<Box<dyn Future<Output = T> + Send + '_>>,
 ) -> Result<T, SkipReason> {
     std::future::poll_fn(|cx| match guarded(|| stage.as_mut().poll(cx)) {

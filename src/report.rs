@@ -12,7 +12,7 @@ static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// What became of one search.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// It was answered in the new order.
     Applied {
         /// The model that scored it.
@@ -27,7 +27,7 @@ pub(super) enum Report {
 }
 
 impl Report {
-    pub(super) fn applied(model: &str, counts: Counts, ignored: &[&'static str]) -> Self {
+    pub(crate) fn applied(model: &str, counts: Counts, ignored: &[&'static str]) -> Self {
         Self::Applied { model: model.to_owned(), counts, ignored: ignored.to_vec() }
     }
 
@@ -59,7 +59,7 @@ const TOLD: usize = 32;
 
 /// `X-Rerank`: an item for each search of the request, in its order. Of more than [`TOLD`], the last item says how many
 /// there are in all.
-pub(super) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
+pub(crate) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
     let mut items: Vec<String> = reports.iter().take(TOLD).map(Report::item).collect();
     if reports.len() > TOLD {
         items.push(format!("more; searches={}", reports.len()));
@@ -68,7 +68,7 @@ pub(super) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
 }
 
 /// Milliseconds that the cluster took, and that we took after it; after whatever the cluster itself says.
-pub(super) fn timing(headers: &mut HeaderMap, upstream: Duration, rerank: Duration) {
+pub(crate) fn timing(headers: &mut HeaderMap, upstream: Duration, rerank: Duration) {
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     let text = format!("upstream;dur={:.2}, rerank;dur={:.2}", ms(upstream), ms(rerank));
     if let Ok(value) = HeaderValue::try_from(text) {
