@@ -1,75 +1,165 @@
-//! What the proxy answers itself, under `/_rerank/`: health and metrics. No search engine has such a path.
+//! What the proxy answers itself: under `/_rerank/`, which no search engine has, and on the rerank API's own listener at the
+//! root, where its clients look for it. Owns the paths, and who may ask; a call's way is that of [`rerank`].
+//!
+//! ```text
+//! paths ─┬─ health, metrics, info, models, openapi ─ status
+//!        └─ rerank ─ key ─ call (one of five shapes) ─ ranking ─ answer (in the same shape)
+//! ```
+
+mod answer;
+mod call;
+mod fault;
+mod rerank;
+mod status;
+mod text;
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use serde_json::{Map, Value, json};
+use ring::digest;
+use serde_json::json;
 
-use crate::{app::App, upstream::body::Body};
+use crate::{app::App, config::ApiConfig, upstream::body::Body};
+use call::Door;
+use fault::Fault;
 
-/// The first part of every path that is ours.
-const PREFIX: &str = "/_rerank/";
+/// What every path of ours begins with, where the cluster's are as well.
+const PREFIX: &str = "/_rerank";
 
-/// Whether the path is one of ours.
+/// Something that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Health,
+    Metrics,
+    Info,
+    Models,
+    OpenApi,
+    Rerank(Door),
+}
+
+const ENDPOINTS: [(&str, Endpoint); 8] = [
+    ("/health", Endpoint::Health),
+    ("/metrics", Endpoint::Metrics),
+    ("/info", Endpoint::Info),
+    ("/v1/models", Endpoint::Models),
+    ("/openapi.json", Endpoint::OpenApi),
+    ("/rerank", Endpoint::Rerank(Door::Unversioned)),
+    ("/v1/rerank", Endpoint::Rerank(Door::V1)),
+    ("/v2/rerank", Endpoint::Rerank(Door::V2)),
+];
+
+impl Endpoint {
+    /// Whether it is one of the rerank API's, which the operator may switch off.
+    fn is_switchable(self) -> bool {
+        !matches!(self, Self::Health | Self::Metrics)
+    }
+
+    /// Whether a key is needed for it where there are keys.
+    fn is_locked(self) -> bool {
+        matches!(self, Self::Rerank(_) | Self::Models | Self::Info)
+    }
+
+    fn method(self) -> Method {
+        if matches!(self, Self::Rerank(_)) { Method::POST } else { Method::GET }
+    }
+
+    /// Whose words a fault is told in before the request was read.
+    fn shape(self) -> call::Shape {
+        match self {
+            Self::Rerank(door) => door.usual_shape(),
+            Self::Models => call::Shape::V1,
+            _ => call::Shape::Tei,
+        }
+    }
+}
+
+/// Whether the path is one of ours in front of a cluster.
 pub fn owns(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Answers a request to one of our paths.
 pub async fn handle(app: &App, request: Request<Incoming>) -> Response<Body> {
-    answer(app, request.method(), request.uri().path())
+    answer(app, request, PREFIX).await
 }
 
-/// Answers a request on a listener of our own.
+/// Answers a request on the rerank API's own listener; a path may begin with our prefix there, too.
 pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
-    answer(&app, request.method(), &format!("/_rerank{}", request.uri().path()))
+    let prefix = if owns(request.uri().path()) { PREFIX } else { "" };
+    answer(&app, request, prefix).await
 }
 
-fn answer(app: &App, method: &Method, path: &str) -> Response<Body> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        let reason = format!("{method} is not allowed here; use GET");
-        return failure(StatusCode::METHOD_NOT_ALLOWED, &reason);
+async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response<Body> {
+    let path = request.uri().path();
+    let rest = &path[prefix.len()..];
+    let Some(&(_, endpoint)) = ENDPOINTS.iter().find(|(known, _)| *known == rest) else {
+        let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
+        return failure(StatusCode::NOT_FOUND, &format!("there is no {path}; there is {}", known.join(", ")));
+    };
+    if endpoint.is_switchable() && !app.config.api.enabled {
+        return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
-    match &path[PREFIX.len()..] {
-        "health" => health(app),
-        "metrics" => {
-            respond(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", app.metrics.encode())
-        }
-        _ => failure(
-            StatusCode::NOT_FOUND,
-            &format!("there is no {path}; there are /_rerank/health and /_rerank/metrics"),
+    let (method, allowed) = (request.method(), endpoint.method());
+    if *method != allowed && !(*method == Method::HEAD && allowed == Method::GET) {
+        let mut response =
+            failure(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not allowed here; use {allowed}"));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow(&allowed)));
+        return response;
+    }
+    if endpoint.is_locked() && !may_enter(&app.config.api, request.headers()) {
+        return answer::fault(endpoint.shape(), &Fault::Locked);
+    }
+    match endpoint {
+        Endpoint::Health if prefix.is_empty() => status::model_health(app),
+        Endpoint::Health => status::health(app),
+        Endpoint::Metrics => respond(
+            StatusCode::OK,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            app.metrics.encode().into_bytes(),
         ),
+        Endpoint::Info => status::info(app),
+        Endpoint::Models => status::models(app),
+        Endpoint::OpenApi => json_of(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
+        Endpoint::Rerank(door) => rerank::answer(app, door, request).await,
     }
 }
 
-/// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
-fn health(app: &App) -> Response<Body> {
-    // A cascade is as ready as its models.
-    let mut names: Vec<&String> = app.scorers.keys().filter(|name| !app.config.cascades.contains_key(*name)).collect();
-    names.sort();
-    let mut ready = true;
-    let (mut models, mut devices) = (Map::new(), Map::new());
-    for name in names {
-        let state = app.scorers[name].ready();
-        ready &= state.is_ok();
-        models.insert(name.clone(), state.map_or_else(Value::String, |()| Value::String("ready".to_owned())));
-        // What it was loaded on before is of no interest where it is not there now.
-        let device = app.scorers[name].device().filter(|_| models[name] == "ready");
-        devices.extend(device.map(|device| (name.clone(), Value::String(device))));
-    }
-    let status = if ready { "ready" } else { "forwarding only" };
-    let body = json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models, "devices": devices});
-    respond(StatusCode::OK, "application/json", format!("{body}\n"))
+fn allow(method: &Method) -> &'static str {
+    if *method == Method::POST { "POST" } else { "GET, HEAD" }
+}
+
+/// Whether the client has one of the keys, where there are any. Digests are compared, so that the time it takes tells
+/// nothing of a key.
+fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
+    let given = |value: &HeaderValue| {
+        let text = value.to_str().ok()?;
+        let (scheme, key) = text.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
+    };
+    let held = headers.get(header::AUTHORIZATION).and_then(given);
+    config.keys.is_empty() || held.is_some_and(|key| config.keys.contains(&key))
+}
+
+/// What is kept of a key.
+pub(crate) fn digest_of(key: &str) -> Vec<u8> {
+    digest::digest(&digest::SHA256, key.as_bytes()).as_ref().to_vec()
 }
 
 fn failure(status: StatusCode, reason: &str) -> Response<Body> {
-    respond(status, "application/json", format!("{}\n", json!({"error": reason, "status": status.as_u16()})))
+    json_of(status, format!("{}\n", json!({"error": reason, "status": status.as_u16()})).into_bytes())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+fn json_of(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    respond(status, "application/json", body)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use tokio::sync::Semaphore;
+
 use crate::{
     config::{CascadeConfig, Config, Engine, ModelConfig},
     dialect::{
@@ -39,7 +41,9 @@ pub struct App {
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Permits for searches scored off the path.
-    pub shadows: Arc<tokio::sync::Semaphore>,
+    pub shadows: Arc<Semaphore>,
+    /// Permits for calls of the rerank API.
+    pub calls: Arc<Semaphore>,
 }
 
 impl App {
@@ -106,7 +110,8 @@ impl App {
             beside: None,
             metrics: Arc::new(Metrics::of(scorers.clone(), cache)),
             scorers,
-            shadows: Arc::new(tokio::sync::Semaphore::new(SHADOWS)),
+            shadows: Arc::new(Semaphore::new(SHADOWS)),
+            calls: Arc::new(Semaphore::new(config.api.concurrency)),
             config: Arc::new(config),
         };
         let told_by_path = app.config.upstream.engine == Engine::Auto;
@@ -138,6 +143,7 @@ impl App {
             scorers: self.scorers.clone(),
             metrics: self.metrics.clone(),
             shadows: self.shadows.clone(),
+            calls: self.calls.clone(),
         }
     }
 }

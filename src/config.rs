@@ -1,6 +1,7 @@
 //! The configuration, ready to use. Owns its types and the way there: what was typed ([`source`]) is read by type
 //! (`read`) and resolved (`resolve`), and all mistakes are reported at once, before the port is bound.
 
+mod api;
 mod cache;
 mod models;
 mod read;
@@ -16,9 +17,10 @@ use indexmap::IndexMap;
 use crate::{
     models::{ModelFolder, lock},
     rules::Rule,
-    score::{Runtime, cache::CacheOptions, remote::RemoteModel},
+    score::{LongPassages, Runtime, cache::CacheOptions, remote::RemoteModel},
     wishes::Wish,
 };
+pub(crate) use resolve::MAX_WINDOWS;
 use source::{Node, Origin, Value};
 
 /// Everything that the operator decides.
@@ -32,6 +34,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What clients may ask for.
     pub clients: ClientsConfig,
+    /// The rerank API.
+    pub api: ApiConfig,
     /// The scorers.
     pub scoring: ScoringConfig,
     /// The score cache.
@@ -101,6 +105,31 @@ pub struct LimitsConfig {
 pub struct ClientsConfig {
     /// Which `X-Rerank…` headers count.
     pub headers: Vec<Wish>,
+}
+
+/// The rerank API.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Whether there is one.
+    pub enabled: bool,
+    /// Address and port of a listener of its own; port 0 takes any free one.
+    pub listen: Option<SocketAddr>,
+    /// The digests of the keys of which a client needs one; where there are none, it needs none.
+    pub keys: Vec<Vec<u8>>,
+    /// The model of calls that name none.
+    pub model: Option<String>,
+    /// What else clients may call the models.
+    pub aliases: IndexMap<String, String>,
+    /// How long a call may take.
+    pub budget: Duration,
+    /// How many documents a call may have.
+    pub max_documents: usize,
+    /// How large its body may be, in bytes.
+    pub request_body: usize,
+    /// How many calls may be under way at once.
+    pub concurrency: usize,
+    /// What becomes of documents that are longer than the model reads, where a call does not say it.
+    pub long_passages: LongPassages,
 }
 
 /// The scorers.

@@ -22,6 +22,7 @@ pub mod pipeline;
 
 pub mod api;
 pub mod dialect;
+pub mod ranking;
 pub mod rules;
 pub mod wishes;
 

@@ -281,6 +281,7 @@ fn noted(app: &App, mut response: Response<Body>, reports: &[Report]) -> Respons
         match report {
             Report::Applied { counts, .. } => app.metrics.applied(*counts),
             Report::Skipped(reason) => app.metrics.skipped(*reason),
+            Report::Ranked { .. } => {}
         }
     }
     report::outcomes(response.headers_mut(), reports);

@@ -24,6 +24,15 @@ pub(crate) enum Report {
     },
     /// It was answered as the cluster would.
     Skipped(SkipReason),
+    /// A list of documents was ranked.
+    Ranked {
+        /// The model that scored it.
+        model: String,
+        /// The figures.
+        counts: Counts,
+        /// How many tokens the scores are of.
+        tokens: u64,
+    },
 }
 
 impl Report {
@@ -33,9 +42,10 @@ impl Report {
 
     /// An item of an RFC 9651 list.
     fn item(&self) -> String {
-        let (model, counts, ignored) = match self {
+        let (model, counts, ignored, tokens) = match self {
             Self::Skipped(reason) => return format!("skipped; reason={}", reason.as_str()),
-            Self::Applied { model, counts, ignored } => (model, counts, ignored),
+            Self::Applied { model, counts, ignored } => (model, counts, ignored.as_slice(), None),
+            Self::Ranked { model, counts, tokens } => (model, counts, &[][..], Some(tokens)),
         };
         let Counts { window, scored, cached, shed, budget_hit, truncated } = *counts;
         // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
@@ -47,9 +57,10 @@ impl Report {
         let budget_hit = u8::from(budget_hit);
         let truncated = if truncated == 0 { String::new() } else { format!("; truncated={truncated}") };
         let ignored = if ignored.is_empty() { String::new() } else { format!("; ignored=\"{}\"", ignored.join(" ")) };
+        let tokens = tokens.map_or_else(String::new, |tokens| format!("; tokens={tokens}"));
         let shed = if shed == 0 { String::new() } else { format!("; shed={shed}") };
         format!(
-            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{shed}{truncated}{ignored}"
+            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{shed}{truncated}{tokens}{ignored}"
         )
     }
 }
@@ -69,8 +80,19 @@ pub(crate) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
 
 /// Milliseconds that the cluster took, and that we took after it; after whatever the cluster itself says.
 pub(crate) fn timing(headers: &mut HeaderMap, upstream: Duration, rerank: Duration) {
-    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
-    let text = format!("upstream;dur={:.2}, rerank;dur={:.2}", ms(upstream), ms(rerank));
+    append(headers, format!("upstream;dur={:.2}, rerank;dur={:.2}", ms(upstream), ms(rerank)));
+}
+
+/// Milliseconds that a call took which the cluster had no part in.
+pub(crate) fn took(headers: &mut HeaderMap, rerank: Duration) {
+    append(headers, format!("rerank;dur={:.2}", ms(rerank)));
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn append(headers: &mut HeaderMap, text: String) {
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.append(SERVER_TIMING.clone(), value);
     }

@@ -6,6 +6,7 @@ mod models;
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
 
+use http::StatusCode;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -36,6 +37,12 @@ pub fn start_log(config: &LogConfig) {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    api: &'static str,
+    status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,6 +87,8 @@ pub struct Metrics {
     registry: Registry,
     searches: Family<Outcome, Counter>,
     shadows: Family<Outcome, Counter>,
+    calls: Family<Call, Counter>,
+    call_duration: Histogram,
     pairs: Family<Origin, Counter>,
     budget_hits: Counter,
     depth: Histogram,
@@ -99,6 +108,8 @@ impl Default for Metrics {
             registry: Registry::with_prefix("rerank_proxy"),
             searches: Family::default(),
             shadows: Family::default(),
+            calls: Family::default(),
+            call_duration: seconds(),
             pairs: Family::default(),
             budget_hits: Counter::default(),
             depth: Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]),
@@ -112,6 +123,13 @@ impl Default for Metrics {
         let registry = &mut metrics.registry;
         registry.register("searches", "Searches by outcome: applied, or why not", metrics.searches.clone());
         registry.register("shadow_searches", "Searches scored off the path, by outcome", metrics.shadows.clone());
+        registry.register("api_calls", "Calls of the rerank API by shape and status", metrics.calls.clone());
+        registry.register_with_unit(
+            "api_duration",
+            "Time from a rerank call to its answer",
+            Unit::Seconds,
+            metrics.call_duration.clone(),
+        );
         registry.register(
             "pairs",
             "Pairs that got a score, by where it came from: cache or model",
@@ -187,13 +205,25 @@ impl Metrics {
         }
     }
 
-    fn count_pairs(&self, counts: Counts) {
-        let Counts { scored, cached, shed, budget_hit, truncated, .. } = counts;
+    /// A rerank call was answered.
+    pub fn called(&self, shape: &'static str, status: StatusCode, took: Duration) {
+        self.calls.get_or_create(&Call { api: shape, status: status.as_u16() }).inc();
+        self.call_duration.observe(took.as_secs_f64());
+    }
+
+    /// A list of documents was ranked, all of it.
+    pub fn ranked(&self, counts: Counts) {
+        let Counts { scored, cached, truncated, .. } = counts;
         self.pairs.get_or_create(&Origin { origin: "cache" }).inc_by(cached as u64);
         self.pairs.get_or_create(&Origin { origin: "model" }).inc_by(scored.saturating_sub(cached) as u64);
+        self.truncated.inc_by(truncated as u64);
+    }
+
+    fn count_pairs(&self, counts: Counts) {
+        self.ranked(counts);
+        let Counts { scored, shed, budget_hit, .. } = counts;
         self.depth.observe(scored as f64);
         self.shed.inc_by(shed as u64);
-        self.truncated.inc_by(truncated as u64);
         if budget_hit {
             self.budget_hits.inc();
         }

@@ -4,7 +4,13 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tracing::info;
 
-use crate::{app::App, cli::ConfigArgs, panics, server, telemetry};
+use crate::{
+    app::App,
+    cli::ConfigArgs,
+    panics,
+    server::{self, Listeners},
+    telemetry,
+};
 
 /// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
@@ -16,10 +22,19 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         let shutdown = server::shutdown_signal()?;
         let listen = app.config.server.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+        let api = match app.config.api.listen {
+            Some(listen) => Some(
+                TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (api.listen)"))?,
+            ),
+            None => None,
+        };
         let upstream = &app.config.upstream;
         info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
         println!("listening on http://{}", listener.local_addr()?);
-        server::run(listener, app, shutdown).await?;
+        if let Some(api) = &api {
+            println!("the rerank API is on http://{}", api.local_addr()?);
+        }
+        server::run(Listeners { proxy: listener, api }, app, shutdown).await?;
         Ok(())
     })
 }

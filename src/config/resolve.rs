@@ -9,6 +9,7 @@ use http::{Uri, uri::Scheme};
 use super::{
     ClientsConfig, Config, ConfigError, Engine, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig,
     ServerConfig, UpstreamConfig,
+    api::api,
     cache::cache,
     models::{Models, Variable, models, provider_origins},
     read::{Findings, Section},
@@ -24,13 +25,13 @@ use crate::{
 };
 
 /// No client waits longer; what is more is mostly a mistaken unit.
-const MAX_BUDGET: Duration = Duration::from_mins(10);
+pub(super) const MAX_BUDGET: Duration = Duration::from_mins(10);
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
 /// The most tokens that windows of a passage may share: what is said in more of them than these falls into one anyway.
 const MAX_OVERLAP: usize = 256;
 /// The most windows that a passage may be read in; each costs as much as a passage that fills the model.
-const MAX_WINDOWS: usize = 64;
+pub(crate) const MAX_WINDOWS: usize = 64;
 
 /// The configuration, or everything that is wrong with it in the order of reading. `variable` reads the environment,
 /// which holds the keys of rerank servers.
@@ -66,6 +67,7 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
     let log = log(&section("log"));
     let models = models(&top, scoring.models_dir.clone(), variable, findings);
     let provider_origins = provider_origins(&top);
+    let api = api(&section("api"), &models, server.listen, variable, findings);
     let mut cascades = Cascades::new();
     let rules = rules(&top, &models, &mut cascades, findings);
     top.finish();
@@ -75,6 +77,7 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
         upstream: upstream?,
         limits,
         clients,
+        api,
         scoring,
         cache,
         log,
@@ -345,7 +348,7 @@ fn blend(rule: &Section, findings: &Findings) -> Blend {
     }
 }
 
-fn long_passages(rule: &Section, is_remote: bool, findings: &Findings) -> LongPassages {
+pub(super) fn long_passages(rule: &Section, is_remote: bool, findings: &Findings) -> LongPassages {
     let Some(node) = rule.node("long_passages") else { return LongPassages::Truncate };
     let section = Section::new(node, rule.path_of("long_passages"), findings);
     let in_windows = choice(&section, "method", &[("truncate", false), ("windows", true)]);

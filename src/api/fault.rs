@@ -1,0 +1,83 @@
+//! Why a call is not answered with a ranking. Owns the statuses, and what each API calls such a fault.
+
+use http::StatusCode;
+
+use crate::{ranking::NotRanked, upstream::encoding::DecodeError};
+
+/// Why a call is not answered with a ranking. The text is for whoever sent it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// What was sent cannot be read at all.
+    #[error("{0}")]
+    Unreadable(String),
+    /// It says nothing that could be ranked.
+    #[error("the list of documents is empty")]
+    Empty,
+    /// It can be read, but not done: which member, and what is wrong with it.
+    #[error("{0}")]
+    Invalid(String),
+    /// More than the operator allows.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The client has no key, or a wrong one.
+    #[error("a key is needed here: send `Authorization: Bearer KEY`")]
+    Locked,
+    /// There is no such model.
+    #[error("{0}")]
+    NoModel(String),
+    /// It was not ranked.
+    #[error(transparent)]
+    NotRanked(#[from] NotRanked),
+    /// As many calls are under way as may be.
+    #[error("as many calls are under way as this server takes at a time ({0}); try again later")]
+    Crowded(usize),
+    /// A bug of ours.
+    #[error("internal error: this is a bug in rerank-proxy, please report it")]
+    Internal,
+}
+
+impl Fault {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Unreadable(_) | Self::Empty => StatusCode::BAD_REQUEST,
+            Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Locked => StatusCode::UNAUTHORIZED,
+            Self::NoModel(_) => StatusCode::NOT_FOUND,
+            Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotRanked(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// TEI's word for it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::Unreadable(_) | Self::Invalid(_) | Self::TooLarge(_) | Self::NoModel(_) => "Validation",
+            Self::Locked => "Unauthorized",
+            Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
+            Self::NotRanked(NotRanked::Unavailable(_)) => "Unhealthy",
+            Self::NotRanked(_) | Self::Internal => "Backend",
+        }
+    }
+
+    /// Whether the same call may be answered in a second.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+impl Fault {
+    /// A body that is not what its coding says, or more than `limit` bytes.
+    pub(super) fn of_body(error: DecodeError, limit: usize) -> Self {
+        match error {
+            DecodeError::TooLarge => Self::too_large(limit),
+            DecodeError::Broken => Self::Unreadable("the body is not what its Content-Encoding says".to_owned()),
+        }
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::TooLarge(format!("the body is larger than {limit} bytes (api.request_body)"))
+    }
+}

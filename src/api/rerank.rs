@@ -1,0 +1,156 @@
+//! A rerank call from its body to its answer: hold → read → find the model → rank → write. Owns this sequence, and what is
+//! counted and told of it; the documents go the same way as the hits of a search, through the same queue and cache.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tracing::{debug, warn};
+
+use super::{
+    answer as words,
+    call::{self, Call, Door, Limits, Shape},
+    fault::Fault,
+    json_of,
+};
+use crate::{
+    app::App,
+    config::MAX_WINDOWS,
+    guard::computed,
+    ranking::{Documents, NotRanked, Ranking, rank},
+    report::{self, Report},
+    telemetry::Counts,
+    upstream::{
+        body::{Body, Buffered, buffer},
+        encoding::{self, Coding},
+    },
+    wishes::Wishes,
+};
+
+/// A fault, and the words it is to be told in.
+type Refused = (Shape, Fault);
+
+/// Answers a call.
+pub(super) async fn answer(app: &App, door: Door, request: Request<Incoming>) -> Response<Body> {
+    let began = Instant::now();
+    let (shape, mut response) = match answered(app, door, request, began).await {
+        Ok(answered) => answered,
+        Err((shape, fault)) => {
+            if matches!(fault, Fault::NotRanked(NotRanked::Unavailable(_)) | Fault::Internal) {
+                warn!(%fault, "a rerank call failed");
+            }
+            debug!(%fault, "a rerank call was not answered");
+            (shape, words::fault(shape, &fault))
+        }
+    };
+    report::took(response.headers_mut(), began.elapsed());
+    app.metrics.called(shape.name(), response.status(), began.elapsed());
+    response
+}
+
+async fn answered(
+    app: &App,
+    door: Door,
+    request: Request<Incoming>,
+    began: Instant,
+) -> Result<(Shape, Response<Body>), Refused> {
+    let config = &app.config.api;
+    let usual = |fault| (door.usual_shape(), fault);
+    let _permit = app.calls.try_acquire().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
+    let (parts, body) = request.into_parts();
+    let wishes = Wishes::read(&parts.headers, &app.config.clients.headers);
+    let wishes = wishes.map_err(|reason| usual(Fault::Unreadable(reason)))?;
+    let sent = hold(&parts.headers, body, config.request_body).await.map_err(usual)?;
+
+    let (limits, held) = (Limits { documents: config.max_documents, windows: MAX_WINDOWS }, sent.clone());
+    let read = computed(sent.len(), move || call::read(door, &held, limits)).await;
+    let call = read.map_err(|_| usual(Fault::Internal))??;
+    let shape = call.shape;
+    let refused = |fault| (shape, fault);
+    let (model, scorer) = model(app, call.model.as_deref()).map_err(refused)?;
+    let documents = Documents {
+        query: &call.query,
+        texts: call.documents.iter().map(|document| document.text.clone()).collect(),
+        long: call.long.unwrap_or(config.long_passages),
+        deadline: began + wishes.budget(config.budget),
+    };
+    let ranking = rank(scorer, documents).await.map_err(|reason| refused(reason.into()))?;
+    if !call.may_truncate {
+        whole(&ranking).map_err(refused)?;
+    }
+    let counts = Counts::of(&ranking.scored);
+    app.metrics.ranked(counts);
+
+    let model = model.to_owned();
+    let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens() };
+    let body = written(call, sent, ranking, model).await.ok_or(refused(Fault::Internal))?;
+    let mut response = json_of(StatusCode::OK, body);
+    report::outcomes(response.headers_mut(), &[report]);
+    Ok((shape, response))
+}
+
+/// The body of a call, without its content coding.
+async fn hold(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Bytes, Fault> {
+    let sent = match buffer(body, limit).await {
+        Ok(Buffered::Whole(sent)) => sent,
+        Ok(Buffered::Larger(rest)) => {
+            drain(rest, limit).await;
+            return Err(Fault::too_large(limit));
+        }
+        Err(_) => return Err(Fault::Unreadable("the body ended early".to_owned())),
+    };
+    match Coding::of(headers) {
+        Some(Coding::Identity) => Ok(sent),
+        Some(coding) => encoding::decode(coding, &sent, limit).map_err(|error| Fault::of_body(error, limit)),
+        None => Err(Fault::Unreadable("the body's Content-Encoding is none that can be read here".to_owned())),
+    }
+}
+
+/// Reads on for a while: most clients read no answer before they have sent all.
+async fn drain(mut body: Body, limit: usize) {
+    let mut left = limit.saturating_mul(4);
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+/// The model that a client means, by the name that we have for it.
+fn model<'a>(app: &'a App, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn crate::score::Scorer>), Fault> {
+    let config = &app.config.api;
+    let name = match asked {
+        Some(asked) => config.aliases.get(asked).map_or(asked, String::as_str),
+        None => config.model.as_deref().ok_or_else(|| {
+            Fault::Invalid(format!(
+                "`model` is missing, and there is no usual one (api.model): there is {}",
+                super::status::names(app).join(", ")
+            ))
+        })?,
+    };
+    let is_model = app.config.models.contains_key(name);
+    let scorer = app.scorers.get(name).filter(|_| is_model).ok_or_else(|| {
+        Fault::NoModel(format!("there is no model `{name}` here; there is {}", super::status::names(app).join(", ")))
+    })?;
+    Ok((name, scorer))
+}
+
+/// A fault where a document was longer than what was read of it.
+fn whole(ranking: &Ranking) -> Result<(), Fault> {
+    let is_cut = |score: &Option<crate::score::Score>| score.is_some_and(|score| score.truncated);
+    match ranking.scored.scores.iter().position(is_cut) {
+        Some(document) => Err(Fault::Invalid(format!(
+            "document {document}, counted from 0, is longer than the model reads; let it be truncated, or send it in parts"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The answer; `None` where it could not be written.
+async fn written(call: Call, sent: Bytes, ranking: Ranking, model: String) -> Option<Vec<u8>> {
+    let size = if call.with_documents { sent.len() } else { 0 };
+    computed(size, move || words::body(&call, &sent, &ranking, &model)).await.ok()
+}

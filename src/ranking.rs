@@ -1,0 +1,217 @@
+//! Documents in, ranks out: what the rerank API and `rerank-proxy rerank` do with a list of texts of any length. Owns how a
+//! list is given to a scorer in portions, and that a list is ranked whole or not at all; knows neither HTTP nor models.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use crate::{
+    order::{self, Blend, Ranked},
+    score::{LongPassages, Request, ScoreError, Scored, Scorer},
+};
+
+/// A portion has at most so many documents, and about so many bytes of text. Large enough to keep every worker busy, small
+/// beside `scoring.queue_tokens`: what waits for one caller must leave room for the searches of others.
+const PORTION: usize = 128;
+const PORTION_BYTES: usize = 256 * 1024;
+
+/// Portions that are with the scorer at once: while one is run, the next is made ready.
+const PORTIONS: usize = 2;
+
+/// How long after the deadline a scorer may still hand over what it has.
+const GRACE: Duration = Duration::from_millis(10);
+
+/// A list to be ranked.
+#[derive(Debug, Clone)]
+pub struct Documents<'a> {
+    /// What they are ranked for.
+    pub query: &'a str,
+    /// Their texts.
+    pub texts: Vec<String>,
+    /// What becomes of those that are longer than the model reads.
+    pub long: LongPassages,
+    /// When there must be an answer.
+    pub deadline: Instant,
+}
+
+/// A ranked list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    /// All documents, best first, equal ones in the order they were given; each by its place in that order.
+    pub ranked: Vec<Ranked>,
+    /// What the model said of each document, in the order they were given.
+    pub scored: Scored,
+}
+
+/// Why a list is not ranked. Scores that were made stay in the cache: the same list, sent again, goes on from there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRanked {
+    /// So much is waiting for the model that there is no time, or no room, for this.
+    #[error("too much is waiting for the model; try again later")]
+    Overloaded,
+    /// The model is not loaded, or does not answer.
+    #[error("the model is not available: {0}")]
+    Unavailable(String),
+    /// There was no time for all of it.
+    #[error(
+        "the time was up with {scored} of {documents} documents scored; sent again, it goes on from there as long as the scores are cached"
+    )]
+    Late {
+        /// Documents that have a score.
+        scored: usize,
+        /// All of them.
+        documents: usize,
+    },
+    /// The model's output for a document is no number.
+    #[error("the model has no score for document {0}, counted from 0")]
+    NoScore(usize),
+}
+
+/// Ranks a list. Dropping the future drops the work that is still queued.
+///
+/// # Errors
+/// A list of which a single document has no score is not ranked: whoever asks wants to know of all of them.
+pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<Ranking, NotRanked> {
+    let Documents { query, texts, long, deadline } = documents;
+    let portion = |passages| score(scorer, Request { query, passages, long, deadline });
+    let portions: Vec<Scored> = stream::iter(portions(texts)).map(portion).buffered(PORTIONS).try_collect().await?;
+    let mut scored = Scored::default();
+    for portion in portions {
+        scored.scores.extend(portion.scores);
+        scored.budget_hit |= portion.budget_hit;
+        scored.shed += portion.shed;
+    }
+    if let Some(document) = scored.scores.iter().position(Option::is_none) {
+        let count = scored.scores.iter().flatten().count();
+        return Err(match (scored.shed, scored.budget_hit) {
+            (0, false) => NotRanked::NoScore(document),
+            (0, true) => NotRanked::Late { scored: count, documents: scored.scores.len() },
+            _ => NotRanked::Overloaded,
+        });
+    }
+    let no_other_order = vec![None; scored.scores.len()];
+    Ok(Ranking { ranked: order::order(&no_other_order, &scored.scores, 0, Blend::Replace), scored })
+}
+
+/// The scores of one portion: one for each document, or none.
+async fn score(scorer: &Arc<dyn Scorer>, request: Request<'_>) -> Result<Scored, NotRanked> {
+    let (count, deadline) = (request.passages.len(), request.deadline);
+    // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
+    let late = Scored { scores: vec![None; count], budget_hit: true, shed: 0 };
+    let scored = tokio::time::timeout_at((deadline + GRACE).into(), scorer.score(request)).await.unwrap_or(Ok(late));
+    scored.map_err(|error| match error {
+        ScoreError::Overloaded => NotRanked::Overloaded,
+        ScoreError::Unavailable(cause) => NotRanked::Unavailable(cause),
+    })
+}
+
+/// The texts in portions, in their order.
+fn portions(texts: Vec<String>) -> Vec<Vec<String>> {
+    let mut portions: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0;
+    for text in texts {
+        match portions.last_mut().filter(|portion| portion.len() < PORTION && bytes + text.len() <= PORTION_BYTES) {
+            Some(portion) => {
+                bytes += text.len();
+                portion.push(text);
+            }
+            None => {
+                bytes = text.len();
+                portions.push(vec![text]);
+            }
+        }
+    }
+    portions
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::score::{Scale, Score, ScoreFuture};
+
+    /// Scores a text as the number that it begins with, in logits; what is no number has no score.
+    struct Numbers {
+        late: bool,
+        shed: usize,
+    }
+
+    impl Scorer for Numbers {
+        fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a> {
+            let number = |text: &String| text.split(' ').next()?.parse().ok();
+            let score = |text| number(text).map(|number| Score::fresh(number, Scale::Logit));
+            let scores = request.passages.iter().map(score).collect();
+            Box::pin(async move { Ok(Scored { scores, budget_hit: self.late, shed: self.shed }) })
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    fn numbers() -> Arc<dyn Scorer> {
+        Arc::new(Numbers { late: false, shed: 0 })
+    }
+
+    async fn ranked(scorer: &Arc<dyn Scorer>, texts: &[&str]) -> Result<Vec<usize>, NotRanked> {
+        let texts = texts.iter().map(|&text| text.to_owned()).collect();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let documents = Documents { query: "q", texts, long: LongPassages::Truncate, deadline };
+        Ok(rank(scorer, documents).await?.ranked.iter().map(|ranked| ranked.hit).collect())
+    }
+
+    #[tokio::test]
+    async fn the_best_comes_first_and_equal_ones_in_the_order_given() {
+        assert_eq!(ranked(&numbers(), &["1 a", "30 b", "2 c", "1 d", "31 e"]).await.unwrap(), [4, 1, 2, 0, 3]);
+        assert_eq!(ranked(&numbers(), &[]).await, Ok(vec![]));
+    }
+
+    #[tokio::test]
+    async fn a_list_without_all_of_its_scores_is_not_ranked_and_the_reason_is_told() {
+        assert_eq!(ranked(&numbers(), &["1", "none"]).await, Err(NotRanked::NoScore(1)));
+        let late: Arc<dyn Scorer> = Arc::new(Numbers { late: true, shed: 0 });
+        assert_eq!(ranked(&late, &["1", "none", "3"]).await, Err(NotRanked::Late { scored: 2, documents: 3 }));
+        assert_eq!(ranked(&late, &["1", "3"]).await, Ok(vec![1, 0]), "all scores are there");
+        let full: Arc<dyn Scorer> = Arc::new(Numbers { late: true, shed: 1 });
+        assert_eq!(ranked(&full, &["1", "none"]).await, Err(NotRanked::Overloaded));
+    }
+
+    /// Never answers.
+    struct Silent;
+
+    impl Scorer for Silent {
+        fn score<'a>(&'a self, _request: Request<'a>) -> ScoreFuture<'a> {
+            Box::pin(std::future::pending())
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_scorer_that_breaks_its_word_is_not_waited_for() {
+        let silent: Arc<dyn Scorer> = Arc::new(Silent);
+        let texts = vec![String::new(); 2];
+        let documents = Documents { query: "q", texts, long: LongPassages::Truncate, deadline: Instant::now() };
+        assert_eq!(rank(&silent, documents).await, Err(NotRanked::Late { scored: 0, documents: 2 }));
+    }
+
+    proptest! {
+        #[test]
+        fn portions_are_the_list_in_its_order_and_none_is_too_large(lengths in prop::collection::vec(0_usize..100_000, 0..300)) {
+            let texts: Vec<String> = lengths.iter().map(|&length| "x".repeat(length)).collect();
+            let portions = portions(texts.clone());
+            for portion in &portions {
+                let bytes: usize = portion.iter().map(String::len).sum();
+                prop_assert!(!portion.is_empty() && portion.len() <= PORTION);
+                prop_assert!(bytes <= PORTION_BYTES || portion.len() == 1);
+            }
+            prop_assert_eq!(portions.concat(), texts);
+        }
+    }
+}
