@@ -29,6 +29,7 @@ import engines as engine_control
 import kinds
 import proxy as proxy_control
 import redis_server
+import rerank_api
 import solr
 from wire import send
 
@@ -58,6 +59,11 @@ def _need(item):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "engines(*names): runs on these kinds, flavours or families of engines only")
+
+
+def pytest_report_header():
+    packages = ("elasticsearch", "opensearch-py", "pysolr", "cohere", "infinity-client", "rerankers", "tei-client")
+    return rerank_api.versions(*packages)
 
 
 def pytest_sessionstart(session):

@@ -22,11 +22,12 @@ def binary() -> Path:
 class Proxy:
     """A running `rerank-proxy serve`."""
 
-    def __init__(self, *arguments: str):
+    def __init__(self, *arguments: str, environment=None):
         self._log = tempfile.NamedTemporaryFile(prefix="rerank-proxy-", suffix=".log")
         self.process = subprocess.Popen(
             [str(binary()), "serve", *arguments],
             cwd=REPOSITORY,
+            env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -52,6 +53,11 @@ class Proxy:
                 raise RuntimeError(f"rerank-proxy does not get ready: {health}")
             time.sleep(0.02)
         return self
+
+    def api_url(self) -> str:
+        """Where the rerank API's own listener is, which it says once, after its own."""
+        line = self.process.stdout.readline()
+        return re.fullmatch(r"the rerank API is on (http://\S+)\n", line).group(1)
 
     def log(self) -> str:
         return Path(self._log.name).read_text(errors="replace")
@@ -97,9 +103,9 @@ class Direct:
         return 0
 
 
-def start(config: str) -> Proxy:
-    """A proxy with this configuration."""
+def start(config: str, environment=None) -> Proxy:
+    """A proxy with this configuration, and with these environment variables on top of ours."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config)
         file.flush()
-        return Proxy("--config", file.name)
+        return Proxy("--config", file.name, environment=environment)
