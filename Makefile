@@ -8,16 +8,18 @@ ARGS                ?=
 # Everything that is made or fetched lies here; `make clean` removes it.
 TARGET      := $(CURDIR)/target
 VENV        := $(TARGET)/venv
+CLIENTS     := $(TARGET)/clients-venv
 ONNXRUNTIME := $(TARGET)/onnxruntime
 BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
 
 # Stamps: what was made from what. The version is in the name, so a new one is fetched.
 VENV_BASE         := $(VENV)/.base
 VENV_STAMP        := $(VENV)/.requirements
+CLIENTS_STAMP     := $(CLIENTS)/.requirements
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e bench lint onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients bench lint onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -37,6 +39,10 @@ test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server)
 	$(CARGO) build --bin rerank-proxy
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
+
+clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
+	$(CARGO) build --bin rerank-proxy
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
 
 bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, overload, added latency (ARGS="--quick"; needs nginx and wrk)
 	@$(VENV)/bin/python scripts/bench.py --check
@@ -68,6 +74,13 @@ $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# Made anew where a requirement changes: the frameworks are chosen so that they go together.
+$(CLIENTS_STAMP): tests/clients/requirements.txt | need-python
+	@rm -rf $(CLIENTS)
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 # Each says what is missing and how to get it.
 need-rust:
 	@command -v $(CARGO) >/dev/null || { echo "error: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
@@ -87,5 +100,5 @@ clean: ## removes everything that was built or fetched
 clean-engines: ## removes the downloaded engines
 	rm -rf $(TARGET)/engines $${TMPDIR:-/tmp}/rerank-proxy-engines
 
-clean-venv: ## removes the Python environment
-	rm -rf $(VENV)
+clean-venv: ## removes the Python environments
+	rm -rf $(VENV) $(CLIENTS)
