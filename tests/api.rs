@@ -23,7 +23,10 @@ use rerank_proxy::{
     server::{self, Listeners},
 };
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 /// Where a running proxy is: before a cluster, and for clients of the API alone.
 struct Proxy {
@@ -366,6 +369,21 @@ async fn a_call_ends_with_its_budget_which_a_header_may_shorten() {
     let (status, answer) = told(proxy.post("/v2/rerank", &body).header("x-rerank-budget", "50ms")).await;
     assert!(status == 503 && answer["message"].as_str().unwrap().contains("0 of 1 documents"), "{answer}");
     assert_eq!(told(proxy.post("/v2/rerank", &body).header("x-rerank-budget", "soon")).await.0, 400);
+}
+
+#[tokio::test]
+async fn who_sends_slowly_is_not_waited_for() {
+    let proxy = Proxy::of(&[(&["api", "budget"], "50ms"), (&["api", "concurrency"], "1")], Shortest).await;
+    let mut slow = TcpStream::connect(proxy.api).await.unwrap();
+    slow.write_all(b"POST /v2/rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").await.unwrap();
+    let mut answer = vec![0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 408");
+    assert_eq!(
+        told(proxy.post("/v2/rerank", &json!({"query": "q", "documents": ["a"]}))).await.0,
+        200,
+        "there is room"
+    );
 }
 
 #[tokio::test]
