@@ -7,11 +7,12 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use clap::CommandFactory;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use rerank_proxy::{
     dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
     passage::{Content, Document, PassageSpec, Template},
@@ -55,6 +56,7 @@ fn every_metric_is_explained_and_no_other() {
     // What has a label is not shown before it was counted.
     metrics.applied(Counts::of(&Scored::default()));
     metrics.shadowed(Err(SkipReason::Sort));
+    metrics.called("v1", StatusCode::OK, Duration::ZERO);
     let metrics = metrics.encode();
     let there = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let there: BTreeSet<&str> = there.collect();
@@ -205,6 +207,25 @@ fn every_flag_of_bench_is_explained_and_no_other() {
     assert_eq!(explained, flags);
 }
 
+#[test]
+fn every_path_member_and_status_of_the_rerank_api_is_explained() {
+    let text = include_str!("../docs/api.md");
+    let api: Value = serde_json::from_str(include_str!("../src/api/openapi.json")).unwrap();
+    for (path, methods) in api["paths"].as_object().unwrap() {
+        assert!(text.contains(&format!("| `{path}` | `")), "{path}");
+        for responses in methods.as_object().unwrap().values().map(|method| &method["responses"]) {
+            let faults = responses.as_object().unwrap().keys().filter(|status| *status != "200");
+            faults.for_each(|status| assert!(text.contains(&format!("\n| {status} | ")), "{status}"));
+        }
+    }
+    for name in ["TeiRequest", "Request", "VoyageRequest"] {
+        for member in api["components"]["schemas"][name]["properties"].as_object().unwrap().keys() {
+            // There is but one way to read a text.
+            assert!(member == "truncation_direction" || text.contains(&format!("`{member}`")), "{member}");
+        }
+    }
+}
+
 /// What GitHub calls the place of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
@@ -221,7 +242,9 @@ fn links_lead_somewhere() {
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "tests/README.md",
+        "docs/api.md",
         "docs/searches.md",
+        "docs/solr.md",
         "docs/models.md",
         "docs/cache.md",
         "docs/scoring.md",

@@ -162,21 +162,21 @@ mod tests {
             json!({
                 "object": "rerank", "id": null, "created": null, "model": "fast", "usage": usage, "meta": meta("1"),
                 "results": [
-                    {"index": 1, "relevance_score": 0.817_574_5, "document": {"text": "b", "id": 1}},
+                    {"index": 1, "relevance_score": 0.817_574_44, "document": {"text": "b", "id": 1}},
                     {"index": 0, "relevance_score": 0.5, "document": {"text": "a"}},
                 ],
             })
         );
         assert_eq!(
             answered(Door::V2, r#"{"query":"q","documents":["a","b"],"top_n":1,"return_documents":true}"#),
-            json!({"id": null, "meta": meta("2"), "results": [{"index": 1, "relevance_score": 0.817_574_5}]})
+            json!({"id": null, "meta": meta("2"), "results": [{"index": 1, "relevance_score": 0.817_574_44}]})
         );
         assert_eq!(
             answered(Door::Unversioned, r#"{"query":"q","documents":["a","b"],"return_documents":true,"top_n":9}"#),
             json!({
                 "object": "rerank", "id": null, "created": null, "model": "fast", "usage": usage,
                 "results": [
-                    {"index": 1, "relevance_score": 0.817_574_5, "document": "b"},
+                    {"index": 1, "relevance_score": 0.817_574_44, "document": "b"},
                     {"index": 0, "relevance_score": 0.5, "document": "a"},
                 ],
             })
@@ -185,7 +185,7 @@ mod tests {
             answered(Door::V1, r#"{"query":"q","documents":["a","b"],"return_documents":true,"top_k":1}"#),
             json!({
                 "object": "list", "model": "fast", "usage": usage,
-                "data": [{"index": 1, "relevance_score": 0.817_574_5, "document": "b"}],
+                "data": [{"index": 1, "relevance_score": 0.817_574_44, "document": "b"}],
             })
         );
     }

@@ -1,5 +1,7 @@
 //! Why a call is not answered with a ranking. Owns the statuses, and what each API calls such a fault.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use crate::{ranking::NotRanked, upstream::encoding::DecodeError};
@@ -10,6 +12,9 @@ pub(super) enum Fault {
     /// What was sent cannot be read at all.
     #[error("{0}")]
     Unreadable(String),
+    /// It is not all there in time.
+    #[error("the body did not come in time ({0:?})")]
+    Slow(Duration),
     /// It says nothing that could be ranked.
     #[error("the list of documents is empty")]
     Empty,
@@ -40,6 +45,7 @@ impl Fault {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Unreadable(_) | Self::Empty => StatusCode::BAD_REQUEST,
+            Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Locked => StatusCode::UNAUTHORIZED,
@@ -54,7 +60,9 @@ impl Fault {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "Empty",
-            Self::Unreadable(_) | Self::Invalid(_) | Self::TooLarge(_) | Self::NoModel(_) => "Validation",
+            Self::Unreadable(_) | Self::Slow(_) | Self::Invalid(_) | Self::TooLarge(_) | Self::NoModel(_) => {
+                "Validation"
+            }
             Self::Locked => "Unauthorized",
             Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
             Self::NotRanked(NotRanked::Unavailable(_)) => "Unhealthy",

@@ -1,12 +1,13 @@
 //! A rerank call from its body to its answer: hold → read → find the model → rank → write. Owns this sequence, and what is
 //! counted and told of it; the documents go the same way as the hits of a search, through the same queue and cache.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::timeout_at;
 use tracing::{debug, warn};
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     guard::computed,
     ranking::{Documents, NotRanked, Ranking, rank},
     report::{self, Report},
+    score::{Score, Scorer},
     telemetry::Counts,
     upstream::{
         body::{Body, Buffered, buffer},
@@ -62,20 +64,21 @@ async fn answered(
     let (parts, body) = request.into_parts();
     let wishes = Wishes::read(&parts.headers, &app.config.clients.headers);
     let wishes = wishes.map_err(|reason| usual(Fault::Unreadable(reason)))?;
-    let sent = hold(&parts.headers, body, config.request_body).await.map_err(usual)?;
+    let budget = wishes.budget(config.budget);
+    let deadline = began + budget;
+    // Who sends slowly is not to keep others from calling.
+    let sent = timeout_at(deadline.into(), hold(&parts.headers, body, config.request_body)).await;
+    let sent = sent.unwrap_or(Err(Fault::Slow(budget))).map_err(usual)?;
 
     let (limits, held) = (Limits { documents: config.max_documents, windows: MAX_WINDOWS }, sent.clone());
     let read = computed(sent.len(), move || call::read(door, &held, limits)).await;
-    let call = read.map_err(|_| usual(Fault::Internal))??;
+    let mut call = read.map_err(|_| usual(Fault::Internal))??;
     let shape = call.shape;
     let refused = |fault| (shape, fault);
+    // What goes back is what was sent: the texts are needed only here.
+    let texts = call.documents.iter_mut().map(|document| mem::take(&mut document.text)).collect();
     let (model, scorer) = model(app, call.model.as_deref()).map_err(refused)?;
-    let documents = Documents {
-        query: &call.query,
-        texts: call.documents.iter().map(|document| document.text.clone()).collect(),
-        long: call.long.unwrap_or(config.long_passages),
-        deadline: began + wishes.budget(config.budget),
-    };
+    let documents = Documents { query: &call.query, texts, long: call.long.unwrap_or(config.long_passages), deadline };
     let ranking = rank(scorer, documents).await.map_err(|reason| refused(reason.into()))?;
     if !call.may_truncate {
         whole(&ranking).map_err(refused)?;
@@ -120,7 +123,7 @@ async fn drain(mut body: Body, limit: usize) {
 }
 
 /// The model that a client means, by the name that we have for it.
-fn model<'a>(app: &'a App, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn crate::score::Scorer>), Fault> {
+fn model<'a>(app: &'a App, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn Scorer>), Fault> {
     let config = &app.config.api;
     let name = match asked {
         Some(asked) => config.aliases.get(asked).map_or(asked, String::as_str),
@@ -140,7 +143,7 @@ fn model<'a>(app: &'a App, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<d
 
 /// A fault where a document was longer than what was read of it.
 fn whole(ranking: &Ranking) -> Result<(), Fault> {
-    let is_cut = |score: &Option<crate::score::Score>| score.is_some_and(|score| score.truncated);
+    let is_cut = |score: &Option<Score>| score.is_some_and(|score| score.truncated);
     match ranking.scored.scores.iter().position(is_cut) {
         Some(document) => Err(Fault::Invalid(format!(
             "document {document}, counted from 0, is longer than the model reads; let it be truncated, or send it in parts"

@@ -1,1 +1,72 @@
+//! That the OpenAPI document says what there is.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::*;
+
+fn document() -> Value {
+    serde_json::from_str(include_str!("openapi.json")).unwrap()
+}
+
+#[test]
+fn every_path_is_in_the_openapi_document_with_its_method_and_no_other() {
+    let document = document();
+    let described: BTreeSet<(String, String)> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| methods.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())))
+        .collect();
+    let there = ENDPOINTS.map(|(path, endpoint)| (path.to_owned(), endpoint.method().as_str().to_lowercase()));
+    assert_eq!(described, BTreeSet::from(there));
+    for (path, endpoint) in ENDPOINTS {
+        let method = endpoint.method().as_str().to_lowercase();
+        let has_key = document["paths"][path][&method]["responses"].get("401").is_some();
+        assert_eq!(has_key, endpoint.is_locked(), "{path}");
+    }
+}
+
+#[test]
+fn every_reference_of_the_openapi_document_leads_somewhere() {
+    let text = include_str!("openapi.json");
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for part in text.split("\"#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    for name in schemas.keys() {
+        assert!(text.contains(&format!("\"#/components/schemas/{name}\"")), "nothing refers to {name}");
+    }
+}
+
+#[test]
+fn every_member_of_a_request_is_in_the_openapi_document_and_counts() {
+    // Each with a value that it cannot have: what counts is refused by its name.
+    let requests = [
+        (Door::Unversioned, "TeiRequest"),
+        (Door::Unversioned, "Request"),
+        (Door::V1, "Request"),
+        (Door::V1, "VoyageRequest"),
+        (Door::V2, "Request"),
+    ];
+    for (door, name) in requests {
+        let schema = document()["components"]["schemas"][name]["properties"].clone();
+        for member in schema.as_object().unwrap().keys() {
+            let list = if name == "TeiRequest" { "texts" } else { "documents" };
+            let mut body = json!({"query": "q", list: ["a"]});
+            if name == "VoyageRequest" {
+                body["truncation"] = Value::Null;
+            }
+            body[member] = json!({"no": "such"});
+            let refused = call::read(door, body.to_string().as_bytes(), call::Limits { documents: 1, windows: 1 });
+            let is_left_alone = door == Door::V2 && member == "return_documents";
+            match refused {
+                Err((_, fault)) => assert!(fault.to_string().contains(&format!("`{member}`")), "{member}: {fault}"),
+                Ok(_) => assert!(is_left_alone, "{name}: {member} does not count"),
+            }
+        }
+    }
+}

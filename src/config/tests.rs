@@ -453,3 +453,41 @@ fn the_example_names_every_key() {
         assert!(named, "config.example.toml does not name `{key}`");
     }
 }
+
+fn with_api(keys: &str) -> Result<ApiConfig, Vec<String>> {
+    let text = format!("{}model = \"m\"\n[models.second]\npath = \"{MODEL}\"\n[api]\n{keys}", minimal());
+    let variable = |name: &str| (name == "TEST_KEYS").then(|| "one, two,".to_owned());
+    let config = resolve::resolve(&written(&text), &variable);
+    config.map(|config| config.api).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn the_rerank_api_is_there_unless_it_is_switched_off() {
+    let api = with_api("").expect("right");
+    assert_eq!((api.enabled, api.listen, api.keys.len(), api.model), (true, None, 0, None));
+    assert_eq!(resolved(&minimal()).expect("right").api.model.as_deref(), Some("m"), "the only one");
+    assert!(!with_api("enabled = false").expect("right").enabled);
+    let api =
+        with_api("keys_env = \"TEST_KEYS\"\nmodel = \"second\"\naliases = { \"rerank-v3.5\" = \"m\" }").expect("right");
+    assert_eq!((api.keys.len(), api.model.as_deref(), api.aliases["rerank-v3.5"].as_str()), (2, Some("second"), "m"));
+}
+
+#[test]
+fn what_the_rerank_api_cannot_be_is_a_mistake() {
+    for (keys, told) in [
+        ("listen = \"127.0.0.1:9700\"", "api.listen: must be another address than server.listen"),
+        ("enabled = false\nlisten = \"127.0.0.1:1\"", "api.listen: is for the rerank API"),
+        ("keys_env = \"NONE\"", "api.keys_env: there is no such environment variable"),
+        ("model = \"third\"", "api.model: there is no model `third`; there is: m, second"),
+        ("aliases = { x = \"third\" }", "api.aliases: `x`: there is no model `third`"),
+        ("aliases = [\"x\"]", "api.aliases: must be a table"),
+        ("budget = \"0s\"", "api.budget: must be more than nothing"),
+        ("budget = \"1h\"", "api.budget: must be more than nothing and at most 10m"),
+        ("max_documents = 0", "api.max_documents: must be 1 or more"),
+        ("concurrency = 0", "api.concurrency: must be 1 or more"),
+        ("long_passages = { method = \"windows\", max_windows = 0 }", "api.long_passages.max_windows: must be 1 to 64"),
+    ] {
+        let errors = with_api(keys).expect_err("wrong");
+        assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
+    }
+}

@@ -1,1 +1,194 @@
+use proptest::prelude::*;
+use serde_json::json;
 
+use super::*;
+
+const LIMITS: Limits = Limits { documents: 5, windows: 8 };
+
+fn call(door: Door, body: &Value) -> Call {
+    read(door, body.to_string().as_bytes(), LIMITS).unwrap()
+}
+
+fn fault(door: Door, body: impl AsRef<[u8]>) -> (Shape, Fault) {
+    read(door, body.as_ref(), LIMITS).unwrap_err()
+}
+
+fn reason(door: Door, body: &Value) -> String {
+    let (_, fault) = fault(door, body.to_string());
+    assert_eq!(fault.status().as_u16(), 422, "{fault}");
+    fault.to_string()
+}
+
+fn texts(call: &Call) -> Vec<&str> {
+    call.documents.iter().map(|document| document.text.as_str()).collect()
+}
+
+#[test]
+fn each_api_is_told_by_its_path_and_its_members() {
+    let documents = json!({"query": "q", "documents": ["a"]});
+    let with = |name: &str, value: Value| {
+        let mut body = documents.clone();
+        body[name] = value;
+        body
+    };
+    for (door, body, shape) in [
+        (Door::Unversioned, json!({"query": "q", "texts": ["a"]}), Shape::Tei),
+        (Door::Unversioned, documents.clone(), Shape::Infinity),
+        (Door::V1, documents.clone(), Shape::V1),
+        (Door::V1, with("top_n", json!(3)), Shape::V1),
+        (Door::V1, with("top_k", json!(null)), Shape::Voyage),
+        (Door::V1, with("truncation", json!(true)), Shape::Voyage),
+        (Door::V2, documents.clone(), Shape::V2),
+    ] {
+        assert_eq!(call(door, &body).shape, shape, "{door:?} {body}");
+    }
+}
+
+#[test]
+fn every_member_counts_by_the_name_that_its_api_has_for_it() {
+    let tei = json!({
+        "query": "q", "texts": ["a", "b"], "truncate": false, "truncation_direction": "Right", "raw_scores": true,
+        "return_text": true, "top_n": 1,
+    });
+    let read = call(Door::Unversioned, &tei);
+    assert_eq!((read.top, read.with_documents, read.raw_scores, read.may_truncate), (Some(1), true, true, false));
+    let cohere = json!({
+        "query": "q", "documents": ["a"], "model": "m", "top_n": 2, "return_documents": true, "max_chunks_per_doc": 3,
+    });
+    let read = call(Door::V1, &cohere);
+    assert_eq!((read.top, read.with_documents, read.may_truncate), (Some(2), true, true));
+    assert_eq!(read.model.as_deref(), Some("m"));
+    assert_eq!(read.long, Some(LongPassages::Windows { overlap: OVERLAP, at_most: 3 }));
+    let second = json!({"query": "q", "documents": ["a"], "max_tokens_per_doc": 7, "return_documents": true});
+    let read = call(Door::V2, &second);
+    assert_eq!((read.long, read.with_documents), (Some(LongPassages::Beginning { tokens: 7 }), false));
+    let voyage = json!({"query": "q", "documents": ["a"], "top_k": 4, "truncation": false});
+    let read = call(Door::V1, &voyage);
+    assert_eq!((read.top, read.may_truncate), (Some(4), false));
+}
+
+#[test]
+fn what_is_null_was_not_said() {
+    let nulls = json!({
+        "query": "q", "documents": ["a"], "model": null, "top_n": null, "return_documents": null, "raw_scores": null,
+        "max_tokens_per_doc": null, "max_chunks_per_doc": null, "rank_fields": null, "truncate": null,
+        "truncation_direction": null,
+    });
+    let said = call(Door::V1, &json!({"query": "q", "documents": ["a"]}));
+    let read = call(Door::V1, &nulls);
+    assert_eq!((&read.model, read.top, read.long), (&None, None, None));
+    assert_eq!((read.with_documents, read.may_truncate), (said.with_documents, said.may_truncate));
+    let infinity = json!({"query": "q", "documents": ["a"], "model": "default/not-specified"});
+    assert_eq!(call(Door::Unversioned, &infinity).model, None);
+}
+
+#[test]
+fn documents_are_texts_or_objects_with_them() {
+    let body = json!({"query": {"text": "q"}, "documents": ["a", {"id": 1, "text": "b"}, ""], "priority": 3});
+    let read = call(Door::V1, &body);
+    assert_eq!((read.query.as_str(), texts(&read)), ("q", vec!["a", "b", ""]));
+    let sent = body.to_string();
+    let written: Vec<&str> = read.documents.iter().map(|document| &sent[document.span.clone()]).collect();
+    assert_eq!(written, [r#""a""#, r#"{"id":1,"text":"b"}"#, r#""""#]);
+}
+
+#[test]
+fn rank_fields_say_what_is_read_of_objects() {
+    let documents = json!([
+        {"title": "T", "body": "B", "year": 1999, "tags": ["x", "y"]}, {"body": "only"}, {"other": "o"}, "plain"
+    ]);
+    let body = json!({"query": "q", "documents": documents, "rank_fields": ["title", "tags", "body"]});
+    assert_eq!(texts(&call(Door::V1, &body)), ["T\nx\ny\nB", "only", "", "plain"]);
+}
+
+#[test]
+fn half_of_a_surrogate_pair_is_no_reason_to_refuse_a_text() {
+    let body = r#"{"query":"q \ud83d","documents":["\ude00 a",{"t":"b\ud800"}],"rank_fields":["t"]}"#;
+    let read = read(Door::V1, body.as_bytes(), LIMITS).unwrap();
+    assert_eq!((read.query.as_str(), texts(&read)), ("q \u{fffd}", vec!["\u{fffd} a", "b\u{fffd}"]));
+    assert_eq!(&body[read.documents[0].span.clone()], r#""\ude00 a""#, "it goes back as it came");
+}
+
+#[test]
+fn what_is_wrong_is_told_by_its_name() {
+    let body = |name: &str, value: Value| {
+        let mut body = json!({"query": "q", "documents": ["a"]});
+        body[name] = value;
+        body
+    };
+    for (name, value, told) in [
+        ("query", json!(null), "`query` is missing"),
+        ("query", json!(7), "`query` must be a text"),
+        ("query", json!("  "), "`query` is empty"),
+        ("documents", json!(null), "`documents` is missing"),
+        ("documents", json!("a"), "`documents` must be a list of texts"),
+        ("documents", json!(["a", null]), "`documents[1]` must be a text, or an object"),
+        ("documents", json!([{"title": "t"}]), "`documents[0]` must be a text, or an object"),
+        ("documents", json!([{"text": 7}]), "`documents[0]` must be a text, or an object"),
+        ("model", json!(7), "`model` must be the name of a model"),
+        ("top_n", json!(0), "`top_n` must be a whole number of 1 or more"),
+        ("top_n", json!(-1), "`top_n` must be a whole number of 1 or more"),
+        ("top_n", json!(1.5), "`top_n` must be a whole number of 1 or more"),
+        ("return_documents", json!("yes"), "`return_documents` must be true or false"),
+        ("raw_scores", json!(1), "`raw_scores` must be true or false"),
+        ("rank_fields", json!("title"), "`rank_fields` must be a list of names"),
+        ("max_tokens_per_doc", json!("all"), "`max_tokens_per_doc` must be a whole number"),
+        ("truncation_direction", json!("left"), "`truncation_direction` must be \"right\""),
+    ] {
+        let reason = reason(Door::V1, &body(name, value));
+        assert!(reason.starts_with(told), "{reason}");
+    }
+    let both = json!({"query": "q", "documents": ["a"], "max_tokens_per_doc": 1, "max_chunks_per_doc": 1});
+    assert!(reason(Door::V1, &both).contains("exclude each other"));
+    assert_eq!(reason(Door::Unversioned, &json!({"query": "q"})), "`texts` is missing");
+}
+
+#[test]
+fn what_is_no_json_or_no_list_or_too_long_has_a_status_of_its_own() {
+    for (body, status) in [
+        (&b""[..], 400),
+        (b"{", 400),
+        (b"{\"query\":\"\xff\",\"documents\":[\"a\"]}", 400),
+        (b"{\"query\":\"q\",\"documents\":[\"a\"]} x", 400),
+        (b"[]", 422),
+        (b"\"query\"", 422),
+        (br#"{"query":"q","documents":[]}"#, 400),
+        (br#"{"query":"q","documents":["","","","",""]}"#, 0),
+        (br#"{"query":"q","documents":["","","","","",""]}"#, 413),
+    ] {
+        let outcome = read(Door::V1, body, LIMITS).map_or_else(|(_, fault)| fault.status().as_u16(), |_| 0);
+        assert_eq!(outcome, status, "{}", String::from_utf8_lossy(body));
+    }
+    let (shape, too_long) = fault(Door::V2, r#"{"query":"q","documents":[1,1,1,1,1,1]}"#);
+    assert_eq!(
+        (shape, too_long.to_string()),
+        (Shape::V2, "6 documents are more than 5 (api.max_documents)".to_owned())
+    );
+}
+
+#[test]
+fn more_windows_than_there_may_be_are_as_many_as_there_may_be() {
+    let body = json!({"query": "q", "documents": ["a"], "max_chunks_per_doc": 1024});
+    assert_eq!(call(Door::V1, &body).long, Some(LongPassages::Windows { overlap: OVERLAP, at_most: 8 }));
+}
+
+proptest! {
+    #[test]
+    fn any_texts_come_through_in_their_order(
+        query in "[a-z]{1,9}",
+        documents in prop::collection::vec(any::<String>(), 1..6),
+    ) {
+        for (door, name) in [(Door::Unversioned, "texts"), (Door::V1, "documents"), (Door::V2, "documents")] {
+            let read = call(door, &json!({"query": query, name: documents}));
+            prop_assert_eq!(&read.query, &query);
+            prop_assert_eq!(texts(&read), documents.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn any_body_is_read_or_refused(body in r#"(\{"query":"q","(documents|texts)":)?[\[\]{}",:a\\u0-9d ]{0,40}"#) {
+        for door in [Door::Unversioned, Door::V1, Door::V2] {
+            let _ = read(door, body.as_bytes(), LIMITS);
+        }
+    }
+}

@@ -4,13 +4,13 @@
 //! ```text
 //! tag         1 byte: the version (high four bits), whether there is a span (8), whether the end of the text was not
 //!             read (4), what follows (0 logit, 1 relevance, 2 vector, 3 vectors of windows)
-//! tokens      how many were read
+//! tokens      how many were read, in bytes of seven bits, low ones first, the high bit set on all but the last (LEB128)
 //! span        start and end, if there is one
 //! output      a number; or the numbers of a vector; or for each window: start, end, how many numbers, the numbers
 //! checksum    the low 32 bits of xxh3-64 over the key and all of the above
 //! ```
 //!
-//! Every number is 32 bits long, little-endian. Scores come back bit for bit.
+//! Every other number is 32 bits long, little-endian. Scores come back bit for bit.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) fn encode(key: Key, made: &Made) -> Vec<u8> {
         Output::Embeddings(_) => 3,
     };
     let mut bytes = vec![VERSION << 4 | kind];
-    bytes.extend(made.tokens.to_le_bytes());
+    write_count(&mut bytes, made.tokens);
     if made.truncated {
         bytes[0] |= TRUNCATED;
     }
@@ -77,7 +77,7 @@ fn read(content: &[u8]) -> Option<Made> {
         return None;
     }
     let mut rest = Rest(rest);
-    let tokens = rest.number()?;
+    let tokens = rest.count()?;
     let span = if tag & SPAN == 0 { None } else { Some(rest.span()?) };
     let output = match tag & KIND {
         0 => Output::Logit(rest.float()?),
@@ -102,6 +102,15 @@ fn checksum(key: Key, content: &[u8]) -> u32 {
     hash.digest() as u32
 }
 
+/// Mostly two bytes: with four, a score would no longer fit into the piece of memory that Redis has for small values.
+fn write_count(bytes: &mut Vec<u8>, mut count: u32) {
+    while count >= 0x80 {
+        bytes.push(0x80 | (count & 0x7f) as u8);
+        count >>= 7;
+    }
+    bytes.push(count as u8);
+}
+
 fn write_span(bytes: &mut Vec<u8>, span: Span) {
     bytes.extend(span.start.to_le_bytes());
     bytes.extend(span.end.to_le_bytes());
@@ -119,6 +128,19 @@ impl Rest<'_> {
         let (number, rest) = self.0.split_first_chunk::<4>()?;
         self.0 = rest;
         Some(u32::from_le_bytes(*number))
+    }
+
+    fn count(&mut self) -> Option<u32> {
+        let mut count = 0;
+        for shift in (0..u32::BITS).step_by(7) {
+            let (&byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            count |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            if byte < 0x80 {
+                return Some(count);
+            }
+        }
+        None
     }
 
     fn float(&mut self) -> Option<f32> {
@@ -223,10 +245,10 @@ mod tests {
     #[test]
     fn bytes_of_this_version_stay_readable() {
         let made =
-            Made { output: Output::Logit(1.5), truncated: true, span: Some(Span { start: 2, end: 3 }), tokens: 7 };
+            Made { output: Output::Logit(1.5), truncated: true, span: Some(Span { start: 2, end: 3 }), tokens: 300 };
         let bytes = encode(Key(7), &made);
-        assert_eq!(bytes[..17], [0x2c, 7, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0xc0, 0x3f]);
-        assert_eq!(bytes.len(), 21);
+        assert_eq!(bytes[..15], [0x2c, 0xac, 2, 2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0xc0, 0x3f]);
+        assert_eq!(bytes.len(), 19);
         assert_eq!(decode(Key(7), &bytes), Some(made));
     }
 }
