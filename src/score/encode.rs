@@ -85,7 +85,7 @@ impl Encoder {
         };
         let one = |encoded| vec![encoded];
         let encode = |text: &&str| match long {
-            LongPassages::Truncate => self.encode_beginning(query.clone(), text, self.max_length).map(one),
+            LongPassages::Truncate => self.encode_beginning(query.clone(), text, usize::MAX).map(one),
             LongPassages::Beginning { tokens } => self.encode_beginning(query.clone(), text, tokens).map(one),
             LongPassages::Windows { overlap, at_most } => self.encode_windows(query.clone(), text, overlap, at_most),
         };

@@ -108,6 +108,18 @@ fn a_long_query_leaves_the_text_half_of_the_model_s_length() {
 }
 
 #[test]
+fn the_longer_of_two_that_are_both_too_long_has_the_odd_token() {
+    let encoder = encoder(0, 32);
+    let words = |count| "what was forgotten ".repeat(count);
+    for (query, text, of_query) in [(words(20), words(40), 14), (words(40), words(20), 15)] {
+        let found = truncated(encoder, Some(&query), &text);
+        assert_eq!(found.len(), 32);
+        assert_eq!(found.ids[1..=of_query], tokens(encoder, &query)[..of_query]);
+        assert_eq!(held(&found, Some(of_query)), &tokens(encoder, &text)[..29 - of_query]);
+    }
+}
+
+#[test]
 fn a_large_overlap_is_less_than_half_a_window() {
     let encoder = encoder(1, 22);
     let text = "straw and hay ".repeat(20);
