@@ -22,7 +22,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
-pytest.register_assert_rewrite("checks")
+pytest.register_assert_rewrite("checks", "rerank_api")
 
 import data
 import engines as engine_control
