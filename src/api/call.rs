@@ -241,7 +241,7 @@ impl<'a> Members<'a> {
         }
         let read = |(place, span): (usize, Range<usize>)| {
             let text = match &spec {
-                Some(spec) if self.0[span.start] == b'{' => Some(text_of_fields(&self.0[span.clone()], spec)),
+                Some(spec) if self.0[span.start] == b'{' => text_of_fields(&self.0[span.clone()], spec),
                 _ => text_of(self.0, &span),
             };
             let text = text.ok_or_else(|| {
@@ -263,11 +263,12 @@ fn text_of(body: &[u8], span: &Range<usize>) -> Option<String> {
     serde_json::from_slice(&body[text]).ok()
 }
 
-/// What fields of an object say; nothing where it has none of them.
-fn text_of_fields(object: &[u8], spec: &PassageSpec) -> String {
-    let object: Option<Value> = serde_json::from_slice(object).ok();
-    let document = passage::Document { source: object.as_ref(), fields: None };
-    spec.passage(document, &[]).unwrap_or_default()
+/// What fields of an object say; nothing where it has none of them. JSON may be nested deeper, and its numbers larger, than
+/// can be read.
+fn text_of_fields(object: &[u8], spec: &PassageSpec) -> Option<String> {
+    let object: Value = serde_json::from_slice(object).ok()?;
+    let document = passage::Document { source: Some(&object), fields: None };
+    Some(spec.passage(document, &[]).unwrap_or_default())
 }
 
 #[cfg(test)]

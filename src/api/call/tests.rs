@@ -139,6 +139,8 @@ fn what_is_wrong_is_told_by_its_name() {
         let reason = reason(Door::V1, &body(name, value));
         assert!(reason.starts_with(told), "{reason}");
     }
+    let (_, unread) = fault(Door::V1, r#"{"query":"q","documents":[{"t":"a","n":1e999}],"rank_fields":["t"]}"#);
+    assert!(unread.to_string().starts_with("`documents[0]` must be"), "{unread}");
     let both = json!({"query": "q", "documents": ["a"], "max_tokens_per_doc": 1, "max_chunks_per_doc": 1});
     assert!(reason(Door::V1, &both).contains("exclude each other"));
     assert_eq!(reason(Door::Unversioned, &json!({"query": "q"})), "`texts` is missing");
