@@ -227,7 +227,7 @@ where
 
 fn request(query: &str, passages: Vec<String>) -> Request<'_> {
     let deadline = Instant::now() + Duration::from_mins(10);
-    Request { query, passages, long: LongPassages::Truncate, deadline }
+    Request { query, passages, long: LongPassages::Truncate, deadline, patient: false }
 }
 
 /// The scorer alone.

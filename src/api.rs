@@ -15,10 +15,13 @@ mod text;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use ring::digest;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::{app::App, config::ApiConfig, upstream::body::Body};
 use call::Door;
@@ -91,7 +94,29 @@ pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Respon
 }
 
 async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response<Body> {
-    let path = request.uri().path();
+    let (head, mut body) = request.into_parts();
+    let response = answer_to(app, &head, &mut body, prefix).await;
+    // Who sends slowly was waited for already; who asks whether to send learns that it is of no use.
+    if response.status() != StatusCode::REQUEST_TIMEOUT && !head.headers.contains_key(header::EXPECT) {
+        let _ = timeout(app.config.api.budget, drain(body, app.config.api.request_body)).await;
+    }
+    response
+}
+
+/// Reads what is left of a body, for a while: most clients read no answer before they have sent all, and closing the
+/// connection on them would take the answer away.
+async fn drain(mut body: Incoming, limit: usize) {
+    let mut left = limit.saturating_mul(4);
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+async fn answer_to(app: &App, head: &Parts, body: &mut Incoming, prefix: &str) -> Response<Body> {
+    let path = head.uri.path();
     let rest = &path[prefix.len()..];
     let Some(&(_, endpoint)) = ENDPOINTS.iter().find(|(known, _)| *known == rest) else {
         let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
@@ -100,14 +125,14 @@ async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response
     if endpoint.is_switchable() && !app.config.api.enabled {
         return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
-    let (method, allowed) = (request.method(), endpoint.method());
+    let (method, allowed) = (&head.method, endpoint.method());
     if *method != allowed && !(*method == Method::HEAD && allowed == Method::GET) {
         let mut response =
             failure(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not allowed here; use {allowed}"));
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow(&allowed)));
         return response;
     }
-    if endpoint.is_locked() && !may_enter(&app.config.api, request.headers()) {
+    if endpoint.is_locked() && !may_enter(&app.config.api, &head.headers) {
         return answer::fault(endpoint.shape(), &Fault::Locked);
     }
     match endpoint {
@@ -121,7 +146,7 @@ async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response
         Endpoint::Info => status::info(app),
         Endpoint::Models => status::models(app),
         Endpoint::OpenApi => json_of(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
-        Endpoint::Rerank(door) => rerank::answer(app, door, request).await,
+        Endpoint::Rerank(door) => rerank::answer(app, door, &head.headers, body).await,
     }
 }
 

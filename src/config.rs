@@ -20,7 +20,7 @@ use crate::{
     score::{LongPassages, Runtime, cache::CacheOptions, remote::RemoteModel},
     wishes::Wish,
 };
-pub(crate) use resolve::MAX_WINDOWS;
+pub(crate) use resolve::{MAX_BUDGET, MAX_WINDOWS};
 use source::{Node, Origin, Value};
 
 /// Everything that the operator decides.

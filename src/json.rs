@@ -82,6 +82,11 @@ pub(crate) fn elements(text: &[u8], at: usize) -> Vec<Range<usize>> {
     Elements(Items::of(text, at, b'[')).collect()
 }
 
+/// The same, but only the first `most`.
+pub(crate) fn first_elements(text: &[u8], at: usize, most: usize) -> Vec<Range<usize>> {
+    Elements(Items::of(text, at, b'[')).take(most).collect()
+}
+
 /// The member `name` of the object at `at`; the last one where several share the name, as `serde_json` reads them.
 pub(crate) fn member(text: &[u8], at: usize, name: &str) -> Option<Member> {
     Members(Items::of(text, at, b'{')).filter(|member| member.is_named(text, name)).last()

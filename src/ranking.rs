@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A portion has at most so many documents, and about so many bytes of text. Large enough to keep every worker busy, small
-/// beside `scoring.queue_tokens`: what waits for one caller must leave room for the searches of others.
+/// beside `scoring.queue_tokens`: what waits for one caller must leave room for others.
 const PORTION: usize = 128;
 const PORTION_BYTES: usize = 256 * 1024;
 
@@ -76,7 +76,7 @@ pub enum NotRanked {
 /// A list of which a single document has no score is not ranked: whoever asks wants to know of all of them.
 pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<Ranking, NotRanked> {
     let Documents { query, texts, long, deadline } = documents;
-    let portion = |passages| score(scorer, Request { query, passages, long, deadline });
+    let portion = |passages| score(scorer, Request { query, passages, long, deadline, patient: true });
     let portions: Vec<Scored> = stream::iter(portions(texts)).map(portion).buffered(PORTIONS).try_collect().await?;
     let mut scored = Scored::default();
     for portion in portions {
@@ -142,6 +142,7 @@ mod tests {
 
     impl Scorer for Numbers {
         fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a> {
+            assert!(request.patient, "searches go first");
             let number = |text: &String| text.split(' ').next()?.parse().ok();
             let score = |text| number(text).map(|number| Score::fresh(number, Scale::Logit));
             let scores = request.passages.iter().map(score).collect();

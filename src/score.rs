@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub long: LongPassages,
     /// The answer is what is there by then.
     pub deadline: Instant,
+    /// Whether it lets all go first that is not patient.
+    pub patient: bool,
 }
 
 /// What becomes of a passage that is longer than the model reads.

@@ -6,7 +6,10 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
-use crate::rules::{MAX_WINDOW, MIN_WINDOW, Mode, Rule};
+use crate::{
+    config::MAX_BUDGET,
+    rules::{MAX_WINDOW, MIN_WINDOW, Mode, Rule},
+};
 
 /// What a client may ask for; the names are those of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +192,8 @@ fn read_budget(value: &HeaderValue) -> Result<Duration, String> {
     let budget = value.to_str().ok().and_then(|text| humantime::parse_duration(text.trim()).ok());
     budget
         .filter(|budget| !budget.is_zero())
+        // What an operator may not say either; a moment so far away might not exist.
+        .map(|budget| budget.min(MAX_BUDGET))
         .ok_or_else(|| "X-Rerank-Budget must be a duration with its unit, such as 100ms".to_owned())
 }
 

@@ -169,7 +169,7 @@ async fn a_client_s_mistake_is_told_with_its_reason() {
             json!({"query": "q", "documents": ["", "", "", ""], "top_k": 1}),
             413,
             json!({
-                "detail": "4 documents are more than 3 (api.max_documents)",
+                "detail": "more than 3 documents (api.max_documents)",
             }),
         ),
         (
@@ -384,6 +384,56 @@ async fn who_sends_slowly_is_not_waited_for() {
         200,
         "there is room"
     );
+}
+
+/// What comes back on a connection to a request that begins so and then has `length` more bytes, of which all are sent
+/// before anything is read.
+async fn sent_in_full(address: SocketAddr, head: &str, length: usize) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}\r\nhost: x\r\ncontent-length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[9..]).into_owned()
+}
+
+#[tokio::test]
+async fn who_reads_nothing_before_all_is_sent_learns_of_a_refusal_too() {
+    let settings: [(&[&str], &str); 1] = [(&["api", "concurrency"], "1")];
+    let count = Arc::new(AtomicUsize::new(0));
+    let proxy = Proxy::of(&settings, Silent(count.clone())).await;
+    let length = 24 << 20;
+    for (head, status) in [
+        ("POST /v2/rerank HTTP/1.1\r\nx-rerank-budget: soon", "400"),
+        ("POST /v3/rerank HTTP/1.1", "404"),
+        ("PUT /v2/rerank HTTP/1.1", "405"),
+    ] {
+        assert_eq!(sent_in_full(proxy.api, head, length).await, status, "{head}");
+    }
+    assert_eq!(sent_in_full(proxy.api, "POST /v2/rerank HTTP/1.1", 40 << 20).await, "413");
+    let under_way = tokio::spawn(proxy.post("/v2/rerank", &json!({"query": "q", "documents": ["a"]})).send());
+    until(&count, 1).await;
+    assert_eq!(sent_in_full(proxy.api, "POST /v2/rerank HTTP/1.1", length).await, "429");
+    under_way.abort();
+}
+
+#[tokio::test]
+async fn who_asks_whether_to_send_too_much_is_told_not_to() {
+    let proxy = Proxy::of(&[(&["api", "request_body"], "1KiB")], Shortest).await;
+    let mut stream = TcpStream::connect(proxy.api).await.unwrap();
+    let head = "POST /rerank HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn a_budget_beyond_all_time_is_as_long_as_one_may_be() {
+    let proxy = Proxy::of(&[(&["clients", "headers"], "longer-budget")], Shortest).await;
+    let body = json!({"query": "q", "documents": ["a"]});
+    let call = proxy.post("/v2/rerank", &body).header("x-rerank-budget", "500000000000y");
+    assert_eq!(told(call).await.0, 200);
 }
 
 #[tokio::test]

@@ -40,7 +40,10 @@ fn scorer(runtime: &Runtime, model: &str, cache: &Arc<ScoreCache>) -> Arc<dyn Sc
 async fn scored(scorer: &dyn Scorer) -> Scored {
     let passages = PASSAGES.map(str::to_owned).to_vec();
     let deadline = Instant::now() + Duration::from_mins(2);
-    scorer.score(Request { query: QUERY, passages, long: LongPassages::Truncate, deadline }).await.unwrap()
+    scorer
+        .score(Request { query: QUERY, passages, long: LongPassages::Truncate, deadline, patient: false })
+        .await
+        .unwrap()
 }
 
 /// The passages' places, best first.

@@ -50,7 +50,7 @@ fn window() -> Vec<String> {
 
 async fn scored(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Scored {
     let deadline = Instant::now() + Duration::from_mins(2);
-    scorer.score(Request { query, passages, long: LongPassages::Truncate, deadline }).await.unwrap()
+    scorer.score(Request { query, passages, long: LongPassages::Truncate, deadline, patient: false }).await.unwrap()
 }
 
 fn raws(scored: &Scored) -> Vec<f32> {

@@ -64,7 +64,7 @@ fn stars(counts: &[usize]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline: Instant::now() + budget }
+    Request { query, passages, long: LongPassages::Truncate, deadline: Instant::now() + budget, patient: false }
 }
 
 async fn score_within(scorer: &RemoteScorer, counts: &[usize], budget: Duration) -> Result<Scored, ScoreError> {

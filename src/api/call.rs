@@ -115,6 +115,9 @@ pub(super) struct Document {
 /// What infinity's own client calls the model of a call that names none.
 const UNSPECIFIED: &str = "default/not-specified";
 
+/// The longest query, in bytes: more than any model reads. It is read anew for every few documents.
+const MAX_QUERY: usize = 64 * 1024;
+
 /// Tokens that windows of a document share.
 const OVERLAP: usize = 64;
 
@@ -200,6 +203,9 @@ impl<'a> Members<'a> {
         if query.trim().is_empty() {
             return Err(Fault::Invalid("`query` is empty".to_owned()));
         }
+        if query.len() > MAX_QUERY {
+            return Err(Fault::Invalid(format!("`query` is longer than {MAX_QUERY} bytes")));
+        }
         Ok(query)
     }
 
@@ -225,17 +231,17 @@ impl<'a> Members<'a> {
         // As a rule's `fields` are read of a hit.
         let fields = fields.filter(|fields| !fields.is_empty());
         let spec = fields.map(|fields| PassageSpec { content: Content::Fields(fields), ..PassageSpec::default() });
-        let documents = json::elements(self.0, list.start);
+        // No more than tell that they are too many: millions of empty texts fit into a body.
+        let documents = json::first_elements(self.0, list.start, limits.documents.saturating_add(1));
         if documents.is_empty() {
             return Err(Fault::Empty);
         }
         if documents.len() > limits.documents {
-            let (count, most) = (documents.len(), limits.documents);
-            return Err(Fault::TooLarge(format!("{count} documents are more than {most} (api.max_documents)")));
+            return Err(Fault::TooLarge(format!("more than {} documents (api.max_documents)", limits.documents)));
         }
         let read = |(place, span): (usize, Range<usize>)| {
             let text = match &spec {
-                Some(spec) if self.0[span.start] == b'{' => Some(text_of_fields(&self.0[span.clone()], spec)),
+                Some(spec) if self.0[span.start] == b'{' => text_of_fields(&self.0[span.clone()], spec),
                 _ => text_of(self.0, &span),
             };
             let text = text.ok_or_else(|| {
@@ -257,11 +263,12 @@ fn text_of(body: &[u8], span: &Range<usize>) -> Option<String> {
     serde_json::from_slice(&body[text]).ok()
 }
 
-/// What fields of an object say; nothing where it has none of them.
-fn text_of_fields(object: &[u8], spec: &PassageSpec) -> String {
-    let object: Option<Value> = serde_json::from_slice(object).ok();
-    let document = passage::Document { source: object.as_ref(), fields: None };
-    spec.passage(document, &[]).unwrap_or_default()
+/// What fields of an object say; nothing where it has none of them. JSON may be nested deeper, and its numbers larger, than
+/// can be read.
+fn text_of_fields(object: &[u8], spec: &PassageSpec) -> Option<String> {
+    let object: Value = serde_json::from_slice(object).ok()?;
+    let document = passage::Document { source: Some(&object), fields: None };
+    Some(spec.passage(document, &[]).unwrap_or_default())
 }
 
 #[cfg(test)]

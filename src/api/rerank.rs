@@ -4,9 +4,9 @@
 use std::{mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout_at;
 use tracing::{debug, warn};
 
@@ -25,7 +25,7 @@ use crate::{
     score::{Score, Scorer},
     telemetry::Counts,
     upstream::{
-        body::{Body, Buffered, buffer},
+        body::Body,
         encoding::{self, Coding},
     },
     wishes::Wishes,
@@ -35,9 +35,9 @@ use crate::{
 type Refused = (Shape, Fault);
 
 /// Answers a call.
-pub(super) async fn answer(app: &App, door: Door, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(app: &App, door: Door, headers: &HeaderMap, body: &mut Incoming) -> Response<Body> {
     let began = Instant::now();
-    let (shape, mut response) = match answered(app, door, request, began).await {
+    let (shape, mut response) = match answered(app, door, headers, body, began).await {
         Ok(answered) => answered,
         Err((shape, fault)) => {
             if matches!(fault, Fault::NotRanked(NotRanked::Unavailable(_)) | Fault::Internal) {
@@ -55,19 +55,19 @@ pub(super) async fn answer(app: &App, door: Door, request: Request<Incoming>) ->
 async fn answered(
     app: &App,
     door: Door,
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    body: &mut Incoming,
     began: Instant,
 ) -> Result<(Shape, Response<Body>), Refused> {
     let config = &app.config.api;
     let usual = |fault| (door.usual_shape(), fault);
     let _permit = app.calls.try_acquire().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
-    let (parts, body) = request.into_parts();
-    let wishes = Wishes::read(&parts.headers, &app.config.clients.headers);
+    let wishes = Wishes::read(headers, &app.config.clients.headers);
     let wishes = wishes.map_err(|reason| usual(Fault::Unreadable(reason)))?;
     let budget = wishes.budget(config.budget);
     let deadline = began + budget;
     // Who sends slowly is not to keep others from calling.
-    let sent = timeout_at(deadline.into(), hold(&parts.headers, body, config.request_body)).await;
+    let sent = timeout_at(deadline.into(), hold(headers, body, config.request_body)).await;
     let sent = sent.unwrap_or(Err(Fault::Slow(budget))).map_err(usual)?;
 
     let (limits, held) = (Limits { documents: config.max_documents, windows: MAX_WINDOWS }, sent.clone());
@@ -95,30 +95,23 @@ async fn answered(
 }
 
 /// The body of a call, without its content coding.
-async fn hold(headers: &HeaderMap, body: Incoming, limit: usize) -> Result<Bytes, Fault> {
-    let sent = match buffer(body, limit).await {
-        Ok(Buffered::Whole(sent)) => sent,
-        Ok(Buffered::Larger(rest)) => {
-            drain(rest, limit).await;
-            return Err(Fault::too_large(limit));
-        }
+async fn hold(headers: &HeaderMap, body: &mut Incoming, limit: usize) -> Result<Bytes, Fault> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Fault::too_large(limit));
+    }
+    let sent = match Limited::new(body, limit).collect().await {
+        Ok(sent) => sent.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Fault::too_large(limit)),
         Err(_) => return Err(Fault::Unreadable("the body ended early".to_owned())),
     };
     match Coding::of(headers) {
         Some(Coding::Identity) => Ok(sent),
-        Some(coding) => encoding::decode(coding, &sent, limit).map_err(|error| Fault::of_body(error, limit)),
+        // What a few bytes become may be large, and is not to hold up the searches of this thread.
+        Some(coding) => match computed(limit, move || encoding::decode(coding, &sent, limit)).await {
+            Ok(decoded) => decoded.map_err(|error| Fault::of_body(error, limit)),
+            Err(_) => Err(Fault::Internal),
+        },
         None => Err(Fault::Unreadable("the body's Content-Encoding is none that can be read here".to_owned())),
-    }
-}
-
-/// Reads on for a while: most clients read no answer before they have sent all.
-async fn drain(mut body: Body, limit: usize) {
-    let mut left = limit.saturating_mul(4);
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            return;
-        }
     }
 }
 

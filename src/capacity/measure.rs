@@ -243,7 +243,7 @@ fn searches(plan: &Plan, runtime: &Runtime) -> Result<Searches, String> {
     };
     let search = |passages: Vec<String>| -> Result<f64, String> {
         let deadline = Instant::now() + Duration::from_hours(1);
-        let request = Request { query: plan.query, passages, long: LongPassages::Truncate, deadline };
+        let request = Request { query: plan.query, passages, long: LongPassages::Truncate, deadline, patient: false };
         let began = Instant::now();
         let scored = tokio.block_on(scorer.score(request)).map_err(|error| error.to_string())?;
         let time = began.elapsed().as_secs_f64() * 1e3;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// No client waits longer; what is more is mostly a mistaken unit.
-pub(super) const MAX_BUDGET: Duration = Duration::from_mins(10);
+pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
 /// The most tokens that windows of a passage may share: what is said in more of them than these falls into one anyway.

@@ -124,8 +124,13 @@ async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: 
     let passages = candidates.passages.iter().flatten().cloned().collect();
     let scorer = app.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
-    let scoring =
-        guarded_future(scorer.score(Request { query: &planned.plan.query, passages, long: planned.long, deadline }));
+    let scoring = guarded_future(scorer.score(Request {
+        query: &planned.plan.query,
+        passages,
+        long: planned.long,
+        deadline,
+        patient: false,
+    }));
     // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
     let scored =
         tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.map_err(|_| SkipReason::Budget)??;

@@ -33,12 +33,12 @@ impl Cascade {
     }
 
     async fn score_in_turn(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
-        let Request { query, mut passages, long, deadline } = request;
+        let Request { query, mut passages, long, deadline, patient } = request;
         let count = passages.len();
         // What the first one leaves of its half goes to the second.
         let now = Instant::now();
         let half = now + deadline.saturating_duration_since(now) / 2;
-        let all = Request { query, passages: passages.clone(), long, deadline: half };
+        let all = Request { query, passages: passages.clone(), long, deadline: half, patient };
         let (first, first_failure) = said(by(half, self.first.score(all)).await, count);
 
         let kept = self.kept(&first.scores);
@@ -46,7 +46,7 @@ impl Cascade {
             return first_failure.map_or(Ok(first), Err);
         }
         let best = kept.iter().map(|&place| std::mem::take(&mut passages[place])).collect();
-        let again = Request { query, passages: best, long, deadline };
+        let again = Request { query, passages: best, long, deadline, patient };
         let (again, then_failure) = said(by(deadline, self.then.score(again)).await, kept.len());
 
         let then = kept.into_iter().zip(again.scores).filter_map(|(place, score)| Some((place, score?))).collect();

@@ -111,12 +111,12 @@ impl LocalScorer {
     }
 
     async fn score_pairs(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
-        let Request { query, passages, long, deadline } = request;
-        let long = self.as_read(long);
+        let Request { query, passages, deadline, patient, .. } = request;
+        let how = How { long: self.as_read(request.long), deadline, patient };
         let query = normalise(query);
-        let keys = Keys::of_pairs(&self.revision, long, &query);
+        let keys = Keys::of_pairs(&self.revision, how.long, &query);
         let texts = passages.into_iter().map(|passage| (keys.key(&passage), passage));
-        let found = self.find(Some(query), texts, long, deadline).await?;
+        let found = self.find(Some(query), texts, how).await?;
         let score = |(made, &cached): (&Option<Made>, &bool)| match *made {
             Some(Made { output: Output::Logit(logit), truncated, span, tokens }) => {
                 Some(Score { raw: logit, scale: Scale::Logit, cached, truncated, span, tokens, stage: None })
@@ -128,19 +128,19 @@ impl LocalScorer {
     }
 
     async fn score_texts(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
-        let Request { query, passages, long, deadline } = request;
-        let long = self.as_read(long);
+        let Request { query, passages, deadline, patient, .. } = request;
+        let how = How { long: self.as_read(request.long), deadline, patient };
         // A query is a text as others are, and is read as they are; but what is said of passages only is not said of it.
-        if let LongPassages::Beginning { .. } = long {
+        if let LongPassages::Beginning { .. } = how.long {
             let query = std::iter::once(normalise(query));
-            let mut found = self.find_texts(query, LongPassages::Truncate, deadline).await?;
-            let of_passages = self.find_texts(passages.into_iter(), long, deadline).await?;
+            let mut found = self.find_texts(query, How { long: LongPassages::Truncate, ..how }).await?;
+            let of_passages = self.find_texts(passages.into_iter(), how).await?;
             found.append(of_passages);
             return Self::cosines(found);
         }
         // The query goes first: without its vector no passage has a score.
         let texts = std::iter::once(normalise(query)).chain(passages);
-        Self::cosines(self.find_texts(texts, long, deadline).await?)
+        Self::cosines(self.find_texts(texts, how).await?)
     }
 
     /// The scores of passages, of which the first text is the query.
@@ -172,14 +172,9 @@ impl LocalScorer {
         }
     }
 
-    async fn find_texts(
-        &self,
-        texts: impl Iterator<Item = String>,
-        long: LongPassages,
-        deadline: Instant,
-    ) -> Result<Found, ScoreError> {
-        let keys = Keys::of_texts(&self.revision, long);
-        self.find(None, texts.map(|text| (keys.key(&text), text)), long, deadline).await
+    async fn find_texts(&self, texts: impl Iterator<Item = String>, how: How) -> Result<Found, ScoreError> {
+        let keys = Keys::of_texts(&self.revision, how.long);
+        self.find(None, texts.map(|text| (keys.key(&text), text)), how).await
     }
 
     /// The outputs of `texts`, from the cache or from the pool. Equal texts are run once.
@@ -187,8 +182,7 @@ impl LocalScorer {
         &self,
         query: Option<String>,
         texts: impl Iterator<Item = (Key, String)>,
-        long: LongPassages,
-        deadline: Instant,
+        How { long, deadline, patient }: How,
     ) -> Result<Found, ScoreError> {
         let (keys, texts): (Vec<Key>, Vec<String>) = texts.unzip();
         let mut outputs = self.cache.look_up_all(&keys, deadline).await;
@@ -204,7 +198,7 @@ impl LocalScorer {
             return Ok(Found { outputs, cached, cut_off: true, shed: 0, failure: None });
         }
         let count = missing.texts.len();
-        let work = Work { query, texts: missing.texts, keys: missing.keys, long, deadline };
+        let work = Work { query, texts: missing.texts, keys: missing.keys, long, deadline, patient };
         let outcome = match self.pool.submit(work) {
             Ok(ticket) => ticket.outcome().await,
             // What is known stands, as it does where there is room for a few more.
@@ -248,6 +242,14 @@ impl Scorer for LocalScorer {
     fn device(&self) -> Option<String> {
         self.loader.device()
     }
+}
+
+/// What a request says of all of its texts.
+#[derive(Clone, Copy)]
+struct How {
+    long: LongPassages,
+    deadline: Instant,
+    patient: bool,
 }
 
 /// What the cache and the pool know of some texts, in their order.

@@ -188,8 +188,9 @@ impl Pool {
             }
         }
         let whole: Estimate = estimates.iter().copied().sum();
-        let room = queue.room(work.deadline, whole.time, workers);
-        let depth = room.depth(estimates.iter().map(|estimate| estimate.time)).min(self.tokens_for(&estimates));
+        let room = queue.room(&work, whole.time, workers);
+        let depth =
+            room.depth(estimates.iter().map(|estimate| estimate.time)).min(self.tokens_for(&estimates, work.patient));
         if depth == 0 && !estimates.is_empty() {
             return Err(ScoreError::Overloaded);
         }
@@ -203,13 +204,14 @@ impl Pool {
         Ok(Ticket::new(job, Arc::clone(&shared.pairs)))
     }
 
-    /// How many of the first texts the queue has memory for.
-    fn tokens_for(&self, estimates: &[Estimate]) -> usize {
+    /// How many of the first texts the queue has memory for. What is patient leaves half of it to the others.
+    fn tokens_for(&self, estimates: &[Estimate], patient: bool) -> usize {
         let waiting = self.shared.load.tokens.load(Ordering::Relaxed);
         if waiting == 0 {
             return estimates.len();
         }
-        let mut left = self.shared.options.queue_tokens.saturating_sub(waiting);
+        let most = self.shared.options.queue_tokens / if patient { 2 } else { 1 };
+        let mut left = most.saturating_sub(waiting);
         let fits = |estimate: &&Estimate| match left.checked_sub(estimate.tokens) {
             Some(rest) => {
                 left = rest;

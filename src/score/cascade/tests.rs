@@ -63,7 +63,7 @@ const GONE: fn(&[String]) -> Option<Result<Scored, ScoreError>> =
 fn request(passages: &[&str], budget: Duration) -> Request<'static> {
     let passages = passages.iter().map(|&text| text.to_owned()).collect();
     let long = LongPassages::Windows { overlap: 3, at_most: 4 };
-    Request { query: "q", passages, long, deadline: Instant::now() + budget }
+    Request { query: "q", passages, long, deadline: Instant::now() + budget, patient: false }
 }
 
 const AMPLE: Duration = Duration::from_mins(1);

@@ -101,7 +101,7 @@ fn passages(texts: &[&str]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline }
+    Request { query, passages, long: LongPassages::Truncate, deadline, patient: false }
 }
 
 fn later() -> Instant {

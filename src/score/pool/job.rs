@@ -26,6 +26,8 @@ pub(in crate::score) struct Work {
     pub long: LongPassages,
     /// The outcome is what is there by then.
     pub deadline: Instant,
+    /// Whether it lets all go first that is not patient.
+    pub patient: bool,
 }
 
 /// One request to the pool, shared between the queue, the workers and the [`Ticket`].

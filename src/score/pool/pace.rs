@@ -184,7 +184,14 @@ mod tests {
     fn estimates(pace: &Pace, lengths: &[usize]) -> Vec<Estimate> {
         let texts = lengths.iter().map(|&length| "x".repeat(length)).collect();
         let keys = vec![];
-        pace.estimates(&Work { query: None, texts, keys, long: LongPassages::Truncate, deadline: Instant::now() })
+        pace.estimates(&Work {
+            query: None,
+            texts,
+            keys,
+            long: LongPassages::Truncate,
+            deadline: Instant::now(),
+            patient: false,
+        })
     }
 
     #[test]

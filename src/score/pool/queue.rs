@@ -1,5 +1,5 @@
-//! The order of work, and how much of it there is room for: earliest due first, then arrival, then the cluster's order
-//! within a request. Owns the heap, how a request is cut into tasks, and what earlier requests take of the time; runs nothing.
+//! The order of work, and how much of it there is room for: what is patient last, earliest due first, then arrival, then the
+//! cluster's order within a request. Owns the heap, how a request is cut into tasks, and what earlier requests take of the time; runs nothing.
 
 use std::{
     cmp::Ordering,
@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Grouping, job::Job};
+use super::{
+    Grouping,
+    job::{Job, Work},
+};
 use crate::score::{encode::Encoded, room::Room};
 
 /// Inputs of at least this many tokens fill a core on their own.
@@ -72,10 +75,10 @@ impl Input {
 }
 
 impl Queue {
-    /// What there is room for before `deadline`; `work` is what it would take on one worker.
-    pub(super) fn room(&mut self, deadline: Instant, work: Duration, workers: usize) -> Room {
-        let now = Instant::now();
-        let due = due(now, deadline, work, workers);
+    /// What there is room for in a request's time; `time` is what it would take on one worker.
+    pub(super) fn room(&mut self, work: &Work, time: Duration, workers: usize) -> Room {
+        let (now, deadline) = (Instant::now(), work.deadline);
+        let due = due(now, deadline, time, workers);
         self.jobs.retain(|admitted| admitted.job.upgrade().is_some_and(|job| !job.is_pointless()));
         let until =
             |deadline: Instant| deadline.saturating_duration_since(now) * u32::try_from(workers).unwrap_or(u32::MAX);
@@ -83,7 +86,11 @@ impl Queue {
             .jobs
             .iter()
             .filter_map(|admitted| Some((admitted.job.upgrade()?, admitted.due)))
-            .filter(|(job, others_due)| job.work.deadline <= deadline || *others_due <= due)
+            .filter(|(job, others_due)| match (job.work.patient, work.patient) {
+                (false, true) => true,
+                (true, false) => false,
+                _ => job.work.deadline <= deadline || *others_due <= due,
+            })
             .map(|(job, _)| (job.work.deadline, job.ahead()))
             .collect();
         earlier.sort_unstable();
@@ -160,8 +167,8 @@ impl Task {
     }
 
     /// Whatever compares smallest is done first.
-    fn urgency(&self) -> (Instant, u64, usize) {
-        (self.due, self.arrival, self.rank)
+    fn urgency(&self) -> (bool, Instant, u64, usize) {
+        (self.job.work.patient, self.due, self.arrival, self.rank)
     }
 }
 

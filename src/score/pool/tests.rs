@@ -130,7 +130,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
 
 fn work(texts: Vec<String>, deadline: Instant) -> Work {
     let keys = texts.iter().map(|text| keys().key(text)).collect();
-    Work { query: None, texts, keys, long: LongPassages::Truncate, deadline }
+    Work { query: None, texts, keys, long: LongPassages::Truncate, deadline, patient: false }
 }
 
 fn submit(pool: &Pool, passages: &[&str], deadline: Instant) -> Result<Ticket, ScoreError> {
@@ -185,6 +185,46 @@ async fn the_earliest_deadline_goes_first_then_arrival_then_rank() {
         assert_eq!(ticket.outcome().await.open, 0);
     }
     assert_eq!(begins.try_iter().collect::<Vec<_>>(), ["t1", "t22", "u1", "r1", "r22"]);
+}
+
+#[tokio::test]
+async fn what_is_patient_goes_last_though_it_is_due_first_and_takes_no_room_from_the_rest() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, one_worker());
+    pool.shared.pace.ran(1, 1, Duration::from_millis(100));
+    let blocker = submit(&pool, &["blocker"], later()).unwrap();
+    begins.recv().unwrap();
+    let now = Instant::now();
+    let patient = |name: &str| {
+        let texts = (10..50).map(|number| format!("{name}{number}")).collect();
+        pool.submit(Work { patient: true, ..work(texts, now + Duration::from_secs(4)) })
+    };
+    let first = patient("p").unwrap();
+    let many = (10..30).map(|number| number.to_string()).collect();
+    let search = pool.submit(work(many, now + Duration::from_secs(5))).unwrap();
+    assert_eq!(search.depth(), 20, "whatever else there is to do by then");
+    assert_eq!(patient("q").err(), Some(ScoreError::Overloaded));
+    gate.open();
+    for ticket in [blocker, search] {
+        assert_eq!(ticket.outcome().await.open, 0);
+    }
+    assert_eq!(begins.try_iter().next().as_deref(), Some("10"));
+    drop(first);
+}
+
+#[tokio::test]
+async fn what_is_patient_leaves_half_of_the_queue_to_the_rest() {
+    let (fake, begins, gate) = gated();
+    let pool = started(fake, PoolOptions { queue_tokens: 4, ..one_worker() });
+    let first = submit(&pool, &["a"], later()).unwrap();
+    begins.recv().unwrap();
+    let patient = |name| pool.submit(Work { patient: true, ..work(texts(&[name]), later()) });
+    let second = patient("b").unwrap();
+    assert_eq!(patient("c").err(), Some(ScoreError::Overloaded));
+    let third = submit(&pool, &["d", "e"], later()).unwrap();
+    assert_eq!(third.depth(), 2);
+    gate.open();
+    drop((first, second, third));
 }
 
 #[tokio::test]
