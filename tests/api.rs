@@ -369,6 +369,8 @@ async fn a_call_ends_with_its_budget_which_a_header_may_shorten() {
     let (status, answer) = told(proxy.post("/v2/rerank", &body).header("x-rerank-budget", "50ms")).await;
     assert!(status == 503 && answer["message"].as_str().unwrap().contains("0 of 1 documents"), "{answer}");
     assert_eq!(told(proxy.post("/v2/rerank", &body).header("x-rerank-budget", "soon")).await.0, 400);
+    let other = proxy.post("/v2/rerank", &body).header("x-rerank-budget", "1ms").header("x-rerank-window", "all");
+    assert_eq!(told(other).await.0, 503, "a list has no window");
 }
 
 #[tokio::test]

@@ -115,6 +115,9 @@ pub(super) struct Document {
 /// What infinity's own client calls the model of a call that names none.
 const UNSPECIFIED: &str = "default/not-specified";
 
+/// The longest name of a model, in bytes.
+const MAX_NAME: usize = 256;
+
 /// The longest query, in bytes: more than any model reads. It is read anew for every few documents.
 const MAX_QUERY: usize = 64 * 1024;
 
@@ -187,7 +190,7 @@ impl<'a> Members<'a> {
         Ok(Call {
             shape,
             query: self.query()?,
-            model: self.value("model", "the name of a model")?.filter(|model: &String| model != UNSPECIFIED),
+            model: self.model()?,
             top: self.count(top)?,
             with_documents: shape != Shape::V2 && self.switch(with_documents)?.unwrap_or(false),
             raw_scores: self.switch("raw_scores")?.unwrap_or(false),
@@ -195,6 +198,17 @@ impl<'a> Members<'a> {
             long: self.long(limits)?,
             documents: self.documents(texts, limits)?,
         })
+    }
+
+    fn model(&self) -> Result<Option<String>, Fault> {
+        let model: Option<String> = self.value("model", "the name of a model")?;
+        // A name is told again where there is no such model.
+        match model.filter(|model| model != UNSPECIFIED) {
+            Some(model) if model.len() > MAX_NAME => {
+                Err(Fault::Invalid("`model` must be the name of a model".to_owned()))
+            }
+            model => Ok(model),
+        }
     }
 
     fn query(&self) -> Result<String, Fault> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use tokio::time::timeout_at;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 use tracing::{debug, warn};
 
 use super::{
@@ -28,7 +28,7 @@ use crate::{
         body::Body,
         encoding::{self, Coding},
     },
-    wishes::Wishes,
+    wishes::{Wish, Wishes},
 };
 
 /// A fault, and the words it is to be told in.
@@ -61,17 +61,27 @@ async fn answered(
 ) -> Result<(Shape, Response<Body>), Refused> {
     let config = &app.config.api;
     let usual = |fault| (door.usual_shape(), fault);
-    let _permit = app.calls.try_acquire().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
-    let wishes = Wishes::read(headers, &app.config.clients.headers);
+    let permit = app.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
+    // What is begun on another thread goes on where the client leaves, and is under way until it ends.
+    let permit = Arc::new(permit);
+    // Of what a client may wish of a search, a call has a budget only.
+    let is_budget = |wish: &&Wish| matches!(wish, Wish::Budget | Wish::LongerBudget);
+    let allowed: Vec<Wish> = app.config.clients.headers.iter().filter(is_budget).copied().collect();
+    let wishes = Wishes::read(headers, &allowed);
     let wishes = wishes.map_err(|reason| usual(Fault::Unreadable(reason)))?;
     let budget = wishes.budget(config.budget);
     let deadline = began + budget;
     // Who sends slowly is not to keep others from calling.
-    let sent = timeout_at(deadline.into(), hold(headers, body, config.request_body)).await;
+    let sent = timeout_at(deadline.into(), hold(headers, body, config.request_body, &permit)).await;
     let sent = sent.unwrap_or(Err(Fault::Slow(budget))).map_err(usual)?;
 
-    let (limits, held) = (Limits { documents: config.max_documents, windows: MAX_WINDOWS }, sent.clone());
-    let read = computed(sent.len(), move || call::read(door, &held, limits)).await;
+    let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
+    let (held, under_way) = (sent.clone(), permit.clone());
+    let read = computed(sent.len(), move || {
+        let _under_way = under_way;
+        call::read(door, &held, limits)
+    })
+    .await;
     let mut call = read.map_err(|_| usual(Fault::Internal))??;
     let shape = call.shape;
     let refused = |fault| (shape, fault);
@@ -95,7 +105,12 @@ async fn answered(
 }
 
 /// The body of a call, without its content coding.
-async fn hold(headers: &HeaderMap, body: &mut Incoming, limit: usize) -> Result<Bytes, Fault> {
+async fn hold(
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    limit: usize,
+    permit: &Arc<OwnedSemaphorePermit>,
+) -> Result<Bytes, Fault> {
     if body.size_hint().lower() > limit as u64 {
         return Err(Fault::too_large(limit));
     }
@@ -107,10 +122,15 @@ async fn hold(headers: &HeaderMap, body: &mut Incoming, limit: usize) -> Result<
     match Coding::of(headers) {
         Some(Coding::Identity) => Ok(sent),
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
-        Some(coding) => match computed(limit, move || encoding::decode(coding, &sent, limit)).await {
-            Ok(decoded) => decoded.map_err(|error| Fault::of_body(error, limit)),
-            Err(_) => Err(Fault::Internal),
-        },
+        Some(coding) => {
+            let under_way = permit.clone();
+            let decoded = computed(limit, move || {
+                let _under_way = under_way;
+                encoding::decode(coding, &sent, limit)
+            });
+            let decoded = decoded.await.map_err(|_| Fault::Internal)?;
+            decoded.map_err(|error| Fault::of_body(error, limit))
+        }
         None => Err(Fault::Unreadable("the body's Content-Encoding is none that can be read here".to_owned())),
     }
 }

@@ -127,6 +127,7 @@ fn what_is_wrong_is_told_by_its_name() {
         ("documents", json!([{"title": "t"}]), "`documents[0]` must be a text, or an object"),
         ("documents", json!([{"text": 7}]), "`documents[0]` must be a text, or an object"),
         ("model", json!(7), "`model` must be the name of a model"),
+        ("model", json!("m".repeat(1000)), "`model` must be the name of a model"),
         ("top_n", json!(0), "`top_n` must be a whole number of 1 or more"),
         ("top_n", json!(-1), "`top_n` must be a whole number of 1 or more"),
         ("top_n", json!(1.5), "`top_n` must be a whole number of 1 or more"),
