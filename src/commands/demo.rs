@@ -8,7 +8,7 @@ use crate::{
     app::App,
     config::{Config, FlagSetting},
     demo::{self, DemoOptions},
-    server, telemetry,
+    panics, server, telemetry,
 };
 
 /// The bundled model.
@@ -49,6 +49,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let model = args.model.as_deref().unwrap_or(MODEL);
     let config = config(model, "http://127.0.0.1:9200")?;
     telemetry::start_log(&config.log);
+    panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
             let app = App::start(self::config(model, &upstream)?)?;
