@@ -16,8 +16,10 @@ use crate::{
     app::App,
     cli::ConfigArgs,
     config::Config,
+    panics,
     passage::PassageSpec,
     ranking::{Documents, NotRanked, Ranking, rank},
+    telemetry,
 };
 
 /// A configuration is not right without a cluster; nothing is asked of this one.
@@ -93,7 +95,8 @@ pub fn run(args: &RerankArgs) -> anyhow::Result<()> {
     config.cascades.clear();
     config.scoring.queue_tokens = QUEUE_TOKENS;
     let lines = read(args)?;
-    crate::telemetry::start_log(&config.log);
+    telemetry::start_log(&config.log);
+    panics::tell_in_log();
     let ranking = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let long = config.api.long_passages;
         let app = App::start(config)?;
@@ -186,7 +189,9 @@ fn told(reason: NotRanked, lines: &[Line]) -> anyhow::Error {
         NotRanked::Late { scored, documents } => {
             anyhow!("the time was up (--budget) with {scored} of {documents} documents scored")
         }
-        reason => reason.into(),
+        // Nobody else waits for the model: what there is no room for, there is no time for.
+        NotRanked::Overloaded => anyhow!("there is not enough time for {} documents (--budget)", lines.len()),
+        NotRanked::Unavailable(_) => reason.into(),
     }
 }
 
@@ -276,6 +281,16 @@ mod tests {
         }
         assert!(read_of(&["\n \n"], &[]).unwrap_err().starts_with("there are no documents"));
         assert_eq!(document(b"\xff", false, None), Err("this is not UTF-8"));
+    }
+
+    #[test]
+    fn why_there_is_no_ranking_is_told_by_lines_and_flags() {
+        let lines = [3, 7].map(|number| Line { number, written: String::new(), text: String::new() });
+        assert_eq!(told(NotRanked::NoScore(1), &lines).to_string(), "the model has no score for line 7");
+        for reason in [NotRanked::Overloaded, NotRanked::Late { scored: 1, documents: 2 }] {
+            let told = told(reason, &lines).to_string();
+            assert!(told.contains("--budget") && told.contains("2 documents"), "{told}");
+        }
     }
 
     /// What is printed of two documents, the second being the better one.
