@@ -11,7 +11,7 @@ mod call;
 mod fault;
 mod rerank;
 mod status;
-mod text;
+pub(crate) mod text;
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    commands::{bench::BenchArgs, demo::DemoArgs},
+    commands::{bench::BenchArgs, demo::DemoArgs, rerank::RerankArgs},
     config::FlagSetting,
 };
 
@@ -34,6 +34,11 @@ pub enum Command {
     /// --simulate it also plays a query log, or searches drawn by Zipf's law, against what was measured, and says how
     /// many replicas and how much cache they take. docs/capacity.md explains each figure.
     Bench(BenchArgs),
+    /// Rank documents from files or stdin for a query, best first
+    ///
+    /// Prints score, line number and text, with tabs between. Each line is a document, empty ones are skipped; with
+    /// --jsonl or --fields each is JSON. The scores are those that a search or the rerank API gets.
+    Rerank(RerankArgs),
     /// List, pull, verify and remove models
     Models(ModelsArgs),
     /// Ask a running proxy whether it is there (for container health checks)

@@ -5,9 +5,17 @@ pub mod check;
 pub mod demo;
 pub mod health;
 pub mod models;
+pub mod rerank;
 pub mod serve;
 
-use crate::{cli::ConfigArgs, config::Config};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::{app::App, cli::ConfigArgs, config::Config};
+
+/// How long models may take to load.
+const LOADING: Duration = Duration::from_mins(5);
 
 /// The configuration that the flags, the environment and the file make together.
 fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
@@ -17,4 +25,17 @@ fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
         let noun = if count == 1 { "mistake" } else { "mistakes" };
         anyhow::anyhow!("{count} {noun} in the configuration:\n{errors}")
     })
+}
+
+/// `serve` forwards until its models are loaded; who has nothing else to do waits.
+async fn wait_until_ready(app: &App) -> anyhow::Result<()> {
+    let began = Instant::now();
+    while let Some(Err(why)) = app.scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
+        // A server would try again, as somebody may put a file in place.
+        if why != "loading" || began.elapsed() > LOADING {
+            bail!("the model is not there: {why}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
+        Command::Rerank(args) => commands::rerank::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Health(args) => commands::health::run(&args),
     };

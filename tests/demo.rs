@@ -1,8 +1,13 @@
-//! The demo with stand-ins for the proxy: one that turns each page around, and the bare engine.
+//! The demo with stand-ins for the proxy: one that turns each page around, and the bare engine. And the program itself.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -77,7 +82,7 @@ async fn staying_up_prints_where_to_play() {
     let options = DemoOptions { once: false, ..options() };
     let (result, out) = run_with(&options, Some("applied")).await;
     result.unwrap();
-    assert_eq!(out.lines().filter(|line| line.starts_with("curl ")).count(), 3, "{out}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("curl ")).count(), 4, "{out}");
     let measures = out.find("NDCG").unwrap();
     for greeting in ["search engine (BM25)      http://127.0.0.1:", "the same, reranked        http://127.0.0.1:"] {
         assert!(out.find(greeting).unwrap() < measures, "it says where it listens before it measures: {out}");
@@ -107,4 +112,34 @@ async fn a_taken_port_leads_to_the_next_one() {
     let options = DemoOptions { engine_listen: taken.local_addr().unwrap(), ..options() };
     let (result, _) = run_with(&options, Some("applied")).await;
     result.unwrap();
+}
+
+/// The program, which ends with the test.
+struct Demo(Child);
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_call_of_the_rerank_api_that_is_shown_can_be_made() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+    program.args(["demo", "--listen", "127.0.0.1:0", "--engine-listen", "127.0.0.1:0"]);
+    let mut demo = Demo(program.stdout(Stdio::piped()).spawn().unwrap());
+    let lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let shown: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();
+    let call = shown.iter().position(|line| line.contains("/_rerank/rerank")).unwrap();
+    // A shell says what curl would be given.
+    let curl = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{}", shown[call..].join("\n"));
+    let given = Command::new("sh").args(["-c", &curl]).output().unwrap().stdout;
+    let given = String::from_utf8(given).unwrap();
+    let [url, "-d", body, ""] = given.split('\0').collect::<Vec<_>>()[..] else { panic!("{given}") };
+    let answer = reqwest::Client::new().post(url).body(body.to_owned()).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer.as_array().unwrap().len(), 5);
+    assert_eq!(answer[0]["text"], "Refunds are paid to the card that was used for the purchase.");
+    assert!(answer[0]["score"].as_f64().unwrap() > answer[1]["score"].as_f64().unwrap() + 0.1, "{answer}");
 }

@@ -5,14 +5,9 @@
 use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::Value;
 
 use super::{fault::Fault, text};
-use crate::{
-    json,
-    passage::{self, Content, PassageSpec},
-    score::LongPassages,
-};
+use crate::{json, score::LongPassages};
 
 /// Where a call comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -213,7 +208,7 @@ impl<'a> Members<'a> {
 
     fn query(&self) -> Result<String, Fault> {
         let span = self.span("query").ok_or_else(|| Fault::Invalid("`query` is missing".to_owned()))?;
-        let query = text_of(self.0, &span).ok_or_else(|| Fault::Invalid("`query` must be a text".to_owned()))?;
+        let query = text::of(&self.0[span], None).ok_or_else(|| Fault::Invalid("`query` must be a text".to_owned()))?;
         if query.trim().is_empty() {
             return Err(Fault::Invalid("`query` is empty".to_owned()));
         }
@@ -242,9 +237,7 @@ impl<'a> Members<'a> {
             return Err(Fault::Invalid(format!("`{name}` must be a list of texts")));
         }
         let fields: Option<Vec<String>> = self.value("rank_fields", "a list of names")?;
-        // As a rule's `fields` are read of a hit.
-        let fields = fields.filter(|fields| !fields.is_empty());
-        let spec = fields.map(|fields| PassageSpec { content: Content::Fields(fields), ..PassageSpec::default() });
+        let fields = text::of_fields(fields.unwrap_or_default());
         // No more than tell that they are too many: millions of empty texts fit into a body.
         let documents = json::first_elements(self.0, list.start, limits.documents.saturating_add(1));
         if documents.is_empty() {
@@ -254,11 +247,7 @@ impl<'a> Members<'a> {
             return Err(Fault::TooLarge(format!("more than {} documents (api.max_documents)", limits.documents)));
         }
         let read = |(place, span): (usize, Range<usize>)| {
-            let text = match &spec {
-                Some(spec) if self.0[span.start] == b'{' => text_of_fields(&self.0[span.clone()], spec),
-                _ => text_of(self.0, &span),
-            };
-            let text = text.ok_or_else(|| {
+            let text = text::of(&self.0[span.clone()], fields.as_ref()).ok_or_else(|| {
                 let what = "must be a text, or an object with a `text` or with what `rank_fields` names";
                 Fault::Invalid(format!("`{name}[{place}]` {what}"))
             })?;
@@ -266,23 +255,6 @@ impl<'a> Members<'a> {
         };
         documents.into_iter().enumerate().map(read).collect()
     }
-}
-
-/// A string, or the string `text` of an object.
-fn text_of(body: &[u8], span: &Range<usize>) -> Option<String> {
-    let text = match body[span.start] {
-        b'{' => json::member(body, span.start, "text")?.value,
-        _ => span.clone(),
-    };
-    serde_json::from_slice(&body[text]).ok()
-}
-
-/// What fields of an object say; nothing where it has none of them. JSON may be nested deeper, and its numbers larger, than
-/// can be read.
-fn text_of_fields(object: &[u8], spec: &PassageSpec) -> Option<String> {
-    let object: Value = serde_json::from_slice(object).ok()?;
-    let document = passage::Document { source: Some(&object), fields: None };
-    Some(spec.passage(document, &[]).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,9 +1,17 @@
 //! Texts as clients write them in JSON. Owns that any string can be read: half of a surrogate pair (which Python writes where
-//! a text was cut in the middle of an emoji) is a character that cannot be shown, and no reason to refuse a text. Pure.
+//! a text was cut in the middle of an emoji) is a character that cannot be shown, and no reason to refuse a text. And owns
+//! what the text of a document is. Pure.
 
 use std::borrow::Cow;
 
 use memchr::memchr;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::{
+    json,
+    passage::{Content, Document, PassageSpec},
+};
 
 /// An escape: a backslash, `u`, and four digits.
 const ESCAPE: usize = 6;
@@ -32,6 +40,33 @@ pub(super) fn with_whole_pairs(json: &[u8]) -> Cow<'_, [u8]> {
 fn unit(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + ESCAPE)?.strip_prefix(br"\u")?;
     u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// How these fields are read: as those of a rule are of a hit. `None` where there are none.
+pub(crate) fn of_fields(names: Vec<String>) -> Option<PassageSpec> {
+    (!names.is_empty()).then(|| PassageSpec { content: Content::Fields(names), ..PassageSpec::default() })
+}
+
+/// The text of a document that nobody has read yet; `None` where it is no JSON, or has none.
+pub(crate) fn of_document(json: &[u8], fields: Option<&PassageSpec>) -> Option<String> {
+    serde_json::from_slice::<IgnoredAny>(json).ok()?;
+    of(&with_whole_pairs(json), fields)
+}
+
+/// The text of a document in JSON that can be read: a string, or the string `text` of an object, or what `fields` say,
+/// which may be nothing.
+pub(super) fn of(json: &[u8], fields: Option<&PassageSpec>) -> Option<String> {
+    let text = match (json.first()?, fields) {
+        (b'{', Some(fields)) => {
+            // JSON may be nested deeper, and its numbers larger, than can be read.
+            let object: Value = serde_json::from_slice(json).ok()?;
+            let document = Document { source: Some(&object), fields: None };
+            return Some(fields.passage(document, &[]).unwrap_or_default());
+        }
+        (b'{', None) => &json[json::member(json, 0, "text")?.value],
+        _ => json,
+    };
+    serde_json::from_slice(text).ok()
 }
 
 #[cfg(test)]

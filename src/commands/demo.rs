@@ -1,23 +1,20 @@
 //! `demo`: its flags, how they become [`DemoOptions`], and the proxy that is put in front of the embedded engine.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::net::SocketAddr;
 
-use anyhow::bail;
 use tokio::net::TcpListener;
 
 use crate::{
     app::App,
     config::{Config, FlagSetting},
     demo::{self, DemoOptions},
-    server, telemetry,
+    panics, server, telemetry,
 };
 
 /// The bundled model.
 const MODEL: &str = "all-MiniLM-L6-v2";
 /// Generous, so that a slow machine shows the same order as a fast one.
 const BUDGET: &str = "60s";
-/// How long the bundled model may take to load.
-const LOADING: Duration = Duration::from_mins(1);
 
 /// Show what reranking does, on a bundled corpus, with nothing to install
 #[derive(Debug, Clone, clap::Args)]
@@ -52,10 +49,11 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let model = args.model.as_deref().unwrap_or(MODEL);
     let config = config(model, "http://127.0.0.1:9200")?;
     telemetry::start_log(&config.log);
+    panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
             let app = App::start(self::config(model, &upstream)?)?;
-            wait_until_ready(&app).await?;
+            super::wait_until_ready(&app).await?;
             tokio::spawn(server::run(listener, app, std::future::pending()));
             Ok(())
         };
@@ -77,16 +75,4 @@ fn config(model: &str, upstream: &str) -> anyhow::Result<Config> {
     let settings: Vec<FlagSetting> =
         settings.iter().map(|(path, text)| (path.to_vec(), (*text).to_owned(), "--model")).collect();
     Config::load(None, [], &settings).map_err(anyhow::Error::from)
-}
-
-/// The demo measures; it waits for the model, where `serve` would forward meanwhile.
-async fn wait_until_ready(app: &Arc<App>) -> anyhow::Result<()> {
-    let began = std::time::Instant::now();
-    while let Some(Err(why)) = app.scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
-        if began.elapsed() > LOADING {
-            bail!("the model did not load within {LOADING:?}: {why}");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(())
 }

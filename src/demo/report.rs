@@ -139,11 +139,32 @@ pub fn invitation(engine: SocketAddr, proxy: SocketAddr, comparison: &Comparison
     let plain: String = example.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
     let query = plain.split_whitespace().collect::<Vec<_>>().join("+");
     let body = json!({"query": {"match": {"text": plain.trim()}}, "size": 3});
+    let ranking = rerank_call(proxy);
     format!(
         "try:\n\n\
          curl 'http://{engine}/{INDEX}/_search?pretty&size=3&q={query}'\n\
          curl 'http://{proxy}/{INDEX}/_search?pretty&size=3&q={query}'\n\
-         curl -i 'http://{proxy}/{INDEX}/_search?pretty' -H 'content-type: application/json' \\\n  -d '{body}'\n"
+         curl -i 'http://{proxy}/{INDEX}/_search?pretty' -H 'content-type: application/json' \\\n  -d '{body}'\n\n\
+         or passages of your own, with the rerank API:\n\n{ranking}\n"
+    )
+}
+
+/// A question, and passages of which the third one answers it though it shares no word with it.
+const QUESTION: &str = "How do I get my money back?";
+const PASSAGES: [&str; 5] = [
+    "Parcels are delivered within three days.",
+    "Our office is closed on Sundays and holidays.",
+    "Refunds are paid to the card that was used for the purchase.",
+    "Choose a new password with the link below the login form.",
+    "The battery lasts for ten hours of music.",
+];
+
+/// A command for the shell that has a few passages ranked.
+fn rerank_call(proxy: SocketAddr) -> String {
+    let passages = PASSAGES.map(|passage| format!("    {}", json!(passage))).join(",\n");
+    format!(
+        "curl http://{proxy}/_rerank/rerank -d '{{\n  \"query\": {}, \"return_text\": true, \"texts\": [\n{passages}\n  ]}}'",
+        json!(QUESTION)
     )
 }
 

@@ -51,7 +51,7 @@ pub(super) enum Failure {
 fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 | 403 => " (is the key in the variable that `api_key_env` names the right one?)",
-        404 | 405 => " (are `url` and `api` right?)",
+        404 | 405 => " (are `url`, `api` and `remote_model` right?)",
         413 | 422 => " (more texts or longer ones than the server takes? lower `batch`)",
         _ => "",
     }
