@@ -1,5 +1,5 @@
 //! What the proxy answers itself: under `/_rerank/`, which no search engine has, and on the rerank API's own listener at the
-//! root, where its clients look for it. Owns the paths, and who may ask; a call's way is that of [`rerank`].
+//! root, where its clients look for it. Owns the paths, and who may ask; a call's way is that of `rerank.rs`.
 //!
 //! ```text
 //! paths ─┬─ health, metrics, info, models, openapi ─ status

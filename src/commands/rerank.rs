@@ -46,7 +46,7 @@ pub struct RerankArgs {
     /// The model: a name or a folder in Hugging Face layout; with --config, the name of one of its models
     #[arg(long, value_name = "NAME|FOLDER", required_unless_present = "config")]
     pub model: Option<String>,
-    /// A configuration as `serve` reads it: its models, rerank servers among them, its cache and its [api]
+    /// A configuration as `serve` reads it: its models, rerank servers among them, its cache and its `api`
     #[arg(long, value_name = "FILE", env = "RERANK_PROXY_CONFIG")]
     pub config: Option<PathBuf>,
     /// Each line is JSON: a string, or an object with `text` [default: each line is a document]
