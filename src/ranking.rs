@@ -57,7 +57,7 @@ pub enum NotRanked {
     Unavailable(String),
     /// There was no time for all of it.
     #[error(
-        "the time was up with {scored} of {documents} documents scored; sent again, it goes on from there as long as the scores are cached"
+        "there was time for {scored} of {documents} documents; sent again, it goes on from there as long as the scores are cached"
     )]
     Late {
         /// Documents that have a score.
@@ -86,10 +86,11 @@ pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<
     }
     if let Some(document) = scored.scores.iter().position(Option::is_none) {
         let count = scored.scores.iter().flatten().count();
-        return Err(match (scored.shed, scored.budget_hit) {
-            (0, false) => NotRanked::NoScore(document),
-            (0, true) => NotRanked::Late { scored: count, documents: scored.scores.len() },
-            _ => NotRanked::Overloaded,
+        return Err(match (scored.shed > 0, scored.budget_hit) {
+            (false, false) => NotRanked::NoScore(document),
+            // Where there is a score, what there was no room for may have waited behind other portions of the same list.
+            (true, _) if count == 0 => NotRanked::Overloaded,
+            _ => NotRanked::Late { scored: count, documents: scored.scores.len() },
         });
     }
     let no_other_order = vec![None; scored.scores.len()];
@@ -102,10 +103,11 @@ async fn score(scorer: &Arc<dyn Scorer>, request: Request<'_>) -> Result<Scored,
     // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
     let late = Scored { scores: vec![None; count], budget_hit: true, shed: 0 };
     let scored = tokio::time::timeout_at((deadline + GRACE).into(), scorer.score(request)).await.unwrap_or(Ok(late));
-    scored.map_err(|error| match error {
-        ScoreError::Overloaded => NotRanked::Overloaded,
-        ScoreError::Unavailable(cause) => NotRanked::Unavailable(cause),
-    })
+    match scored {
+        Ok(scored) => Ok(scored),
+        Err(ScoreError::Overloaded) => Ok(Scored { scores: vec![None; count], budget_hit: true, shed: count }),
+        Err(ScoreError::Unavailable(cause)) => Err(NotRanked::Unavailable(cause)),
+    }
 }
 
 /// The texts in portions, in their order.
@@ -178,7 +180,8 @@ mod tests {
         assert_eq!(ranked(&late, &["1", "none", "3"]).await, Err(NotRanked::Late { scored: 2, documents: 3 }));
         assert_eq!(ranked(&late, &["1", "3"]).await, Ok(vec![1, 0]), "all scores are there");
         let full: Arc<dyn Scorer> = Arc::new(Numbers { late: true, shed: 1 });
-        assert_eq!(ranked(&full, &["1", "none"]).await, Err(NotRanked::Overloaded));
+        assert_eq!(ranked(&full, &["none", "none"]).await, Err(NotRanked::Overloaded));
+        assert_eq!(ranked(&full, &["1", "none"]).await, Err(NotRanked::Late { scored: 1, documents: 2 }));
     }
 
     /// Never answers.

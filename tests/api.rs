@@ -305,11 +305,12 @@ async fn what_the_model_cannot_do_now_is_no_fault_of_the_call() {
     };
     let one = Some(Score::fresh(1.0, Scale::Logit));
     let body = json!({"query": "q", "documents": ["a", "b"]});
-    let late = "the time was up with 1 of 2 documents scored";
+    let late = "there was time for 1 of 2 documents";
     for (scorer, status, reason) in [
         (Arc::new(Faulty(|| async { Err(ScoreError::Overloaded) })) as Arc<dyn Scorer>, 429, "too much is waiting"),
         (Arc::new(Faulty(|| async { Err(ScoreError::Unavailable("no file".into())) })), 503, "not available: no file"),
-        (Arc::new(Faulty(scored(vec![one, None], true, 1))), 429, "too much is waiting"),
+        (Arc::new(Faulty(scored(vec![None, None], true, 2))), 429, "too much is waiting"),
+        (Arc::new(Faulty(scored(vec![one, None], true, 1))), 503, late),
         (Arc::new(Faulty(scored(vec![one, None], true, 0))), 503, late),
         (Arc::new(Faulty(scored(vec![one, None], false, 0))), 503, "no score for document 1"),
     ] {

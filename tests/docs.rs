@@ -192,12 +192,16 @@ fn every_rerank_api_has_a_row_that_is_right() {
 }
 
 #[test]
-fn every_flag_of_bench_is_explained_and_no_other() {
-    let text = include_str!("../docs/capacity.md");
+fn every_flag_of_bench_and_rerank_is_explained_and_no_other() {
+    flags_are_explained("bench", include_str!("../docs/capacity.md"));
+    flags_are_explained("rerank", include_str!("../docs/api.md"));
+}
+
+fn flags_are_explained(command: &str, text: &str) {
     let mut program = rerank_proxy::cli::Cli::command();
     program.build();
-    let bench = program.find_subcommand("bench").unwrap();
-    let flags = bench.get_arguments().filter_map(|flag| flag.get_long());
+    let command = program.find_subcommand(command).unwrap();
+    let flags = command.get_arguments().filter_map(|flag| flag.get_long());
     let flags: BTreeSet<&str> = flags.filter(|flag| !["help", "version"].contains(flag)).collect();
     let explained = text.split("--").skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_lowercase() && c != '-'));
     let explained: BTreeSet<&str> = explained

@@ -130,14 +130,16 @@ impl Rest<'_> {
         Some(u32::from_le_bytes(*number))
     }
 
+    /// Only as it would be written: any other bytes for the same count are damaged ones.
     fn count(&mut self) -> Option<u32> {
-        let mut count = 0;
+        let mut count = 0_u64;
         for shift in (0..u32::BITS).step_by(7) {
             let (&byte, rest) = self.0.split_first()?;
             self.0 = rest;
-            count |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            count |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Some(count);
+                let is_shortest = byte > 0 || shift == 0;
+                return u32::try_from(count).ok().filter(|_| is_shortest);
             }
         }
         None
