@@ -7,6 +7,7 @@ use std::{ops::Range, path::Path};
 use tokenizers::{
     Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
 };
+use unicode_segmentation::GraphemeCursor;
 
 use super::{LongPassages, Span};
 
@@ -227,13 +228,21 @@ fn cut(mut text: Encoding, length: usize) -> Encoding {
     text
 }
 
-/// The bytes of `text` that a window is made of, whole characters; `before` are those of the window before. A token that
-/// is only a part of a character, or one of the several that a normaliser makes of it, stands for all of it.
+/// The bytes of `text` that a window is made of, whole characters as a reader sees them; `before` are those of the window
+/// before. A token that is only a part of a character, or one of the several that a normaliser makes of it, stands for all
+/// of it; so does the one that it makes of a letter and the accent after it.
 fn bytes_of(window: &Encoding, text: &str, before: Range<usize>) -> Range<usize> {
     let offsets = window.get_offsets();
     let start = offsets.first().map_or(0, |&(start, _)| start).clamp(before.start, text.len());
     let end = offsets.last().map_or(0, |&(_, end)| end).clamp(start.max(before.end), text.len());
-    text.floor_char_boundary(start)..text.ceil_char_boundary(end)
+    let (start, end) = (text.floor_char_boundary(start), text.ceil_char_boundary(end));
+    // The text is there as a whole, so the cursor needs to ask for no other part of it.
+    let is_whole = |at| matches!(GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0), Ok(true));
+    let before = |at| GraphemeCursor::new(at, text.len(), true).prev_boundary(text, 0).ok().flatten();
+    let after = |at| GraphemeCursor::new(at, text.len(), true).next_boundary(text, 0).ok().flatten();
+    let start = if is_whole(start) { start } else { before(start).unwrap_or(0) };
+    let end = if is_whole(end) { end } else { after(end).unwrap_or(text.len()) };
+    start..end
 }
 
 fn span(text: &str, bytes: Range<usize>) -> Span {
