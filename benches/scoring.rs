@@ -5,8 +5,9 @@
 //! both sides; client, engine and HTTP count against the proxy. The ways take turns, round after round, and medians are
 //! compared, so that foreign load hits all alike. Prints one JSON object a line.
 //!
-//! `cargo bench --bench scoring -- [--rounds N] [--variant NAME] [--scorer] [MODEL FOLDER…]`; `--scorer` also measures the
-//! scorer alone, without HTTP and engine.
+//! `cargo bench --bench scoring -- [--rounds N] [--variant NAME] [--provider NAME] [--scorer] [MODEL FOLDER…]`; `--scorer`
+//! also measures the scorer alone, without HTTP and engine; `--provider cuda` has both sides run on the first GPU
+//! (ONNX Runtime 1.31.1 crashes there on the way out, when all is printed).
 
 #[path = "scoring/bare.rs"]
 mod bare;
@@ -25,17 +26,25 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rerank_proxy::{
     models::{ModelFolder, search_folders},
-    score::{LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scorer, ScoringOptions},
+    score::{LocalScorer, LongPassages, Provider, Providers, Request, Runtime, ScoreCache, Scorer, ScoringOptions},
 };
 
 use bare::Bare;
 use proxy::Proxy;
 use searches::{Corpus, Search, WINDOW};
 
-/// Searches a turn, or as many as run at once if that is more.
-const SEARCHES: usize = 4;
 const CONCURRENCY: [usize; 3] = [1, 4, 16];
-const BATCHES: [usize; 2] = [32, 16];
+
+/// How much a turn takes: enough to last, and to be batched well.
+struct Size {
+    /// Searches a turn, or as many as run at once if that is more.
+    searches: usize,
+    /// Inputs that the bare loop runs at a time.
+    batches: [usize; 2],
+}
+
+const ON_A_PROCESSOR: Size = Size { searches: 4, batches: [32, 16] };
+const ON_AN_ACCELERATOR: Size = Size { searches: 32, batches: [256, 64] };
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -48,12 +57,18 @@ struct Options {
 fn main() -> Result<(), Failure> {
     let mut options = Options { rounds: 5, scorer: false };
     let mut variant = None;
+    let mut provider = Provider::Cpu;
     let mut folders: Vec<PathBuf> = Vec::new();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rounds" => options.rounds = arguments.next().ok_or("--rounds needs a number")?.parse()?,
             "--variant" => variant = Some(arguments.next().ok_or("--variant needs a name")?),
+            "--provider" => {
+                let name = arguments.next().ok_or("--provider needs a name")?;
+                let named = Provider::NAMES.iter().find(|(known, _)| *known == name);
+                provider = named.ok_or_else(|| format!("no provider is called {name}"))?.1;
+            }
             "--scorer" => options.scorer = true,
             _ => folders.push(PathBuf::from(argument)),
         }
@@ -66,12 +81,15 @@ fn main() -> Result<(), Failure> {
     }
     let runtime = Runtime::load(None)?;
     for path in folders {
-        measure(&ModelFolder::open(&path, variant.as_deref())?, &runtime, &options)?;
+        let providers = Providers { list: vec![provider], device: 0 };
+        measure(&ModelFolder::open_for(&path, variant.as_deref(), providers)?, &runtime, &options)?;
     }
     Ok(())
 }
 
 fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result<(), Failure> {
+    let providers = folder.providers();
+    let size = if providers.prefer_accelerator() { ON_AN_ACCELERATOR } else { ON_A_PROCESSOR };
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let cache = Arc::new(ScoreCache::new(256 << 20));
     let scoring = ScoringOptions { workers: 0, threads: 0, queue_tokens: 1 << 28, cache };
@@ -86,17 +104,18 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
     // Each way runs once before it is measured.
     let first = corpus.searches(2, "first");
     let lengths = bare.lengths(&first)?;
-    bare.rate(&first, BATCHES[0])?;
+    bare.rate(&first, size.batches[0])?;
     tokio.block_on(proxy.rate(first, 2))?;
 
-    let mut bare_rates: Vec<Vec<Rate>> = vec![Vec::new(); BATCHES.len()];
+    let mut bare_rates: Vec<Vec<Rate>> = vec![Vec::new(); size.batches.len()];
     let mut proxy_rates: Vec<Vec<Rate>> = vec![Vec::new(); CONCURRENCY.len()];
     let mut scorer_rates = proxy_rates.clone();
     let others = Others::start();
     for round in 0..options.rounds {
-        let lot =
-            |at_once: usize, name: &str| corpus.searches(SEARCHES.max(at_once), &format!("{round}{name}{at_once}"));
-        for (which, batch) in BATCHES.into_iter().enumerate() {
+        let lot = |at_once: usize, name: &str| {
+            corpus.searches(size.searches.max(at_once), &format!("{round}{name}{at_once}"))
+        };
+        for (which, batch) in size.batches.into_iter().enumerate() {
             bare_rates[which].push(bare.rate(&lot(CONCURRENCY[which], "p"), batch)?);
         }
         for (which, at_once) in CONCURRENCY.into_iter().enumerate() {
@@ -117,10 +136,14 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
             let line = serde_json::json!({
                 "model": folder.name(),
                 "onnx": folder.onnx().file_name().map(|name| name.to_string_lossy()),
+                "device": scorer.device(),
                 "through": way,
                 "concurrency": concurrency,
                 "pairs_per_second": tenths(rate.wall),
-                "onnxruntime_pairs_per_second": { "batch_32": tenths(bare[0].wall), "batch_16": tenths(bare[1].wall) },
+                "onnxruntime_pairs_per_second": {
+                    (format!("batch_{}", size.batches[0])): tenths(bare[0].wall),
+                    (format!("batch_{}", size.batches[1])): tenths(bare[1].wall),
+                },
                 "pairs_per_second_vs_onnxruntime": thousandths(rate.wall / best(|rate| rate.wall)),
                 "pairs_per_cpu_second_vs_onnxruntime": thousandths(rate.cpu / best(|rate| rate.cpu)),
                 "tokens": { "p50": lengths[lengths.len() / 2], "p95": lengths[lengths.len() * 95 / 100] },

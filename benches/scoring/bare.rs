@@ -1,10 +1,10 @@
 //! The bare loop: ONNX Runtime as a batch job would use it, with all texts at hand. Owns the best that can be had without
-//! a server: one session on all cores, batches sorted by length and padded to their longest member.
+//! a server: one session, on all cores or on an accelerator, batches sorted by length and padded to their longest member.
 
 use ort::{session::Session, value::TensorRef};
 use rerank_proxy::{
     models::{Kind, ModelFolder},
-    score::Runtime,
+    score::{Providers, Runtime},
 };
 use tokenizers::{
     EncodeInput, Encoding, PaddingParams, PaddingStrategy, Tokenizer, TruncationParams,
@@ -22,10 +22,11 @@ pub(crate) struct Bare {
 impl Bare {
     pub(crate) fn load(folder: &ModelFolder, runtime: &Runtime) -> Result<Bare, Failure> {
         let cores = std::thread::available_parallelism()?.get();
-        let session = Session::builder(runtime.environment())?
-            .with_intra_threads(cores)?
-            .with_intra_op_spinning(false)?
-            .commit_from_file(folder.onnx())?;
+        let builder =
+            Session::builder(runtime.environment())?.with_intra_threads(cores)?.with_intra_op_spinning(false)?;
+        let Providers { list, device } = folder.providers();
+        let mut builder = list[0].register(builder, *device, cores)?;
+        let session = builder.commit_from_file(folder.onnx())?;
         let mut tokenizer = Tokenizer::from_file(folder.tokenizer()).map_err(|error| error.to_string())?;
         let truncation = TruncationParams { max_length: folder.max_length(), ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 //! truncated longest-first at the model's length or cut into windows, never padded. What becomes of the ids is the
 //! business of [`super::inference`].
 
-use std::{ops::Range, path::Path};
+use std::{ops::Range, panic::resume_unwind, path::Path, thread};
 
 use tokenizers::{
     Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
@@ -43,7 +43,12 @@ pub struct Encoder {
     tokenizer: Tokenizer,
     /// In tokens, special ones included.
     max_length: usize,
+    /// How many threads share the texts of one call.
+    threads: usize,
 }
+
+/// Fewer texts are not worth starting a thread for.
+const TEXTS_OF_A_THREAD: usize = 4;
 
 /// More bytes than a token of ordinary text has. So far into a long text it is tokenized at first; further where that
 /// does not fill the model.
@@ -66,7 +71,14 @@ impl Encoder {
         let explain = |error: tokenizers::Error| format!("{}: {error}", file.display());
         let mut tokenizer = Tokenizer::from_file(file).map_err(explain)?;
         tokenizer.with_padding(None).with_truncation(None).map_err(explain)?;
-        Ok(Encoder { tokenizer, max_length })
+        Ok(Encoder { tokenizer, max_length, threads: 1 })
+    }
+
+    /// Has so many threads tokenize what comes in one call: where one worker feeds a device that is faster than a core
+    /// tokenizes. With a worker on each core, they would be in each other's way.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Encoder {
+        Encoder { threads, ..self }
     }
 
     /// Encodes each of `texts`: as a pair with `query`, which is tokenized once, or alone where there is none. What fits
@@ -90,7 +102,17 @@ impl Encoder {
             LongPassages::Beginning { tokens } => self.encode_beginning(query.clone(), text, tokens).map(one),
             LongPassages::Windows { overlap, at_most } => self.encode_windows(query.clone(), text, overlap, at_most),
         };
-        texts.iter().map(|text| encode(text).map_err(|error| error.to_string())).collect()
+        let encode_all = |texts: &[&str]| -> Vec<Result<Vec<Encoded>, String>> {
+            texts.iter().map(|text| encode(text).map_err(|error| error.to_string())).collect()
+        };
+        let each = texts.len().div_ceil(self.threads.max(1)).max(TEXTS_OF_A_THREAD);
+        if each >= texts.len() {
+            return encode_all(texts);
+        }
+        thread::scope(|scope| {
+            let parts: Vec<_> = texts.chunks(each).map(|part| scope.spawn(|| encode_all(part))).collect();
+            parts.into_iter().flat_map(|part| part.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
     }
 
     /// Encodes at most the first `at_most` tokens of a text, and no more than fits.

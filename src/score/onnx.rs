@@ -55,11 +55,12 @@ impl OnnxLoader {
         OnnxLoader { shares_weights: false, ..self }
     }
 
-    fn encoder(&self, opened: &mut Opened) -> Result<Arc<Encoder>, String> {
+    fn encoder(&self, opened: &mut Opened, threads: usize) -> Result<Arc<Encoder>, String> {
         if let Some(encoder) = &opened.encoder {
             return Ok(Arc::clone(encoder));
         }
-        let loaded = Arc::new(Encoder::load(&self.folder.tokenizer(), self.folder.max_length())?);
+        let loaded = Encoder::load(&self.folder.tokenizer(), self.folder.max_length())?;
+        let loaded = Arc::new(loaded.with_threads(threads));
         opened.encoder = Some(Arc::clone(&loaded));
         Ok(loaded)
     }
@@ -88,10 +89,10 @@ impl OnnxLoader {
         threads: usize,
         opened: &mut Opened,
     ) -> Result<OnnxModel, String> {
-        let encoder = self.encoder(opened)?;
-        // Where an accelerator was wanted there is one session, and it gets all cores.
+        // Where an accelerator was wanted there is one session, and it gets all cores, as does the tokenizer.
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if providers.prefer_accelerator() { cores() } else { threads };
+        let (threads, tokenizing) = if providers.prefer_accelerator() { (cores(), cores()) } else { (threads, 1) };
+        let encoder = self.encoder(opened, tokenizing)?;
         let device = providers.device;
         let session = |weights: Option<Arc<Weights>>| -> Result<OnnxModel, String> {
             let (runtime, file) = (self.runtime.clone(), self.folder.onnx().to_path_buf());
@@ -189,10 +190,12 @@ impl Loader for OnnxLoader {
     }
 }
 
-/// What ONNX Runtime says, without the place in its source, the number and the kind of the error.
+/// What ONNX Runtime says, without the place in its source, the number and the kind of the error; of CUDA's failures also
+/// without the machine's name and the call.
 fn plain(reason: &str) -> &str {
     let said = reason.split_once("[ONNXRuntimeError] : ").and_then(|(_, said)| said.splitn(3, " : ").nth(2));
-    said.unwrap_or(reason).trim()
+    let said = said.unwrap_or(reason);
+    said.split_once(" ; GPU=").map_or(said, |(said, _)| said).trim()
 }
 
 /// Whether int8 products (u8 x s8) overflow 16 bits here: x86 without the VNNI instructions.
@@ -328,6 +331,9 @@ mod tests {
     fn what_onnx_runtime_says_is_cut_down_to_what_an_operator_can_use() {
         let said = "/src/bridge.cc:2043 T& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load x.so: no : y.so\n";
         assert_eq!(plain(said), "Failed to load x.so: no : y.so");
+        let said = "info.h:187 Parse Failed to parse \"device_id\": CUDA failure 100: no CUDA-capable device is detected ; \
+                    GPU=-1 ; hostname=vm ; file=/src/info.cc ; line=70 ; expr=cudaGetDeviceCount(&num_devices);";
+        assert!(plain(said).ends_with("CUDA failure 100: no CUDA-capable device is detected"), "{}", plain(said));
         assert_eq!(plain("the output has the shape [1]"), "the output has the shape [1]");
     }
 

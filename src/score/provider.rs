@@ -83,7 +83,7 @@ impl Provider {
     ///
     /// # Errors
     /// The library lacks it, or cannot load what it depends on.
-    pub(super) fn register(self, builder: SessionBuilder, device: u32, threads: usize) -> ort::Result<SessionBuilder> {
+    pub fn register(self, builder: SessionBuilder, device: u32, threads: usize) -> ort::Result<SessionBuilder> {
         let number = device.cast_signed();
         // Batches differ in size: what one of them needed is not to be doubled for the next.
         let cuda = ep::CUDA::default().with_device_id(number);

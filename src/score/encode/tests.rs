@@ -46,6 +46,19 @@ fn slice(text: &str, span: Span) -> String {
 }
 
 #[test]
+fn several_threads_encode_what_one_does_in_the_same_order() {
+    let texts: Vec<String> = (0..50).map(|number| format!("{number} {}", "hay ".repeat(number))).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for long in [LongPassages::Truncate, LongPassages::Windows { overlap: 2, at_most: 3 }] {
+        for count in [0, 1, 4, 5, 50] {
+            let alone = encoder(1, 32).encode(Some("a needle"), &texts[..count], long);
+            let together = load(MODELS[1], 32).with_threads(3).encode(Some("a needle"), &texts[..count], long);
+            assert_eq!(together, alone, "{count} {long:?}");
+        }
+    }
+}
+
+#[test]
 fn the_end_of_a_long_text_is_in_the_last_window() {
     let encoder = encoder(1, 32);
     let text = format!("{}the needle", "straw and hay ".repeat(20));
