@@ -124,7 +124,7 @@ fn mistakes_are_explained() {
     let lines = format!("{}{{\n", "\"a\"\n".repeat(16));
     for (flags, documents, code, expected) in [
         (&usual[..], "\n", 1, "error: there are no documents: give files, or write one document a line to stdin\n"),
-        (&[&usual[..], &["--jsonl"]].concat(), &lines, 1, "error: stdin, line 17: this must be JSON"),
+        (&[&usual[..], &["--jsonl"]].concat(), &lines, 1, "error: stdin, line 17: this must be a text in JSON"),
         (&[&usual[..], &["/nowhere/lines"]].concat(), "", 1, "error: cannot read /nowhere/lines: No such file"),
         (&["--model", "no-such-model", "--query", "q"], "a", 1, "no model `no-such-model`"),
         (

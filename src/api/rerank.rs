@@ -20,7 +20,7 @@ use crate::{
     app::App,
     config::MAX_WINDOWS,
     guard::computed,
-    ranking::{Documents, NotRanked, Ranking, rank},
+    ranking::{Documents, Ranking, rank},
     report::{self, Report},
     score::{Score, Scorer},
     telemetry::Counts,
@@ -40,10 +40,11 @@ pub(super) async fn answer(app: &App, door: Door, headers: &HeaderMap, body: &mu
     let (shape, mut response) = match answered(app, door, headers, body, began).await {
         Ok(answered) => answered,
         Err((shape, fault)) => {
-            if matches!(fault, Fault::NotRanked(NotRanked::Unavailable(_)) | Fault::Internal) {
-                warn!(%fault, "a rerank call failed");
+            // What is wrong with a model its own lines in the log say, once and not for every call.
+            match fault {
+                Fault::Internal => warn!(%fault, "a rerank call failed"),
+                _ => debug!(%fault, "a rerank call was not answered"),
             }
-            debug!(%fault, "a rerank call was not answered");
             (shape, words::fault(shape, &fault))
         }
     };

@@ -7,7 +7,14 @@ use crate::{cli::ConfigArgs, config::ModelConfig, score::Runtime};
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = super::load(args)?;
     if config.models.values().any(|model| matches!(model, ModelConfig::Local(_))) {
-        config.check_providers(&Runtime::load(config.scoring.onnxruntime.as_deref())?)?;
+        let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
+        config.check_providers(&runtime)?;
+        for (name, model) in &config.models {
+            let ModelConfig::Local(folder) = model else { continue };
+            if let Some(why) = folder.providers().second_choice(&runtime) {
+                eprintln!("note: models.{name}.provider: {why}");
+            }
+        }
     }
     let (rules, models) = (config.rules.len(), config.models.len());
     println!(

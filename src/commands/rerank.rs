@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{self, BufWriter, ErrorKind, Read, Write},
+    num::NonZero,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -60,7 +61,7 @@ pub struct RerankArgs {
     pub json: bool,
     /// Print the best ones only
     #[arg(long, value_name = "COUNT")]
-    pub top: Option<usize>,
+    pub top: Option<NonZero<usize>>,
     /// Print what the model put out (a logit, say) instead of a score from 0 to 1
     #[arg(long)]
     pub raw_scores: bool,
@@ -176,7 +177,7 @@ fn document(
     }
     let text = match is_json {
         true => text::of_document(written.trim().as_bytes(), fields)
-            .ok_or("this must be JSON: a text, or an object with a `text` or with what --fields names")?,
+            .ok_or("this must be a text in JSON, or an object with a `text` (--fields names other members)")?,
         false => written.to_owned(),
     };
     Ok(Some((written.to_owned(), text)))
@@ -196,7 +197,7 @@ fn told(reason: NotRanked, lines: &[Line]) -> anyhow::Error {
 }
 
 fn print(ranking: &Ranking, lines: &[Line], args: &RerankArgs, out: &mut impl Write) -> io::Result<()> {
-    for ranked in ranking.ranked.iter().take(args.top.unwrap_or(usize::MAX)) {
+    for ranked in ranking.ranked.iter().take(args.top.map_or(usize::MAX, NonZero::get)) {
         let Line { number, written, text } = &lines[ranked.hit];
         let raw = ranking.scored.scores[ranked.hit].map_or(ranked.score, |score| score.raw);
         let score = if args.raw_scores { raw } else { ranked.score };
@@ -277,7 +278,7 @@ mod tests {
     fn a_mistake_is_told_with_its_file_and_line() {
         for (content, flags) in [("\"a\"\n\n[1]\n", &["--jsonl"][..]), ("{}\n\n{\"a\":\n", &["--fields", "a"])] {
             let error = read_of(&["\"x\"\n", content], flags).unwrap_err();
-            assert!(error.contains("/1, line 3: this must be JSON"), "{error}");
+            assert!(error.contains("/1, line 3: this must be a text in JSON"), "{error}");
         }
         assert!(read_of(&["\n \n"], &[]).unwrap_err().starts_with("there are no documents"));
         assert_eq!(document(b"\xff", false, None), Err("this is not UTF-8"));

@@ -68,6 +68,9 @@ impl LocalScorer {
     pub fn start(folder: ModelFolder, runtime: &Runtime, options: ScoringOptions) -> LocalScorer {
         // With a provider that the library lacks, loading will say so; there is nothing to prepare for.
         let providers = folder.providers().in_library(runtime).unwrap_or_default();
+        if let Some(why) = folder.providers().second_choice(runtime) {
+            tracing::warn!(model = folder.name(), "{why}");
+        }
         let accelerated = providers.prefer_accelerator();
         let workers = if accelerated { 1 } else { options.workers };
         let pool_options = PoolOptions {

@@ -304,6 +304,9 @@ mod tests {
             return;
         }
         assert_eq!(both.in_library(&runtime), Ok(Providers::default()));
+        let told = both.second_choice(&runtime).unwrap();
+        assert!(told.contains("has no cuda: cpu is used") && told.contains("onnxruntime-gpu"), "{told}");
+        assert_eq!(Providers::default().second_choice(&runtime), None);
         let lacking = Providers { list: vec![Provider::TensorRt, Provider::Cuda], device: 0 };
         let error = lacking.in_library(&runtime).unwrap_err();
         let library = runtime.library().display().to_string();

@@ -144,6 +144,16 @@ impl Providers {
         ))
     }
 
+    /// Why the first choice is none, where the library lacks it and another one of the list is used instead.
+    pub fn second_choice(&self, runtime: &Runtime) -> Option<String> {
+        let wanted = *self.list.first()?;
+        let used = *self.in_library(runtime).ok()?.list.first()?;
+        let (library, source) = (runtime.library().display(), wanted.source());
+        (used != wanted).then(|| {
+            format!("the ONNX Runtime at {library} has no {}: {} is used. {source}", wanted.name(), used.name())
+        })
+    }
+
     /// How a provider of this list is called in logs and by the health endpoint.
     pub(super) fn describe(&self, provider: Provider) -> String {
         if provider.has_devices() { format!("{}:{}", provider.name(), self.device) } else { provider.name().to_owned() }
