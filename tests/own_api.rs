@@ -6,7 +6,7 @@
 mod common;
 
 use std::{
-    io::Write,
+    io::{self, Write},
     net::SocketAddr,
     process::{Command, Stdio},
     sync::Arc,
@@ -22,7 +22,7 @@ use rerank_proxy::{
     server::{self, Listeners},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// Generous: no test waits for it unless it says so.
 const PLENTY: Duration = Duration::from_mins(1);
@@ -38,12 +38,14 @@ const TEXTS: [&str; 5] = [
 /// A setting: where it is, and its text.
 type Setting<'a> = (&'a [&'static str], &'a str);
 
-/// A proxy that runs until it is dropped.
+/// A proxy. One with a model in this process must be stopped: a process that ends while models are still loaded or run on its
+/// other threads may crash, as ONNX Runtime takes its own state down.
 struct Proxy {
     app: Arc<App>,
     front: SocketAddr,
     api: SocketAddr,
-    _running: oneshot::Sender<()>,
+    running: oneshot::Sender<()>,
+    serving: JoinHandle<io::Result<()>>,
 }
 
 impl Proxy {
@@ -68,17 +70,26 @@ impl Proxy {
         let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = TcpListener::bind(api).await.unwrap();
         let (running, ended) = oneshot::channel();
-        let here = Self {
-            app: app.clone(),
-            front: proxy.local_addr().unwrap(),
-            api: api.local_addr().unwrap(),
-            _running: running,
-        };
         let ended = async {
             let _ = ended.await;
         };
-        tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, app, ended));
-        here
+        Self {
+            app: app.clone(),
+            front: proxy.local_addr().unwrap(),
+            api: api.local_addr().unwrap(),
+            running,
+            serving: tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, app, ended)),
+        }
+    }
+
+    /// Ends it, and waits for its models' threads.
+    async fn stop(self) {
+        drop(self.running);
+        self.serving.await.unwrap().unwrap();
+        let scorers = self.app.scorers.clone();
+        drop(self.app);
+        // Ours is the last one: dropping it waits for the threads.
+        until(|| Arc::strong_count(&scorers) == 1).await;
     }
 
     /// One whose model is asked at `url`.
@@ -178,6 +189,7 @@ async fn every_api_that_a_model_may_be_asked_through_gets_from_us_the_scores_tha
         let line = format!("rerank_proxy_api_calls_total{{api=\"{shape}\",status=\"200\"}} {calls}\n");
         assert!(metrics.contains(&line), "{line} is not in\n{metrics}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -212,6 +224,7 @@ async fn with_a_wrong_key_or_an_unknown_model_searches_go_on_and_health_says_why
         let health: Value = serde_json::from_str(&client.get("/_rerank/health").await).unwrap();
         assert!(health["models"]["m"].as_str().unwrap().contains(why), "{health}");
     }
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -234,7 +247,7 @@ async fn a_server_that_dies_takes_no_search_with_it_and_is_asked_again_when_it_i
     };
     // Scores are kept, so each search is for something else.
     assert!(applied("before".to_owned()).await);
-    drop(server);
+    server.stop().await;
     let mut count = 0;
     while client.app.scorers["m"].ready().is_ok() {
         count += 1;
@@ -242,13 +255,14 @@ async fn a_server_that_dies_takes_no_search_with_it_and_is_asked_again_when_it_i
         assert!(count < 1000);
     }
     assert!(applied("before".to_owned()).await, "what was scored before is still known");
-    let _server = Proxy::start_at(address, &tiny, &[]).await;
+    let server = Proxy::start_at(address, &tiny, &[]).await;
     let began = Instant::now();
     while !applied(format!("after {:?}", began.elapsed())).await {
         assert!(began.elapsed() < PLENTY);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(client.app.scorers["m"].ready(), Ok(()));
+    server.stop().await;
 }
 
 /// A list of rerank calls: where each goes, and its body but for the query.
@@ -308,7 +322,9 @@ async fn the_same_pairs_have_the_same_scores_at_every_door() {
         let settings: [Setting; 2] = [(&["upstream", "url"], &cluster), (&["models", "m", "path"], &path)];
         // Each has a proxy of its own: what one has scored is in its cache.
         let fresh = || Proxy::start(&settings, &[]);
-        let answer = fresh().await.search(QUERY).await.text().await.unwrap();
+        let proxy = fresh().await;
+        let answer = proxy.search(QUERY).await.text().await.unwrap();
+        proxy.stop().await;
         let found = scores_of_hits(&serde_json::from_str(&answer).unwrap());
         assert!(found[0].iter().any(|score| (score - found[0][0]).abs() > 1e-3), "they differ: {found:?}");
         let by_command = [scores_by_command(&path, &[]), scores_by_command(&path, &["--raw-scores"])];
@@ -318,7 +334,9 @@ async fn the_same_pairs_have_the_same_scores_at_every_door() {
             let proxy = fresh().await;
             let shown = scores_in(&proxy.call(door, &body).await);
             body["raw_scores"] = json!(true);
-            doors.push((format!("{door} {body}"), [shown, scores_in(&proxy.call(door, &body).await)]));
+            let raw = scores_in(&proxy.call(door, &body).await);
+            proxy.stop().await;
+            doors.push((format!("{door} {body}"), [shown, raw]));
         }
         for (door, scores) in doors {
             let pairs = scores.iter().flatten().zip(found.iter().flatten());
