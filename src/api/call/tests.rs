@@ -1,3 +1,5 @@
+//! Calls of every shape, right and wrong, and what is read of them.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
