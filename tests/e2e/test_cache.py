@@ -147,8 +147,8 @@ def test_models_and_queries_do_not_mix(redis, replica):
 def test_only_hashes_and_numbers_are_kept_and_for_a_while(redis, replica):
     filled(redis, replica)
     for name in redis.ask("KEYS", "*"):
-        assert re.fullmatch(rb"tests:1:[\w-]{22}", name), name
-        assert len(redis.ask("GET", name)) == 9
+        assert re.fullmatch(rb"tests:2:[\w-]{22}", name), name
+        assert len(redis.ask("GET", name)) == 10
         assert 0 < redis.ask("PTTL", name) <= 24 * 60 * 60 * 1000
 
 
