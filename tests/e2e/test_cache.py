@@ -148,7 +148,8 @@ def test_only_hashes_and_numbers_are_kept_and_for_a_while(redis, replica):
     filled(redis, replica)
     for name in redis.ask("KEYS", "*"):
         assert re.fullmatch(rb"tests:2:[\w-]{22}", name), name
-        assert len(redis.ask("GET", name)) == 10
+        # The number of tokens takes a second byte from 128 on.
+        assert len(redis.ask("GET", name)) in (10, 11)
         assert 0 < redis.ask("PTTL", name) <= 24 * 60 * 60 * 1000
 
 
