@@ -132,6 +132,16 @@ pub struct ApiConfig {
     pub long_passages: LongPassages,
 }
 
+impl ApiConfig {
+    /// The name that we have for what a client calls a model; where it names none, that of the usual one, if there is one.
+    pub fn model_named<'a>(&'a self, asked: Option<&'a str>) -> Option<&'a str> {
+        match asked {
+            Some(asked) => Some(self.aliases.get(asked).map_or(asked, String::as_str)),
+            None => self.model.as_deref(),
+        }
+    }
+}
+
 /// The scorers.
 #[derive(Debug, Clone)]
 pub struct ScoringConfig {

@@ -1,16 +1,13 @@
 //! Documents in, ranks out: what the rerank API and `rerank-proxy rerank` do with a list of texts of any length. Owns how a
 //! list is given to a scorer in portions, and that a list is ranked whole or not at all; knows neither HTTP nor models.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     order::{self, Blend, Ranked},
-    score::{LongPassages, Request, ScoreError, Scored, Scorer},
+    score::{LongPassages, Request, ScoreError, Scored, Scorer, held_to},
 };
 
 /// A portion has at most so many documents, and about so many bytes of text. Large enough to keep every worker busy, small
@@ -20,9 +17,6 @@ const PORTION_BYTES: usize = 256 * 1024;
 
 /// Portions that are with the scorer at once: while one is run, the next is made ready.
 const PORTIONS: usize = 2;
-
-/// How long after the deadline a scorer may still hand over what it has.
-const GRACE: Duration = Duration::from_millis(10);
 
 /// A list to be ranked.
 #[derive(Debug, Clone)]
@@ -44,6 +38,14 @@ pub struct Ranking {
     pub ranked: Vec<Ranked>,
     /// What the model said of each document, in the order they were given.
     pub scored: Scored,
+}
+
+impl Ranking {
+    /// The score that is told of a document in its place: what the model put out, or what is shown of that.
+    pub fn score(&self, ranked: &Ranked, raw: bool) -> f32 {
+        let put_out = self.scored.scores[ranked.hit].filter(|_| raw);
+        put_out.map_or(ranked.score, |score| score.raw)
+    }
 }
 
 /// Why a list is not ranked. Scores that were made stay in the cache: the same list, sent again, goes on from there.
@@ -100,9 +102,8 @@ pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<
 /// The scores of one portion: one for each document, or none.
 async fn score(scorer: &Arc<dyn Scorer>, request: Request<'_>) -> Result<Scored, NotRanked> {
     let (count, deadline) = (request.passages.len(), request.deadline);
-    // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
     let late = Scored { scores: vec![None; count], budget_hit: true, shed: 0 };
-    let scored = tokio::time::timeout_at((deadline + GRACE).into(), scorer.score(request)).await.unwrap_or(Ok(late));
+    let scored = held_to(deadline, scorer.score(request)).await.unwrap_or(Ok(late));
     match scored {
         Ok(scored) => Ok(scored),
         Err(ScoreError::Overloaded) => Ok(Scored { scores: vec![None; count], budget_hit: true, shed: count }),
@@ -132,6 +133,8 @@ fn portions(texts: Vec<String>) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use std::time::Duration;
 
     use super::*;
     use crate::score::{Scale, Score, ScoreFuture};

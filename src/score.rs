@@ -15,7 +15,11 @@ pub mod remote;
 mod room;
 pub mod runtime;
 
-use std::{future::Future, pin::Pin, time::Instant};
+use std::{
+    future::Future,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 pub use cache::{CacheOptions, ScoreCache};
 pub use cascade::Cascade;
@@ -182,6 +186,15 @@ pub enum ScoreError {
     /// The model is not loaded, or has failed; the text says why, for the operator's log.
     #[error("the model is not available: {0}")]
     Unavailable(String),
+}
+
+/// How long after the deadline a scorer may still hand over what it has.
+const GRACE: Duration = Duration::from_millis(10);
+
+/// What a scorer has to say by `deadline`. It promises to answer by then; should one break its word, `None`, so that
+/// whoever asked can keep theirs.
+pub async fn held_to<T>(deadline: Instant, scoring: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.ok()
 }
 
 /// Scores pairs. Implementations are shared between all requests.

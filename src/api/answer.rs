@@ -50,8 +50,7 @@ fn places(call: &Call, sent: &[u8], ranking: &Ranking) -> Vec<u8> {
         if place > 0 {
             list.push(b',');
         }
-        let raw = ranking.scored.scores[ranked.hit].map_or(ranked.score, |score| score.raw);
-        let score = if call.raw_scores { raw } else { ranked.score };
+        let score = ranking.score(ranked, call.raw_scores);
         // With {:?}, the fewest digits that tell a number from its neighbours: JSON, as it is finite.
         list.extend(format!("{{\"index\":{},\"{name}\":{score:?}", ranked.hit).bytes());
         if call.with_documents {

@@ -139,15 +139,12 @@ async fn hold(
 /// The model that a client means, by the name that we have for it.
 fn model<'a>(app: &'a App, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn Scorer>), Fault> {
     let config = &app.config.api;
-    let name = match asked {
-        Some(asked) => config.aliases.get(asked).map_or(asked, String::as_str),
-        None => config.model.as_deref().ok_or_else(|| {
-            Fault::Invalid(format!(
-                "`model` is missing, and there is no usual one (api.model): there is {}",
-                super::status::names(app).join(", ")
-            ))
-        })?,
-    };
+    let name = config.model_named(asked).ok_or_else(|| {
+        Fault::Invalid(format!(
+            "`model` is missing, and there is no usual one (api.model): there is {}",
+            super::status::names(app).join(", ")
+        ))
+    })?;
     let is_model = app.config.models.contains_key(name);
     let scorer = app.scorers.get(name).filter(|_| is_model).ok_or_else(|| {
         Fault::NoModel(format!("there is no model `{name}` here; there is {}", super::status::names(app).join(", ")))

@@ -128,10 +128,9 @@ fn config(args: &RerankArgs) -> anyhow::Result<Config> {
 /// The name that the model has in the configuration.
 fn model(config: &Config, args: &RerankArgs) -> anyhow::Result<String> {
     let asked = args.model.as_ref().filter(|_| args.config.is_some());
-    let asked = asked.map(|asked| config.api.aliases.get(asked).unwrap_or(asked));
     let known = || config.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match asked.or(config.api.model.as_ref()) {
-        Some(model) if config.models.contains_key(model) => Ok(model.clone()),
+    match config.api.model_named(asked.map(String::as_str)) {
+        Some(model) if config.models.contains_key(model) => Ok(model.to_owned()),
         Some(model) => bail!("there is no model `{model}` in the configuration; there is {}", known()),
         None => bail!("the configuration has several models: choose one with --model, of {}", known()),
     }
@@ -199,8 +198,7 @@ fn told(reason: NotRanked, lines: &[Line]) -> anyhow::Error {
 fn print(ranking: &Ranking, lines: &[Line], args: &RerankArgs, out: &mut impl Write) -> io::Result<()> {
     for ranked in ranking.ranked.iter().take(args.top.map_or(usize::MAX, NonZero::get)) {
         let Line { number, written, text } = &lines[ranked.hit];
-        let raw = ranking.scored.scores[ranked.hit].map_or(ranked.score, |score| score.raw);
-        let score = if args.raw_scores { raw } else { ranked.score };
+        let score = ranking.score(ranked, args.raw_scores);
         match args.json {
             true => {
                 let quoted = || serde_json::Value::from(text.as_str()).to_string();

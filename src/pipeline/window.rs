@@ -19,13 +19,10 @@ use crate::{
     plan::{Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},
     rules::ShownScore,
-    score::{LongPassages, Request, ScoreError, Scored, Span},
+    score::{LongPassages, Request, ScoreError, Scored, Span, held_to},
     telemetry::Counts,
     wishes::Explain,
 };
-
-/// How long after the deadline a scorer may still hand over what it has.
-const GRACE: Duration = Duration::from_millis(10);
 
 /// A search that is to be reranked, and how.
 #[derive(Debug, Clone)]
@@ -131,9 +128,7 @@ async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: 
         deadline,
         patient: false,
     }));
-    // A scorer promises to answer by the deadline; should one break its word, ours to the client still stands.
-    let scored =
-        tokio::time::timeout_at((deadline + GRACE).into(), scoring).await.map_err(|_| SkipReason::Budget)??;
+    let scored = held_to(deadline, scoring).await.ok_or(SkipReason::Budget)??;
     let mut scored = scored.map_err(|error| match error {
         ScoreError::Overloaded => SkipReason::Overloaded,
         ScoreError::Unavailable(cause) => {

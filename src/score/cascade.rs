@@ -11,7 +11,7 @@ use tracing::debug;
 
 use super::{Request, Score, ScoreError, ScoreFuture, Scored, Scorer, Stage};
 
-/// How long after its deadline a stage may still hand over what it has. Less than what the pipeline grants to the whole,
+/// How long after its deadline a stage may still hand over what it has. Less than what is granted to the whole ([`super::held_to`]),
 /// so that one stage that breaks its word does not take the other's scores with it.
 const GRACE: Duration = Duration::from_millis(5);
 
