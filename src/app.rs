@@ -11,6 +11,7 @@ use crate::{
         elastic::Elastic,
         solr::{self, Solr},
     },
+    memory::Memory,
     score::{
         Scorer,
         cache::ScoreCache,
@@ -38,6 +39,8 @@ pub struct App {
     pub upstream: Upstream,
     /// The models by name, and the cascades.
     pub scorers: Arc<HashMap<String, Arc<dyn Scorer>>>,
+    /// What may be held of requests and answers.
+    pub memory: Arc<Memory>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Permits for searches scored off the path.
@@ -104,11 +107,13 @@ impl App {
             Engine::Auto | Engine::Elasticsearch | Engine::OpenSearch => Arc::new(Elastic::default()),
             Engine::Solr => Arc::new(Solr::default()),
         };
+        let memory = Memory::new(config.limits.memory);
         let app = Self {
             upstream: Upstream::new(&config.upstream)?,
             dialect,
             beside: None,
-            metrics: Arc::new(Metrics::of(scorers.clone(), cache)),
+            metrics: Arc::new(Metrics::of(scorers.clone(), memory.clone(), cache)),
+            memory,
             scorers,
             shadows: Arc::new(Semaphore::new(SHADOWS)),
             calls: Arc::new(Semaphore::new(config.api.concurrency)),
@@ -141,6 +146,7 @@ impl App {
             beside,
             upstream: self.upstream.with_own_pool(),
             scorers: self.scorers.clone(),
+            memory: self.memory.clone(),
             metrics: self.metrics.clone(),
             shadows: self.shadows.clone(),
             calls: self.calls.clone(),

@@ -91,13 +91,19 @@ pub enum Engine {
     Solr,
 }
 
-/// How much of a search is held in memory, in bytes.
+/// How much is held in memory, in bytes, and for how long.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
     /// Of a search's body.
     pub request_body: usize,
     /// Of an answer that is to be reranked.
     pub answer: usize,
+    /// Of all requests and answers together.
+    pub memory: usize,
+    /// How long a body that is to be held may take to come; of the cluster's, how long it may pause.
+    pub body_timeout: Duration,
+    /// How long a client may take to read an answer that is held.
+    pub send_timeout: Duration,
 }
 
 /// What clients may ask of the proxy itself.

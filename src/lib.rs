@@ -41,6 +41,7 @@ pub mod order;
 pub mod rewrite;
 
 mod guard;
+pub mod memory;
 mod panics;
 mod report;
 pub mod telemetry;

@@ -31,8 +31,8 @@ use crate::{
     },
     wishes::Wishes,
 };
-use call::{Held, SearchCall};
-use fetch::{Fetched, Unusable, fetch, fetch_aside};
+use call::{Held, SearchCall, decoded};
+use fetch::{Fetched, Unusable, bounds, fetch, fetch_aside};
 use prepare::{Halt, Prepared, Run, prepare};
 use window::{Outcome, rerank};
 
@@ -80,17 +80,17 @@ async fn open_view(app: &App, indices: &str, outgoing: Outgoing) -> Response<Bod
         Err(error) => return unreachable(app, &error),
     };
     let (head, body) = response.into_parts();
-    match buffer(body, VIEW_ANSWER).await {
-        Ok(Buffered::Whole(answer)) => {
-            if let Some(Ok(plain)) =
-                Coding::of(&head.headers).map(|coding| encoding::decode(coding, &answer, VIEW_ANSWER))
+    match buffer(body, bounds(app, VIEW_ANSWER, 1)).await {
+        Ok(Buffered::Whole(answer, _)) => {
+            if let Some(coding) = Coding::of(&head.headers)
+                && let Ok((plain, _)) = decoded(coding, answer.clone(), VIEW_ANSWER, &app.memory, 1).await
                 && let Ok(Some(view)) = guarded(|| app.dialect.view(&plain))
             {
                 app.dialect.remember_view(&view, indices);
             }
             Response::from_parts(head, Body::whole(answer))
         }
-        Ok(Buffered::Larger(body)) => Response::from_parts(head, body),
+        Ok(Buffered::Unheld(body, _)) => Response::from_parts(head, body),
         Err(error) => broken(app, &error),
     }
 }
@@ -113,8 +113,8 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
         let reports = [Report::Skipped(SkipReason::Off)];
         return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &reports).await;
     }
-    let call = match SearchCall::hold(parts, body, route, app.config.limits.request_body).await {
-        Held::Whole(call) => *call,
+    let (call, room) = match SearchCall::hold(parts, body, route, &app.config.limits, &app.memory).await {
+        Held::Whole(call, room) => (*call, room),
         Held::Unread(outgoing, reason) => return stand_back(&app, *outgoing, &[Report::Skipped(reason)]).await,
         Held::Broken(error) => {
             debug!(%error, "the client's body ended early");
@@ -127,6 +127,7 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
         Err(Halt::Answered(response, reason)) => return noted(&app, *response, &[Report::Skipped(reason)]),
         Err(Halt::Refused { kind, reason }) => return failure(&app, StatusCode::BAD_REQUEST, kind, &reason),
     };
+    drop(room);
     if prepared.any_shadowed() {
         shadow::start(&app, call, wishes);
     }
@@ -141,7 +142,7 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
     let Prepared { call, searches, .. } = prepared;
     let skipped = |reason| prepared.all_skipped(reason);
     let asked = Instant::now();
-    let Fetched { head, answer } = match fetch(app, call, forward).await {
+    let Fetched { head, answer, mut room } = match fetch(app, call, forward).await {
         Ok(fetched) => fetched,
         // The answer is what the client asked for, though nothing to rerank.
         Err(Unusable::AsAsked(response, reason)) => return noted(app, *response, &skipped(reason)),
@@ -201,7 +202,7 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
     }
 
     let body = match finished(app, call, forward, answer, parts).await {
-        Ok(body) => body,
+        Ok(body) => room.split(body.len()).keep(body),
         Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
     app.metrics.added(answered.elapsed());

@@ -40,7 +40,7 @@ pub enum SkipReason {
     NoQueryText,
     /// No hit carries text to score.
     NoPassages,
-    /// The scoring queue is full.
+    /// The scoring queue is full, or the memory budget is spent.
     Overloaded,
     /// The model is not loaded, or has failed.
     ModelUnavailable,
@@ -48,6 +48,8 @@ pub enum SkipReason {
     Budget,
     /// The request's body or the answer is larger than the limits allow to buffer.
     TooLarge,
+    /// The request's body did not come in time to be held, and was passed on as it came.
+    SlowBody,
     /// The cluster's answer to the widened search lacks shards or was cut short by a time-out; the client's own may not.
     Partial,
     /// The cluster answered with an error.
@@ -58,7 +60,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Every reason.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::NoRule,
         Self::Off,
         Self::Traffic,
@@ -78,6 +80,7 @@ impl SkipReason {
         Self::ModelUnavailable,
         Self::Budget,
         Self::TooLarge,
+        Self::SlowBody,
         Self::Partial,
         Self::UpstreamError,
         Self::Internal,
@@ -105,6 +108,7 @@ impl SkipReason {
             Self::ModelUnavailable => "model-unavailable",
             Self::Budget => "budget",
             Self::TooLarge => "too-large",
+            Self::SlowBody => "slow-body",
             Self::Partial => "partial",
             Self::UpstreamError => "upstream-error",
             Self::Internal => "internal-error",

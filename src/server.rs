@@ -1,6 +1,7 @@
 //! The listeners. Owns accepting connections, dealing them out to the serving threads, and ending in an orderly way. What
 //! a connection speaks and who answers on it is the business of `threads`.
 
+mod owed;
 mod threads;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};

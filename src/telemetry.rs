@@ -2,6 +2,7 @@
 //! never go there.
 
 mod cache;
+mod memory;
 mod models;
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{LogConfig, LogFormat},
+    memory::Memory,
     plan::SkipReason,
     score::{ScoreCache, Scored, Scorer},
 };
@@ -171,8 +173,13 @@ impl Default for Metrics {
 
 impl Metrics {
     /// The metrics of a process with these models, and with this cache where there is one.
-    pub fn of(scorers: Arc<HashMap<String, Arc<dyn Scorer>>>, cache: Option<Arc<ScoreCache>>) -> Self {
+    pub fn of(
+        scorers: Arc<HashMap<String, Arc<dyn Scorer>>>,
+        memory: Arc<Memory>,
+        cache: Option<Arc<ScoreCache>>,
+    ) -> Self {
         let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(memory::Account(memory)));
         metrics.registry.register_collector(Box::new(models::Models(scorers)));
         if let Some(cache) = cache {
             metrics.registry.register_collector(Box::new(CacheMetrics(cache)));

@@ -15,6 +15,7 @@ use clap::CommandFactory;
 use http::{HeaderMap, StatusCode};
 use rerank_proxy::{
     dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
+    memory::Memory,
     passage::{Content, Document, PassageSpec, Template},
     plan::{SkipReason, Terms},
     score::{Provider, Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api},
@@ -52,7 +53,7 @@ fn every_reason_is_explained_and_no_other() {
 #[test]
 fn every_metric_is_explained_and_no_other() {
     let scorer: Arc<dyn Scorer> = Arc::new(Nobody);
-    let metrics = Metrics::of(Arc::new(HashMap::from([("some".to_owned(), scorer)])), None);
+    let metrics = Metrics::of(Arc::new(HashMap::from([("some".to_owned(), scorer)])), Memory::new(0), None);
     // What has a label is not shown before it was counted.
     metrics.applied(Counts::of(&Scored::default()));
     metrics.shadowed(Err(SkipReason::Sort));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{ranking::NotRanked, upstream::encoding::DecodeError};
+use crate::{memory::Spent, ranking::NotRanked, upstream::encoding::DecodeError};
 
 /// Why a call is not answered with a ranking. The text is for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,9 @@ pub(super) enum Fault {
     /// As many calls are under way as may be.
     #[error("as many calls are under way as this server takes at a time ({0}); try again later")]
     Crowded(usize),
+    /// What this process may hold of requests and answers is held.
+    #[error("too much is held for other calls and searches (limits.memory); try again later")]
+    NoMemory(Spent),
     /// A bug of ours.
     #[error("internal error: this is a bug in rerank-proxy, please report it")]
     Internal,
@@ -50,7 +53,9 @@ impl Fault {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Locked => StatusCode::UNAUTHORIZED,
             Self::NoModel(_) => StatusCode::NOT_FOUND,
-            Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::NotRanked(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -64,7 +69,7 @@ impl Fault {
                 "Validation"
             }
             Self::Locked => "Unauthorized",
-            Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
+            Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
             Self::NotRanked(NotRanked::Unavailable(_)) => "Unhealthy",
             Self::NotRanked(_) | Self::Internal => "Backend",
         }
@@ -81,6 +86,7 @@ impl Fault {
     pub(super) fn of_body(error: DecodeError, limit: usize) -> Self {
         match error {
             DecodeError::TooLarge => Self::too_large(limit),
+            DecodeError::NoMemory(spent) => Self::NoMemory(spent),
             DecodeError::Broken => Self::Unreadable("the body is not what its Content-Encoding says".to_owned()),
         }
     }

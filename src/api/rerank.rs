@@ -1,12 +1,15 @@
 //! A rerank call from its body to its answer: hold → read → find the model → rank → write. Owns this sequence, and what is
 //! counted and told of it; the documents go the same way as the hits of a search, through the same queue and cache.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 use tracing::{debug, warn};
 
@@ -20,12 +23,13 @@ use crate::{
     app::App,
     config::MAX_WINDOWS,
     guard::computed,
+    memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
     score::{Score, Scorer},
     telemetry::Counts,
     upstream::{
-        body::Body,
+        body::{Body, Bounds, Filled, Patience, Unheld, fill},
         encoding::{self, Coding},
     },
     wishes::{Wish, Wishes},
@@ -73,8 +77,7 @@ async fn answered(
     let budget = wishes.budget(config.budget);
     let deadline = began + budget;
     // Who sends slowly is not to keep others from calling.
-    let sent = timeout_at(deadline.into(), hold(headers, body, config.request_body, &permit)).await;
-    let sent = sent.unwrap_or(Err(Fault::Slow(budget))).map_err(usual)?;
+    let (sent, _room) = hold(app, headers, body, began, budget, &permit).await.map_err(usual)?;
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
@@ -105,32 +108,37 @@ async fn answered(
     Ok((shape, response))
 }
 
-/// The body of a call, without its content coding.
+/// The body of a call, without its content coding, and what is on the account for what is made of it.
 async fn hold(
+    app: &App,
     headers: &HeaderMap,
     body: &mut Incoming,
-    limit: usize,
+    began: Instant,
+    budget: Duration,
     permit: &Arc<OwnedSemaphorePermit>,
-) -> Result<Bytes, Fault> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Fault::too_large(limit));
-    }
-    let sent = match Limited::new(body, limit).collect().await {
-        Ok(sent) => sent.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Fault::too_large(limit)),
+) -> Result<(Bytes, Held), Fault> {
+    let limit = app.config.api.request_body;
+    // Who sends slowly is not to keep others from calling.
+    let patience = Patience::InAll(budget.saturating_sub(began.elapsed()));
+    let bounds = Bounds { bytes: limit, copies: CALL_COPIES, patience, memory: &app.memory };
+    let (sent, room) = match fill(body, bounds).await {
+        Ok(Filled::Whole(sent, room)) => (sent, room),
+        Ok(Filled::Short(_, Unheld::TooLarge)) => return Err(Fault::too_large(limit)),
+        Ok(Filled::Short(_, Unheld::NoMemory)) => return Err(Fault::NoMemory(Spent)),
+        Ok(Filled::Short(_, Unheld::Slow)) => return Err(Fault::Slow(budget)),
         Err(_) => return Err(Fault::Unreadable("the body ended early".to_owned())),
     };
     match Coding::of(headers) {
-        Some(Coding::Identity) => Ok(sent),
+        Some(Coding::Identity) => Ok((sent, room)),
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
         Some(coding) => {
-            let under_way = permit.clone();
+            let (under_way, memory) = (permit.clone(), app.memory.clone());
             let decoded = computed(limit, move || {
                 let _under_way = under_way;
-                encoding::decode(coding, &sent, limit)
+                encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
             });
-            let decoded = decoded.await.map_err(|_| Fault::Internal)?;
-            decoded.map_err(|error| Fault::of_body(error, limit))
+            let decoded = timeout_at((began + budget).into(), decoded).await.map_err(|_| Fault::Slow(budget))?;
+            decoded.map_err(|_| Fault::Internal)?.map_err(|error| Fault::of_body(error, limit))
         }
         None => Err(Fault::Unreadable("the body's Content-Encoding is none that can be read here".to_owned())),
     }

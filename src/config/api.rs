@@ -9,10 +9,10 @@ use super::{
     ApiConfig,
     models::{Models, Variable},
     read::{Findings, Section},
-    resolve::{MAX_BUDGET, long_passages},
+    resolve::{MAX_BUDGET, long_passages, never_fits},
     source::{Node, Value},
 };
-use crate::api::digest_of;
+use crate::{api::digest_of, memory::CALL_COPIES};
 
 /// As many as Cohere takes.
 const DOCUMENTS: usize = 10_000;
@@ -21,11 +21,12 @@ const CONCURRENCY: usize = 64;
 /// More would be more than tokio's semaphore holds; nobody means it.
 const MAX_CONCURRENCY: usize = 1 << 20;
 
-/// `taken` is the address of the proxy's own listener.
+/// `taken` is the address of the proxy's own listener, `memory` what all requests and answers may hold.
 pub(super) fn api(
     section: &Section,
     models: &Models,
     taken: SocketAddr,
+    memory: usize,
     variable: Variable,
     findings: &Findings,
 ) -> ApiConfig {
@@ -55,6 +56,9 @@ pub(super) fn api(
     }
     if config.budget.is_zero() || config.budget > MAX_BUDGET {
         section.error("budget", "must be more than nothing and at most 10m (ten minutes); milliseconds are written ms");
+    }
+    if config.request_body.saturating_mul(CALL_COPIES) > memory {
+        section.error("request_body", never_fits(config.request_body, CALL_COPIES, memory));
     }
     if config.max_documents == 0 {
         section.error("max_documents", "must be 1 or more");

@@ -17,6 +17,7 @@ use super::{
     source::{Node, Value},
 };
 use crate::{
+    memory::{ANSWER_COPIES, REQUEST_COPIES},
     order::Blend,
     passage::{Content, PassageSpec, Template},
     rules::{DEFAULT_WINDOW, Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
@@ -67,7 +68,7 @@ fn read(root: &Node, variable: Variable, findings: &Findings) -> Option<Config> 
     let log = log(&section("log"));
     let models = models(&top, scoring.models_dir.clone(), variable, findings);
     let provider_origins = provider_origins(&top);
-    let api = api(&section("api"), &models, server.listen, variable, findings);
+    let api = api(&section("api"), &models, server.listen, limits.memory, variable, findings);
     let mut cascades = Cascades::new();
     let rules = rules(&top, &models, &mut cascades, findings);
     top.finish();
@@ -164,9 +165,26 @@ fn limits(section: &Section) -> LimitsConfig {
     let config = LimitsConfig {
         request_body: bytes(section.or("request_body", ByteSize::mib(1))),
         answer: bytes(section.or("answer", ByteSize::mib(32))),
+        memory: bytes(section.or("memory", ByteSize::mib(256))),
+        body_timeout: section.or("body_timeout", Duration::from_secs(30)),
+        send_timeout: section.or("send_timeout", Duration::from_mins(1)),
     };
+    for (key, largest, copies) in
+        [("request_body", config.request_body, REQUEST_COPIES), ("answer", config.answer, ANSWER_COPIES)]
+    {
+        if largest.saturating_mul(copies) > config.memory {
+            section.error(key, never_fits(largest, copies, config.memory));
+        }
+    }
     section.finish();
     config
+}
+
+/// Why something of `largest` bytes, of which that many copies count, cannot be held.
+pub(super) fn never_fits(largest: usize, copies: usize, memory: usize) -> String {
+    let [largest, needed, memory] =
+        [largest, largest.saturating_mul(copies), memory].map(|bytes| ByteSize::b(bytes as u64));
+    format!("{largest} never fits into limits.memory ({memory}): it takes {needed} there; lower this, or raise that")
 }
 
 fn scoring(section: &Section) -> ScoringConfig {

@@ -1,16 +1,21 @@
 //! A request that holds searches, held whole so that it can be sent more than once: as the client sent it, or as the
 //! plans want it answered. Owns what differs between the two: path, body, and the headers that speak of the body.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use crate::{
+    config::LimitsConfig,
     dialect::{Forward, SearchRequest, SearchRoute},
+    guard::computed,
+    memory::{self, Memory, REQUEST_COPIES},
     plan::SkipReason,
     upstream::{
         Outgoing,
-        body::{Body, Buffered, buffer},
+        body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
 };
@@ -31,8 +36,8 @@ pub(super) struct SearchCall {
 
 /// What became of the attempt to hold a request.
 pub(super) enum Held {
-    /// It is here.
-    Whole(Box<SearchCall>),
+    /// It is here; and what is on the account for planning it.
+    Whole(Box<SearchCall>, memory::Held),
     /// It cannot be read, for this reason, but can be sent on.
     Unread(Box<Outgoing>, SkipReason),
     /// The client's body ended early.
@@ -40,25 +45,33 @@ pub(super) enum Held {
 }
 
 impl SearchCall {
-    /// Holds a request with a body of at most `limit` bytes.
-    pub(super) async fn hold(parts: request::Parts, body: Incoming, route: SearchRoute, limit: usize) -> Held {
+    /// Holds a request with a body within the limits.
+    pub(super) async fn hold(
+        parts: request::Parts,
+        body: Incoming,
+        route: SearchRoute,
+        limits: &LimitsConfig,
+        memory: &Arc<Memory>,
+    ) -> Held {
         let unread = |parts, body, reason| Held::Unread(Box::new(Outgoing::new(parts, body)), reason);
-        let sent = match buffer(body, limit).await {
-            Ok(Buffered::Whole(sent)) => sent,
-            Ok(Buffered::Larger(body)) => return unread(parts, body, SkipReason::TooLarge),
+        let patience = Patience::InAll(limits.body_timeout);
+        let bounds = Bounds { bytes: limits.request_body, copies: REQUEST_COPIES, patience, memory };
+        let (sent, room) = match buffer(body, bounds).await {
+            Ok(Buffered::Whole(sent, room)) => (sent, room),
+            Ok(Buffered::Unheld(body, why)) => return unread(parts, body, why.into()),
             Err(error) => return Held::Broken(error),
         };
         let decoded = match Coding::of(&parts.headers) {
-            Some(Coding::Identity) => Ok(sent.clone()),
-            Some(coding) => encoding::decode(coding, &sent, limit).map_err(undecodable),
+            Some(Coding::Identity) => Ok((sent.clone(), room)),
+            Some(coding) => decoded(coding, sent.clone(), limits.request_body, memory, REQUEST_COPIES).await,
             None => Err(SkipReason::ContentType),
         };
-        let body = match decoded {
-            Ok(body) => body,
+        let (body, room) = match decoded {
+            Ok(decoded) => decoded,
             Err(reason) => return unread(parts, Body::whole(sent), reason),
         };
         let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Held::Whole(Box::new(Self { parts, sent, route, path_and_query, body, rendered: false }))
+        Held::Whole(Box::new(Self { parts, sent, route, path_and_query, body, rendered: false }), room)
     }
 
     /// How the request reads.
@@ -133,10 +146,30 @@ impl SearchCall {
     }
 }
 
-/// Why a body that cannot be decoded is not read.
-pub(super) fn undecodable(error: DecodeError) -> SkipReason {
-    match error {
+/// A body without its content coding, and what is on the account for what is made of it. What a few bytes become may be
+/// large, and is not to hold up the other connections of this thread.
+pub(super) async fn decoded(
+    coding: Coding,
+    sent: Bytes,
+    limit: usize,
+    memory: &Arc<Memory>,
+    copies: usize,
+) -> Result<(Bytes, memory::Held), SkipReason> {
+    let memory = memory.clone();
+    let decoded = computed(usize::MAX, move || encoding::decode(coding, &sent, limit, &memory, copies)).await?;
+    decoded.map_err(|error| match error {
         DecodeError::TooLarge => SkipReason::TooLarge,
         DecodeError::Broken => SkipReason::ContentType,
+        DecodeError::NoMemory(_) => SkipReason::Overloaded,
+    })
+}
+
+impl From<Unheld> for SkipReason {
+    fn from(why: Unheld) -> Self {
+        match why {
+            Unheld::TooLarge => Self::TooLarge,
+            Unheld::NoMemory => Self::Overloaded,
+            Unheld::Slow => Self::SlowBody,
+        }
     }
 }

@@ -8,17 +8,18 @@ use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
-    call::{SearchCall, undecodable},
-    unreachable,
+    call::{SearchCall, decoded},
+    failure, unreachable,
 };
 use crate::{
     app::App,
     dialect::{Forward, is_json},
+    memory::{ANSWER_COPIES, Held},
     plan::SkipReason,
     upstream::{
         Outgoing,
-        body::{Body, Buffered, buffer},
-        encoding::{self, Coding},
+        body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
+        encoding::Coding,
     },
 };
 
@@ -26,6 +27,8 @@ use crate::{
 pub(super) struct Fetched {
     pub(super) head: response::Parts,
     pub(super) answer: Bytes,
+    /// What is on the account for the passages and for the answer in its new order.
+    pub(super) room: Held,
 }
 
 /// An answer that cannot be reranked.
@@ -91,33 +94,50 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
         return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
     };
     let limit = app.config.limits.answer;
-    let sent = match buffer(body, limit).await {
-        Ok(Buffered::Whole(sent)) => sent,
-        Ok(Buffered::Larger(body)) => return Err(unusable(head, body, SkipReason::TooLarge, true)),
+    let (sent, room) = match buffer(body, bounds(app, limit, ANSWER_COPIES)).await {
+        Ok(Buffered::Whole(sent, room)) => (sent, room),
+        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => return Err(stalled(app)),
+        Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
             return Err(Unusable::Again(SkipReason::UpstreamError));
         }
     };
     if coding == Coding::Identity {
-        return Ok(Fetched { head, answer: sent });
+        return Ok(Fetched { head, answer: sent, room });
     }
-    match encoding::decode(coding, &sent, limit) {
-        Ok(answer) => Ok(Fetched { head, answer }),
-        Err(error) => Err(unusable(head, Body::whole(sent), undecodable(error), true)),
+    match decoded(coding, sent.clone(), limit, &app.memory, ANSWER_COPIES).await {
+        Ok((answer, room)) => Ok(Fetched { head, answer, room }),
+        Err(reason) => Err(unusable(head, Body::whole(sent), reason, true)),
     }
+}
+
+/// Within which bounds an answer of the cluster is held.
+pub(super) fn bounds(app: &App, bytes: usize, copies: usize) -> Bounds<'_> {
+    Bounds { bytes, copies, patience: Patience::ForEachFrame(app.config.limits.body_timeout), memory: &app.memory }
+}
+
+/// What becomes of an answer to our own request that stopped coming: a cluster that is as slow as that is not asked again.
+fn stalled(app: &App) -> Unusable {
+    let timeout = app.config.limits.body_timeout;
+    app.metrics.upstream_failed();
+    warn!(?timeout, "the cluster's answer stopped coming");
+    let reason = format!("the cluster's answer stopped coming for {timeout:?}");
+    let response = failure(app, StatusCode::GATEWAY_TIMEOUT, "upstream_timeout_exception", &reason);
+    Unusable::AsAsked(Box::new(response), SkipReason::UpstreamError)
 }
 
 /// What becomes of a 429: a queue that is full stands, but a circuit breaker may have tripped on the size of what we asked
 /// for, and is asked again as the client did.
 async fn too_many(app: &App, head: response::Parts, body: Incoming) -> Unusable {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
-    let body = match buffer(body, app.config.limits.answer).await {
-        Ok(Buffered::Whole(body)) if memchr::memmem::find(&body, BREAKER).is_some() => {
+    const LONGEST: usize = 64 * 1024;
+    let body = match buffer(body, bounds(app, LONGEST, 1)).await {
+        Ok(Buffered::Whole(body, _)) if memchr::memmem::find(&body, BREAKER).is_some() => {
             return Unusable::Again(SkipReason::UpstreamError);
         }
-        Ok(Buffered::Whole(body)) => Body::whole(body),
-        Ok(Buffered::Larger(body)) => body,
+        Ok(Buffered::Whole(body, _)) => Body::whole(body),
+        Ok(Buffered::Unheld(body, _)) => body,
         Err(_) => return Unusable::Again(SkipReason::UpstreamError),
     };
     Unusable::AsAsked(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)

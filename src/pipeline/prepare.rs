@@ -181,7 +181,7 @@ async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
 /// The indices of a search over a view that was not opened through this process: the cluster is asked as the client
 /// asked, and its hits tell. Where no rule is for them, that answer is the client's.
 async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<String, Halt> {
-    let Fetched { head, answer } = match fetch_original(app, call).await {
+    let Fetched { head, answer, .. } = match fetch_original(app, call).await {
         Ok(fetched) => fetched,
         Err(Unusable::AsAsked(response, reason)) => return Err(Halt::Answered(response, reason)),
         Err(Unusable::Again(reason)) => return Err(Halt::StandBack(reason)),

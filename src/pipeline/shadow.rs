@@ -34,7 +34,7 @@ async fn shadow(app: &App, call: SearchCall, wishes: &Wishes) -> Result<(), Skip
         Halt::Refused { .. } => SkipReason::Unsupported,
     })?;
     let Prepared { call, searches, forward: Some(forward), .. } = &prepared else { return Ok(()) };
-    let Fetched { answer, .. } = fetch(app, call, forward).await.map_err(|unusable| unusable.reason())?;
+    let Fetched { answer, room: _room, .. } = fetch(app, call, forward).await.map_err(|unusable| unusable.reason())?;
     let answered = Instant::now();
     let door = call.as_request().route.door;
     let spans = guarded(|| app.dialect.answers(door, &answer, searches.len()))??;

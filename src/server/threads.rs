@@ -12,6 +12,7 @@ use hyper_util::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
+use super::owed::Owed;
 use crate::{api, app::App, pipeline, upstream::headers::MAX_HEADERS};
 
 /// Who answers on a connection.
@@ -102,15 +103,17 @@ fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "cannot set TCP_NODELAY");
     }
+    let owed = Arc::new(Owed::new(app.config.limits.send_timeout));
     let service = {
-        let app = app.clone();
+        let (app, owed) = (app.clone(), owed.clone());
         service_fn(move |request| {
-            let app = app.clone();
+            let (app, owed) = (app.clone(), owed.clone());
             async move {
-                Ok::<_, Infallible>(match front {
+                let response = match front {
                     Front::Proxy => pipeline::handle(app, request).await,
                     Front::Api => api::handle_at_root(app, request).await,
-                })
+                };
+                Ok::<_, Infallible>(owed.watched(response))
             }
         })
     };
@@ -119,8 +122,13 @@ fn serve_connection(
     let app = app.clone();
     app.metrics.open_connections.inc();
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            debug!(%peer, %error, "connection ended early");
+        tokio::select! {
+            ended = connection => {
+                if let Err(error) = ended {
+                    debug!(%peer, %error, "connection ended early");
+                }
+            }
+            () = owed.overdue() => debug!(%peer, "the client did not read its answer in time: closed"),
         }
         app.metrics.open_connections.dec();
     });

@@ -1,26 +1,31 @@
 //! Bodies on their way through. Owns the one body type of both legs ([`Body`]): streamed as it arrives, held whole, or
-//! held in part and then streamed on; and [`buffer`], which holds a body up to a limit and loses nothing beyond it.
+//! held in part and then streamed on; and [`buffer`], which holds a body within its bounds and loses nothing beyond them.
 
 use std::{
     collections::VecDeque,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use crate::memory::{Filling, Held, Memory};
 
 /// A request or response body.
 #[derive(Debug)]
 pub enum Body {
     /// From the other leg, as it arrives; only small frames are held, for a moment, to leave together.
     Streamed(Stream),
-    /// All of it.
-    Whole(Full<Bytes>),
-    /// The frames that were read before a limit was hit, and the rest that is still to come.
-    Replayed(VecDeque<Frame<Bytes>>, Incoming),
+    /// All of it; nothing once it was passed on.
+    Whole(Bytes),
+    /// What was read before a bound was met, and the rest that is still to come.
+    Replayed(VecDeque<Bytes>, Stream),
 }
 
 impl Body {
@@ -43,7 +48,19 @@ impl Body {
 
     /// A body that is there in full.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self::Whole(Full::new(bytes.into()))
+        Self::Whole(bytes.into())
+    }
+}
+
+impl Body {
+    /// What of it is held in memory.
+    pub fn held(&mut self) -> impl Iterator<Item = &mut Bytes> {
+        let (whole, read) = match self {
+            Self::Streamed(_) => (None, None),
+            Self::Whole(bytes) => (Some(bytes), None),
+            Self::Replayed(read, _) => (None, Some(read)),
+        };
+        whole.into_iter().chain(read.into_iter().flatten())
     }
 }
 
@@ -54,10 +71,11 @@ impl http_body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         match self.get_mut() {
             Self::Streamed(stream) => stream.poll_frame(cx),
-            Self::Whole(full) => Pin::new(full).poll_frame(cx).map_err(|never| match never {}),
-            Self::Replayed(held, incoming) => match held.pop_front() {
-                Some(frame) => Poll::Ready(Some(Ok(frame))),
-                None => Pin::new(incoming).poll_frame(cx),
+            Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Replayed(read, rest) => match read.pop_front() {
+                Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                None => rest.poll_frame(cx),
             },
         }
     }
@@ -65,18 +83,16 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streamed(stream) => stream.is_end_stream(),
-            Self::Whole(full) => full.is_end_stream(),
-            Self::Replayed(held, incoming) => held.is_empty() && incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Replayed(read, rest) => read.is_empty() && rest.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streamed(stream) => stream.size_hint(),
-            Self::Whole(full) => full.size_hint(),
-            Self::Replayed(held, incoming) => {
-                plus(incoming.size_hint(), held.iter().filter_map(Frame::data_ref).map(Bytes::len).sum())
-            }
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Replayed(read, rest) => plus(rest.size_hint(), read.iter().map(Bytes::len).sum()),
         }
     }
 }
@@ -203,37 +219,94 @@ fn plus(mut hint: SizeHint, read: usize) -> SizeHint {
     hint
 }
 
+/// Within which bounds a body is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds<'a> {
+    /// How many bytes it may have.
+    pub bytes: usize,
+    /// How many times its size is put on the account: once for itself, the rest for what is made of it later.
+    pub copies: usize,
+    /// How long it may take to come.
+    pub patience: Patience,
+    /// The account.
+    pub memory: &'a Arc<Memory>,
+}
+
+/// How long a body may take to come.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience {
+    /// From now to its end: for a sender that may mean to be slow.
+    InAll(Duration),
+    /// From one frame to the next.
+    ForEachFrame(Duration),
+}
+
 /// What [`buffer`] made of a body.
 #[derive(Debug)]
 pub enum Buffered {
-    /// All of it, within the limit.
-    Whole(Bytes),
-    /// It is larger than the limit: a body that replays what was read and streams the rest.
-    Larger(Body),
+    /// All of it, and what is on the account for what is made of it.
+    Whole(Bytes, Held),
+    /// It is not held, for this reason: a body that replays what was read and streams the rest.
+    Unheld(Body, Unheld),
 }
 
-/// Reads `body` whole if it holds at most `limit` bytes. Trailers of a body within the limit are dropped.
-pub async fn buffer(mut body: Incoming, limit: usize) -> Result<Buffered, hyper::Error> {
-    if body.size_hint().lower() > limit as u64 {
-        return Ok(Buffered::Larger(Body::streamed(body)));
+/// Why a body is not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unheld {
+    /// It is larger than it may be.
+    TooLarge,
+    /// The memory budget is spent.
+    NoMemory,
+    /// It did not come in time.
+    Slow,
+}
+
+/// Reads `body` whole, within its bounds. Trailers of a body that is held are dropped.
+pub async fn buffer(mut body: Incoming, bounds: Bounds<'_>) -> Result<Buffered, hyper::Error> {
+    Ok(match fill(&mut body, bounds).await? {
+        Filled::Whole(whole, copies) => Buffered::Whole(whole, copies),
+        Filled::Short(read, why) => Buffered::Unheld(Body::Replayed(read, Stream::new(body)), why),
+    })
+}
+
+/// What [`fill`] read of a body.
+#[derive(Debug)]
+pub enum Filled {
+    /// As [`Buffered::Whole`].
+    Whole(Bytes, Held),
+    /// Its beginning, and why no more.
+    Short(VecDeque<Bytes>, Unheld),
+}
+
+/// Reads what it may of `body`, into one buffer: a sender's small frames cost no more than their bytes.
+pub async fn fill(body: &mut Incoming, bounds: Bounds<'_>) -> Result<Filled, hyper::Error> {
+    let size = body.size_hint();
+    if size.lower() > bounds.bytes as u64 {
+        return Ok(Filled::Short(VecDeque::new(), Unheld::TooLarge));
     }
-    let mut held = VecDeque::new();
-    let mut size = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame?;
-        size += frame.data_ref().map_or(0, Bytes::len);
-        held.push_back(frame);
-        if size > limit {
-            return Ok(Buffered::Larger(Body::Replayed(held, body)));
+    let expected = size.exact().and_then(|size| usize::try_from(size).ok());
+    let mut read = Filling::new(bounds.memory, bounds.copies);
+    let began = Instant::now();
+    let (next, why) = loop {
+        let until = match bounds.patience {
+            Patience::InAll(time) => began + time,
+            Patience::ForEachFrame(time) => Instant::now() + time,
+        };
+        let data = match timeout_at(until, body.frame()).await {
+            Ok(Some(frame)) => frame?.into_data().unwrap_or_default(),
+            Ok(None) => {
+                let (whole, copies) = read.finish();
+                return Ok(Filled::Whole(whole, copies));
+            }
+            Err(_) => break (Bytes::new(), Unheld::Slow),
+        };
+        if read.len() + data.len() > bounds.bytes {
+            break (data, Unheld::TooLarge);
         }
-    }
-    let mut chunks = held.into_iter().filter_map(|frame| frame.into_data().ok());
-    let Some(first) = chunks.next() else { return Ok(Buffered::Whole(Bytes::new())) };
-    if first.len() == size {
-        return Ok(Buffered::Whole(first));
-    }
-    let mut whole = BytesMut::with_capacity(size);
-    whole.extend_from_slice(&first);
-    chunks.for_each(|chunk| whole.extend_from_slice(&chunk));
-    Ok(Buffered::Whole(whole.freeze()))
+        if read.make_room(data.len(), expected).is_err() {
+            break (data, Unheld::NoMemory);
+        }
+        read.buffer().extend_from_slice(&data);
+    };
+    Ok(Filled::Short([read.finish().0, next].into_iter().filter(|data| !data.is_empty()).collect(), why))
 }

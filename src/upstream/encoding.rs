@@ -1,7 +1,10 @@
 //! Content codings of bodies that the proxy holds whole. Owns what `Content-Encoding` and `Accept-Encoding` say, and
 //! taking a coding off and putting it on; when that is done, and which headers change with it, is for the pipeline.
 
-use std::io::{BufRead, Read, Write};
+use std::{
+    io::{BufRead, Read, Write},
+    sync::Arc,
+};
 
 use brotli::enc::BrotliEncoderParams;
 use bytes::Bytes;
@@ -10,6 +13,8 @@ use http::{
     HeaderMap,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING},
 };
+
+use crate::memory::{Filling, Held, Memory, Spent};
 
 /// The effort of [`encode`], each in the measure of its own coding.
 const GZIP_LEVEL: u32 = 2;
@@ -24,6 +29,9 @@ const BROTLI_BUFFER: usize = 8 * 1024;
 
 /// A guess at how much larger a body is than its coded form, so that decoding seldom has to move what it has.
 const USUAL_RATIO: usize = 4;
+
+/// The least that is decoded at a time, in bytes.
+const STEP: usize = 16 * 1024;
 
 /// A content coding that the proxy can take off and put on (RFC 9110, 8.4.1; zstd: RFC 8878; br: RFC 7932).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +57,9 @@ pub enum DecodeError {
     /// It is not in that coding, breaks off, or has something behind its end.
     #[error("the body is not what its content coding says")]
     Broken,
+    /// The memory budget is spent.
+    #[error(transparent)]
+    NoMemory(#[from] Spent),
 }
 
 impl Coding {
@@ -149,28 +160,44 @@ fn weight(value: &str) -> Option<u16> {
     }
 }
 
-/// Takes the coding off a body. At most `limit` bytes come out: a bomb ends there. No more than twice that is held
-/// meanwhile, beside the decoder's window (16 MiB at most). Several gzip members or zstd frames in a row are one body.
-/// `deflate` is the zlib format, but some servers send the bare stream within it; both are read.
+/// Takes the coding off a body. At most `limit` bytes come out: a bomb ends there. What comes out is put on the account
+/// `copies` times, for what will be made of it, and no more than twice of it is held meanwhile, beside the decoder's
+/// window (16 MiB at most). Several gzip members or zstd frames in a row are one body. `deflate` is the zlib format, but
+/// some servers send the bare stream within it; both are read.
 ///
 /// # Errors
-/// The body decodes to more than `limit` bytes, or is not whole and sound.
-pub fn decode(coding: Coding, body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
+/// The body decodes to more than `limit` bytes or than the memory budget has left, or is not whole and sound.
+pub fn decode(
+    coding: Coding,
+    body: &[u8],
+    limit: usize,
+    memory: &Arc<Memory>,
+    copies: usize,
+) -> Result<(Bytes, Held), DecodeError> {
     let mut rest = body;
-    let room = body.len().saturating_mul(USUAL_RATIO).min(limit);
+    let room = Room { usual: body.len().saturating_mul(USUAL_RATIO).min(limit), limit, memory, copies };
     let decoded = match coding {
         Coding::Identity if body.len() > limit => Err(DecodeError::TooLarge),
-        Coding::Identity => return Ok(Bytes::copy_from_slice(body)),
+        Coding::Identity => read(body, room),
         // Of nothing, some decoders make nothing.
         _ if body.is_empty() => Err(DecodeError::Broken),
-        Coding::Gzip => read(bufread::MultiGzDecoder::new(&mut rest), room, limit),
-        Coding::Deflate if begins_as_zlib(body) => read(bufread::ZlibDecoder::new(&mut rest), room, limit),
-        Coding::Deflate => read(bufread::DeflateDecoder::new(&mut rest), room, limit),
+        Coding::Gzip => read(bufread::MultiGzDecoder::new(&mut rest), room),
+        Coding::Deflate if begins_as_zlib(body) => read(bufread::ZlibDecoder::new(&mut rest), room),
+        Coding::Deflate => read(bufread::DeflateDecoder::new(&mut rest), room),
         Coding::Brotli if has_large_window(body) => Err(DecodeError::Broken),
-        Coding::Brotli => read(brotli::Decompressor::new(&mut rest, BROTLI_BUFFER), room, limit),
-        Coding::Zstd => zstd_decoder(&mut rest).and_then(|decoder| read(decoder, room, limit)),
+        Coding::Brotli => read(brotli::Decompressor::new(&mut rest, BROTLI_BUFFER), room),
+        Coding::Zstd => zstd_decoder(&mut rest).and_then(|decoder| read(decoder, room)),
     }?;
-    if rest.is_empty() { Ok(decoded) } else { Err(DecodeError::Broken) }
+    if rest.is_empty() || coding == Coding::Identity { Ok(decoded) } else { Err(DecodeError::Broken) }
+}
+
+/// How much may be decoded.
+struct Room<'a> {
+    /// What it will probably be.
+    usual: usize,
+    limit: usize,
+    memory: &'a Arc<Memory>,
+    copies: usize,
 }
 
 /// Whether these are the two bytes that a zlib stream begins with (RFC 1950, 2.2): deflate, a window of at most 32 KiB,
@@ -194,15 +221,23 @@ fn zstd_decoder<'a, R: BufRead + 'a>(body: R) -> Result<impl Read + 'a, DecodeEr
 
 /// All that a decoder gives, where that is at most `limit` bytes. Asks for one more, by which it also learns whether
 /// the end is sound.
-fn read(mut decoder: impl Read, room: usize, limit: usize) -> Result<Bytes, DecodeError> {
-    let mut decoded = Vec::with_capacity(room);
-    let ended = decoder.by_ref().take((limit as u64).saturating_add(1)).read_to_end(&mut decoded);
-    if decoded.len() > limit {
-        return Err(DecodeError::TooLarge);
+fn read(mut decoder: impl Read, room: Room<'_>) -> Result<(Bytes, Held), DecodeError> {
+    let mut decoded = Filling::new(room.memory, room.copies);
+    loop {
+        let left = room.limit.saturating_add(1) - decoded.len();
+        let step = room.usual.max(STEP).max(decoded.len()).min(left);
+        decoded.make_room(step, None)?;
+        let read = decoder.by_ref().take(step as u64).read_to_end(decoded.buffer());
+        if decoded.len() > room.limit {
+            return Err(DecodeError::TooLarge);
+        }
+        if read.map_err(|_| DecodeError::Broken)? < step {
+            break;
+        }
     }
     // The brotli decoder tells of input behind the end only when it is asked again.
-    ended.and_then(|_| decoder.read(&mut [0])).map_err(|_| DecodeError::Broken)?;
-    Ok(decoded.into())
+    decoder.read(&mut [0]).map_err(|_| DecodeError::Broken)?;
+    Ok(decoded.finish())
 }
 
 /// Puts the coding on a body, fast rather than small. An answer of 515 KB took 3.4 ms of one core in gzip and came to
@@ -238,6 +273,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decode(coding: Coding, body: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
+        super::decode(coding, body, limit, &Memory::new(usize::MAX), 1).map(|(decoded, _)| decoded)
+    }
 
     const CODINGS: [Coding; 5] = [Coding::Identity, Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
     const CODED: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
@@ -385,8 +424,22 @@ mod tests {
             }
         }
         let mut endless = Endless(0);
-        assert_eq!(read(&mut endless, 0, 1000), Err(DecodeError::TooLarge));
+        let room = Room { usual: 0, limit: 1000, memory: &Memory::new(usize::MAX), copies: 1 };
+        assert_eq!(read(&mut endless, room).unwrap_err(), DecodeError::TooLarge);
         assert_eq!(endless.0, 1001);
+    }
+
+    #[test]
+    fn a_bomb_ends_where_the_memory_budget_does() {
+        let memory = Memory::new(64 * 1024);
+        for coding in CODED {
+            let bomb = encode(coding, &vec![0; 10 * MEBIBYTE]);
+            assert_eq!(
+                super::decode(coding, &bomb, 10 * MEBIBYTE, &memory, 1).unwrap_err(),
+                DecodeError::NoMemory(Spent)
+            );
+            assert_eq!(memory.held(), 0);
+        }
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! Answers that are held in memory until their client has read them. Owns how long a client may take: what is passed on as
+//! it comes is held nowhere and may take any time, but who asks for large answers and reads none would keep the memory that
+//! all share.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use crate::upstream::body::Body;
+
+/// A client is given a second more for each so many bytes.
+const BYTES_A_SECOND: usize = 1024 * 1024;
+
+/// The answers that a connection owes its client.
+#[derive(Debug)]
+pub(super) struct Owed {
+    timeout: Duration,
+    answers: Mutex<Vec<Answer>>,
+    added: Notify,
+}
+
+#[derive(Debug)]
+struct Answer {
+    /// Gone when the last byte of it was written.
+    unread: Weak<()>,
+    due: Instant,
+}
+
+impl Owed {
+    /// `timeout` is for an answer of no bytes.
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, answers: Mutex::default(), added: Notify::new() }
+    }
+
+    /// The same response, whose body is owed from now on as far as it is held.
+    pub(super) fn watched(&self, mut response: Response<Body>) -> Response<Body> {
+        struct Watched(Bytes, #[allow(dead_code, reason = "it is there to be dropped")] Arc<()>);
+        impl AsRef<[u8]> for Watched {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        let (token, mut size) = (Arc::new(()), 0);
+        for bytes in response.body_mut().held().filter(|bytes| !bytes.is_empty()) {
+            size += bytes.len();
+            *bytes = Bytes::from_owner(Watched(std::mem::take(bytes), token.clone()));
+        }
+        if size > 0 {
+            let due = Instant::now() + self.timeout + Duration::from_secs((size / BYTES_A_SECOND) as u64);
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            answers.retain(Answer::is_unread);
+            answers.push(Answer { unread: Arc::downgrade(&token), due });
+            drop(answers);
+            self.added.notify_one();
+        }
+        response
+    }
+
+    /// Resolves when an answer was not read in time.
+    pub(super) async fn overdue(&self) {
+        loop {
+            match self.next_due() {
+                Some(due) if due <= Instant::now() => return,
+                Some(due) => sleep_until(due).await,
+                None => self.added.notified().await,
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.retain(Answer::is_unread);
+        answers.iter().map(|answer| answer.due).min()
+    }
+}
+
+impl Answer {
+    fn is_unread(&self) -> bool {
+        self.unread.strong_count() > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_read_is_owed_no_more_and_what_was_not_is_overdue() {
+        let owed = Owed::new(Duration::from_millis(20));
+        let read = owed.watched(Response::new(Body::whole("read")));
+        assert_eq!(read.into_body().collect().await.unwrap().to_bytes(), "read");
+        assert_eq!(owed.next_due(), None);
+        let unread = owed.watched(Response::new(Body::whole("unread")));
+        owed.overdue().await;
+        drop(unread);
+        assert_eq!(owed.next_due(), None);
+        let _ = owed.watched(Response::new(Body::empty()));
+        assert_eq!(owed.next_due(), None);
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_has_longer() {
+        let owed = Owed::new(Duration::ZERO);
+        let _large = owed.watched(Response::new(Body::whole(vec![0; 10 * BYTES_A_SECOND])));
+        assert!(owed.next_due().unwrap() > Instant::now() + Duration::from_secs(9));
+    }
+}
