@@ -28,6 +28,10 @@ use body::Body;
 /// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
 const POOL_IDLE: Duration = Duration::from_secs(50);
 
+/// What a connection buffers at most on its way in and on its way out, in bytes; a head must fit. hyper's own is 400 KiB,
+/// which a thousand clients that read nothing would make 400 MiB.
+pub(crate) const MAX_BUFFER: usize = 128 * 1024;
+
 /// The cluster, as the proxy reaches it.
 #[derive(Debug)]
 pub struct Upstream {
@@ -182,6 +186,7 @@ fn pool(connector: &Connector) -> Client<Connector, Body> {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
         .http1_max_headers(headers::MAX_HEADERS)
+        .http1_max_buf_size(MAX_BUFFER)
         .build(connector.clone())
 }
 

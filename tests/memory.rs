@@ -36,7 +36,7 @@ struct Proxy {
 
 impl Program {
     fn start(cluster: SocketAddr, limits: &[(&str, &str)]) -> Self {
-        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/tiny-deberta-v2");
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/all-MiniLM-L6-v2");
         let mut program = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
         program.args(["serve", "--listen", "127.0.0.1:0", "--upstream", &format!("http://{cluster}"), "--model"]);
         program
@@ -75,7 +75,7 @@ impl Proxy {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         stream
     }
 
@@ -103,35 +103,35 @@ impl Proxy {
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        assert!(began.elapsed() < Duration::from_mins(1), "not within a minute: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-fn search(connection: &str) -> Vec<u8> {
+fn search(index: &str, connection: &str) -> Vec<u8> {
     let length = MATCH.len();
     format!(
-        "POST /i/_search?size=100 HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{MATCH}"
+        "POST /{index}/_search?size=100 HTTP/1.1\r\nhost: x\r\nconnection: {connection}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{MATCH}"
     )
     .into_bytes()
 }
 
-/// A cluster that answers each search with `answer`, and anything else with a word.
-fn cluster(answer: Vec<u8>) -> SocketAddr {
+/// A cluster that answers a search with `large`, one of the index `small` with less, and anything else with a word.
+fn cluster(large: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = Arc::new(answer);
+    let answers = Arc::new((large, large_answer(MIB / 4)));
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let answer = answer.clone();
-            thread::spawn(move || answered(stream.unwrap(), &answer));
+            let answers = answers.clone();
+            thread::spawn(move || answered(stream.unwrap(), &answers));
         }
     });
     address
 }
 
 /// One request, of which the body is read as it comes.
-fn answered(stream: TcpStream, answer: &[u8]) -> Option<()> {
+fn answered(stream: TcpStream, (large, small): &(Vec<u8>, Vec<u8>)) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
     let mut head = String::new();
@@ -151,7 +151,11 @@ fn answered(stream: TcpStream, answer: &[u8]) -> Option<()> {
             reader.read_line(&mut line).ok()?;
         }
     }
-    let body = if head.contains("_search") { answer } else { b"\"word\"" };
+    let body = match () {
+        () if head.contains(" /small/_search") => small,
+        () if head.contains("/_search") => large,
+        () => b"\"word\"".as_slice(),
+    };
     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length";
     writer.write_all(format!("{head}: {}\r\n\r\n", body.len()).as_bytes()).ok()?;
     writer.write_all(body).ok()
@@ -221,7 +225,10 @@ fn what_clients_do_at_once_stays_within_the_budget_and_goes_back_when_they_are_g
     let limits = [("memory", "256MiB"), ("send_timeout", "5s"), ("body_timeout", "60s")];
     let program = Program::start(cluster(large_answer(30 * MIB)), &limits);
     let proxy = program.proxy;
-    assert_eq!(status(&proxy.ask(&search("close"))), "200");
+    // What a model takes to run is the model's: it has run before.
+    for _ in 0..3 {
+        assert_eq!(status(&proxy.ask(&search("small", "close"))), "200");
+    }
     let at_the_start = proxy.resident();
 
     let highest = Arc::new(AtomicUsize::new(0));
@@ -230,11 +237,11 @@ fn what_clients_do_at_once_stays_within_the_budget_and_goes_back_when_they_are_g
     let passed_through = Repeated::start(move || assert!(proxy.get("/word").ends_with("\"word\"")));
     // Clients that never read: what they are owed is the proxy's to hold.
     let mut unread: Vec<TcpStream> = (0..12).map(|_| proxy.connect()).collect();
-    unread.iter_mut().for_each(|stream| stream.write_all(&search("keep-alive")).unwrap());
+    unread.iter_mut().for_each(|stream| stream.write_all(&search("i", "keep-alive")).unwrap());
     let mut clients: Vec<JoinHandle<()>> = Vec::new();
     for _ in 0..8 {
         clients.push(thread::spawn(move || {
-            let answer = proxy.ask(&search("close"));
+            let answer = proxy.ask(&search("i", "close"));
             assert_eq!((status(&answer).as_str(), answer.len() > 29 * MIB), ("200", true), "{} bytes", answer.len());
         }));
     }

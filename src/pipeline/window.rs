@@ -55,15 +55,15 @@ pub(super) enum Outcome {
 /// large it was in all.
 pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered: Instant, size: usize) -> Outcome {
     let unusable = |reason| Outcome::Unusable { reason, stands: false };
-    let candidates = match candidates(app, planned, &answer, size).await {
-        Ok(Ok(candidates)) => Arc::new(candidates),
+    let (candidates, texts) = match candidates(app, planned, &answer, size).await {
+        Ok(Ok(candidates)) => split(candidates, planned.explain),
         Ok(Err(unreadable)) => {
             let stands = matches!(unreadable, Unreadable::Error(status) if answers_any_window(status));
             return Outcome::Unusable { reason: unreadable.into(), stands };
         }
         Err(reason) => return unusable(reason),
     };
-    match reranked(app, planned, &candidates, &answer, answered, size).await {
+    match reranked(app, planned, &candidates, texts, &answer, answered, size).await {
         Ok((body, counts)) => Outcome::Reranked(body, counts),
         Err(reason) => {
             let page = guarded(|| original_page(&planned.plan, &candidates.layout, answer));
@@ -80,7 +80,18 @@ pub(super) async fn measure(
     answered: Instant,
 ) -> Result<Counts, SkipReason> {
     let candidates = candidates(app, planned, answer, answer.len()).await??;
-    Ok(Counts::of(&score(app, planned, &candidates, answered).await?))
+    let hits = candidates.layout.hits.len();
+    Ok(Counts::of(&score(app, planned, hits, candidates.passages, answered).await?))
+}
+
+/// The candidates, and what is to be scored of them. That may be most of the answer, so that it is copied only where it is
+/// to be shown as well.
+fn split(mut candidates: Candidates, explain: Explain) -> (Arc<Candidates>, Vec<Option<String>>) {
+    let texts = match explain {
+        Explain::No => std::mem::take(&mut candidates.passages),
+        _ => candidates.passages.clone(),
+    };
+    (Arc::new(candidates), texts)
 }
 
 async fn candidates(
@@ -98,27 +109,39 @@ async fn reranked(
     app: &App,
     planned: &Planned,
     candidates: &Arc<Candidates>,
+    texts: Vec<Option<String>>,
     answer: &Bytes,
     answered: Instant,
     size: usize,
 ) -> Result<(Bytes, Counts), SkipReason> {
-    let scored = score(app, planned, candidates, answered).await?;
+    let scored = score(app, planned, candidates.layout.hits.len(), texts, answered).await?;
     let counts = Counts::of(&scored);
     let (planned, candidates, answer) = (planned.clone(), candidates.clone(), answer.clone());
-    let body = computed(size, move || reorder(&planned, &candidates, &scored, &answer)).await?;
+    let mut body = computed(size, move || reorder(&planned, &candidates, &scored, &answer)).await?;
+    if body.len() < body.capacity() / 2 {
+        // A page of a window: the rest of the room is not to be kept until the client has read it.
+        body.shrink_to_fit();
+    }
     Ok((body.into(), counts))
 }
 
 /// The scores of a window, or why there are none.
-async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: Instant) -> Result<Scored, SkipReason> {
-    if candidates.layout.hits.len() < 2 {
+async fn score(
+    app: &App,
+    planned: &Planned,
+    hits: usize,
+    texts: Vec<Option<String>>,
+    answered: Instant,
+) -> Result<Scored, SkipReason> {
+    if hits < 2 {
         return Err(SkipReason::SingleHit);
     }
-    let with_text: Vec<usize> = (0..candidates.passages.len()).filter(|&i| candidates.passages[i].is_some()).collect();
+    let window = texts.len();
+    let with_text: Vec<usize> = (0..window).filter(|&hit| texts[hit].is_some()).collect();
     if with_text.is_empty() {
         return Err(SkipReason::NoPassages);
     }
-    let passages = candidates.passages.iter().flatten().cloned().collect();
+    let passages = texts.into_iter().flatten().collect();
     let scorer = app.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
     let scoring = guarded_future(scorer.score(Request {
@@ -137,7 +160,7 @@ async fn score(app: &App, planned: &Planned, candidates: &Candidates, answered: 
         }
     })?;
     // Back to one entry per hit: a hit without text has no score.
-    let mut by_hit = vec![None; candidates.passages.len()];
+    let mut by_hit = vec![None; window];
     for (&hit, score) in with_text.iter().zip(&scored.scores) {
         by_hit[hit] = *score;
     }

@@ -13,7 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use super::owed::Owed;
-use crate::{api, app::App, pipeline, upstream::headers::MAX_HEADERS};
+use crate::{
+    api,
+    app::App,
+    pipeline,
+    upstream::{MAX_BUFFER, headers::MAX_HEADERS},
+};
 
 /// Who answers on a connection.
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +90,13 @@ async fn serve(mut connections: mpsc::UnboundedReceiver<Connection>, app: Arc<Ap
 fn http_server() -> auto::Builder<TokioExecutor> {
     let mut server = auto::Builder::new(TokioExecutor::new());
     // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
-    server.http1().timer(TokioTimer::new()).auto_date_header(false).header_read_timeout(None).max_headers(MAX_HEADERS);
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER);
     server.http2().timer(TokioTimer::new()).auto_date_header(false);
     server
 }
