@@ -146,9 +146,9 @@ impl Common {
             }
             Err(_) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                // A search that had less time than that says nothing of the server.
-                if until <= deadline {
-                    self.link.failed(connection.number, &format!("no answer within {:?}", self.timeout), false);
+                match until <= deadline {
+                    true => self.link.failed(connection.number, &format!("no answer within {:?}", self.timeout), false),
+                    false => self.link.doubted(),
                 }
                 return None;
             }

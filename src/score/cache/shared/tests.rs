@@ -89,6 +89,19 @@ async fn a_server_that_answers_too_late_again_and_again_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_is_left_alone_though_no_search_has_the_time_that_a_look_up_has() {
+    let shared = Shared::start(options(&server(|_| None).await, Duration::from_millis(100))).unwrap();
+    connected(&shared).await;
+    let began = Instant::now();
+    while shared.stats().connected {
+        assert!(began.elapsed() < PLENTY, "every search waited for it");
+        let deadline = Instant::now() + Duration::from_millis(5);
+        assert_eq!(shared.look_up_all(&[Key(1)], deadline).await, [None]);
+    }
+    assert!(began.elapsed() >= Duration::from_millis(500), "not before it had its time, again and again");
+}
+
+#[tokio::test]
 async fn an_answer_that_makes_no_sense_is_no_score() {
     let answers = |asked| {
         Some(["*1\r\n$5\r\nhello\r\n", "*2\r\n$-1\r\n$-1\r\n", "-NOPERM no\r\n", ":7\r\n", "*1\r\n$-1\r\n"][asked % 5])
