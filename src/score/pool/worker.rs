@@ -21,12 +21,9 @@ use crate::{
         cache::Key,
         encode::Encoded,
         inference::{Inference, Made, Output},
+        priority::step_back,
     },
 };
-
-/// The niceness of scoring threads: beside one of the ordinary 0, they get about a third as much of a core.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
 
 /// The model has panicked, and is in no state to go on with.
 struct Panicked;
@@ -51,16 +48,6 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: usize) {
     if let Err(error) = std::thread::Builder::new().name(format!("score-{index}")).spawn(live) {
         tracing::error!(%error, worker = index, "cannot start a scoring thread");
         shared.lock_queue().threads -= 1;
-    }
-}
-
-/// Where the cores are busy, the threads that serve go first, and the cluster where it runs on the same machine: what is
-/// not scored in time is no loss beside an answer that comes late.
-fn step_back() {
-    // Elsewhere priorities are not a thread's own.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "scoring threads keep their priority");
     }
 }
 
