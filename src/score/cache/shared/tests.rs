@@ -121,3 +121,16 @@ async fn neither_logs_nor_debug_show_credentials() {
     assert_eq!(shared.common.link.to_string(), "127.0.0.1:1");
     assert!(!format!("{shared:?}").contains("s3cret"));
 }
+
+#[tokio::test]
+async fn what_waits_to_be_written_is_bounded_in_bytes() {
+    let shared = Shared::start(options(&server(|_| None).await, PLENTY)).unwrap();
+    connected(&shared).await;
+    let vector: Arc<[f32]> = vec![0.5; 4096].into();
+    for number in 0..2000 {
+        let output = Output::Embedding(vector.iter().copied().collect());
+        shared.insert(Key(number), Made { output, truncated: false, span: None, tokens: 3 });
+    }
+    assert!(shared.common.waiting.load(Ordering::Relaxed) <= BUFFER_BYTES);
+    assert!(shared.stats().dropped > 500, "32 MB of vectors, {:?}", shared.stats());
+}
