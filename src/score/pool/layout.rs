@@ -2,7 +2,6 @@
 //! not made it, so that what else the machine does at the time does not decide it.
 
 use std::{
-    cmp::Ordering,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, Receiver, Sender},
     thread::{self, Scope},
@@ -35,6 +34,9 @@ const EXCEPTIONS: usize = 1;
 /// How long each way is tried in a round; at least one run is.
 const TRIAL: Duration = Duration::from_millis(50);
 
+/// The share of a round's time for which a worker may have waited for its core, while others had it.
+const DISTURBED: f64 = 0.1;
+
 /// Pairs a second that two cores do in either way, measured one right after the other.
 #[derive(Debug, Clone, Copy)]
 struct Round {
@@ -42,6 +44,17 @@ struct Round {
     apart: f64,
     /// By one worker on both.
     together: f64,
+    /// The share of its time for which one of the two workers waited for its core, the larger of both.
+    waited: f64,
+}
+
+/// What one model did while it was tried.
+#[derive(Debug, Clone, Copy, Default)]
+struct Trial {
+    /// Pairs a second.
+    rate: f64,
+    /// The share of the time for which its thread waited for a core.
+    waited: f64,
 }
 
 impl Layout {
@@ -59,7 +72,9 @@ impl Layout {
     /// than two threads on one pair are not tried: what is lost in waiting for each other grows with their number.
     ///
     /// Other processes may have the cores in the meantime, now more and now less. So the two ways take turns, with
-    /// their models loaded, and only what was measured side by side is compared.
+    /// their models loaded, and only what was measured side by side is compared. Nor is that enough: the system favours
+    /// threads that often wait for each other, so that on busy cores the second way is ahead for as long as they are busy,
+    /// and only then. A round in which others had the cores tells nothing.
     ///
     /// # Errors
     /// Why the model could not be loaded or run.
@@ -70,12 +85,13 @@ impl Layout {
                 vec![Runner::start(scope, loader, 1), Runner::start(scope, loader, 1)],
                 vec![Runner::start(scope, loader, 2)],
             ];
-            ways.iter().flatten().try_for_each(|runner| runner.rate().map(drop))?;
+            ways.iter().flatten().try_for_each(|runner| runner.trial().map(drop))?;
             loop {
                 if let Some(is_together) = verdict(&rounds) {
                     return Ok(is_together);
                 }
-                rounds.push(Round { apart: rate(&ways[0])?, together: rate(&ways[1])? });
+                let (apart, together) = (try_out(&ways[0])?, try_out(&ways[1])?);
+                rounds.push(Round { apart: apart.rate, together: together.rate, waited: apart.waited });
             }
         });
         let layout = match is_together? {
@@ -90,31 +106,33 @@ impl Layout {
 
 /// Whether one worker on both cores is the better way, as far as the rounds tell; `None` where another is to be measured.
 ///
-/// A worker on each is the rule, and one on both the exception that has to be clearly better in every round but one: what
-/// else the machine does can make either way look better for a while, but not again and again, and where it does, the
-/// rule is the way that loses less.
+/// A worker on each is the rule, and one on both the exception, which has to be clearly better in every round but one, on
+/// cores that nobody else wanted. Where that cannot be told, the rule is the way that loses less.
 fn verdict(rounds: &[Round]) -> Option<bool> {
-    let falls_short = |round: &&Round| round.together.partial_cmp(&(round.apart * MARGIN)).is_none_or(Ordering::is_le);
-    if rounds.iter().filter(falls_short).count() > EXCEPTIONS {
+    let speaks_for_it = |round: &Round| round.waited <= DISTURBED && round.together > round.apart * MARGIN;
+    if rounds.iter().filter(|round| !speaks_for_it(round)).count() > EXCEPTIONS {
         return Some(false);
     }
     (rounds.len() >= ROUNDS).then_some(true)
 }
 
-/// What runners do together in a second when they run at the same time.
-fn rate(runners: &[Runner]) -> Result<f64, String> {
+/// What runners do together when they run at the same time.
+fn try_out(runners: &[Runner]) -> Result<Trial, String> {
     runners.iter().for_each(Runner::go);
-    runners.iter().map(Runner::rate).sum()
+    runners.iter().try_fold(Trial::default(), |all, runner| {
+        let one = runner.trial()?;
+        Ok(Trial { rate: all.rate + one.rate, waited: all.waited.max(one.waited) })
+    })
 }
 
 /// A thread with a model of its own that runs when it is told to; ends when this is dropped.
 struct Runner {
     turns: Sender<()>,
-    said: Receiver<Result<f64, String>>,
+    said: Receiver<Result<Trial, String>>,
 }
 
 impl Runner {
-    /// Loads in the background; the first rate that it tells is of no meaning but that it has loaded.
+    /// Loads in the background; the first trial that it tells of means no more than that it has loaded.
     fn start<'scope>(scope: &'scope Scope<'scope, '_>, loader: &'scope dyn Loader, threads: usize) -> Runner {
         let ((turns, its_turns), (says, said)) = (mpsc::channel(), mpsc::channel());
         scope.spawn(move || {
@@ -123,7 +141,7 @@ impl Runner {
                 let sample = sample(&*model)?;
                 // The first run allocates.
                 run(&mut *model, &sample)?;
-                says.send(Ok(0.0)).ok();
+                says.send(Ok(Trial::default())).ok();
                 for () in its_turns {
                     says.send(Ok(trial(&mut *model, &sample)?)).ok();
                 }
@@ -143,19 +161,29 @@ impl Runner {
     }
 
     /// What it says next.
-    fn rate(&self) -> Result<f64, String> {
+    fn trial(&self) -> Result<Trial, String> {
         self.said.recv().unwrap_or_else(|_| Err(String::from("its thread ended")))
     }
 }
 
-/// Pairs a second of about 128 tokens.
-fn trial(model: &mut dyn Inference, sample: &Encoded) -> Result<f64, String> {
-    let (began, mut runs) = (Instant::now(), 0);
+/// Runs pairs of about 128 tokens for a while.
+fn trial(model: &mut dyn Inference, sample: &Encoded) -> Result<Trial, String> {
+    let (began, waited_before, mut runs) = (Instant::now(), waited(), 0);
     while runs == 0 || began.elapsed() < TRIAL {
         run(model, sample)?;
         runs += 1;
     }
-    Ok(f64::from(runs) / began.elapsed().as_secs_f64())
+    let took = began.elapsed().as_secs_f64();
+    let waited = waited().saturating_sub(waited_before).as_secs_f64();
+    Ok(Trial { rate: f64::from(runs) / took, waited: waited / took })
+}
+
+/// How long the calling thread has been ready to run in its life, and another had the core; nothing where the system does not
+/// say (Linux does: `Documentation/scheduler/sched-stats.rst`).
+fn waited() -> Duration {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = said.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
 fn sample(model: &dyn Inference) -> Result<Encoded, String> {
@@ -185,7 +213,7 @@ mod tests {
 
     /// Rounds in which two threads on one pair do so many times as many pairs.
     fn rounds(gains: &[f64]) -> Vec<Round> {
-        gains.iter().map(|gain| Round { apart: 100.0, together: 100.0 * gain }).collect()
+        gains.iter().map(|gain| Round { apart: 100.0, together: 100.0 * gain, waited: 0.01 }).collect()
     }
 
     #[test]
@@ -205,7 +233,10 @@ mod tests {
             gains[disturbed] = 0.4;
             assert_eq!(verdict(&rounds(&gains)), Some(true), "{disturbed}");
         }
-        // They are not, and look so in all rounds but two: while a build runs, say.
+        // They are not, and look so as long as others have the cores: from the start to the end of a build, say.
+        let busy = rounds(&[2.5; ROUNDS]).into_iter().map(|round| Round { waited: 0.5, ..round });
+        assert_eq!(verdict(&busy.collect::<Vec<_>>()), Some(false));
+        // They are not, and look so in all rounds but two.
         for first in 0..ROUNDS {
             for second in first + 1..ROUNDS {
                 let mut gains = [2.5; ROUNDS];
