@@ -1,10 +1,13 @@
 //! Models on disk: where they are looked for and what to tell an operator whose model is not there. What a found folder
 //! contains is the business of [`folder`]; running it is that of [`crate::score`].
 
+mod content;
+pub(crate) mod external;
 pub mod folder;
 pub mod hub;
 pub mod known;
 pub mod lock;
+pub(crate) mod protobuf;
 pub mod pull;
 pub mod variant;
 

@@ -10,6 +10,7 @@ pub mod inference;
 pub mod local;
 pub mod onnx;
 mod pool;
+mod priority;
 pub mod provider;
 pub mod remote;
 mod room;

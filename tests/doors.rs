@@ -151,6 +151,27 @@ async fn a_template_is_rendered_by_the_cluster_and_then_searched_for() {
 }
 
 #[tokio::test]
+async fn a_client_that_may_not_ask_which_engine_it_is_does_not_decide_it_for_the_others() {
+    let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
+        "/" if seen.headers.contains(&("authorization".to_owned(), "ApiKey restricted".to_owned())) => {
+            let mut refusal = json(r#"{"error":{"type":"security_exception"},"status":403}"#);
+            *refusal.status_mut() = http::StatusCode::FORBIDDEN;
+            refusal
+        }
+        "/" => json(r#"{"version":{"distribution":"opensearch","number":"3.1.0"}}"#),
+        "/_render/template" => json(r#"{"template_output":{"query":{"match":{"stars":"x"}}}}"#),
+        _ => hits(seen, 10),
+    })
+    .await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    for (client, is_known) in [("ApiKey restricted", false), ("ApiKey abc", true), ("ApiKey restricted", true)] {
+        let headers = [("content-type", "application/json"), ("authorization", client)];
+        let (_, said, answer) = ask(proxy, "/i/_search/template", &headers, r#"{"id":"t"}"#).await;
+        assert_eq!((said.as_str(), answer.ends_with(br#","status":200}"#)), (APPLIED, is_known), "{client}");
+    }
+}
+
+#[tokio::test]
 async fn a_template_that_cannot_be_rendered_is_the_cluster_s_to_answer() {
     let cluster = Cluster::start(|seen| {
         let mut response = json(r#"{"error":"no such template"}"#);

@@ -214,6 +214,55 @@ async fn what_the_hub_does_not_give_is_explained() {
     assert!(Wanted::parse("../etc").is_err());
 }
 
+/// A field of bytes, as protobuf writes it.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(value.len()).unwrap()], value].concat()
+}
+
+/// An ONNX file with a constant whose values are in the file `location`.
+fn graph_with_values_in(location: &str) -> Vec<u8> {
+    let place = field(13, &[field(1, b"location"), field(2, location.as_bytes())].concat());
+    field(7, &field(5, &[place, vec![14 << 3, 1]].concat()))
+}
+
+#[tokio::test]
+async fn external_data_of_any_name_is_pulled_locked_and_held_against_the_lock() {
+    let mut files = files();
+    files.insert("onnx/model_quantized.onnx", graph_with_values_in("model_fp16.onnx.bin"));
+    files.insert("onnx/model_fp16.onnx.bin", b"values".to_vec());
+    let (_cluster, hub) = hub(files.clone(), files, Arc::default()).await;
+    let models = tempfile::tempdir().unwrap();
+    pulled(&hub, "acme/tiny", None, models.path()).await.unwrap();
+    let folder = models.path().join("tiny");
+    let open = || ModelFolder::open(&folder, None).unwrap();
+    let revision = open().revision().to_owned();
+    lock::check_load(None, None, &open()).unwrap();
+
+    std::fs::write(folder.join("onnx/model_fp16.onnx.bin"), "others").unwrap();
+    let error = lock::check_load(None, None, &open()).unwrap_err().to_string();
+    assert!(error.contains("model_fp16.onnx.bin") && error.contains("differs from the lock file"), "{error}");
+    assert_ne!(open().revision(), revision);
+
+    let lock_file = models.path().join(lock::FILE_NAME);
+    let mut lock = Lock::read(&lock_file).unwrap();
+    lock.models.get_mut("tiny").unwrap().files.remove("onnx/model_fp16.onnx.bin").unwrap();
+    lock.write(&lock_file).unwrap();
+    let error = lock::check_load(None, None, &open()).unwrap_err().to_string();
+    assert!(error.contains("model_fp16.onnx.bin") && error.contains("is not in the lock file"), "{error}");
+}
+
+#[tokio::test]
+async fn external_data_that_the_repository_lacks_or_keeps_elsewhere_is_explained() {
+    for (location, problem) in [("gone.bin", "which the repository lacks"), ("../up.bin", "outside of its folder")] {
+        let mut files = files();
+        files.insert("onnx/model_quantized.onnx", graph_with_values_in(location));
+        let (_cluster, hub) = hub(files.clone(), files, Arc::default()).await;
+        let models = tempfile::tempdir().unwrap();
+        let error = pulled(&hub, "acme/tiny", None, models.path()).await.unwrap_err();
+        assert!(error.contains(location) && error.contains(problem), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn offline_nothing_is_asked_and_what_is_stored_is_enough() {
     let (cluster, hub) = honest().await;

@@ -18,7 +18,9 @@ use std::{
 use bytes::Bytes;
 use common::{Cluster, Seen, hits, ids_and_scores, json};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::rt::TokioIo;
 use rerank_proxy::{
     app::App,
     score::{
@@ -31,6 +33,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::watch,
 };
 
 /// Generous: no test waits for it unless it says so.
@@ -351,6 +354,119 @@ async fn clients_in_a_hurry_do_not_take_the_server_from_the_others() {
         score_within(&scorer, &[1], Duration::from_millis(5)).await.unwrap();
     }
     assert_eq!(scorer.ready(), Ok(()));
+}
+
+/// A rerank server that answers rightly, but no call before it is let.
+struct Held {
+    address: SocketAddr,
+    calls: Arc<AtomicUsize>,
+    open: watch::Sender<bool>,
+}
+
+impl Held {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, calls) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+        let (open, opened) = watch::channel(false);
+        let count = calls.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (count, opened) = (count.clone(), opened.clone());
+                let service = service_fn(move |request: http::Request<Incoming>| {
+                    let mut opened = opened.clone();
+                    count.fetch_add(1, Ordering::SeqCst);
+                    async move {
+                        let body = request.into_body().collect().await?.to_bytes();
+                        let (method, path_and_query) = (String::new(), String::new());
+                        let _ = opened.wait_for(|open| *open).await;
+                        Ok::<_, hyper::Error>(right(&Seen { method, path_and_query, headers: vec![], body }))
+                    }
+                });
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Self { address, calls, open }
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn let_go(&self) {
+        self.open.send(true).unwrap();
+    }
+}
+
+/// For states that change without a signal to the outside.
+async fn wait_until(condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PLENTY, "waited in vain");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn clients_that_give_up_early_do_not_take_a_slow_server_from_the_others() {
+    let server = Held::start().await;
+    let scorer = scorer(RemoteModel { concurrency: 20, ..model(server.address, Api::Tei) });
+    let patience = Duration::from_millis(120);
+    let gives_up = async |stars: usize, budget: Duration| {
+        let _ = tokio::time::timeout(patience, score_within(&scorer, &[stars], budget)).await;
+    };
+    let hurried = (1..=6).map(|stars| gives_up(stars, patience));
+    let leaving = (7..=12).map(|stars| gives_up(stars, PLENTY));
+    futures_util::future::join_all(hurried.chain(leaving)).await;
+    assert_eq!(scorer.ready(), Ok(()));
+    server.let_go();
+    assert_eq!(raw(&scorer, &[13, 14]).await, [Some(1.3), Some(1.4)]);
+}
+
+#[tokio::test]
+async fn scores_that_came_after_the_deadline_are_there_for_the_next_search() {
+    let server = Held::start().await;
+    let cache = Arc::new(ScoreCache::new(1 << 20));
+    let scorer = RemoteScorer::new("m", model(server.address, Api::Tei), cache.clone()).unwrap();
+    let hurried = score_within(&scorer, &[3, 7], Duration::from_millis(300)).await.unwrap();
+    assert_eq!((raws(&hurried), hurried.budget_hit), (vec![None, None], true));
+    server.let_go();
+    wait_until(|| cache.stats().memory.entries == 2).await;
+    let repeated = score_within(&scorer, &[3, 7], PLENTY).await.unwrap();
+    assert_eq!((raws(&repeated), repeated.cached(), server.calls()), (vec![Some(0.3), Some(0.7)], 2, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_left_alone_though_no_search_has_the_time_that_a_call_has() {
+    let server = Held::start().await;
+    let timeout = Duration::from_millis(150);
+    let scorer = scorer(RemoteModel { timeout, concurrency: 1, ..model(server.address, Api::Tei) });
+    let began = Instant::now();
+    while scorer.ready().is_ok() {
+        assert!(began.elapsed() < PLENTY, "the circuit never opened");
+        // An error where the circuit opens in between.
+        let _ = score_within(&scorer, &[1], Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.calls(), 5, "each of them had the time of a call");
+    assert!(began.elapsed() >= 5 * timeout);
+    let told = score_within(&scorer, &[1], PLENTY).await.unwrap_err();
+    let why = "not called for a while after failures in a row, the last: no answer within 150ms";
+    assert_eq!(told, ScoreError::Unavailable(why.to_owned()));
+}
+
+#[tokio::test]
+async fn no_more_calls_go_on_in_the_background_than_are_allowed() {
+    let server = Held::start().await;
+    let scorer = scorer(RemoteModel { batch: 1, concurrency: 3, ..model(server.address, Api::Tei) });
+    for stars in [1, 6] {
+        let window: Vec<usize> = (stars..stars + 5).collect();
+        assert!(score_within(&scorer, &window, Duration::from_millis(300)).await.unwrap().budget_hit);
+    }
+    assert_eq!(server.calls(), 3);
+    server.let_go();
+    assert_eq!(raw(&scorer, &[6, 7]).await, [Some(0.6), Some(0.7)], "who comes later has a turn");
 }
 
 /// A log that is kept.

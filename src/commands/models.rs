@@ -59,7 +59,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             let chosen = models.iter().filter(|(known, _)| name.as_ref().is_none_or(|name| name == *known));
             let mut count = 0;
             for (name, locked) in chosen {
-                locked.check(&models_dir.join(name), None)?;
+                locked.check(&models_dir.join(name))?;
                 println!("{name}: {} files are as locked", locked.files.len());
                 count += 1;
             }

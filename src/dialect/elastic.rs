@@ -3,6 +3,7 @@
 //! of several searches (`multi`, `template`) and the answer (`answer`, `filter_path`).
 
 mod answer;
+mod engine;
 mod explicit;
 mod filter_path;
 #[doc(hidden)]
@@ -15,18 +16,16 @@ mod url;
 mod views;
 mod visible;
 
-use std::{
-    ops::Range,
-    sync::{Arc, OnceLock},
-};
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, uri::PathAndQuery};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Candidates, Dialect, Door, Forward, Reading, Route, Search, SearchRequest, SearchRoute, Unreadable};
 use crate::plan::{NoPlan, Plan, SkipReason, Terms};
+use engine::Engine;
 use filter_path::FilterPath;
 use views::Views;
 
@@ -34,8 +33,7 @@ use views::Views;
 #[derive(Debug, Clone, Default)]
 pub struct Elastic {
     views: Views,
-    /// Whether the cluster is OpenSearch, once that is known.
-    is_opensearch: Arc<OnceLock<bool>>,
+    engine: Engine,
 }
 
 impl Dialect for Elastic {
@@ -73,19 +71,17 @@ impl Dialect for Elastic {
     /// search among several.
     fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery> {
         let depends = request.route.door == Door::Template;
-        (depends && self.is_opensearch.get().is_none()).then(|| PathAndQuery::from_static("/"))
+        (depends && self.engine.is_to_be_asked()).then(|| PathAndQuery::from_static("/"))
     }
 
     fn introduce(&self, _request: SearchRequest<'_>, answer: &[u8]) {
-        // Elasticsearch names no distribution.
-        let is_opensearch = serde_json::from_slice::<Value>(answer)
-            .is_ok_and(|answer| answer.pointer("/version/distribution").is_some_and(|name| name == "opensearch"));
-        // A cluster stays what it is: the first word counts.
-        let _ = self.is_opensearch.set(is_opensearch);
+        self.engine.learn(answer);
     }
 
+    /// Where it is not known which engine it is (nobody who searches may ask), the answer is left as the search itself has it,
+    /// which is all of it in Elasticsearch, and all but one member in OpenSearch.
     fn template_answer(&self, request: SearchRequest<'_>, answer: Bytes) -> Bytes {
-        if self.is_opensearch.get() != Some(&true) {
+        if !self.engine.is_opensearch() {
             return answer;
         }
         let filter = url::parameter(request.path_and_query.query(), "filter_path").filter(|filter| !filter.is_empty());
@@ -272,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_is_asked_once_what_it_is() {
+    fn the_cluster_is_asked_what_it_is_where_that_matters_and_until_it_says_so() {
         let elastic = Elastic::default();
         let route = |door| SearchRoute { door, indices: String::new() };
         let (template, several) = (route(Door::Template), route(Door::MultiTemplate));
@@ -281,13 +277,14 @@ mod tests {
         assert_eq!(elastic.introduction(request(&several)), None);
         let request = request(&template);
         assert_eq!(elastic.introduction(request).expect("not known yet"), "/");
+        // What there is of a 403, a 503, or an answer that broke off.
+        elastic.introduce(request, b"");
+        assert_eq!(elastic.introduction(request).expect("nothing was learned"), "/");
+        let answer = || elastic.template_answer(request, Bytes::from_static(br#"{"took":1}"#));
+        assert_eq!(answer(), r#"{"took":1}"#);
         elastic.introduce(request, br#"{"version":{"distribution":"opensearch","number":"2.19.3"}}"#);
-        assert_eq!((elastic.introduction(request), elastic.is_opensearch.get()), (None, Some(&true)));
-        for other in [&br#"{"version":{"number":"9.2.0","build_flavor":"default"}}"#[..], b"", b"[]"] {
-            let elastic = Elastic::default();
-            elastic.introduce(request, other);
-            assert_eq!((elastic.introduction(request), elastic.is_opensearch.get()), (None, Some(&false)));
-        }
+        assert_eq!(elastic.introduction(request), None);
+        assert_eq!(answer(), r#"{"took":1,"status":200}"#);
     }
 
     #[test]

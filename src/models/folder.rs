@@ -1,17 +1,18 @@
 //! One model folder in Hugging Face layout: which ONNX file is run, whether the model is a cross-encoder or a
-//! bi-encoder, how its token vectors are pooled and how long its input may be. Reads the small files and hashes the
-//! large ones; loads no weights.
+//! bi-encoder, how its token vectors are pooled and how long its input may be. Reads the small files and has `content` hash
+//! the large ones; loads no weights.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
-use xxhash_rust::xxh3::Xxh3;
 
-use super::ModelError;
+use super::{
+    ModelError,
+    content::{Content, Source},
+};
 use crate::score::Providers;
 
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
@@ -54,7 +55,7 @@ pub struct ModelFolder {
     max_length: usize,
     pad_id: i64,
     revision: String,
-    quantises_activations: bool,
+    content: Content,
     providers: Providers,
 }
 
@@ -71,7 +72,8 @@ impl ModelFolder {
     /// it the best for the first of `providers` ([`super::variant`]) or a lone `*.onnx` is taken.
     ///
     /// # Errors
-    /// A missing or unreadable file, a classifier with more than one label, or a pooling that we do not know.
+    /// A missing or unreadable file, external data outside of the folder, a classifier with more than one label, or a pooling
+    /// that we do not know.
     pub fn open_for(path: &Path, variant: Option<&str>, providers: Providers) -> Result<ModelFolder, ModelError> {
         let config_file = path.join("config.json");
         let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
@@ -83,28 +85,19 @@ impl ModelFolder {
         let kind = read_kind(path, &config_file, &config)?;
         let max_length = read_max_length(path, &config)?;
 
-        let mut content = Content::default();
-        content.add(&onnx)?;
-        let weights_beside = ["_data", ".data"].map(|suffix| {
-            let mut name = onnx.clone().into_os_string();
-            name.push(suffix);
-            PathBuf::from(name)
-        });
-        for file in weights_beside.iter().filter(|file| file.is_file()) {
-            content.add(file)?;
-        }
-        content.add(&tokenizer)?;
-        content.add(&config_file)?;
-        content.hash.update(format!("{kind:?} {max_length}").as_bytes());
-
+        let content = Content::read(Source {
+            onnx: onnx.clone(),
+            others: [tokenizer, config_file],
+            reading: format!("{kind:?} {max_length}"),
+        })?;
         Ok(ModelFolder {
             path: path.to_path_buf(),
             onnx,
             kind,
             max_length,
             pad_id: config["pad_token_id"].as_i64().unwrap_or(0),
-            revision: format!("{:032x}", content.hash.digest128()),
-            quantises_activations: content.quantises_activations,
+            revision: content.revision(),
+            content,
             providers,
         })
     }
@@ -150,7 +143,22 @@ impl ModelFolder {
         &self.providers
     }
 
-    /// xxh3-128 in hex over the ONNX file, the tokenizer and the configuration: equal revisions give equal scores.
+    /// The files in which the ONNX file keeps values beside its own, each once.
+    pub fn external(&self) -> &[PathBuf] {
+        self.content.external()
+    }
+
+    /// Makes sure that the files still hold what the revision stands for. Reads them only where the system says that they
+    /// have changed.
+    ///
+    /// # Errors
+    /// They hold something else, or are gone.
+    pub fn check_unchanged(&self) -> Result<(), ModelError> {
+        self.content.check()
+    }
+
+    /// xxh3-128 in hex over the ONNX file, its external files, the tokenizer and the configuration: equal revisions give equal
+    /// scores.
     pub fn revision(&self) -> &str {
         &self.revision
     }
@@ -158,7 +166,7 @@ impl ModelFolder {
     /// Whether the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
     /// model depends on what shares its batch.
     pub fn quantises_activations(&self) -> bool {
-        self.quantises_activations
+        self.content.quantises_activations()
     }
 }
 
@@ -290,49 +298,15 @@ fn read_json(file: &Path) -> Result<Option<Value>, ModelError> {
     Ok(Some(parsed))
 }
 
-/// Hashes files, and notices on the way whether one of them mentions the operator that makes a graph depend on its
-/// batch (operator names are plain text in ONNX).
-#[derive(Default)]
-struct Content {
-    hash: Xxh3,
-    quantises_activations: bool,
-}
-
-impl Content {
-    fn add(&mut self, file: &Path) -> Result<(), ModelError> {
-        const OPERATOR: &[u8] = b"DynamicQuantize";
-        let unreadable = |source| ModelError::Unreadable { file: file.to_path_buf(), source };
-        let mut reader = File::open(file).map_err(unreadable)?;
-        let mut buffer = vec![0; 1 << 20];
-        let mut kept = 0;
-        let mut length = 0_u64;
-        loop {
-            let read = reader.read(&mut buffer[kept..]).map_err(unreadable)?;
-            if read == 0 {
-                break;
-            }
-            self.hash.update(&buffer[kept..kept + read]);
-            length += read as u64;
-            let filled = kept + read;
-            self.quantises_activations =
-                self.quantises_activations || memchr::memmem::find(&buffer[..filled], OPERATOR).is_some();
-            // The operator's name may lie across two reads.
-            kept = filled.min(OPERATOR.len() - 1);
-            buffer.copy_within(filled - kept..filled, 0);
-        }
-        self.hash.update(&length.to_le_bytes());
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::protobuf::written;
 
-    fn write(folder: &Path, name: &str, text: &str) {
+    fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
         let file = folder.join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
+        std::fs::write(file, content).unwrap();
     }
 
     /// A folder with these files beside a tokenizer and an ONNX file.
@@ -407,6 +381,47 @@ mod tests {
         for changed in ["onnx/model.onnx", "tokenizer.json", "config.json", "onnx/model.onnx_data"] {
             assert_ne!(base, revision(&[(changed, r#"{"changed": 1}"#)]), "{changed}");
         }
+    }
+
+    #[test]
+    fn the_revision_covers_every_file_that_the_graph_keeps_values_in_whatever_its_name() {
+        let folder = folder(&[("onnx/weights.bin", "values"), ("onnx/parts/two", "more")]);
+        let graph = written::model(&[written::external("weights.bin"), written::external("parts/two")]);
+        write(folder.path(), "onnx/model.onnx", graph);
+        let open = || ModelFolder::open(folder.path(), None);
+        let before = open().unwrap();
+        assert_eq!(before.external(), ["onnx/parts/two", "onnx/weights.bin"].map(|name| folder.path().join(name)));
+        for changed in ["onnx/weights.bin", "onnx/parts/two"] {
+            let content = std::fs::read(folder.path().join(changed)).unwrap();
+            write(folder.path(), changed, "other");
+            assert_ne!(open().unwrap().revision(), before.revision(), "{changed}");
+            write(folder.path(), changed, content);
+            assert_eq!(open().unwrap().revision(), before.revision(), "{changed}");
+        }
+        std::fs::remove_file(folder.path().join("onnx/weights.bin")).unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("weights.bin is missing"), "{error}");
+        write(folder.path(), "onnx/model.onnx", written::model(&[written::external("../config.json")]));
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("model.onnx") && error.contains("`../config.json`, outside of its folder"), "{error}");
+    }
+
+    #[test]
+    fn files_that_were_exchanged_are_noticed_and_files_that_were_touched_are_none() {
+        let folder = folder(&[]);
+        let opened = ModelFolder::open(folder.path(), None).unwrap();
+        opened.check_unchanged().unwrap();
+        for name in ["onnx/model.onnx", "tokenizer.json", "config.json"] {
+            let content = std::fs::read(folder.path().join(name)).unwrap();
+            write(folder.path(), name, "f1oat");
+            let error = opened.check_unchanged().unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("has changed") && error.contains("restart"), "{error}");
+            write(folder.path(), name, content);
+            opened.check_unchanged().unwrap();
+        }
+        std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+        let error = opened.check_unchanged().unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json"), "{error}");
     }
 
     #[test]

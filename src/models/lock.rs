@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use ring::digest::{Context, SHA256};
@@ -75,22 +75,36 @@ impl Lock {
 }
 
 impl Locked {
-    /// Holds the files of `folder` against the lock: all of them, but of the ONNX files only `onnx` and its external
-    /// data where it is given.
+    /// Holds all files of `folder` against the lock.
+    ///
+    /// # Errors
+    /// The first file that differs or is gone.
+    pub fn check(&self, folder: &Path) -> Result<(), ModelError> {
+        self.check_but(folder, |_| false)
+    }
+
+    /// Holds the files of a model that is about to be run against the lock: all of them, but of the ONNX files only the one
+    /// that is run and its external data.
     ///
     /// # Errors
     /// The first file that differs or is gone, or is run and not locked.
-    pub fn check(&self, folder: &Path, onnx: Option<&Path>) -> Result<(), ModelError> {
-        let onnx = onnx.and_then(|onnx| onnx.strip_prefix(folder).ok()).map(slashed);
-        let differs = |name: &str, problem: String| ModelError::Unsupported { file: folder.join(name), problem };
-        if let Some(onnx) = onnx.as_ref().filter(|onnx| !self.files.contains_key(*onnx)) {
+    pub fn check_run(&self, folder: &super::ModelFolder) -> Result<(), ModelError> {
+        let name = |file: &Path| slashed(file.strip_prefix(folder.path()).unwrap_or(file));
+        let onnx = name(folder.onnx());
+        let external: Vec<String> = folder.external().iter().map(|file| name(file)).collect();
+        if let Some(unlocked) = external.iter().chain([&onnx]).find(|run| !self.files.contains_key(*run)) {
             let problem = "is not in the lock file: pull it with `rerank-proxy models pull`, or `models rm` the model";
-            return Err(differs(onnx, problem.to_owned()));
+            return Err(ModelError::Unsupported { file: folder.path().join(unlocked), problem: problem.to_owned() });
         }
+        let is_unused = |name: &String| name.contains(".onnx") && !name.starts_with(&onnx) && !external.contains(name);
+        self.check_but(folder.path(), is_unused)
+    }
+
+    fn check_but(&self, folder: &Path, is_left_out: impl Fn(&String) -> bool) -> Result<(), ModelError> {
+        let differs = |name: &str, problem: String| ModelError::Unsupported { file: folder.join(name), problem };
         for (name, locked) in &self.files {
-            let is_unused = name.contains(".onnx") && onnx.as_ref().is_some_and(|onnx| !name.starts_with(onnx));
             let file = folder.join(name);
-            if is_unused {
+            if is_left_out(name) {
                 continue;
             }
             let unreadable = |source| ModelError::Unreadable { file: file.clone(), source };
@@ -122,13 +136,13 @@ pub fn path(given: Option<&Path>, config: Option<&Path>, models_dir: &Path) -> P
 /// Holds a model that is about to be loaded against the lock beside the configuration, or else in its models folder.
 ///
 /// # Errors
-/// See [`Locked::check`].
+/// See [`Locked::check_run`].
 pub fn check_load(given: Option<&Path>, config: Option<&Path>, folder: &super::ModelFolder) -> Result<(), ModelError> {
     let models_dir = folder.path().parent().unwrap_or(Path::new(""));
     let places = [path(given, config, models_dir), path(None, None, models_dir)];
     for place in places {
         if let Some(locked) = Lock::read(&place)?.models.get(&folder.name()) {
-            return locked.check(folder.path(), Some(folder.onnx()));
+            return locked.check_run(folder);
         }
     }
     Ok(())
@@ -155,6 +169,8 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A path as the lock file has it.
 fn slashed(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "/")
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

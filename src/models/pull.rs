@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use super::{
+    external,
     hub::{Hub, RemoteFile},
     known::KNOWN,
     lock::{Lock, Locked, LockedFile, sha256},
@@ -72,7 +73,7 @@ pub async fn pull(
     }
     if hub.offline {
         let earlier = earlier.with_context(|| format!("offline, and {} was never pulled", wanted.name))?;
-        earlier.check(&folder, None).context("offline, and not whole")?;
+        earlier.check(&folder).context("offline, and not whole")?;
         return Ok(earlier);
     }
     let locked_revision = earlier.as_ref().map(|earlier| earlier.revision.as_str());
@@ -88,35 +89,76 @@ pub async fn pull(
     }
     let mut locked = earlier.unwrap_or_default();
     (locked.repository, locked.revision) = (wanted.repository.clone(), info.sha.clone());
-    for file in needed(&info.siblings, variant).with_context(|| format!("{} on the Hub", wanted.repository))? {
+    let mut files = needed(&info.siblings, variant).with_context(|| format!("{} on the Hub", wanted.repository))?;
+    let mut next = 0;
+    while let Some(file) = files.get(next).copied() {
+        next += 1;
         let target = folder.join(&file.path);
-        let known = locked.files.get(&file.path).cloned();
-        let stated = file.lfs.as_ref().map(|lfs| lfs.sha256.as_str());
-        if let (Some(known), Some(stated)) = (&known, stated) {
-            ensure!(
-                known.sha256 == stated,
-                "{}: the Hub states sha256 {stated}, locked is {}",
-                file.path,
-                known.sha256
-            );
+        fetch(hub, wanted, &info.sha, file, &target, &mut locked).await?;
+        if is_onnx(&file.path) {
+            // Its external data may have any names, which only the file itself tells.
+            for external in external_files(&info.siblings, file, &target)? {
+                if !files.iter().any(|known| known.path == external.path) {
+                    files.push(external);
+                }
+            }
         }
-        let expected = known.as_ref().map(|known| known.sha256.as_str());
-        let is_there = expected.is_some() && sha256(&target).ok().as_deref() == expected;
-        if is_there {
-            continue;
-        }
-        let url = format!("{}/{}/resolve/{}/{}", hub.endpoint, wanted.repository, info.sha, file.path);
-        let hash = hub.download(&url, file, &target, &mut progress(file)).await?;
-        if expected.is_some_and(|expected| expected != hash) {
-            std::fs::remove_file(&target)?;
-            bail!("{url}: sha256 is {hash}, locked is {}: {again}", expected.unwrap_or_default());
-        }
-        let size = target.metadata()?.len();
-        locked.files.insert(file.path.clone(), LockedFile { size, sha256: hash });
     }
     lock.models.insert(wanted.name.clone(), locked.clone());
     lock.write(lock_file).with_context(|| format!("cannot write {}", lock_file.display()))?;
     Ok(locked)
+}
+
+/// Gets one file to `target`, unless the locked bytes are there.
+async fn fetch(
+    hub: &Hub,
+    wanted: &Wanted,
+    sha: &str,
+    file: &RemoteFile,
+    target: &Path,
+    locked: &mut Locked,
+) -> anyhow::Result<()> {
+    let known = locked.files.get(&file.path).cloned();
+    let stated = file.lfs.as_ref().map(|lfs| lfs.sha256.as_str());
+    if let (Some(known), Some(stated)) = (&known, stated) {
+        ensure!(known.sha256 == stated, "{}: the Hub states sha256 {stated}, locked is {}", file.path, known.sha256);
+    }
+    let expected = known.as_ref().map(|known| known.sha256.as_str());
+    let is_there = expected.is_some() && sha256(target).ok().as_deref() == expected;
+    if is_there {
+        return Ok(());
+    }
+    let url = format!("{}/{}/resolve/{sha}/{}", hub.endpoint, wanted.repository, file.path);
+    let hash = hub.download(&url, file, target, &mut progress(file)).await?;
+    if expected.is_some_and(|expected| expected != hash) {
+        std::fs::remove_file(target)?;
+        let again = format!("`rerank-proxy models rm {}` lets go of it", wanted.name);
+        bail!("{url}: sha256 is {hash}, locked is {}: {again}", expected.unwrap_or_default());
+    }
+    let size = target.metadata()?.len();
+    locked.files.insert(file.path.clone(), LockedFile { size, sha256: hash });
+    Ok(())
+}
+
+/// The repository's files in which `onnx`, stored at `target`, keeps values.
+fn external_files<'a>(
+    files: &'a [RemoteFile],
+    onnx: &RemoteFile,
+    target: &Path,
+) -> anyhow::Result<Vec<&'a RemoteFile>> {
+    let within = onnx.path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
+    let remote = |location: String| {
+        let is_inside = external::beside(target, &location).is_some();
+        ensure!(is_inside, "{} keeps values in `{location}`, outside of its folder: use another file", onnx.path);
+        let path = format!("{within}{}", location.trim_start_matches("./"));
+        let file = files.iter().find(|file| file.path == path);
+        file.with_context(|| format!("{} keeps values in {path}, which the repository lacks", onnx.path))
+    };
+    external::locations(target)?.into_iter().map(remote).collect()
+}
+
+fn is_onnx(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|ending| ending == "onnx")
 }
 
 /// The files that a model folder needs: the small ones, and one ONNX file with its external data.
@@ -127,11 +169,7 @@ fn needed<'a>(files: &'a [RemoteFile], variant: Option<&str>) -> anyhow::Result<
     let candidates = variant::candidates(variant, false);
     let has = |path: &String| files.iter().any(|file| file.path == *path);
     let Some(onnx) = candidates.into_iter().find(has) else {
-        let all: Vec<&str> = files
-            .iter()
-            .map(|file| file.path.as_str())
-            .filter(|path| Path::new(path).extension().is_some_and(|ending| ending == "onnx"))
-            .collect();
+        let all: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| is_onnx(path)).collect();
         match (all.is_empty(), variant) {
             (true, _) => bail!("no ONNX file: use a conversion, or export one with `optimum-cli export onnx`"),
             (false, Some(variant)) => bail!("no variant {variant}; there is: {}", all.join(", ")),

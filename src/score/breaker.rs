@@ -36,17 +36,25 @@ impl Breaker {
         matches!(self.0, State::Closed { .. })
     }
 
+    /// Whether [`Self::admit`] would let a call through now.
+    pub fn would_admit(&self, now: Instant) -> bool {
+        match self.0 {
+            State::Closed { .. } => true,
+            State::Open { until, .. } => now >= until,
+            State::HalfOpen { .. } => false,
+        }
+    }
+
     /// Whether a call may be made now. After the pause one may, and no other until its end is told with
     /// [`Self::succeeded`], [`Self::failed`] or [`Self::given_up`].
     pub fn admit(&mut self, now: Instant) -> bool {
-        match self.0 {
-            State::Closed { .. } => true,
-            State::Open { until, pause } if now >= until => {
-                self.0 = State::HalfOpen { pause };
-                true
-            }
-            State::Open { .. } | State::HalfOpen { .. } => false,
+        let is_admitted = self.would_admit(now);
+        if let State::Open { pause, .. } = self.0
+            && is_admitted
+        {
+            self.0 = State::HalfOpen { pause };
         }
+        is_admitted
     }
 
     /// When the pause ends, while there is one.

@@ -157,8 +157,26 @@ fn session(
 }
 
 impl Loader for OnnxLoader {
-    /// The first provider that can be opened is taken.
+    /// The first provider that can be opened is taken. Files that are not what they were when the folder was looked through
+    /// give no model: its scores would be taken for those of another. They are looked at afterwards, so that what was read
+    /// is what is known.
     fn load(&self, threads: usize) -> Result<Box<dyn Inference>, String> {
+        let loaded = self.load_what_is_there(threads);
+        self.folder.check_unchanged().map_err(|error| error.to_string())?;
+        loaded
+    }
+
+    fn name(&self) -> String {
+        self.folder.name()
+    }
+
+    fn device(&self) -> Option<String> {
+        OnnxLoader::device(self).clone()
+    }
+}
+
+impl OnnxLoader {
+    fn load_what_is_there(&self, threads: usize) -> Result<Box<dyn Inference>, String> {
         let providers = self.folder.providers().in_library(&self.runtime)?;
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let mut failures = Vec::new();
@@ -179,14 +197,6 @@ impl Loader for OnnxLoader {
             }
         }
         Err(format!("{}: {}", self.folder.onnx().display(), failures.join("; ")))
-    }
-
-    fn name(&self) -> String {
-        self.folder.name()
-    }
-
-    fn device(&self) -> Option<String> {
-        OnnxLoader::device(self).clone()
     }
 }
 
@@ -338,6 +348,21 @@ mod tests {
                     GPU=-1 ; hostname=vm ; file=/src/info.cc ; line=70 ; expr=cudaGetDeviceCount(&num_devices);";
         assert!(plain(said).ends_with("CUDA failure 100: no CUDA-capable device is detected"), "{}", plain(said));
         assert_eq!(plain("the output has the shape [1]"), "the output has the shape [1]");
+    }
+
+    #[test]
+    fn a_file_that_was_exchanged_while_the_process_runs_is_not_loaded_under_the_old_revision() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/tiny-deberta-v2/onnx");
+        let (float, quantised) =
+            (std::fs::read(source.join("model.onnx")).unwrap(), source.join("model_quantized.onnx"));
+        let (_copy, path) = broken(&float);
+        let loader = OnnxLoader::new(ModelFolder::open(&path, None).unwrap(), runtime());
+        drop(loader.load(1).unwrap());
+        std::fs::copy(quantised, path.join("model.onnx")).unwrap();
+        let failure = loader.load(1).err().unwrap();
+        assert!(failure.contains("model.onnx: has changed since this process started"), "{failure}");
+        std::fs::write(path.join("model.onnx"), float).unwrap();
+        assert!(loader.load(1).is_ok(), "the same bytes again are the same model");
     }
 
     #[test]

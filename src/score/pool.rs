@@ -102,6 +102,8 @@ struct Shared {
     /// Signalled when a thread ends.
     ended: Condvar,
     load: Arc<Load>,
+    /// Threads that are loading a model.
+    loading: AtomicUsize,
     /// Inputs that were run, since the start.
     runs: AtomicU64,
     /// Until it is known no model is loaded to stay.
@@ -157,6 +159,7 @@ impl Pool {
             changed: Condvar::new(),
             ended: Condvar::new(),
             load: Arc::default(),
+            loading: AtomicUsize::new(0),
             runs: AtomicU64::new(0),
             layout: layout.map(OnceLock::from).unwrap_or_default(),
             workers: (0..workers).map(|_| Health::default()).collect(),
@@ -275,14 +278,20 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Waits for runs in progress, but not for one that hangs: its thread is left behind.
+    /// Waits for runs in progress, but not for one that hangs: its thread is left behind. A load comes to its end, and is
+    /// waited for longer: ONNX Runtime may crash where the process ends in the midst of one.
     fn drop(&mut self) {
-        let mut queue = self.shared.lock_queue();
+        const LOAD_PATIENCE: Duration = Duration::from_secs(8);
+        let shared = &self.shared;
+        let mut queue = shared.lock_queue();
         queue.stop();
-        self.shared.changed.notify_all();
-        let patience = Duration::from_secs(2).min(self.shared.options.hang_after);
+        shared.changed.notify_all();
+        let loading = |_: &mut Queue| shared.loading.load(Ordering::SeqCst) > 0;
+        let waited = shared.ended.wait_timeout_while(queue, LOAD_PATIENCE, loading);
+        queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let patience = Duration::from_secs(2).min(shared.options.hang_after);
         let running = |queue: &mut Queue| queue.threads > 0;
-        let waited = self.shared.ended.wait_timeout_while(queue, patience, running);
+        let waited = shared.ended.wait_timeout_while(queue, patience, running);
         queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         if queue.threads > 0 {
             tracing::warn!(threads = queue.threads, "scoring threads are stuck; leaving them behind");

@@ -1,12 +1,17 @@
 //! Points in time: which indices each was opened on, as far as this process has seen it. A search on a point in time names
-//! no index, and its rule is that of the indices it was opened on. Bounded; what is forgotten is found out anew.
+//! no index, and its rule is that of the indices it was opened on. Bounded in bytes, as clients write the expressions; what is
+//! forgotten is found out anew.
 
 use std::{sync::Arc, time::Duration};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How many points in time are remembered.
-const MOST: u64 = 100_000;
+/// How much is remembered, in bytes: some 90,000 points in time on a few indices each.
+const MOST: u64 = 32 << 20;
+
+/// What one costs beside its index expression: key, pointer and reference counts, and what the table keeps of each entry
+/// (hash table, policy and frequency sketch; measured in moka 0.12).
+const OVERHEAD: usize = 16 + 32 + 300;
 
 /// How long one is remembered after its last use. Elasticsearch lets none live longer.
 const IDLE: Duration = Duration::from_hours(24);
@@ -17,7 +22,8 @@ pub(super) struct Views(moka::sync::Cache<u128, Arc<str>>);
 
 impl Default for Views {
     fn default() -> Self {
-        Self(moka::sync::Cache::builder().max_capacity(MOST).time_to_idle(IDLE).build())
+        let weigh = |_: &u128, indices: &Arc<str>| u32::try_from(indices.len() + OVERHEAD).unwrap_or(u32::MAX);
+        Self(moka::sync::Cache::builder().max_capacity(MOST).weigher(weigh).time_to_idle(IDLE).build())
     }
 }
 
@@ -28,5 +34,24 @@ impl Views {
 
     pub(super) fn indices(&self, id: &str) -> Option<String> {
         self.0.get(&xxh3_128(id.as_bytes())).map(|indices| indices.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_is_bounded_in_bytes_however_long_the_expressions_are() {
+        let views = Views::default();
+        let long = "logs-2026-11-28,".repeat(4096);
+        for number in 0..2000 {
+            views.remember(&number.to_string(), &long);
+        }
+        views.0.run_pending_tasks();
+        let held: usize = views.0.iter().map(|(_, indices)| indices.len()).sum();
+        assert!(held as u64 <= MOST && held > 0, "{held} bytes");
+        views.remember("short", "products");
+        assert_eq!(views.indices("short").as_deref(), Some("products"));
     }
 }

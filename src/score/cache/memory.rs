@@ -75,7 +75,8 @@ impl Memory {
     }
 }
 
-fn weigh(made: &Made) -> u32 {
+/// What an entry is taken to weigh, in bytes.
+pub(super) fn weigh(made: &Made) -> u32 {
     let heap = match &made.output {
         Output::Logit(_) | Output::Relevance(_) => 0,
         Output::Embedding(vector) => vector_bytes(vector),

@@ -9,7 +9,7 @@ use std::{
     fmt, io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -22,12 +22,14 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{Key, SharedOptions, SharedStats, codec};
+use super::{Key, SharedOptions, SharedStats, codec, memory::weigh};
 use crate::score::inference::Made;
 use link::{Link, is_lost};
 
 /// How many entries may wait to be written.
 const BUFFER: usize = 8192;
+/// How many bytes they may take: one entry may be the vectors of many windows.
+const BUFFER_BYTES: usize = 16 << 20;
 /// How many are written in one go: few, for look-ups wait behind them on the same connection.
 const BATCH: usize = 64;
 /// How long to wait for more to write: scores come one by one.
@@ -52,6 +54,8 @@ struct Common {
     failures: AtomicU64,
     stored: AtomicU64,
     dropped: AtomicU64,
+    /// What the entries take that wait to be written, in bytes.
+    waiting: AtomicUsize,
     /// Whether the last batch was refused.
     refused: AtomicBool,
 }
@@ -75,6 +79,7 @@ impl Shared {
             failures: AtomicU64::new(0),
             stored: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
             refused: AtomicBool::new(false),
         });
         let background = Arc::clone(&common);
@@ -105,8 +110,11 @@ impl Shared {
 
     /// Leaves an entry to be written; does not wait.
     pub(super) fn insert(&self, key: Key, made: Made) {
-        if self.to_write.try_send((key, made)).is_err() {
-            self.common.dropped.fetch_add(1, Ordering::Relaxed);
+        let (common, bytes) = (&self.common, weigh(&made) as usize);
+        let has_room = common.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= BUFFER_BYTES;
+        if !has_room || self.to_write.try_send((key, made)).is_err() {
+            common.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            common.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -146,9 +154,9 @@ impl Common {
             }
             Err(_) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
-                // A search that had less time than that says nothing of the server.
-                if until <= deadline {
-                    self.link.failed(connection.number, &format!("no answer within {:?}", self.timeout), false);
+                match until <= deadline {
+                    true => self.link.failed(connection.number, &format!("no answer within {:?}", self.timeout), false),
+                    false => self.link.doubted(),
                 }
                 return None;
             }
@@ -171,7 +179,8 @@ impl Common {
             }
             let outcome = if self.write(&batch).await { &self.stored } else { &self.dropped };
             outcome.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            batch.clear();
+            let bytes: usize = batch.drain(..).map(|(_, made)| weigh(&made) as usize).sum();
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 

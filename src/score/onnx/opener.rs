@@ -1,5 +1,6 @@
 //! The one thread that sessions are opened on. An allocator keeps for a thread what that thread has freed, and opening a
-//! session frees about as much as its file is long: opened on the workers, each of them would keep that.
+//! session frees about as much as its file is long: opened on the workers, each of them would keep that. The threads of a
+//! session are started here, and have this thread's priority.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,12 +10,15 @@ use std::{
     },
 };
 
+use crate::score::priority::step_back;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Never ends; models that are opened at the same time take turns.
 static OPENER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
     let (sender, jobs) = mpsc::channel::<Job>();
     let work = move || {
+        step_back();
         for job in jobs {
             // Whoever waits is told: what the job was to answer with is dropped.
             let _ = catch_unwind(AssertUnwindSafe(job));
@@ -38,6 +42,15 @@ pub(super) fn run<T: Send + 'static>(open: impl FnOnce() -> T + Send + 'static) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_threads_of_a_session_stand_back_as_the_workers_do() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let ours = niceness();
+        let its_thread = run(move || std::thread::spawn(niceness).join().unwrap()).unwrap();
+        assert!(its_thread > ours || ours > 0, "{its_thread} beside {ours}");
+    }
 
     #[test]
     fn a_panic_is_an_error_and_the_thread_goes_on() {

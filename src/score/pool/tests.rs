@@ -323,6 +323,28 @@ async fn a_panic_fails_its_own_texts_and_the_worker_lives_on() {
 }
 
 #[tokio::test]
+async fn a_model_that_panics_whatever_it_is_given_is_not_loaded_again_at_once() {
+    let hour = Duration::from_hours(1);
+    let options = || PoolOptions { retry_after: hour, retry_at_most: hour, ..one_worker() };
+    let useless = Fake::new(|_| panic!("always"));
+    let pool = started(Arc::clone(&useless) as _, options());
+    assert!(submit(&pool, &["a"], later()).unwrap().outcome().await.failure.unwrap().contains("always"));
+    wait_until(|| pool.ready().is_err());
+    assert_eq!(pool.ready().unwrap_err(), "it panicked at its first run after it was loaded");
+    assert_eq!(useless.loads.load(Ordering::SeqCst), 1);
+    drop(pool);
+
+    // One that is of use otherwise is loaded again at once.
+    let useful = Fake::new(|group| {
+        assert!(text_of(group[0]) != "bad", "cannot read this");
+        Ok(first_byte(group))
+    });
+    let pool = started(Arc::clone(&useful) as _, options());
+    let outcome = submit(&pool, &["a", "bad", "cc"], later()).unwrap().outcome().await;
+    assert_eq!((logits(&outcome), outcome.open), (vec![Some(97.0), None, Some(99.0)], 0));
+}
+
+#[tokio::test]
 async fn a_failed_run_and_a_refused_text_have_no_output() {
     let pool = started(
         Fake::new(|group| if group[0].len() == 3 { Err(String::from("out of memory")) } else { Ok(first_byte(group)) }),
@@ -628,6 +650,30 @@ fn dropping_the_pool_ends_its_threads() {
     let shared = Arc::clone(&pool.shared);
     drop(pool);
     assert_eq!(shared.lock_queue().threads, 0);
+}
+
+#[test]
+fn dropping_the_pool_waits_for_a_model_that_is_being_loaded() {
+    struct Slow(Arc<Gate>, Sender<()>);
+    impl Loader for Slow {
+        fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+            self.1.send(()).ok();
+            self.0.pass();
+            Err(String::from("too late"))
+        }
+    }
+    let (gate, (began, begins)) = (Arc::new(Gate::default()), mpsc::channel());
+    let loader = Slow(Arc::clone(&gate), began);
+    let pool = Pool::start(Arc::new(loader), Arc::new(ScoreCache::new(1 << 20)), one_worker());
+    begins.recv().unwrap();
+    let shared = Arc::clone(&pool.shared);
+    let dropping = std::thread::spawn(move || drop(pool));
+    // Twice as long as a run is waited for here.
+    std::thread::sleep(2 * one_worker().hang_after);
+    assert!(!dropping.is_finished());
+    gate.open();
+    dropping.join().unwrap();
+    assert_eq!((shared.lock_queue().threads, shared.loading.load(Ordering::SeqCst)), (0, 0));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! The life of one scoring thread: load a model, do the most urgent task, again. Owns what happens when a load fails
-//! (wait, try again) and when a run panics (its inputs fail, the model is loaded afresh); never ends but when the pool
-//! does.
+//! (wait, try again) and when a run panics (its inputs fail, the model is loaded afresh, after a pause where it had run
+//! nothing well); never ends but when the pool does.
 
 use std::{
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,12 +24,9 @@ use crate::{
         cache::Key,
         encode::Encoded,
         inference::{Inference, Made, Output},
+        priority::step_back,
     },
 };
-
-/// The niceness of scoring threads: beside one of the ordinary 0, they get about a third as much of a core.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
 
 /// The model has panicked, and is in no state to go on with.
 struct Panicked;
@@ -36,6 +36,24 @@ struct Worker<'a> {
     shared: &'a Shared,
     health: &'a Health,
     model: Box<dyn Inference>,
+    /// Whether a run has succeeded.
+    is_proven: bool,
+}
+
+/// A load that is under way, as the pool counts them.
+struct Loading<'a>(&'a AtomicUsize);
+
+impl<'a> Loading<'a> {
+    fn begin(count: &'a AtomicUsize) -> Loading<'a> {
+        count.fetch_add(1, Ordering::SeqCst);
+        Loading(count)
+    }
+}
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Starts worker `index`.
@@ -54,16 +72,6 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: usize) {
     }
 }
 
-/// Where the cores are busy, the threads that serve go first, and the cluster where it runs on the same machine: what is
-/// not scored in time is no loss beside an answer that comes late.
-fn step_back() {
-    // Elsewhere priorities are not a thread's own.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "scoring threads keep their priority");
-    }
-}
-
 impl Shared {
     fn live(&self, index: usize) {
         if index > 0 {
@@ -71,7 +79,7 @@ impl Shared {
             let not_yet = |queue: &mut Queue| !queue.proven && !queue.stopping;
             drop(self.changed.wait_while(queue, not_yet).unwrap_or_else(PoisonError::into_inner));
         }
-        let mut wait = self.options.retry_after;
+        let (mut wait, mut rest) = (self.options.retry_after, self.options.retry_after);
         while !self.lock_queue().stopping {
             let Some(layout) = self.layout.get() else {
                 self.choose_layout(&mut wait);
@@ -80,16 +88,26 @@ impl Shared {
             if index >= layout.workers {
                 return;
             }
+            let loading = Loading::begin(&self.loading);
             let loaded = catch_unwind(AssertUnwindSafe(|| self.loader.load(layout.threads)));
+            drop(loading);
             match loaded.unwrap_or_else(|panic| Err(format!("loading panicked: {}", message(&*panic)))) {
                 Ok(model) => {
                     self.report_loaded(index);
                     wait = self.options.retry_after;
                     let health = &self.workers[index];
-                    if (Worker { shared: self, health, model }).serve().is_ok() {
+                    let mut worker = Worker { shared: self, health, model, is_proven: false };
+                    if worker.serve().is_ok() {
                         return;
                     }
-                    health.loaded.store(false, Ordering::Release);
+                    let was_proven = worker.is_proven;
+                    drop(worker);
+                    if was_proven {
+                        rest = self.options.retry_after;
+                        health.loaded.store(false, Ordering::Release);
+                    } else {
+                        self.rest(health, &mut rest);
+                    }
                 }
                 Err(reason) => self.report_failure(reason, &mut wait),
             }
@@ -97,7 +115,10 @@ impl Shared {
     }
 
     fn choose_layout(&self, wait: &mut Duration) {
-        match Layout::measured(&*self.loader, self.workers.len()) {
+        let loading = Loading::begin(&self.loading);
+        let measured = Layout::measured(&*self.loader, self.workers.len());
+        drop(loading);
+        match measured {
             Ok(layout) => {
                 self.layout.set(layout).ok();
             }
@@ -110,6 +131,16 @@ impl Shared {
         *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
         self.pause(*wait);
         *wait = (*wait * 2).min(self.options.retry_at_most);
+    }
+
+    /// Waits before a model is loaded again that panics whatever it is given: loading takes all of a core.
+    fn rest(&self, health: &Health, rest: &mut Duration) {
+        let (model, reason) = (self.loader.name(), "it panicked at its first run after it was loaded");
+        tracing::error!(model, reason, retry_in = ?*rest, "the model is taken out of use for a while");
+        *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        health.loaded.store(false, Ordering::Release);
+        self.pause(*rest);
+        *rest = (*rest * 2).min(self.options.retry_at_most);
     }
 
     fn report_loaded(&self, index: usize) {
@@ -178,7 +209,7 @@ impl Shared {
 
 impl Worker<'_> {
     /// Does what there is to do until the pool stops.
-    fn serve(mut self) -> Result<(), Panicked> {
+    fn serve(&mut self) -> Result<(), Panicked> {
         while let Some(task) = self.shared.next() {
             self.begin();
             let done = match &task.step {
@@ -283,6 +314,7 @@ impl Worker<'_> {
             Ok(Ok(outputs)) if outputs.len() == group.len() => {
                 let longest = group.iter().map(|encoded| encoded.len()).max().unwrap_or(0);
                 self.shared.pace.ran(group.len(), longest, began.elapsed());
+                self.is_proven = true;
                 Ok(outputs)
             }
             Ok(Ok(_)) => Err((String::from("the model gave too few outputs"), Ok(()))),

@@ -1,7 +1,8 @@
 //! The connection to Redis, and whether to use it. Searches take it as long as it answers them; when it is lost, or has
 //! failed them several times in a row, they get none, and the background makes a new one and tries it before they get it:
-//! no search waits for a server that is known to be away. Owns the circuit breaker's use, and what is logged of the
-//! server. Credentials never are.
+//! no search waits for a server that is known to be away. A search that had less time than a look-up may take tells nothing
+//! of the server, but has the background try it. Owns the circuit breaker's use, and what is logged of the server.
+//! Credentials never are.
 
 use std::{
     fmt,
@@ -30,6 +31,8 @@ pub(super) struct Link {
     state: Mutex<State>,
     /// There is no connection any more.
     lost: Notify,
+    /// A look-up had no answer, and no time to wait for one.
+    doubted: Notify,
 }
 
 #[derive(Default)]
@@ -56,7 +59,7 @@ impl Link {
         // Nothing is sent that look-ups do not need a permission for anyway.
         let settings = server.redis_settings().clone().set_skip_set_lib_name();
         let server = server.set_redis_settings(settings);
-        Link { server, probe, timeout, state: Mutex::default(), lost: Notify::new() }
+        Link { server, probe, timeout, state: Mutex::default(), lost: Notify::new(), doubted: Notify::new() }
     }
 
     /// The connection, if it is to be used.
@@ -93,7 +96,12 @@ impl Link {
         }
     }
 
-    /// Makes connections, for ever.
+    /// A look-up was not answered, but had less time than others: the background is to try what an answer takes.
+    pub(super) fn doubted(&self) {
+        self.doubted.notify_one();
+    }
+
+    /// Makes connections and tries them, for ever.
     pub(super) async fn keep(&self) {
         let mut is_first = true;
         loop {
@@ -118,9 +126,20 @@ impl Link {
                 }
             }
             // A loss may have been told of more than once.
-            while self.connection().is_some() {
-                self.lost.notified().await;
+            while let Some(connection) = self.connection() {
+                tokio::select! {
+                    () = self.lost.notified() => {}
+                    () = self.doubted.notified() => self.look_again(connection).await,
+                }
             }
+        }
+    }
+
+    /// Tries the connection that searches have, with the time that a look-up may take.
+    async fn look_again(&self, Connection { mut inner, number }: Connection) {
+        match self.probe(&mut inner).await {
+            Ok(()) => self.answered(number),
+            Err(failure) => self.failed(number, &failure, false),
         }
     }
 
@@ -147,11 +166,15 @@ impl Link {
         let connection = timeout(CONNECT_TIMEOUT, client.get_multiplexed_async_connection_with_config(&config)).await;
         let connection = connection.map_err(|_| format!("no connection within {CONNECT_TIMEOUT:?}"))?;
         let mut connection = connection.map_err(|error| error.to_string())?;
+        self.probe(&mut connection).await.map(|()| connection)
+    }
+
+    async fn probe(&self, connection: &mut MultiplexedConnection) -> Result<(), String> {
         let mut command = redis::cmd("MGET");
         command.arg(&self.probe).arg(format!("{}2", self.probe));
-        let answer = timeout(self.timeout, command.query_async::<Vec<Option<Vec<u8>>>>(&mut connection)).await;
+        let answer = timeout(self.timeout, command.query_async::<Vec<Option<Vec<u8>>>>(connection)).await;
         let answer = answer.map_err(|_| format!("no answer within {:?}", self.timeout))?;
-        answer.map(|_| connection).map_err(|error| error.to_string())
+        answer.map(drop).map_err(|error| error.to_string())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

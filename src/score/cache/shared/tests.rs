@@ -89,6 +89,19 @@ async fn a_server_that_answers_too_late_again_and_again_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_is_left_alone_though_no_search_has_the_time_that_a_look_up_has() {
+    let shared = Shared::start(options(&server(|_| None).await, Duration::from_millis(100))).unwrap();
+    connected(&shared).await;
+    let began = Instant::now();
+    while shared.stats().connected {
+        assert!(began.elapsed() < PLENTY, "every search waited for it");
+        let deadline = Instant::now() + Duration::from_millis(5);
+        assert_eq!(shared.look_up_all(&[Key(1)], deadline).await, [None]);
+    }
+    assert!(began.elapsed() >= Duration::from_millis(500), "not before it had its time, again and again");
+}
+
+#[tokio::test]
 async fn an_answer_that_makes_no_sense_is_no_score() {
     let answers = |asked| {
         Some(["*1\r\n$5\r\nhello\r\n", "*2\r\n$-1\r\n$-1\r\n", "-NOPERM no\r\n", ":7\r\n", "*1\r\n$-1\r\n"][asked % 5])
@@ -107,4 +120,17 @@ async fn neither_logs_nor_debug_show_credentials() {
     let shared = Shared::start(options("me:s3cret@127.0.0.1:1", PLENTY)).unwrap();
     assert_eq!(shared.common.link.to_string(), "127.0.0.1:1");
     assert!(!format!("{shared:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn what_waits_to_be_written_is_bounded_in_bytes() {
+    let shared = Shared::start(options(&server(|_| None).await, PLENTY)).unwrap();
+    connected(&shared).await;
+    let vector: Arc<[f32]> = vec![0.5; 4096].into();
+    for number in 0..2000 {
+        let output = Output::Embedding(vector.iter().copied().collect());
+        shared.insert(Key(number), Made { output, truncated: false, span: None, tokens: 3 });
+    }
+    assert!(shared.common.waiting.load(Ordering::Relaxed) <= BUFFER_BYTES);
+    assert!(shared.stats().dropped > 500, "32 MB of vectors, {:?}", shared.stats());
 }

@@ -1,0 +1,15 @@
+//! The priority of the threads that score. Where the cores are busy, the threads that serve go first, and the cluster where it
+//! runs on the same machine: what is not scored in time is no loss beside an answer that comes late.
+
+/// The niceness of scoring threads: beside one of the ordinary 0, they get about a third as much of a core.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
+/// Has the calling thread, and those that it will start, stand back.
+pub(super) fn step_back() {
+    // Elsewhere priorities are not a thread's own.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "scoring threads keep their priority");
+    }
+}
