@@ -12,7 +12,7 @@ use hyper_util::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::{api, app::App, pipeline, upstream::headers::MAX_HEADERS};
+use crate::{api, app::App, pipeline, tcp, upstream::headers::MAX_HEADERS};
 
 /// Who answers on a connection.
 #[derive(Debug, Clone, Copy)]
@@ -99,9 +99,7 @@ fn serve_connection(
         Ok(stream) => stream,
         Err(error) => return debug!(%peer, %error, "cannot take a connection"),
     };
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
+    tcp::prepare(&stream);
     let service = {
         let app = app.clone();
         service_fn(move |request| {
