@@ -36,6 +36,9 @@ pub(super) enum Fault {
     /// As many calls are under way as may be.
     #[error("as many calls are under way as this server takes at a time ({0}); try again later")]
     Crowded(usize),
+    /// There is no place for its client's connection.
+    #[error("{}", super::NO_PLACE)]
+    NoPlace,
     /// A bug of ours.
     #[error("internal error: this is a bug in rerank-proxy, please report it")]
     Internal,
@@ -51,7 +54,7 @@ impl Fault {
             Self::Locked => StatusCode::UNAUTHORIZED,
             Self::NoModel(_) => StatusCode::NOT_FOUND,
             Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotRanked(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotRanked(_) | Self::NoPlace => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -64,7 +67,7 @@ impl Fault {
                 "Validation"
             }
             Self::Locked => "Unauthorized",
-            Self::Crowded(_) | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
+            Self::Crowded(_) | Self::NoPlace | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
             Self::NotRanked(NotRanked::Unavailable(_)) => "Unhealthy",
             Self::NotRanked(_) | Self::Internal => "Backend",
         }
