@@ -63,6 +63,11 @@ impl Endpoint {
         matches!(self, Self::Rerank(_) | Self::Models | Self::Info)
     }
 
+    /// Whether it is answered though there are more clients than places.
+    fn is_vital(self) -> bool {
+        matches!(self, Self::Health | Self::Metrics)
+    }
+
     fn method(self) -> Method {
         if matches!(self, Self::Rerank(_)) { Method::POST } else { Method::GET }
     }
@@ -93,6 +98,29 @@ pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Respon
     answer(&app, request, prefix).await
 }
 
+/// Why there is no answer on a connection of the reserve.
+pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections as it may have (server.max_connections); \
+    on those beyond it, it only answers /_rerank/health and /_rerank/metrics";
+
+/// Answers a request for which there is no place: only how we are. `at_root` on the rerank API's own listener.
+pub(crate) async fn handle_in_reserve(app: &App, request: Request<Incoming>, at_root: bool) -> Response<Body> {
+    let path = request.uri().path();
+    let prefix = if at_root && !owns(path) { "" } else { PREFIX };
+    match endpoint(path, prefix) {
+        Some(vital) if vital.is_vital() => answer(app, request, prefix).await,
+        other => {
+            discard(request, app.config.api.request_body).await;
+            answer::fault(other.map_or(call::Shape::Tei, Endpoint::shape), &Fault::NoPlace)
+        }
+    }
+}
+
+/// What is at a path that begins with `prefix`.
+fn endpoint(path: &str, prefix: &str) -> Option<Endpoint> {
+    let rest = &path[prefix.len()..];
+    ENDPOINTS.iter().find(|(known, _)| *known == rest).map(|&(_, endpoint)| endpoint)
+}
+
 async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response<Body> {
     let (head, mut body) = request.into_parts();
     let response = answer_to(app, &head, &mut body, prefix).await;
@@ -101,6 +129,13 @@ async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response
         let _ = timeout(app.config.api.budget, drain(body, app.config.api.request_body)).await;
     }
     response
+}
+
+/// Reads the body of a request that is not answered, for a while, unless its client waits to be told to send it.
+pub(crate) async fn discard(request: Request<Incoming>, limit: usize) {
+    if !request.headers().contains_key(header::EXPECT) {
+        drain(request.into_body(), limit).await;
+    }
 }
 
 /// Reads what is left of a body, for a while: most clients read no answer before they have sent all, and closing the
@@ -117,8 +152,7 @@ async fn drain(mut body: Incoming, limit: usize) {
 
 async fn answer_to(app: &App, head: &Parts, body: &mut Incoming, prefix: &str) -> Response<Body> {
     let path = head.uri.path();
-    let rest = &path[prefix.len()..];
-    let Some(&(_, endpoint)) = ENDPOINTS.iter().find(|(known, _)| *known == rest) else {
+    let Some(endpoint) = endpoint(path, prefix) else {
         let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
         return failure(StatusCode::NOT_FOUND, &format!("there is no {path}; there is {}", known.join(", ")));
     };

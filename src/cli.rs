@@ -22,6 +22,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Stand in front of a cluster and rerank its searches
+    ///
+    /// At SIGTERM or SIGINT it takes no more connections, closes those without an open request, lets the others finish
+    /// (server.drain), and ends with status 0. A second one ends it at once, with status 1. SIGHUP changes nothing.
     Serve(ConfigArgs),
     /// Show what reranking does, on a bundled corpus, with nothing to install
     Demo(DemoArgs),

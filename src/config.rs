@@ -59,6 +59,10 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// How long open requests may go on after SIGTERM.
     pub drain: Duration,
+    /// How long a request's head may take to come.
+    pub header_timeout: Duration,
+    /// How many client connections are served at a time; 0 for as many as there are file descriptors for.
+    pub max_connections: usize,
 }
 
 /// The cluster.

@@ -13,7 +13,7 @@ pub(crate) type Connector = HttpsConnector<HttpConnector>;
 pub(crate) fn connector(timeout: Duration) -> io::Result<Connector> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
-    tcp.set_nodelay(true);
+    crate::tcp::prepare_connector(&mut tcp);
     tcp.set_connect_timeout(Some(timeout));
     Ok(HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp))
 }

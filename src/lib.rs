@@ -29,6 +29,7 @@ pub mod wishes;
 pub mod plan;
 
 mod connect;
+mod tcp;
 pub mod upstream;
 
 pub mod models;

@@ -39,6 +39,9 @@ use window::{Outcome, rerank};
 /// The longest answer, in bytes, that opens a view and is read for its id.
 const VIEW_ANSWER: usize = 64 * 1024;
 
+/// How much of a body is read, in bytes, whose request is not answered: clients read no answer before all is sent.
+const RESERVE_BODY: usize = 1 << 20;
+
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path();
@@ -55,6 +58,16 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
         Route::OpensView { indices } => open_view(&app, &indices, streamed(request)).await,
         Route::Searches(route) => search(app, route, request).await,
     }
+}
+
+/// Answers a request for which there is no place: only how we are.
+pub(crate) async fn handle_in_reserve(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+    if api::owns(request.uri().path()) {
+        return api::handle_in_reserve(&app, request, false).await;
+    }
+    let app = app.for_path(request.uri().path());
+    api::discard(request, RESERVE_BODY).await;
+    failure(&app, StatusCode::SERVICE_UNAVAILABLE, "too_many_connections_exception", api::NO_PLACE)
 }
 
 fn streamed(request: Request<Incoming>) -> Outgoing {

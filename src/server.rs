@@ -1,16 +1,35 @@
-//! The listeners. Owns accepting connections, dealing them out to the serving threads, and ending in an orderly way. What
-//! a connection speaks and who answers on it is the business of `threads`.
+//! The listeners. Owns accepting connections, dealing them out to the serving threads, and ending in an orderly way.
+//!
+//! ```text
+//! listener ─ admission (a place, or the reserve) ─ threads ─ connection ─ pipeline, or the rerank API
+//! ```
 
+mod activity;
+mod admission;
+mod connection;
+mod descriptors;
+mod frames;
 mod owed;
+mod signals;
 mod threads;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
-use crate::app::App;
-use threads::{Front, Threads};
+use crate::{app::App, telemetry::seldom::Seldom};
+use admission::Admission;
+use connection::{Arrival, Front};
+pub use descriptors::raise_limit as raise_descriptor_limit;
+pub use signals::{Stop, ignore_hangup};
+use threads::Threads;
 
 /// How long to wait after a failed `accept`, for instance when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -35,6 +54,8 @@ impl From<TcpListener> for Listeners {
 pub async fn run(listeners: impl Into<Listeners>, app: Arc<App>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let listeners = listeners.into();
     let mut threads = Threads::start(&app)?;
+    let mut admission = Admission::new(&app.config.server, app.metrics.clone());
+    let mut failures = Seldom::default();
     tokio::pin!(shutdown);
     loop {
         let (accepted, front) = tokio::select! {
@@ -44,9 +65,24 @@ pub async fn run(listeners: impl Into<Listeners>, app: Arc<App>, shutdown: impl 
         };
         // The thread that serves the connection registers it with its own reactor.
         match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
-            Ok((stream, peer)) => threads.deal(stream, peer, front),
+            Ok((stream, peer)) => {
+                let place = match admission.place() {
+                    Some(place) => Some(place),
+                    None => {
+                        if admission.refused() {
+                            threads.make_room();
+                        }
+                        admission.place_in_reserve().await
+                    }
+                };
+                if let Some(place) = place {
+                    threads.deal(Arrival { stream, peer, front, place });
+                }
+            }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                if let Some(failures) = failures.happened(Instant::now()) {
+                    warn!(%error, failures, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -66,19 +102,4 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
         Some(listener) => listener.accept().await,
         None => std::future::pending().await,
     }
-}
-
-/// Resolves at the first SIGTERM or SIGINT.
-///
-/// Fails where the signals cannot be listened for.
-pub fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

@@ -4,6 +4,7 @@
 mod cache;
 mod memory;
 mod models;
+pub(crate) mod seldom;
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
 
@@ -50,6 +51,11 @@ struct Call {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Origin {
     origin: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
 }
 
 /// The figures of one search that was scored.
@@ -100,6 +106,8 @@ pub struct Metrics {
     added: Histogram,
     upstream: Histogram,
     pub(crate) open_connections: Gauge,
+    refused_connections: Counter,
+    closed_connections: Family<Reason, Counter>,
 }
 
 impl Default for Metrics {
@@ -121,6 +129,8 @@ impl Default for Metrics {
             added: seconds(),
             upstream: seconds(),
             open_connections: Gauge::default(),
+            refused_connections: Counter::default(),
+            closed_connections: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("searches", "Searches by outcome: applied, or why not", metrics.searches.clone());
@@ -167,6 +177,16 @@ impl Default for Metrics {
             metrics.upstream.clone(),
         );
         registry.register("open_connections", "Client connections that are open", metrics.open_connections.clone());
+        registry.register(
+            "refused_connections",
+            "Client connections for which there was no place",
+            metrics.refused_connections.clone(),
+        );
+        registry.register(
+            "closed_connections",
+            "Client connections that the proxy closed, by reason",
+            metrics.closed_connections.clone(),
+        );
         metrics
     }
 }
@@ -244,6 +264,16 @@ impl Metrics {
     /// The cluster answered a search that a rule names.
     pub fn upstream_answered(&self, took: Duration) {
         self.upstream.observe(took.as_secs_f64());
+    }
+
+    /// There was no place for a client's connection.
+    pub(crate) fn connection_refused(&self) {
+        self.refused_connections.inc();
+    }
+
+    /// A client's connection was closed though the client might have gone on.
+    pub fn connection_closed(&self, reason: &'static str) {
+        self.closed_connections.get_or_create(&Reason { reason }).inc();
     }
 
     /// All metrics in the OpenMetrics text format.

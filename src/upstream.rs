@@ -174,7 +174,8 @@ impl Upstream {
     fn error(&self, source: hyper_util::client::legacy::Error) -> UpstreamError {
         let authority = self.authority.clone();
         match () {
-            () if is_timeout(&source) => UpstreamError::ConnectTimeout { authority },
+            // A connection that is there may time out as well: the system gives up a peer that has vanished.
+            () if source.is_connect() && is_timeout(&source) => UpstreamError::ConnectTimeout { authority },
             () if source.is_connect() => UpstreamError::Connect { authority, source },
             () => UpstreamError::Broken { authority, source },
         }

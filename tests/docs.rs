@@ -57,6 +57,7 @@ fn every_metric_is_explained_and_no_other() {
     // What has a label is not shown before it was counted.
     metrics.applied(Counts::of(&Scored::default()));
     metrics.shadowed(Err(SkipReason::Sort));
+    metrics.connection_closed("idle");
     metrics.called("v1", StatusCode::OK, Duration::ZERO);
     let metrics = metrics.encode();
     let there = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());

@@ -39,6 +39,9 @@ pub(super) enum Fault {
     /// What this process may hold of requests and answers is held.
     #[error("too much is held for other calls and searches (limits.memory); try again later")]
     NoMemory(Spent),
+    /// There is no place for its client's connection.
+    #[error("{}", super::NO_PLACE)]
+    NoPlace,
     /// A bug of ours.
     #[error("internal error: this is a bug in rerank-proxy, please report it")]
     Internal,
@@ -56,7 +59,7 @@ impl Fault {
             Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::NotRanked(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NotRanked(_) | Self::NoPlace => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -69,7 +72,9 @@ impl Fault {
                 "Validation"
             }
             Self::Locked => "Unauthorized",
-            Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
+            Self::Crowded(_) | Self::NoMemory(_) | Self::NoPlace | Self::NotRanked(NotRanked::Overloaded) => {
+                "Overloaded"
+            }
             Self::NotRanked(NotRanked::Unavailable(_)) => "Unhealthy",
             Self::NotRanked(_) | Self::Internal => "Backend",
         }

@@ -57,7 +57,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
             tokio::spawn(server::run(listener, app, std::future::pending()));
             Ok(())
         };
-        let shutdown = server::shutdown_signal()?;
+        let (shutdown, _) = server::Stop::listen()?.into_parts();
         demo::run(&args.options(), start_proxy, shutdown, &mut std::io::stdout()).await
     })
 }

@@ -1,6 +1,6 @@
 //! `serve`: stands in front of a cluster until told to stop.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tracing::info;
 
@@ -8,18 +8,21 @@ use crate::{
     app::App,
     cli::ConfigArgs,
     panics,
-    server::{self, Listeners},
+    server::{self, Listeners, Stop},
     telemetry,
 };
 
-/// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT.
+/// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT. Fails where a second one comes before all
+/// open requests were answered.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     let config = super::load(args)?;
     telemetry::start_log(&config.log);
     panics::tell_in_log();
+    server::raise_descriptor_limit();
     let app = App::start(config)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let shutdown = server::shutdown_signal()?;
+        let (stop, stop_now) = Stop::listen()?.into_parts();
+        server::ignore_hangup()?;
         let listen = app.config.server.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let api = match app.config.api.listen {
@@ -34,7 +37,9 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         if let Some(api) = &api {
             println!("the rerank API is on http://{}", api.local_addr()?);
         }
-        server::run(Listeners { proxy: listener, api }, app, shutdown).await?;
-        Ok(())
+        tokio::select! {
+            ended = server::run(Listeners { proxy: listener, api }, app, stop) => Ok(ended?),
+            () = stop_now => bail!("a second signal to stop: open requests were cut off"),
+        }
     })
 }

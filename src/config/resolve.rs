@@ -27,6 +27,12 @@ use crate::{
 
 /// No client waits longer; what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
+/// As long as nginx, Envoy and Go's servers are mostly given for it.
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
+/// What is more is mostly a mistaken unit.
+const MAX_HEADER_TIMEOUT: Duration = Duration::from_hours(1);
+/// More connections than a machine has ports to reach a cluster from.
+const MAX_CONNECTIONS: usize = 1_000_000;
 /// The `k` of reciprocal rank fusion in its paper, and in both engines.
 const DEFAULT_RRF_K: f32 = 60.0;
 /// The most tokens that windows of a passage may share: what is said in more of them than these falls into one anyway.
@@ -93,7 +99,16 @@ fn server(section: &Section) -> ServerConfig {
     let config = ServerConfig {
         listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9700))),
         drain: section.or("drain", Duration::from_secs(30)),
+        header_timeout: section.or("header_timeout", HEADER_TIMEOUT),
+        max_connections: section.or("max_connections", 0),
     };
+    if config.header_timeout.is_zero() || config.header_timeout > MAX_HEADER_TIMEOUT {
+        section.error("header_timeout", "must be more than nothing and at most 1h (one hour)");
+    }
+    if config.max_connections > MAX_CONNECTIONS {
+        let message = format!("must be at most {MAX_CONNECTIONS}; 0 for as many as there are file descriptors for");
+        section.error("max_connections", message);
+    }
     section.finish();
     config
 }

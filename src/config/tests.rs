@@ -491,3 +491,28 @@ fn what_the_rerank_api_cannot_be_is_a_mistake() {
         assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
     }
 }
+
+fn with_server(keys: &str) -> Result<ServerConfig, Vec<String>> {
+    resolved(&format!("{}\n[server]\n{keys}", minimal())).map(|config| config.server)
+}
+
+#[test]
+fn heads_have_a_minute_and_connections_what_the_system_has_room_for() {
+    let server = with_server("").expect("right");
+    assert_eq!((server.header_timeout, server.max_connections), (Duration::from_mins(1), 0));
+    let server = with_server("header_timeout = \"500ms\"\nmax_connections = 10").expect("right");
+    assert_eq!((server.header_timeout, server.max_connections), (Duration::from_millis(500), 10));
+}
+
+#[test]
+fn what_connections_cannot_be_is_a_mistake() {
+    for (keys, told) in [
+        ("header_timeout = \"0s\"", "server.header_timeout: must be more than nothing and at most 1h"),
+        ("header_timeout = \"2h\"", "server.header_timeout: must be more than nothing and at most 1h"),
+        ("max_connections = 1000001", "server.max_connections: must be at most 1000000"),
+        ("max_connections = -1", "server.max_connections: must be a whole number, 0 or more"),
+    ] {
+        let errors = with_server(keys).expect_err("wrong");
+        assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
+    }
+}

@@ -1,43 +1,26 @@
 //! The serving threads: one per core, each with a runtime, a share of the connections and a pool of upstream connections
 //! of its own. Both legs of a request run on one thread, so no step of it has to wake another core; on small answers
-//! that wake-up is most of what a proxy costs.
+//! that wake-up is most of what a proxy costs. What happens on a connection is the business of `connection`.
 
-use std::{convert::Infallible, io, net::SocketAddr, net::TcpStream, num::NonZero, sync::Arc, thread};
+use std::{io, num::NonZero, sync::Arc, thread};
 
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-};
-use tokio::sync::{mpsc, oneshot};
-use tracing::debug;
-
-use super::owed::Owed;
-use crate::{
-    api,
-    app::App,
-    pipeline,
-    upstream::{MAX_BUFFER, headers::MAX_HEADERS},
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
 };
 
-/// Who answers on a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Front {
-    /// The pipeline, as the cluster would.
-    Proxy,
-    /// The rerank API.
-    Api,
-}
+use super::connection::{self, Arrival, Notice};
+use crate::app::App;
 
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    front: Front,
+/// What a thread is told; that nothing more can come, that the server ends.
+enum Message {
+    Arrived(Arrival),
+    MakeRoom,
 }
 
 /// All serving threads.
 pub(super) struct Threads {
-    threads: Vec<(mpsc::UnboundedSender<Connection>, oneshot::Receiver<()>)>,
+    threads: Vec<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)>,
     next: usize,
 }
 
@@ -50,10 +33,17 @@ impl Threads {
     }
 
     /// Hands a connection to the next thread in turn.
-    pub(super) fn deal(&mut self, stream: TcpStream, peer: SocketAddr, front: Front) {
+    pub(super) fn deal(&mut self, arrival: Arrival) {
         self.next = (self.next + 1) % self.threads.len();
         // A thread ends only after its sender was dropped; a connection it cannot take is closed by being dropped.
-        let _ = self.threads[self.next].0.send(Connection { stream, peer, front });
+        let _ = self.threads[self.next].0.send(Message::Arrived(arrival));
+    }
+
+    /// Has connections closed that wait for nothing.
+    pub(super) fn make_room(&self) {
+        for (sender, _) in &self.threads {
+            let _ = sender.send(Message::MakeRoom);
+        }
     }
 
     /// Resolves when every thread has answered its open requests and closed its connections.
@@ -66,7 +56,7 @@ impl Threads {
     }
 }
 
-fn start(number: usize, app: Arc<App>) -> io::Result<(mpsc::UnboundedSender<Connection>, oneshot::Receiver<()>)> {
+fn start(number: usize, app: Arc<App>) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (finished, done) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -78,69 +68,24 @@ fn start(number: usize, app: Arc<App>) -> io::Result<(mpsc::UnboundedSender<Conn
 }
 
 /// Serves connections until no more can come, then waits for the open requests.
-async fn serve(mut connections: mpsc::UnboundedReceiver<Connection>, app: Arc<App>) {
-    let server = http_server();
-    let open = GracefulShutdown::new();
-    while let Some(connection) = connections.recv().await {
-        serve_connection(&server, &open, &app, connection);
-    }
-    open.shutdown().await;
-}
-
-fn http_server() -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .auto_date_header(false)
-        .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_BUFFER);
-    server.http2().timer(TokioTimer::new()).auto_date_header(false);
-    server
-}
-
-fn serve_connection(
-    server: &auto::Builder<TokioExecutor>,
-    open: &GracefulShutdown,
-    app: &Arc<App>,
-    Connection { stream, peer, front }: Connection,
-) {
-    let stream = match tokio::net::TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => return debug!(%peer, %error, "cannot take a connection"),
-    };
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
-    let owed = Arc::new(Owed::new(app.config.limits.send_timeout));
-    let service = {
-        let (app, owed) = (app.clone(), owed.clone());
-        service_fn(move |request| {
-            let (app, owed) = (app.clone(), owed.clone());
-            async move {
-                let response = match front {
-                    Front::Proxy => pipeline::handle(app, request).await,
-                    Front::Api => api::handle_at_root(app, request).await,
-                };
-                Ok::<_, Infallible>(owed.watched(response))
-            }
-        })
-    };
-    let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = open.watch(connection);
-    let app = app.clone();
-    app.metrics.open_connections.inc();
-    tokio::spawn(async move {
+async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, app: Arc<App>) {
+    let (notices, _) = watch::channel(Notice::Serve);
+    let mut connections = JoinSet::new();
+    loop {
         tokio::select! {
-            ended = connection => {
-                if let Err(error) = ended {
-                    debug!(%peer, %error, "connection ended early");
+            message = messages.recv() => match message {
+                Some(Message::Arrived(arrival)) => {
+                    connections.spawn(connection::serve(arrival, app.clone(), notices.subscribe()));
                 }
-            }
-            () = owed.overdue() => debug!(%peer, "the client did not read its answer in time: closed"),
+                Some(Message::MakeRoom) => {
+                    notices.send_replace(Notice::MakeRoom);
+                }
+                None => break,
+            },
+            // Only so that those that ended take no memory.
+            Some(_) = connections.join_next() => {}
         }
-        app.metrics.open_connections.dec();
-    });
+    }
+    notices.send_replace(Notice::Close);
+    while connections.join_next().await.is_some() {}
 }

@@ -10,14 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, RedisError, aio::MultiplexedConnection, io::tcp::TcpSettings,
+};
 use tokio::{
     sync::Notify,
     time::{sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 
-use crate::score::breaker::Breaker;
+use crate::{score::breaker::Breaker, tcp};
 
 /// How long a connection may take, TLS and log-in included; no search waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -58,7 +60,8 @@ impl Link {
     pub(super) fn new(server: ConnectionInfo, probe: String, timeout: Duration) -> Link {
         // Nothing is sent that look-ups do not need a permission for anyway.
         let settings = server.redis_settings().clone().set_skip_set_lib_name();
-        let server = server.set_redis_settings(settings);
+        let watched = TcpSettings::default().set_keepalive(tcp::keepalive());
+        let server = server.set_redis_settings(settings).set_tcp_settings(watched);
         Link { server, probe, timeout, state: Mutex::default(), lost: Notify::new(), doubted: Notify::new() }
     }
 

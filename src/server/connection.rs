@@ -1,0 +1,249 @@
+//! One connection, from its acceptance to its end. Owns what is spoken on it, who answers, and when it ends though the client
+//! does not end it.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::{SocketAddr, TcpStream},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{HeaderValue, Request, Response, Version, header};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, Sleep, sleep_until},
+};
+use tracing::debug;
+
+use super::{
+    activity::{Activity, Watched},
+    admission::Place,
+    owed::Owed,
+};
+use crate::{
+    api,
+    app::App,
+    pipeline, tcp,
+    upstream::{MAX_BUFFER, body::Body, headers::MAX_HEADERS},
+};
+
+/// How long a connection in the reserve lives. It is for one short answer.
+const RESERVE_LIFE: Duration = Duration::from_secs(5);
+/// While the server ends: how long a connection of HTTP/2 without an open request may be silent. Its client is told which of
+/// its requests were taken, and is to say that it knows (RFC 9113, section 6.8).
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Who answers on a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Front {
+    /// The pipeline, as the cluster would.
+    Proxy,
+    /// The rerank API.
+    Api,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) front: Front,
+    pub(super) place: Place,
+}
+
+/// What all connections of a thread are told.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Notice {
+    /// Nothing yet.
+    Serve,
+    /// There are more clients than places.
+    MakeRoom,
+    /// The server ends.
+    Close,
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// HTTP says so, or the stream broke.
+    OfItself,
+    /// A request's head did not come in time.
+    HeaderTimeout,
+    /// It waits for nothing, and others need its place.
+    MadeRoom,
+    /// The client did not read an answer that is held for it.
+    Unread,
+    /// The server ends, and no request is open here.
+    Closing,
+    /// It has been in the reserve for long enough, or others need that.
+    LeftReserve,
+}
+
+impl End {
+    /// What the metrics call it, where the connection might have gone on.
+    fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::HeaderTimeout => Some("header-timeout"),
+            Self::MadeRoom => Some("idle"),
+            Self::Unread => Some("unread"),
+            Self::OfItself | Self::Closing | Self::LeftReserve => None,
+        }
+    }
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::Receiver<Notice>) {
+    // The place is the last to go: it is free when the stream is closed.
+    let Arrival { place: mut its_place, stream, peer, front } = arrival;
+    let stream = match tokio::net::TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return debug!(%peer, %error, "cannot take a connection"),
+    };
+    tcp::prepare(&stream);
+    let activity = Activity::new();
+    let header_timeout = app.config.server.header_timeout;
+    let mut must_leave = its_place.reserve.take();
+    let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
+    let owed = Arc::new(Owed::new(app.config.limits.send_timeout));
+    let service = service_fn(|request| {
+        let (open, app, owed) = (activity.request(), app.clone(), owed.clone());
+        async move {
+            let response = match in_reserve {
+                false => answer(front, app, request).await,
+                true => answer_in_reserve(front, app, request).await,
+            };
+            Ok::<_, Infallible>(owed.watched(response).map(|body| open.until_sent(body)))
+        }
+    });
+    let protocols = protocols();
+    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let mut http = pin!(protocols.serve_connection(stream, service));
+    let mut watchdog = Watchdog::new(&activity, header_timeout);
+    let end = loop {
+        tokio::select! {
+            // The others judge by what the first has just done.
+            biased;
+            ended = http.as_mut() => {
+                if let Err(error) = ended {
+                    debug!(%peer, %error, "connection ended early");
+                }
+                break End::OfItself;
+            }
+            end = watchdog.bites() => break end,
+            () = owed.overdue() => break End::Unread,
+            () = leaves(&mut must_leave, in_reserve_until) => break End::LeftReserve,
+            Ok(()) = notices.changed() => {
+                let notice = *notices.borrow_and_update();
+                match notice {
+                    Notice::MakeRoom if !activity.is_busy() && activity.moved().elapsed() >= header_timeout => {
+                        break End::MadeRoom;
+                    }
+                    Notice::Serve | Notice::MakeRoom => {}
+                    Notice::Close => {
+                        http.as_mut().graceful_shutdown();
+                        watchdog.closing = true;
+                    }
+                }
+            }
+        }
+    };
+    if let Some(reason) = end.reason() {
+        app.metrics.connection_closed(reason);
+    }
+    debug!(%peer, ?end, "connection closed");
+}
+
+/// HTTP/1.1 and HTTP/2 without TLS, told apart by how a client begins.
+fn protocols() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_BUFFER);
+    server.http2().timer(TokioTimer::new()).auto_date_header(false);
+    server
+}
+
+async fn answer(front: Front, app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+    match front {
+        Front::Proxy => pipeline::handle(app, request).await,
+        Front::Api => api::handle_at_root(app, request).await,
+    }
+}
+
+/// Only how we are; and the connection is not kept, so that others can ask.
+async fn answer_in_reserve(front: Front, app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+    let is_http1 = request.version() <= Version::HTTP_11;
+    let mut response = match front {
+        Front::Proxy => pipeline::handle_in_reserve(app, request).await,
+        Front::Api => api::handle_in_reserve(&app, request, true).await,
+    };
+    if is_http1 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Resolves when a connection must leave the reserve, which is at the latest `at`; never for one that has a place of its own.
+async fn leaves(reserve: &mut Option<oneshot::Receiver<Infallible>>, at: Instant) {
+    match reserve {
+        Some(must_leave) => tokio::select! {
+            _ = must_leave => {}
+            () = sleep_until(at) => {}
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends what the client does not end.
+struct Watchdog<'a> {
+    activity: &'a Activity,
+    header_timeout: Duration,
+    /// The server ends: what has no open request is to end as well.
+    closing: bool,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<'a> Watchdog<'a> {
+    fn new(activity: &'a Activity, header_timeout: Duration) -> Self {
+        let timer = Box::pin(sleep_until(Instant::now() + header_timeout));
+        Self { activity, header_timeout, closing: false, timer }
+    }
+
+    /// Resolves when the connection is to end. To be polled whenever the connection has done something.
+    async fn bites(&mut self) -> End {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Some((end, at)) = self.due() else { return Poll::Pending };
+        if self.timer.deadline() != at {
+            self.timer.as_mut().reset(at);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        Poll::Ready(end)
+    }
+
+    /// What is due next, and when.
+    fn due(&self) -> Option<(End, Instant)> {
+        if self.closing && !self.activity.is_busy() {
+            // An open head of HTTP/1 is closed at once, and so is by hyper what is idle.
+            let goodbye = if self.activity.is_http2() { GOODBYE } else { Duration::ZERO };
+            let silent_since = self.activity.waits_for_head_since().unwrap_or_else(|| self.activity.moved());
+            return Some((End::Closing, silent_since + goodbye));
+        }
+        Some((End::HeaderTimeout, self.activity.waits_for_head_since()? + self.header_timeout))
+    }
+}
