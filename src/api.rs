@@ -9,9 +9,12 @@
 mod answer;
 mod call;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod rerank;
 mod status;
 pub(crate) mod text;
+mod waiting;
 
 use std::sync::Arc;
 

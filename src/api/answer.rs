@@ -116,16 +116,26 @@ fn id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use bytes::Bytes;
     use serde_json::Value;
 
     use super::*;
     use crate::{
-        api::call::{Door, Limits, read},
+        api::{
+            call::{Door, Limits, read},
+            waiting,
+        },
         order::Ranked,
         ranking::NotRanked,
         score::{Scale, Score, Scored},
     };
+
+    fn call(door: Door, sent: &[u8]) -> Call {
+        let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
+        read(door, sent, Limits { documents: 10, windows: 8 }, &waited).unwrap()
+    }
 
     /// Of two documents, the second is the better one.
     fn ranking() -> Ranking {
@@ -137,7 +147,7 @@ mod tests {
 
     fn answered(door: Door, body: &str) -> Value {
         let sent = Bytes::copy_from_slice(body.as_bytes());
-        let call = read(door, &sent, Limits { documents: 10, windows: 8 }).unwrap();
+        let call = call(door, &sent);
         let mut answer: Value = serde_json::from_slice(&super::body(&call, &sent, &ranking(), "fast")).unwrap();
         // What is another each time.
         for member in ["id", "created"] {
@@ -192,7 +202,7 @@ mod tests {
     #[test]
     fn a_document_comes_back_as_it_was_sent() {
         let sent = Bytes::from_static(br#"{"query":"q","texts":["a","\ud800 \u00e9\/b"],"return_text":true}"#);
-        let call = read(Door::Unversioned, &sent, Limits { documents: 10, windows: 8 }).unwrap();
+        let call = call(Door::Unversioned, &sent);
         let answer = String::from_utf8(super::body(&call, &sent, &ranking(), "fast")).unwrap();
         assert!(answer.contains(r#""text":"\ud800 \u00e9\/b"}"#), "{answer}");
     }

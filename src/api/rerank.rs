@@ -14,12 +14,12 @@ use super::{
     answer as words,
     call::{self, Call, Door, Limits, Shape},
     fault::Fault,
-    json_of,
+    json_of, waiting,
 };
 use crate::{
     app::App,
     config::MAX_WINDOWS,
-    guard::computed,
+    guard::{aside, computed},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
     score::{Score, Scorer},
@@ -78,9 +78,10 @@ async fn answered(
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
-    let read = computed(sent.len(), move || {
+    let (_waiting, waited) = waiting::until(deadline);
+    let read = aside(move || {
         let _under_way = under_way;
-        call::read(door, &held, limits)
+        call::read(door, &held, limits, &waited)
     })
     .await;
     let mut call = read.map_err(|_| usual(Fault::Internal))??;
