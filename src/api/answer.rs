@@ -18,10 +18,13 @@ use super::{
 use crate::{ranking::Ranking, upstream::body::Body};
 
 /// The answer to a call, of which `sent` is the body.
-pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str) -> Vec<u8> {
+pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str, tells_cached: bool) -> Vec<u8> {
     let places = places(call, sent, ranking);
-    let (tokens, pairs, cached) = (ranking.scored.tokens(), ranking.ranked.len(), ranking.scored.cached());
-    let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens, "pairs": pairs, "cached": cached});
+    let (tokens, pairs) = (ranking.scored.tokens(), ranking.ranked.len());
+    let mut usage = json!({"prompt_tokens": tokens, "total_tokens": tokens, "pairs": pairs});
+    if tells_cached {
+        usage["cached"] = json!(ranking.scored.cached());
+    }
     let meta = |version| json!({"api_version": {"version": version}, "tokens": {"input_tokens": tokens}});
     let rest = match call.shape {
         Shape::Tei => return places,
@@ -148,7 +151,8 @@ mod tests {
     fn answered(door: Door, body: &str) -> Value {
         let sent = Bytes::copy_from_slice(body.as_bytes());
         let call = call(door, &sent);
-        let mut answer: Value = serde_json::from_slice(&super::body(&call, &sent, &ranking(), "fast")).unwrap();
+        let body = super::body(&call, &sent, &ranking(), "fast", true);
+        let mut answer: Value = serde_json::from_slice(&body).unwrap();
         // What is another each time.
         for member in ["id", "created"] {
             if let Some(member) = answer.get_mut(member) {
@@ -203,7 +207,7 @@ mod tests {
     fn a_document_comes_back_as_it_was_sent() {
         let sent = Bytes::from_static(br#"{"query":"q","texts":["a","\ud800 \u00e9\/b"],"return_text":true}"#);
         let call = call(Door::Unversioned, &sent);
-        let answer = String::from_utf8(super::body(&call, &sent, &ranking(), "fast")).unwrap();
+        let answer = String::from_utf8(super::body(&call, &sent, &ranking(), "fast", false)).unwrap();
         assert!(answer.contains(r#""text":"\ud800 \u00e9\/b"}"#), "{answer}");
     }
 

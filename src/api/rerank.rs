@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    config::MAX_WINDOWS,
+    config::{Keys, MAX_WINDOWS},
     guard::{aside, computed},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
@@ -99,8 +99,10 @@ async fn answered(
     app.metrics.ranked(counts);
 
     let model = model.to_owned();
-    let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens() };
-    let body = written(call, sent, ranking, model).await.ok_or(refused(Fault::Internal))?;
+    // Whether a pair was scored before confirms a guess at a text that somebody else sees: no business of just anyone.
+    let tells_cached = matches!(config.keys, Keys::Held(_));
+    let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
+    let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
     let mut response = json_of(StatusCode::OK, body);
     report::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
@@ -165,7 +167,7 @@ fn whole(ranking: &Ranking) -> Result<(), Fault> {
 }
 
 /// The answer; `None` where it could not be written.
-async fn written(call: Call, sent: Bytes, ranking: Ranking, model: String) -> Option<Vec<u8>> {
+async fn written(call: Call, sent: Bytes, ranking: Ranking, model: String, tells_cached: bool) -> Option<Vec<u8>> {
     let size = if call.with_documents { sent.len() } else { 0 };
-    computed(size, move || words::body(&call, &sent, &ranking, &model)).await.ok()
+    computed(size, move || words::body(&call, &sent, &ranking, &model, tells_cached)).await.ok()
 }

@@ -1,9 +1,6 @@
 //! That the OpenAPI document says what there is.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, time::Instant};
 
 use serde_json::Value;
 
