@@ -18,7 +18,7 @@ use crate::{
     models::{ModelFolder, lock},
     rules::Rule,
     score::{LongPassages, Runtime, cache::CacheOptions, remote::RemoteModel},
-    wishes::Wish,
+    wishes::{Detail, Wish},
 };
 pub(crate) use resolve::{MAX_BUDGET, MAX_WINDOWS};
 use source::{Node, Origin, Value};
@@ -105,6 +105,8 @@ pub struct LimitsConfig {
 pub struct ClientsConfig {
     /// Which `X-Rerank…` headers count.
     pub headers: Vec<Wish>,
+    /// How much `X-Rerank-Explain` tells.
+    pub explain: Detail,
 }
 
 /// The rerank API.

@@ -517,3 +517,13 @@ fn the_operator_is_told_where_the_rerank_api_is_closed_or_open_to_anyone() {
     let (is_closed, said) = note("127.0.0.1:1", "listen = \"0.0.0.0:2\"");
     assert!(!is_closed && said.contains("closed on 0.0.0.0:2,"), "{said}");
 }
+
+#[test]
+fn what_explain_may_tell_is_all_or_no_passage() {
+    let explain = |value: &str| {
+        resolved(&format!("{}[clients]\nexplain = \"{value}\"", minimal())).map(|config| config.clients.explain)
+    };
+    assert_eq!(resolved(&minimal()).expect("right").clients.explain, Detail::Full);
+    assert_eq!((explain("full"), explain("scores")), (Ok(Detail::Full), Ok(Detail::Scores)));
+    assert!(explain("none").expect_err("wrong").join("\n").contains("clients.explain: must be one of full, scores"));
+}
