@@ -22,7 +22,7 @@ fn thread_time(work: impl FnOnce()) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
     let began = now();
     work();
-    now() - began
+    now().saturating_sub(began)
 }
 
 /// Whether `work` on the larger input takes at most `factor` times what it takes on the smaller one; else what it takes.
