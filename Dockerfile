@@ -14,6 +14,7 @@ COPY --from=build /build/target/release/rerank-proxy /usr/local/bin/
 COPY --from=build /build/target/onnxruntime/ /usr/local/lib/
 COPY --from=build /build/fixtures/models/all-MiniLM-L6-v2/ /models/all-MiniLM-L6-v2/
 USER 10001:10001
+# On this address the rerank API answers 403 until it has keys (RERANK_PROXY_API__KEYS_ENV), or RERANK_PROXY_API__KEYS=none.
 ENV RERANK_PROXY_SERVER__LISTEN=0.0.0.0:9700
 EXPOSE 9700
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["rerank-proxy", "health"]

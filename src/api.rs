@@ -9,26 +9,36 @@
 mod answer;
 mod call;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod rerank;
 mod status;
 pub(crate) mod text;
+mod waiting;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use ring::digest;
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::{app::App, config::ApiConfig, upstream::body::Body};
+use crate::{
+    app::App,
+    config::{ApiConfig, Keys},
+    upstream::body::Body,
+};
 use call::Door;
 use fault::Fault;
 
 /// What every path of ours begins with, where the cluster's are as well.
 const PREFIX: &str = "/_rerank";
+
+/// How long the rest of a body is read, after an answer that did not need it.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Something that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +99,13 @@ pub fn owns(path: &str) -> bool {
 
 /// Answers a request to one of our paths.
 pub async fn handle(app: &App, request: Request<Incoming>) -> Response<Body> {
-    answer(app, request, PREFIX).await
+    answer(app, request, PREFIX, Some(app.config.server.listen)).await
 }
 
 /// Answers a request on the rerank API's own listener; a path may begin with our prefix there, too.
 pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let prefix = if owns(request.uri().path()) { PREFIX } else { "" };
-    answer(&app, request, prefix).await
+    answer(&app, request, prefix, app.config.api.listen).await
 }
 
 /// Why there is no answer on a connection of the reserve.
@@ -107,7 +117,7 @@ pub(crate) async fn handle_in_reserve(app: &App, request: Request<Incoming>, at_
     let path = request.uri().path();
     let prefix = if at_root && !owns(path) { "" } else { PREFIX };
     match endpoint(path, prefix) {
-        Some(vital) if vital.is_vital() => answer(app, request, prefix).await,
+        Some(vital) if vital.is_vital() => answer(app, request, prefix, None).await,
         other => {
             discard(request, app.config.api.request_body).await;
             answer::fault(other.map_or(call::Shape::Tei, Endpoint::shape), &Fault::NoPlace)
@@ -121,12 +131,13 @@ fn endpoint(path: &str, prefix: &str) -> Option<Endpoint> {
     ENDPOINTS.iter().find(|(known, _)| *known == rest).map(|&(_, endpoint)| endpoint)
 }
 
-async fn answer(app: &App, request: Request<Incoming>, prefix: &str) -> Response<Body> {
+/// `listener`: the address at which the request came in.
+async fn answer(app: &App, request: Request<Incoming>, prefix: &str, listener: Option<SocketAddr>) -> Response<Body> {
     let (head, mut body) = request.into_parts();
-    let response = answer_to(app, &head, &mut body, prefix).await;
+    let response = answer_to(app, &head, &mut body, prefix, listener).await;
     // Who sends slowly was waited for already; who asks whether to send learns that it is of no use.
     if response.status() != StatusCode::REQUEST_TIMEOUT && !head.headers.contains_key(header::EXPECT) {
-        let _ = timeout(app.config.api.budget, drain(body, app.config.api.request_body)).await;
+        let _ = timeout(app.config.api.budget.min(DRAIN), drain(body, app.config.api.request_body)).await;
     }
     response
 }
@@ -142,6 +153,10 @@ pub(crate) async fn discard(request: Request<Incoming>, limit: usize) {
 /// connection on them would take the answer away.
 async fn drain(mut body: Incoming, limit: usize) {
     let mut left = limit.saturating_mul(4);
+    // What would not be read to its end need not be begun.
+    if body.size_hint().lower() > left as u64 {
+        return;
+    }
     while let Some(Ok(frame)) = body.frame().await {
         left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
         if left == 0 {
@@ -150,7 +165,13 @@ async fn drain(mut body: Incoming, limit: usize) {
     }
 }
 
-async fn answer_to(app: &App, head: &Parts, body: &mut Incoming, prefix: &str) -> Response<Body> {
+async fn answer_to(
+    app: &App,
+    head: &Parts,
+    body: &mut Incoming,
+    prefix: &str,
+    listener: Option<SocketAddr>,
+) -> Response<Body> {
     let path = head.uri.path();
     let Some(endpoint) = endpoint(path, prefix) else {
         let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
@@ -165,6 +186,9 @@ async fn answer_to(app: &App, head: &Parts, body: &mut Incoming, prefix: &str) -
             failure(StatusCode::METHOD_NOT_ALLOWED, &format!("{method} is not allowed here; use {allowed}"));
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow(&allowed)));
         return response;
+    }
+    if endpoint.is_locked() && listener.is_some_and(|address| app.config.api.is_closed_at(address)) {
+        return answer::fault(endpoint.shape(), &Fault::Closed);
     }
     if endpoint.is_locked() && !may_enter(&app.config.api, &head.headers) {
         return answer::fault(endpoint.shape(), &Fault::Locked);
@@ -196,8 +220,8 @@ fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
         let (scheme, key) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
     };
-    let held = headers.get(header::AUTHORIZATION).and_then(given);
-    config.keys.is_empty() || held.is_some_and(|key| config.keys.contains(&key))
+    let Keys::Held(keys) = &config.keys else { return true };
+    headers.get(header::AUTHORIZATION).and_then(given).is_some_and(|key| keys.contains(&key))
 }
 
 /// What is kept of a key.

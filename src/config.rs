@@ -18,7 +18,7 @@ use crate::{
     models::{ModelFolder, lock},
     rules::Rule,
     score::{LongPassages, Runtime, cache::CacheOptions, remote::RemoteModel},
-    wishes::Wish,
+    wishes::{Detail, Wish},
 };
 pub(crate) use resolve::{MAX_BUDGET, MAX_WINDOWS};
 use source::{Node, Origin, Value};
@@ -115,6 +115,8 @@ pub struct LimitsConfig {
 pub struct ClientsConfig {
     /// Which `X-Rerank…` headers count.
     pub headers: Vec<Wish>,
+    /// How much `X-Rerank-Explain` tells.
+    pub explain: Detail,
 }
 
 /// The rerank API.
@@ -124,8 +126,8 @@ pub struct ApiConfig {
     pub enabled: bool,
     /// Address and port of a listener of its own; port 0 takes any free one.
     pub listen: Option<SocketAddr>,
-    /// The digests of the keys of which a client needs one; where there are none, it needs none.
-    pub keys: Vec<Vec<u8>>,
+    /// Who may use it.
+    pub keys: Keys,
     /// The model of calls that name none.
     pub model: Option<String>,
     /// What else clients may call the models.
@@ -142,7 +144,24 @@ pub struct ApiConfig {
     pub long_passages: LongPassages,
 }
 
+/// Who may use the rerank API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Who has one of the keys of which these are the digests.
+    Held(Vec<Vec<u8>>),
+    /// Anyone: the operator says so.
+    NotNeeded,
+    /// The operator says nothing: whoever reaches it, where only this machine does.
+    Unsaid,
+}
+
 impl ApiConfig {
+    /// Whether nobody may use it on a listener at this address: other machines reach that, and there is no key. Else anyone
+    /// could spend what a model on a server costs.
+    pub fn is_closed_at(&self, address: SocketAddr) -> bool {
+        self.keys == Keys::Unsaid && is_reached_from_elsewhere(address)
+    }
+
     /// The name that we have for what a client calls a model; where it names none, that of the usual one, if there is one.
     pub fn model_named<'a>(&'a self, asked: Option<&'a str>) -> Option<&'a str> {
         match asked {
@@ -267,6 +286,29 @@ impl Config {
         if changed.is_empty() { Ok(config) } else { Err(ConfigErrors(changed)) }
     }
 
+    /// A line for the operator where the rerank API can be reached from other machines without a key, or could be.
+    pub fn note_on_api(&self) -> Option<String> {
+        let listeners = std::iter::once(self.server.listen).chain(self.api.listen);
+        let reached: Vec<String> = listeners
+            .filter(|address| is_reached_from_elsewhere(*address))
+            .map(|address| address.to_string())
+            .collect();
+        if reached.is_empty() || !self.api.enabled {
+            return None;
+        }
+        let reached = reached.join(" and ");
+        match self.api.keys {
+            Keys::Held(_) => None,
+            Keys::NotNeeded => Some(format!(
+                "anyone who reaches {reached} may use the rerank API, without a key (api.keys = \"none\")"
+            )),
+            Keys::Unsaid => Some(format!(
+                "the rerank API is closed on {reached}, which other machines reach: name the variable that holds its keys \
+                 in api.keys_env, or set api.keys = \"none\" to let anyone use it"
+            )),
+        }
+    }
+
     /// Holds what each model is to be run on against what the library can compute on. That there is a device, and that
     /// it can be opened, shows when the model is loaded.
     ///
@@ -282,6 +324,11 @@ impl Config {
         let lacking: Vec<ConfigError> = lacking.collect();
         if lacking.is_empty() { Ok(()) } else { Err(ConfigErrors(lacking)) }
     }
+}
+
+/// Whether other machines may reach a listener at this address.
+fn is_reached_from_elsewhere(address: SocketAddr) -> bool {
+    !address.ip().to_canonical().is_loopback()
 }
 
 fn read_file(path: &std::path::Path) -> Result<Node, ConfigError> {

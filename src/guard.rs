@@ -31,6 +31,11 @@ pub(crate) async fn computed<T: Send + 'static>(
     if size <= QUICK {
         return guarded(stage);
     }
+    aside(stage).await
+}
+
+/// Runs a pure stage on a thread for such work, whatever its size: what it takes cannot be told beforehand.
+pub(crate) async fn aside<T: Send + 'static>(stage: impl FnOnce() -> T + Send + 'static) -> Result<T, SkipReason> {
     tokio::task::spawn_blocking(|| guarded(stage)).await.unwrap_or(Err(SkipReason::Internal))
 }
 

@@ -74,7 +74,12 @@ fn inside_quotes(quoted: &[u8]) -> &[u8] {
 
 /// The members of the object that begins at `at`, or after white space there; empty where there is no object.
 pub(crate) fn members(text: &[u8], at: usize) -> Vec<Member> {
-    Members(Items::of(text, at, b'{')).collect()
+    each_member(text, at).collect()
+}
+
+/// The same, one by one.
+pub(crate) fn each_member(text: &[u8], at: usize) -> impl Iterator<Item = Member> {
+    Members(Items::of(text, at, b'{'))
 }
 
 /// The elements of the array that begins at `at`, or after white space there; empty where there is no array.

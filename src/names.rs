@@ -1,6 +1,10 @@
 //! Names of fields: what a pattern names, and what lies beneath a dotted path. The same for what a rule names, what a
 //! search asks for and what an answer is filtered by. Pure.
 
+mod trail;
+
+pub(crate) use trail::{Reached, Step, Trail};
+
 /// Whether `name` is what `pattern` describes, in which `*` stands for any run of characters, dots included, and the empty
 /// one too, as it does in both engines.
 pub(crate) fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {

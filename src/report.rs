@@ -32,6 +32,8 @@ pub(crate) enum Report {
         counts: Counts,
         /// How many tokens the scores are of.
         tokens: u64,
+        /// Whether it is told how many of the scores were cached.
+        tells_cached: bool,
     },
 }
 
@@ -42,10 +44,12 @@ impl Report {
 
     /// An item of an RFC 9651 list.
     fn item(&self) -> String {
-        let (model, counts, ignored, tokens) = match self {
+        let (model, counts, ignored, tokens, tells_cached) = match self {
             Self::Skipped(reason) => return format!("skipped; reason={}", reason.as_str()),
-            Self::Applied { model, counts, ignored } => (model, counts, ignored.as_slice(), None),
-            Self::Ranked { model, counts, tokens } => (model, counts, &[][..], Some(tokens)),
+            Self::Applied { model, counts, ignored } => (model, counts, ignored.as_slice(), None, true),
+            Self::Ranked { model, counts, tokens, tells_cached } => {
+                (model, counts, &[][..], Some(tokens), *tells_cached)
+            }
         };
         let Counts { window, scored, cached, shed, budget_hit, truncated } = *counts;
         // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
@@ -54,13 +58,14 @@ impl Report {
             .filter(|c| matches!(c, ' '..='~'))
             .flat_map(|c| matches!(c, '"' | '\\').then_some('\\').into_iter().chain([c]))
             .collect();
+        let cached = if tells_cached { format!("; cached={cached}") } else { String::new() };
         let budget_hit = u8::from(budget_hit);
         let truncated = if truncated == 0 { String::new() } else { format!("; truncated={truncated}") };
         let ignored = if ignored.is_empty() { String::new() } else { format!("; ignored=\"{}\"", ignored.join(" ")) };
         let tokens = tokens.map_or_else(String::new, |tokens| format!("; tokens={tokens}"));
         let shed = if shed == 0 { String::new() } else { format!("; shed={shed}") };
         format!(
-            "applied; model=\"{model}\"; window={window}; scored={scored}; cached={cached}; budget-hit=?{budget_hit}{shed}{truncated}{tokens}{ignored}"
+            "applied; model=\"{model}\"; window={window}; scored={scored}{cached}; budget-hit=?{budget_hit}{shed}{truncated}{tokens}{ignored}"
         )
     }
 }

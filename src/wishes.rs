@@ -89,6 +89,25 @@ pub enum Explain {
     Highlight,
 }
 
+impl Explain {
+    /// What is said where the operator leaves the passage out.
+    pub(crate) fn told(self, detail: Detail) -> Self {
+        match (self, detail) {
+            (Self::Highlight, Detail::Scores) => Self::Fields,
+            (explain, _) => explain,
+        }
+    }
+}
+
+/// How much of what is said of a hit clients may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// All.
+    Full,
+    /// All but the passage, which a gateway between the client and the proxy may want to hide.
+    Scores,
+}
+
 impl Wishes {
     /// Reads the headers. A header that is not among `allowed` does not count, and is noted as ignored; one that counts
     /// but cannot be read is an error: the sentence says which, and what would be right.

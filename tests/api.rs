@@ -18,7 +18,7 @@ use common::{Cluster, Faulty, Shortest, config, hits};
 use reqwest::{Client, RequestBuilder, Response};
 use rerank_proxy::{
     app::App,
-    config::Config,
+    config::{Config, Keys},
     score::{Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer},
     server::{self, Listeners},
 };
@@ -120,7 +120,7 @@ async fn what_it_took_is_told_in_headers_and_counted() {
     let proxy = Proxy::of(&[], Shortest).await;
     let response = proxy.post("/v2/rerank", &json!({"query": "q", "documents": ["a", "bb"]})).send().await.unwrap();
     let said = header(&response, "x-rerank");
-    assert_eq!(said, r#"applied; model="m"; window=2; scored=2; cached=0; budget-hit=?0; tokens=0"#);
+    assert_eq!(said, r#"applied; model="m"; window=2; scored=2; budget-hit=?0; tokens=0"#);
     assert!(header(&response, "server-timing").starts_with("rerank;dur="));
     told(proxy.post("/rerank", &json!({"query": "q", "texts": []}))).await;
     let metrics = proxy.get("/metrics").send().await.unwrap().text().await.unwrap();
@@ -233,18 +233,79 @@ async fn ten_thousand_documents_and_one_of_a_megabyte_are_ranked() {
     assert_eq!(indices(&told(proxy.post("/rerank", &json!({"query": "q", "texts": ["one"]}))).await.1), [0]);
 }
 
+/// The keys `one` and `two`.
+fn keys() -> Keys {
+    let flags = [
+        (vec!["upstream", "url"], "http://localhost:9".to_owned(), "test"),
+        (vec!["models", "m", "path"], "fixtures/models/tiny-deberta-v2".to_owned(), "test"),
+        (vec!["rules", "0", "index"], "*".to_owned(), "test"),
+        (vec!["api", "keys_env"], "KEYS".to_owned(), "test"),
+    ];
+    Config::load(None, [("KEYS".to_owned(), "one,two".to_owned())], &flags).unwrap().api.keys
+}
+
+#[tokio::test]
+async fn on_an_address_that_other_machines_reach_there_is_no_api_without_a_key_or_the_operator_s_word() {
+    let body = json!({"query": "q", "documents": ["a"]});
+    let start = async |listen: &str, api: &str, keys: Keys| {
+        let settings: [(&[&str], &str); 2] = [(&["server", "listen"], listen), (&["api", "listen"], api)];
+        // What is configured counts; this test itself stays on this machine.
+        let mut config = config(nowhere(), &settings);
+        config.api.keys = keys;
+        Proxy::start(config, &[("m", Arc::new(Shortest))]).await
+    };
+    let proxy = start("0.0.0.0:1", "[::]:2", Keys::Unsaid).await;
+    for (path, member) in [("/rerank", "error"), ("/_rerank/v1/rerank", "message"), ("/_rerank/v2/rerank", "message")] {
+        let (status, answer) = told(proxy.post(path, &body)).await;
+        assert!(status == 403 && answer[member].as_str().unwrap().contains("api.keys_env"), "{path}: {answer}");
+    }
+    for (path, status) in [
+        ("/_rerank/info", 403),
+        ("/v1/models", 403),
+        ("/_rerank/health", 200),
+        ("/health", 200),
+        ("/_rerank/metrics", 200),
+        ("/openapi.json", 200),
+    ] {
+        assert_eq!(told(proxy.get(path)).await.0, status, "{path}");
+    }
+    let proxy = start("0.0.0.0:1", "127.0.0.1:2", Keys::Unsaid).await;
+    assert_eq!(told(proxy.post("/_rerank/v2/rerank", &body)).await.0, 403);
+    assert_eq!(told(proxy.post("/v2/rerank", &body)).await.0, 200, "this machine alone reaches it");
+    let proxy = start("0.0.0.0:1", "[::]:2", Keys::NotNeeded).await;
+    assert_eq!(told(proxy.post("/_rerank/v2/rerank", &body)).await.0, 200);
+    let proxy = start("0.0.0.0:1", "[::]:2", keys()).await;
+    assert_eq!(told(proxy.post("/v2/rerank", &body)).await.0, 401);
+    assert_eq!(told(proxy.post("/v2/rerank", &body).bearer_auth("two")).await.0, 200);
+}
+
+#[tokio::test]
+async fn only_who_has_a_key_learns_whether_a_pair_was_scored_before() {
+    let cached = || async {
+        let score = Score { cached: true, ..Score::fresh(1.0, Scale::Logit) };
+        Ok(Scored { scores: vec![Some(score)], ..Scored::default() })
+    };
+    for (keys, is_told) in [(Keys::Unsaid, false), (Keys::NotNeeded, false), (keys(), true)] {
+        let mut config = config(nowhere(), &[]);
+        config.api.keys = keys;
+        let proxy = Proxy::start(config, &[("m", Arc::new(Faulty(cached)))]).await;
+        for (path, list) in [("/rerank", "texts"), ("/rerank", "documents"), ("/v1/rerank", "documents")] {
+            let body = json!({"query": "q", list: ["a"]});
+            let response = proxy.post(path, &body).bearer_auth("one").send().await.unwrap();
+            let said = header(&response, "x-rerank");
+            assert!(said.starts_with("applied") && said.contains("; cached=1") == is_told, "{said}");
+            let answer = response.text().await.unwrap();
+            let has_usage = list == "documents";
+            assert_eq!(answer.contains(r#""cached":1"#), is_told && has_usage, "{path} {list}: {answer}");
+            assert!(is_told || !answer.contains("cached"), "{answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_needed_where_the_operator_says_so() {
     let mut config = config(nowhere(), &[]);
-    config.api.keys = {
-        let flags = [
-            (vec!["upstream", "url"], "http://localhost:9".to_owned(), "test"),
-            (vec!["models", "m", "path"], "fixtures/models/tiny-deberta-v2".to_owned(), "test"),
-            (vec!["rules", "0", "index"], "*".to_owned(), "test"),
-            (vec!["api", "keys_env"], "KEYS".to_owned(), "test"),
-        ];
-        Config::load(None, [("KEYS".to_owned(), "one,two".to_owned())], &flags).unwrap().api.keys
-    };
+    config.api.keys = keys();
     let proxy = Proxy::start(config, &[("m", Arc::new(Shortest))]).await;
     let body = json!({"query": "q", "texts": ["a"]});
     for path in ["/rerank", "/_rerank/rerank"] {

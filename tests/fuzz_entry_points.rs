@@ -38,6 +38,11 @@ fn answers_of_solr_are_rewritten_or_left_alone() {
     run("solr_rewrite", 2_000, solr::fuzzing::rewrite);
 }
 
+#[test]
+fn rerank_calls_are_read_or_refused() {
+    run("call", 5_000, rerank_proxy::api::fuzzing::call);
+}
+
 /// Each seed, and `rounds` mutations of each kind.
 fn run(target: &str, rounds: usize, entry_point: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

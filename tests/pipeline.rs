@@ -377,6 +377,24 @@ async fn what_was_not_read_of_long_passages_is_told() {
 }
 
 #[tokio::test]
+async fn where_the_operator_leaves_it_out_no_passage_is_explained() {
+    let cluster = Cluster::start(|seen| hits(seen, 3)).await;
+    for (detail, is_shown) in [("full", true), ("scores", false)] {
+        let proxy = proxy(cluster.address, &[(&["clients", "explain"], detail)], Longest).await;
+        for value in ["true", "highlight"] {
+            let request = reqwest::Client::new().get(format!("http://{proxy}/i/_search?q=stars"));
+            let answer = request.header("x-rerank-explain", value).send().await.unwrap().text().await.unwrap();
+            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+            let hit = &answer["hits"]["hits"][0];
+            let note = &hit["fields"]["_rerank"][0];
+            assert_eq!((&note["rank"]["before"], &note["score"]["model"]), (&3.into(), &3.0.into()), "{note}");
+            assert_eq!(note.get("passage").is_some(), is_shown, "{note}");
+            assert_eq!(hit.get("highlight").is_some(), is_shown && value == "highlight", "{hit}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_part_of_a_passage_that_won_is_explained_and_highlighted() {
     let accents = |seen: &Seen| {
         let body = hits(seen, 10).into_body();

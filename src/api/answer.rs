@@ -18,10 +18,13 @@ use super::{
 use crate::{ranking::Ranking, upstream::body::Body};
 
 /// The answer to a call, of which `sent` is the body.
-pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str) -> Vec<u8> {
+pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str, tells_cached: bool) -> Vec<u8> {
     let places = places(call, sent, ranking);
-    let (tokens, pairs, cached) = (ranking.scored.tokens(), ranking.ranked.len(), ranking.scored.cached());
-    let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens, "pairs": pairs, "cached": cached});
+    let (tokens, pairs) = (ranking.scored.tokens(), ranking.ranked.len());
+    let mut usage = json!({"prompt_tokens": tokens, "total_tokens": tokens, "pairs": pairs});
+    if tells_cached {
+        usage["cached"] = json!(ranking.scored.cached());
+    }
     let meta = |version| json!({"api_version": {"version": version}, "tokens": {"input_tokens": tokens}});
     let rest = match call.shape {
         Shape::Tei => return places,
@@ -116,16 +119,26 @@ fn id() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use bytes::Bytes;
     use serde_json::Value;
 
     use super::*;
     use crate::{
-        api::call::{Door, Limits, read},
+        api::{
+            call::{Door, Limits, read},
+            waiting,
+        },
         order::Ranked,
         ranking::NotRanked,
         score::{Scale, Score, Scored},
     };
+
+    fn call(door: Door, sent: &[u8]) -> Call {
+        let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
+        read(door, sent, Limits { documents: 10, windows: 8 }, &waited).unwrap()
+    }
 
     /// Of two documents, the second is the better one.
     fn ranking() -> Ranking {
@@ -137,8 +150,9 @@ mod tests {
 
     fn answered(door: Door, body: &str) -> Value {
         let sent = Bytes::copy_from_slice(body.as_bytes());
-        let call = read(door, &sent, Limits { documents: 10, windows: 8 }).unwrap();
-        let mut answer: Value = serde_json::from_slice(&super::body(&call, &sent, &ranking(), "fast")).unwrap();
+        let call = call(door, &sent);
+        let body = super::body(&call, &sent, &ranking(), "fast", true);
+        let mut answer: Value = serde_json::from_slice(&body).unwrap();
         // What is another each time.
         for member in ["id", "created"] {
             if let Some(member) = answer.get_mut(member) {
@@ -192,8 +206,8 @@ mod tests {
     #[test]
     fn a_document_comes_back_as_it_was_sent() {
         let sent = Bytes::from_static(br#"{"query":"q","texts":["a","\ud800 \u00e9\/b"],"return_text":true}"#);
-        let call = read(Door::Unversioned, &sent, Limits { documents: 10, windows: 8 }).unwrap();
-        let answer = String::from_utf8(super::body(&call, &sent, &ranking(), "fast")).unwrap();
+        let call = call(Door::Unversioned, &sent);
+        let answer = String::from_utf8(super::body(&call, &sent, &ranking(), "fast", false)).unwrap();
         assert!(answer.contains(r#""text":"\ud800 \u00e9\/b"}"#), "{answer}");
     }
 

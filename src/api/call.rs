@@ -6,8 +6,8 @@ use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{fault::Fault, text};
-use crate::{json, score::LongPassages};
+use super::{fault::Fault, text, waiting::Waited};
+use crate::{json, ranking::NotRanked, score::LongPassages};
 
 /// Where a call comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,8 +119,13 @@ const MAX_QUERY: usize = 64 * 1024;
 /// Tokens that windows of a document share.
 const OVERLAP: usize = 64;
 
-/// Reads a call. The fault comes with the shape in which it is to be told.
-pub(super) fn read(door: Door, body: &[u8], limits: Limits) -> Result<Call, (Shape, Fault)> {
+/// How many names `rank_fields` may have, and how long each may be, in bytes: every document is searched for each of them.
+const MAX_FIELDS: usize = 64;
+const MAX_FIELD: usize = 255;
+
+/// Reads a call, in time that grows with the bytes of its body, and as long as it is `waited` for. The fault comes with the
+/// shape in which it is to be told.
+pub(super) fn read(door: Door, body: &[u8], limits: Limits, waited: &Waited) -> Result<Call, (Shape, Fault)> {
     let unreadable = |error: String| (door.usual_shape(), Fault::Unreadable(format!("the body is not JSON: {error}")));
     // serde_json does not look into the strings of what it ignores.
     let text = str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
@@ -129,29 +134,68 @@ pub(super) fn read(door: Door, body: &[u8], limits: Limits) -> Result<Call, (Sha
         return Err((door.usual_shape(), Fault::Invalid("the body must be an object".to_owned())));
     }
     let text = text::with_whole_pairs(body);
-    let members = Members(&text);
+    let members = Members::of(&text);
     let shape = door.shape(&members);
-    members.call(shape, limits).map_err(|fault| (shape, fault))
+    members.call(shape, limits, waited).map_err(|fault| (shape, fault))
 }
 
+/// What a call may say, in the words of all its shapes.
+const MEMBERS: [&str; 15] = [
+    "query",
+    "texts",
+    "documents",
+    "model",
+    "top_n",
+    "top_k",
+    "return_text",
+    "return_documents",
+    "raw_scores",
+    "truncate",
+    "truncation",
+    "truncation_direction",
+    "max_tokens_per_doc",
+    "max_chunks_per_doc",
+    "rank_fields",
+];
+
 /// The members of a body that is an object.
-struct Members<'a>(&'a [u8]);
+struct Members<'a> {
+    body: &'a [u8],
+    /// Where the value of each of [`MEMBERS`] is; the last one counts where several share a name.
+    values: [Option<Range<usize>>; MEMBERS.len()],
+}
 
 impl<'a> Members<'a> {
+    /// Finds them all in one walk: a body may have millions of others.
+    fn of(body: &'a [u8]) -> Self {
+        let mut values = [const { None }; MEMBERS.len()];
+        for member in json::each_member(body, 0) {
+            let name = member.name(body);
+            if let Some(place) = place_of(&name) {
+                values[place] = Some(member.value);
+            }
+        }
+        Self { body, values }
+    }
+
+    fn found(&self, name: &str) -> Option<Range<usize>> {
+        self.values[place_of(name)?].clone()
+    }
+
     /// Whether it is there; `null` is, too.
     fn has(&self, name: &str) -> bool {
-        json::member(self.0, 0, name).is_some()
+        self.found(name).is_some()
     }
 
     /// Where its value is; that of a member which is `null` is nowhere.
     fn span(&self, name: &str) -> Option<Range<usize>> {
-        json::member(self.0, 0, name).map(|member| member.value).filter(|value| &self.0[value.clone()] != b"null")
+        self.found(name).filter(|value| &self.body[value.clone()] != b"null")
     }
 
     /// Its value, which must be `what`.
     fn value<T: Deserialize<'a>>(&self, name: &str, what: &str) -> Result<Option<T>, Fault> {
         let Some(span) = self.span(name) else { return Ok(None) };
-        let value = serde_json::from_slice(&self.0[span]);
+        let value = serde_json::from_slice(&self.body[span]);
         value.map(Some).map_err(|_| Fault::Invalid(format!("`{name}` must be {what}")))
     }
 
@@ -168,7 +212,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn call(&self, shape: Shape, limits: Limits) -> Result<Call, Fault> {
+    fn call(&self, shape: Shape, limits: Limits, waited: &Waited) -> Result<Call, Fault> {
         let (texts, top, with_documents, may_truncate) = match shape {
             Shape::Tei => ("texts", "top_n", "return_text", "truncate"),
             Shape::Voyage => ("documents", "top_k", "return_documents", "truncation"),
@@ -191,7 +235,7 @@ impl<'a> Members<'a> {
             raw_scores: self.switch("raw_scores")?.unwrap_or(false),
             may_truncate: self.switch(may_truncate)?.unwrap_or(true),
             long: self.long(limits)?,
-            documents: self.documents(texts, limits)?,
+            documents: self.documents(texts, limits, waited)?,
         })
     }
 
@@ -208,7 +252,8 @@ impl<'a> Members<'a> {
 
     fn query(&self) -> Result<String, Fault> {
         let span = self.span("query").ok_or_else(|| Fault::Invalid("`query` is missing".to_owned()))?;
-        let query = text::of(&self.0[span], None).ok_or_else(|| Fault::Invalid("`query` must be a text".to_owned()))?;
+        let query =
+            text::of(&self.body[span], None).ok_or_else(|| Fault::Invalid("`query` must be a text".to_owned()))?;
         if query.trim().is_empty() {
             return Err(Fault::Invalid("`query` is empty".to_owned()));
         }
@@ -231,30 +276,51 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn documents(&self, name: &str, limits: Limits) -> Result<Vec<Document>, Fault> {
+    fn documents(&self, name: &str, limits: Limits, waited: &Waited) -> Result<Vec<Document>, Fault> {
         let list = self.span(name).ok_or_else(|| Fault::Invalid(format!("`{name}` is missing")))?;
-        if self.0[list.start] != b'[' {
+        if self.body[list.start] != b'[' {
             return Err(Fault::Invalid(format!("`{name}` must be a list of texts")));
         }
-        let fields: Option<Vec<String>> = self.value("rank_fields", "a list of names")?;
-        let fields = text::of_fields(fields.unwrap_or_default());
+        let fields = text::of_fields(self.fields()?);
         // No more than tell that they are too many: millions of empty texts fit into a body.
-        let documents = json::first_elements(self.0, list.start, limits.documents.saturating_add(1));
+        let documents = json::first_elements(self.body, list.start, limits.documents.saturating_add(1));
         if documents.is_empty() {
             return Err(Fault::Empty);
         }
         if documents.len() > limits.documents {
             return Err(Fault::TooLarge(format!("more than {} documents (api.max_documents)", limits.documents)));
         }
+        let late = NotRanked::Late { scored: 0, documents: documents.len() };
         let read = |(place, span): (usize, Range<usize>)| {
-            let text = text::of(&self.0[span.clone()], fields.as_ref()).ok_or_else(|| {
+            if waited.is_over() {
+                return Err(late.clone().into());
+            }
+            let text = text::of(&self.body[span.clone()], fields.as_ref()).ok_or_else(|| {
                 let what = "must be a text, or an object with a `text` or with what `rank_fields` names";
                 Fault::Invalid(format!("`{name}[{place}]` {what}"))
             })?;
-            Ok(Document { text, is_string: self.0[span.start] == b'"', span })
+            Ok(Document { text, is_string: self.body[span.start] == b'"', span })
         };
         documents.into_iter().enumerate().map(read).collect()
     }
+
+    /// What is to be read of documents that are objects.
+    fn fields(&self) -> Result<Vec<String>, Fault> {
+        if let Some(list) = self.span("rank_fields")
+            && json::first_elements(self.body, list.start, MAX_FIELDS + 1).len() > MAX_FIELDS
+        {
+            return Err(Fault::Invalid(format!("`rank_fields` has more than {MAX_FIELDS} names")));
+        }
+        let fields: Vec<String> = self.value("rank_fields", "a list of names")?.unwrap_or_default();
+        if fields.iter().any(|field| field.len() > MAX_FIELD) {
+            return Err(Fault::Invalid(format!("`rank_fields` has a name of more than {MAX_FIELD} bytes")));
+        }
+        Ok(fields)
+    }
+}
+
+fn place_of(name: &str) -> Option<usize> {
+    MEMBERS.iter().position(|known| *known == name)
 }
 
 #[cfg(test)]

@@ -27,6 +27,12 @@ pub(super) enum Fault {
     /// The client has no key, or a wrong one.
     #[error("a key is needed here: send `Authorization: Bearer KEY`")]
     Locked,
+    /// There are no keys, and other machines reach the listener.
+    #[error(
+        "the rerank API is closed on this address, which other machines reach, as no key is configured: whoever runs this \
+         server names the variable with its keys in api.keys_env, or sets api.keys = \"none\" to let anyone use it"
+    )]
+    Closed,
     /// There is no such model.
     #[error("{0}")]
     NoModel(String),
@@ -55,6 +61,7 @@ impl Fault {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Locked => StatusCode::UNAUTHORIZED,
+            Self::Closed => StatusCode::FORBIDDEN,
             Self::NoModel(_) => StatusCode::NOT_FOUND,
             Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -71,7 +78,7 @@ impl Fault {
             Self::Unreadable(_) | Self::Slow(_) | Self::Invalid(_) | Self::TooLarge(_) | Self::NoModel(_) => {
                 "Validation"
             }
-            Self::Locked => "Unauthorized",
+            Self::Locked | Self::Closed => "Unauthorized",
             Self::Crowded(_) | Self::NoMemory(_) | Self::NoPlace | Self::NotRanked(NotRanked::Overloaded) => {
                 "Overloaded"
             }

@@ -17,12 +17,12 @@ use super::{
     answer as words,
     call::{self, Call, Door, Limits, Shape},
     fault::Fault,
-    json_of,
+    json_of, waiting,
 };
 use crate::{
     app::App,
-    config::MAX_WINDOWS,
-    guard::computed,
+    config::{Keys, MAX_WINDOWS},
+    guard::{aside, computed},
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
@@ -81,9 +81,10 @@ async fn answered(
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
-    let read = computed(sent.len(), move || {
+    let (_waiting, waited) = waiting::until(deadline);
+    let read = aside(move || {
         let _under_way = under_way;
-        call::read(door, &held, limits)
+        call::read(door, &held, limits, &waited)
     })
     .await;
     let mut call = read.map_err(|_| usual(Fault::Internal))??;
@@ -101,8 +102,10 @@ async fn answered(
     app.metrics.ranked(counts);
 
     let model = model.to_owned();
-    let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens() };
-    let body = written(call, sent, ranking, model).await.ok_or(refused(Fault::Internal))?;
+    // Whether a pair was scored before confirms a guess at a text that somebody else sees: no business of just anyone.
+    let tells_cached = matches!(config.keys, Keys::Held(_));
+    let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
+    let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
     let mut response = json_of(StatusCode::OK, body);
     report::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
@@ -172,7 +175,7 @@ fn whole(ranking: &Ranking) -> Result<(), Fault> {
 }
 
 /// The answer; `None` where it could not be written.
-async fn written(call: Call, sent: Bytes, ranking: Ranking, model: String) -> Option<Vec<u8>> {
+async fn written(call: Call, sent: Bytes, ranking: Ranking, model: String, tells_cached: bool) -> Option<Vec<u8>> {
     let size = if call.with_documents { sent.len() } else { 0 };
-    computed(size, move || words::body(&call, &sent, &ranking, &model)).await.ok()
+    computed(size, move || words::body(&call, &sent, &ranking, &model, tells_cached)).await.ok()
 }

@@ -16,6 +16,9 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             }
         }
     }
+    if let Some(note) = config.note_on_api() {
+        eprintln!("note: {note}");
+    }
     let (rules, models) = (config.rules.len(), config.models.len());
     println!(
         "the configuration is right: {rules} rule(s), {models} model(s), {}://{} behind {}",

@@ -47,12 +47,13 @@ impl DemoArgs {
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     // The real upstream is known once the engine listens; everything else is checked now.
     let model = args.model.as_deref().unwrap_or(MODEL);
-    let config = config(model, "http://127.0.0.1:9200")?;
+    let listen = args.listen.to_string();
+    let config = config(model, "http://127.0.0.1:9200", &listen)?;
     telemetry::start_log(&config.log);
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
-            let app = App::start(self::config(model, &upstream)?)?;
+            let app = App::start(self::config(model, &upstream, &listen)?)?;
             super::wait_until_ready(&app).await?;
             tokio::spawn(server::run(listener, app, std::future::pending()));
             Ok(())
@@ -62,9 +63,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     })
 }
 
-fn config(model: &str, upstream: &str) -> anyhow::Result<Config> {
+fn config(model: &str, upstream: &str, listen: &str) -> anyhow::Result<Config> {
     let by_path = std::path::Path::new(model).is_dir();
-    let settings: [(&[&'static str], &str); 6] = [
+    let settings: [(&[&'static str], &str); 8] = [
+        (&["server", "listen"], listen),
+        // Whoever is let to the demo may try all of it: there is nothing to protect.
+        (&["api", "keys"], "none"),
         (&["upstream", "url"], upstream),
         (&["models", "bundled", if by_path { "path" } else { "name" }], model),
         (&["rules", "0", "index"], demo::corpus::INDEX),

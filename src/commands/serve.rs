@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     app::App,
@@ -34,6 +34,9 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         let upstream = &app.config.upstream;
         info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
         println!("listening on http://{}", listener.local_addr()?);
+        if let Some(note) = app.config.note_on_api() {
+            warn!("{note}");
+        }
         if let Some(api) = &api {
             println!("the rerank API is on http://{}", api.local_addr()?);
         }

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use indexmap::IndexMap;
 
 use super::{
-    ApiConfig,
+    ApiConfig, Keys,
     models::{Models, Variable},
     read::{Findings, Section},
     resolve::{MAX_BUDGET, long_passages, never_fits},
@@ -31,12 +31,12 @@ pub(super) fn api(
     findings: &Findings,
 ) -> ApiConfig {
     let listen: Option<SocketAddr> = section.optional("listen");
-    let keys: Option<String> = section.optional("keys_env");
+    let keys = keys(section, variable);
     let model: Option<String> = section.optional("model");
     let config = ApiConfig {
         enabled: section.or("enabled", true),
         listen,
-        keys: keys.map_or_else(Vec::new, |name| held(section, variable(&name))),
+        keys,
         model: model.clone().or_else(|| Some(models.keys().next()?.clone()).filter(|_| models.len() == 1)),
         aliases: section.node("aliases").map_or_else(IndexMap::new, |node| aliases(section, node, models)),
         budget: section.or("budget", Duration::from_secs(30)),
@@ -68,6 +68,23 @@ pub(super) fn api(
     }
     section.finish();
     config
+}
+
+fn keys(section: &Section, variable: Variable) -> Keys {
+    let env: Option<String> = section.optional("keys_env");
+    let keys: Option<String> = section.optional("keys");
+    if keys.as_ref().is_some_and(|keys| keys != "none") {
+        let message = "must be \"none\": keys themselves are read from the environment variable that `keys_env` names";
+        section.error("keys", message);
+    }
+    if keys.is_some() && env.is_some() {
+        section.error("keys", "contradicts `keys_env`: leave out one or the other");
+    }
+    match (env, keys) {
+        (Some(name), _) => Keys::Held(held(section, variable(&name))),
+        (None, Some(_)) => Keys::NotNeeded,
+        (None, None) => Keys::Unsaid,
+    }
 }
 
 /// The digests of the keys, which a comma separates. No message shows what the variable holds.

@@ -22,7 +22,7 @@ use crate::{
     passage::{Content, PassageSpec, Template},
     rules::{DEFAULT_WINDOW, Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
     score::LongPassages,
-    wishes::Wish,
+    wishes::{Detail, Wish},
 };
 
 /// No client waits longer; what is more is mostly a mistaken unit.
@@ -171,8 +171,9 @@ fn clients(section: &Section) -> ClientsConfig {
             names.iter().filter_map(known).collect()
         },
     );
+    let explain = choice(section, "explain", &[("full", Detail::Full), ("scores", Detail::Scores)]);
     section.finish();
-    ClientsConfig { headers }
+    ClientsConfig { headers, explain }
 }
 
 fn limits(section: &Section) -> LimitsConfig {

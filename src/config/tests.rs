@@ -464,12 +464,14 @@ fn with_api(keys: &str) -> Result<ApiConfig, Vec<String>> {
 #[test]
 fn the_rerank_api_is_there_unless_it_is_switched_off() {
     let api = with_api("").expect("right");
-    assert_eq!((api.enabled, api.listen, api.keys.len(), api.model), (true, None, 0, None));
+    assert_eq!((api.enabled, api.listen, api.keys, api.model), (true, None, Keys::Unsaid, None));
     assert_eq!(resolved(&minimal()).expect("right").api.model.as_deref(), Some("m"), "the only one");
     assert!(!with_api("enabled = false").expect("right").enabled);
     let api =
         with_api("keys_env = \"TEST_KEYS\"\nmodel = \"second\"\naliases = { \"rerank-v3.5\" = \"m\" }").expect("right");
-    assert_eq!((api.keys.len(), api.model.as_deref(), api.aliases["rerank-v3.5"].as_str()), (2, Some("second"), "m"));
+    assert!(matches!(api.keys, Keys::Held(keys) if keys.len() == 2));
+    assert_eq!((api.model.as_deref(), api.aliases["rerank-v3.5"].as_str()), (Some("second"), "m"));
+    assert_eq!(with_api("keys = \"none\"").expect("right").keys, Keys::NotNeeded);
 }
 
 #[test]
@@ -478,6 +480,8 @@ fn what_the_rerank_api_cannot_be_is_a_mistake() {
         ("listen = \"127.0.0.1:9700\"", "api.listen: must be another address than server.listen"),
         ("enabled = false\nlisten = \"127.0.0.1:1\"", "api.listen: is for the rerank API"),
         ("keys_env = \"NONE\"", "api.keys_env: there is no such environment variable"),
+        ("keys = \"one\"", "api.keys: must be \"none\""),
+        ("keys = \"none\"\nkeys_env = \"TEST_KEYS\"", "api.keys: contradicts `keys_env`"),
         ("model = \"third\"", "api.model: there is no model `third`; there is: m, second"),
         ("aliases = { x = \"third\" }", "api.aliases: `x`: there is no model `third`"),
         ("aliases = [\"x\"]", "api.aliases: must be a table"),
@@ -515,4 +519,36 @@ fn what_connections_cannot_be_is_a_mistake() {
         let errors = with_server(keys).expect_err("wrong");
         assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
     }
+}
+
+#[test]
+fn the_operator_is_told_where_the_rerank_api_is_closed_or_open_to_anyone() {
+    let note = |server: &str, api: &str| {
+        let text = format!("{}[server]\nlisten = \"{server}\"\n[api]\n{api}", minimal());
+        let config = resolve::resolve(&written(&text), &|_| Some("one".to_owned())).expect("right");
+        (config.api.is_closed_at(config.server.listen), config.note_on_api().unwrap_or_default())
+    };
+    for local in ["127.0.0.1:9700", "127.8.8.8:1", "[::1]:0", "[::ffff:127.0.0.1]:1"] {
+        assert_eq!(note(local, ""), (false, String::new()), "{local}");
+    }
+    for reached in ["0.0.0.0:9700", "[::]:0", "10.0.0.7:1"] {
+        let (is_closed, said) = note(reached, "");
+        assert!(is_closed && said.contains(&format!("closed on {reached},")) && said.contains("keys_env"), "{said}");
+        assert_eq!(note(reached, "keys_env = \"KEYS\""), (false, String::new()));
+        assert_eq!(note(reached, "enabled = false").1, "");
+        let (is_closed, said) = note(reached, "keys = \"none\"");
+        assert!(!is_closed && said.starts_with(&format!("anyone who reaches {reached} may use")), "{said}");
+    }
+    let (is_closed, said) = note("127.0.0.1:1", "listen = \"0.0.0.0:2\"");
+    assert!(!is_closed && said.contains("closed on 0.0.0.0:2,"), "{said}");
+}
+
+#[test]
+fn what_explain_may_tell_is_all_or_no_passage() {
+    let explain = |value: &str| {
+        resolved(&format!("{}[clients]\nexplain = \"{value}\"", minimal())).map(|config| config.clients.explain)
+    };
+    assert_eq!(resolved(&minimal()).expect("right").clients.explain, Detail::Full);
+    assert_eq!((explain("full"), explain("scores")), (Ok(Detail::Full), Ok(Detail::Scores)));
+    assert!(explain("none").expect_err("wrong").join("\n").contains("clients.explain: must be one of full, scores"));
 }

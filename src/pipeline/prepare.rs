@@ -230,6 +230,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
         blend: rule.blend,
         long: rule.long_passages,
         shown: rule.score,
-        explain: wishes.explain,
+        explain: wishes.explain.told(app.config.clients.explain),
+        detail: app.config.clients.explain,
     })
 }

@@ -21,7 +21,7 @@ use crate::{
     rules::ShownScore,
     score::{LongPassages, Request, ScoreError, Scored, Span, held_to},
     telemetry::Counts,
-    wishes::Explain,
+    wishes::{Detail, Explain},
 };
 
 /// A search that is to be reranked, and how.
@@ -34,6 +34,7 @@ pub(super) struct Planned {
     pub(super) long: LongPassages,
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,
+    pub(super) detail: Detail,
 }
 
 /// What became of one search.
@@ -174,7 +175,7 @@ async fn score(
 
 /// Order and rewrite: the new answer.
 fn reorder(planned: &Planned, candidates: &Candidates, scored: &Scored, answer: &[u8]) -> Vec<u8> {
-    let Planned { plan, blend, shown, explain, .. } = planned;
+    let Planned { plan, blend, shown, .. } = planned;
     let mut ranked = order::order(&candidates.scores, &scored.scores, candidates.pinned, *blend);
     if let Some(lowest) = plan.min_score {
         // Scores never increase: what is below begins somewhere.
@@ -185,7 +186,7 @@ fn reorder(planned: &Planned, candidates: &Candidates, scored: &Scored, answer: 
     let place = |(rank, hit): (usize, &Ranked)| Placed {
         hit: hit.hit,
         score: shown.then_some(hit.score),
-        notes: notes(*explain, rank, hit, candidates, scored),
+        notes: notes(planned, rank, hit, candidates, scored),
     };
     let placed: Vec<Placed> = ranked.iter().enumerate().take(page.end).skip(page.start).map(place).collect();
     let best = ranked.first().map_or(f32::NAN, |hit| hit.score);
@@ -193,7 +194,8 @@ fn reorder(planned: &Planned, candidates: &Candidates, scored: &Scored, answer: 
 }
 
 /// What is said of the hit at the new `rank`, from 0.
-fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, scored: &Scored) -> Vec<String> {
+fn notes(planned: &Planned, rank: usize, hit: &Ranked, candidates: &Candidates, scored: &Scored) -> Vec<String> {
+    let Planned { explain, detail, .. } = *planned;
     if explain == Explain::No {
         return Vec::new();
     }
@@ -208,8 +210,10 @@ fn notes(explain: Explain, rank: usize, hit: &Ranked, candidates: &Candidates, s
         },
         "cached": score.map(|score| score.cached),
         "truncated": score.map(|score| score.truncated),
-        "passage": passage,
     });
+    if detail == Detail::Full {
+        note["passage"] = json!(passage);
+    }
     if let Some(stage) = score.and_then(|score| score.stage) {
         note["score"]["first"] = json!(stage.first().map(shortest));
         note["stage"] = json!(stage.name());

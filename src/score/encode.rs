@@ -2,11 +2,9 @@
 //! truncated longest-first at the model's length or cut into windows, never padded. What becomes of the ids is the
 //! business of [`super::inference`].
 
-use std::{ops::Range, panic::resume_unwind, path::Path, thread};
+use std::{ops::Range, panic::resume_unwind, path::Path, sync::OnceLock, thread};
 
-use tokenizers::{
-    Encoding, PostProcessor, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy, truncate_encodings,
-};
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 use unicode_segmentation::GraphemeCursor;
 
 use super::{LongPassages, Span};
@@ -61,6 +59,13 @@ const UNSURE: usize = 128;
 /// So many bytes without white space are no word. More than 100 characters, which some tokenizers read of a word at most.
 const LONGEST_WORD: usize = 1024;
 
+/// Where so many bytes of a text for each token that is needed have too few of them, it is no language (a file in base64, a
+/// page of blanks), and is read no further: tokenizing takes about 80 bytes of memory and 0.4 microseconds a byte.
+const BYTES_PER_TOKEN_AT_MOST: usize = BYTES_PER_TOKEN * FURTHER * FURTHER * FURTHER;
+
+/// How many times further a text is tokenized where that did not fill the model.
+const FURTHER: usize = 4;
+
 impl Encoder {
     /// Reads `tokenizer.json`; `max_length` is in tokens, special ones included. The padding and truncation that the
     /// file may carry are those of its author's last run, not of the model, and are disregarded.
@@ -92,15 +97,16 @@ impl Encoder {
     /// # Errors
     /// Each text has its own: a text that the tokenizer refuses does not affect the others.
     pub fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
-        let query = match query.map(|query| self.tokenizer.encode_fast(query, false)).transpose() {
+        let query = match query.map(|query| self.query(query)).transpose() {
             Ok(query) => query,
             Err(error) => return texts.iter().map(|_| Err(error.to_string())).collect(),
         };
+        let query = query.as_ref();
         let one = |encoded| vec![encoded];
         let encode = |text: &&str| match long {
-            LongPassages::Truncate => self.encode_beginning(query.clone(), text, usize::MAX).map(one),
-            LongPassages::Beginning { tokens } => self.encode_beginning(query.clone(), text, tokens).map(one),
-            LongPassages::Windows { overlap, at_most } => self.encode_windows(query.clone(), text, overlap, at_most),
+            LongPassages::Truncate => self.encode_beginning(query, text, usize::MAX).map(one),
+            LongPassages::Beginning { tokens } => self.encode_beginning(query, text, tokens).map(one),
+            LongPassages::Windows { overlap, at_most } => self.encode_windows(query, text, overlap, at_most),
         };
         let encode_all = |texts: &[&str]| -> Vec<Result<Vec<Encoded>, String>> {
             texts.iter().map(|text| encode(text).map_err(|error| error.to_string())).collect()
@@ -115,43 +121,85 @@ impl Encoder {
         })
     }
 
+    /// A query, read as far as it may ever be in an input.
+    fn query<'q>(&self, text: &'q str) -> tokenizers::Result<Query<'q>> {
+        let (tokens, is_whole) = self.read(text, self.max_length)?;
+        let length = if is_whole { OnceLock::from(tokens.len()) } else { OnceLock::new() };
+        Ok(Query { text, tokens, length })
+    }
+
+    /// How many tokens a query has in all, as far as such a text is read.
+    fn length(&self, query: &Query) -> tokenizers::Result<usize> {
+        if let Some(&length) = query.length.get() {
+            return Ok(length);
+        }
+        let most = self.max_length.saturating_add(UNSURE).saturating_mul(BYTES_PER_TOKEN_AT_MOST);
+        let tokens = self.tokenizer.encode_fast(beginning(query.text, most).unwrap_or(query.text), false)?;
+        Ok(*query.length.get_or_init(|| tokens.len()))
+    }
+
+    /// The tokens of a text without special ones, or the `needed` first and some more, and whether those are all.
+    fn read(&self, text: &str, needed: usize) -> tokenizers::Result<(Encoding, bool)> {
+        let mut read = 0;
+        let tokens = tokenize_as_needed(text, needed, |text| {
+            read = text.len();
+            self.tokenizer.encode_fast(text, false)
+        })?;
+        Ok((tokens, read == text.len()))
+    }
+
     /// Encodes at most the first `at_most` tokens of a text, and no more than fits.
-    fn encode_beginning(&self, query: Option<Encoding>, text: &str, at_most: usize) -> tokenizers::Result<Encoded> {
-        let tokenize = |text: &str| self.tokenizer.encode_fast(text, false);
-        // Truncation takes from the longer one of a pair, and where both are too long it asks which is longer; so a text
-        // is only read in part beside a query that fits.
-        let text = match &query {
-            Some(query) if query.len() >= self.max_length => tokenize(text)?,
-            _ => tokenize_as_needed(text, self.max_length, tokenize)?,
-        };
-        let is_longer = text.len() > at_most;
-        let text = if is_longer { cut(text, at_most) } else { text };
-        let encoded = self.truncated(query, text)?;
-        Ok(Encoded { truncated: encoded.truncated || is_longer, ..encoded })
+    fn encode_beginning(&self, query: Option<&Query>, text: &str, at_most: usize) -> tokenizers::Result<Encoded> {
+        let (mut tokens, mut is_whole) = self.read(text, self.max_length)?;
+        if let Some(query) = query
+            && self.asks_which_is_longer(query, tokens.len().min(at_most))
+        {
+            let needed = self.length(query)?.saturating_add(1).min(at_most);
+            if !is_whole && needed > self.max_length {
+                (tokens, is_whole) = self.read(text, needed)?;
+            }
+        }
+        let is_longer = tokens.len() > at_most;
+        let tokens = if is_longer { cut(tokens, at_most) } else { tokens };
+        let encoded = self.truncated(query, tokens)?;
+        Ok(Encoded { truncated: encoded.truncated || is_longer || !is_whole, ..encoded })
+    }
+
+    /// Whether more must be known of a query and a text of so many tokens than that neither fits: of two that are both cut
+    /// to half of what is odd, the longer one has the odd token.
+    fn asks_which_is_longer(&self, query: &Query, text: usize) -> bool {
+        let room = self.room(true);
+        room % 2 == 1 && query.tokens.len().min(text) > room / 2
     }
 
     fn encode_windows(
         &self,
-        query: Option<Encoding>,
+        query: Option<&Query>,
         text: &str,
         overlap: usize,
         at_most: usize,
     ) -> tokenizers::Result<Vec<Encoded>> {
         let both = self.room(query.is_some());
-        let query_length = query.as_ref().map_or(0, Encoding::len);
+        let query_length = query.map_or(0, |query| query.tokens.len());
         let room = both - query_length.min(both / 2);
         let overlap = overlap.min(room.saturating_sub(1) / 2);
         let at_most = at_most.max(1);
         // One more than are read, to know that there are more.
         let needed = (at_most - 1).saturating_mul(room - overlap).saturating_add(room + 1);
-        let mut tokens = tokenize_as_needed(text, needed, |text: &str| self.tokenizer.encode(text, false))?;
+        let mut read = 0;
+        let mut tokens = tokenize_as_needed(text, needed, |text| {
+            read = text.len();
+            self.tokenizer.encode(text, false)
+        })?;
+        let is_whole = read == text.len();
         if room == 0 || tokens.len() <= both / 2 || query_length + tokens.len() <= both {
-            return Ok(vec![self.truncated(query, tokens)?]);
+            let encoded = self.truncated(query, tokens)?;
+            return Ok(vec![Encoded { truncated: encoded.truncated || !is_whole, ..encoded }]);
         }
-        let query = query.map(|query| cut(query, both / 2));
+        let query = query.map(|query| cut(query.tokens.clone(), both / 2));
         tokens.truncate(room, overlap, TruncationDirection::Right);
         let others = tokens.take_overflowing();
-        let (several, unread) = (!others.is_empty(), others.len() + 1 > at_most);
+        let (several, unread) = (!others.is_empty(), others.len() + 1 > at_most || !is_whole);
         let mut windows = Vec::with_capacity(at_most.min(others.len() + 1));
         let mut before = 0..0;
         for window in std::iter::once(tokens).chain(others).take(at_most) {
@@ -165,24 +213,26 @@ impl Encoder {
         Ok(windows)
     }
 
-    /// As much of the two as fits, the reference's way.
-    fn truncated(&self, query: Option<Encoding>, text: Encoding) -> tokenizers::Result<Encoded> {
-        let truncation = TruncationParams {
-            direction: TruncationDirection::Right,
-            max_length: self.room(query.is_some()),
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
+    /// As much of the two as fits, the reference's way (`longest_first`): the longer one is cut to what the other leaves, or
+    /// both to half where both have more than that.
+    fn truncated(&self, query: Option<&Query>, text: Encoding) -> tokenizers::Result<Encoded> {
+        let (room, whole) = (self.room(query.is_some()), text.len());
+        let Some(query) = query else {
+            let text = cut(text, room);
+            return self.joined(None, text, whole > room, None);
         };
-        let whole = text.len();
-        let (query, text) = match query {
-            None => (None, truncate_encodings(text, None, &truncation)?.0),
-            Some(query) => {
-                let (query, text) = truncate_encodings(query, Some(text), &truncation)?;
-                (Some(query), text.unwrap_or_default())
+        let (half, odd) = (room / 2, room % 2);
+        let of_query = match query.tokens.len() {
+            length if length.min(whole) > half => {
+                let is_longer = odd == 1 && self.length(query)? > whole;
+                if is_longer { half + odd } else { half }
             }
+            length if length > half => length.min(room - whole),
+            length => length,
         };
+        let text = cut(text, room - of_query);
         let truncated = text.len() < whole;
-        self.joined(query, text, truncated, None)
+        self.joined(Some(cut(query.tokens.clone(), of_query)), text, truncated, None)
     }
 
     /// The two with special tokens around them.
@@ -214,20 +264,31 @@ impl Encoder {
     }
 }
 
-/// The tokens of `text` without special ones: all, or the `needed` first and some more.
+/// A query, read once for all texts.
+struct Query<'q> {
+    text: &'q str,
+    /// All of its tokens, or at least as many as fit into an input.
+    tokens: Encoding,
+    /// How many there are in all, once that is known.
+    length: OnceLock<usize>,
+}
+
+/// The tokens of `text` without special ones: all, or the `needed` first and some more; fewer where so long a text has so
+/// few.
 fn tokenize_as_needed(
     text: &str,
     needed: usize,
     mut tokenize: impl FnMut(&str) -> tokenizers::Result<Encoding>,
 ) -> tokenizers::Result<Encoding> {
     let enough = needed.saturating_add(UNSURE);
+    let most = enough.saturating_mul(BYTES_PER_TOKEN_AT_MOST);
     let mut bytes = enough.saturating_mul(BYTES_PER_TOKEN);
     while let Some(beginning) = beginning(text, bytes) {
         let tokens = tokenize(beginning)?;
-        if tokens.len() >= enough {
+        if tokens.len() >= enough || bytes >= most {
             return Ok(tokens);
         }
-        bytes = bytes.saturating_mul(4);
+        bytes = bytes.saturating_mul(FURTHER);
     }
     tokenize(text)
 }

@@ -1,18 +1,26 @@
 //! Calls of every shape, right and wrong, and what is read of them.
 
+use std::time::{Duration, Instant};
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::waiting;
 
 const LIMITS: Limits = Limits { documents: 5, windows: 8 };
 
+fn read(door: Door, body: &[u8]) -> Result<Call, (Shape, Fault)> {
+    let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
+    super::read(door, body, LIMITS, &waited)
+}
+
 fn call(door: Door, body: &Value) -> Call {
-    read(door, body.to_string().as_bytes(), LIMITS).unwrap()
+    read(door, body.to_string().as_bytes()).unwrap()
 }
 
 fn fault(door: Door, body: impl AsRef<[u8]>) -> (Shape, Fault) {
-    read(door, body.as_ref(), LIMITS).unwrap_err()
+    read(door, body.as_ref()).unwrap_err()
 }
 
 fn reason(door: Door, body: &Value) -> String {
@@ -104,9 +112,28 @@ fn rank_fields_say_what_is_read_of_objects() {
 }
 
 #[test]
+fn a_call_for_which_nobody_waits_any_more_is_read_no_further() {
+    let body = json!({"query": "q", "documents": ["a", {"text": 7}]}).to_string();
+    let over = |waited: &waiting::Waited| super::read(Door::V2, body.as_bytes(), LIMITS, waited).unwrap_err();
+    let late = (Shape::V2, Fault::NotRanked(NotRanked::Late { scored: 0, documents: 2 }));
+    let (_waiting, waited) = waiting::until(Instant::now());
+    assert_eq!(over(&waited), late, "the deadline");
+    let (waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
+    drop(waiting);
+    assert_eq!(over(&waited), late, "the client");
+}
+
+#[test]
+fn of_several_members_of_one_name_the_last_one_counts() {
+    let body = r#"{"query":"a","qu\u0065ry":"b","documents":7,"documents":["x"],"top_n":1,"top_n":null}"#;
+    let read = read(Door::V1, body.as_bytes()).unwrap();
+    assert_eq!((read.query.as_str(), texts(&read), read.top), ("b", vec!["x"], None));
+}
+
+#[test]
 fn half_of_a_surrogate_pair_is_no_reason_to_refuse_a_text() {
     let body = r#"{"query":"q \ud83d","documents":["\ude00 a",{"t":"b\ud800"}],"rank_fields":["t"]}"#;
-    let read = read(Door::V1, body.as_bytes(), LIMITS).unwrap();
+    let read = read(Door::V1, body.as_bytes()).unwrap();
     assert_eq!((read.query.as_str(), texts(&read)), ("q \u{fffd}", vec!["\u{fffd} a", "b\u{fffd}"]));
     assert_eq!(&body[read.documents[0].span.clone()], r#""\ude00 a""#, "it goes back as it came");
 }
@@ -136,6 +163,9 @@ fn what_is_wrong_is_told_by_its_name() {
         ("return_documents", json!("yes"), "`return_documents` must be true or false"),
         ("raw_scores", json!(1), "`raw_scores` must be true or false"),
         ("rank_fields", json!("title"), "`rank_fields` must be a list of names"),
+        ("rank_fields", json!([1]), "`rank_fields` must be a list of names"),
+        ("rank_fields", json!(vec!["title"; MAX_FIELDS + 1]), "`rank_fields` has more than 64 names"),
+        ("rank_fields", json!(["t".repeat(MAX_FIELD + 1)]), "`rank_fields` has a name of more than 255 bytes"),
         ("max_tokens_per_doc", json!("all"), "`max_tokens_per_doc` must be a whole number"),
         ("truncation_direction", json!("left"), "`truncation_direction` must be \"right\""),
     ] {
@@ -162,7 +192,7 @@ fn what_is_no_json_or_no_list_or_too_long_has_a_status_of_its_own() {
         (br#"{"query":"q","documents":["","","","",""]}"#, 0),
         (br#"{"query":"q","documents":["","","","","",""]}"#, 413),
     ] {
-        let outcome = read(Door::V1, body, LIMITS).map_or_else(|(_, fault)| fault.status().as_u16(), |_| 0);
+        let outcome = read(Door::V1, body).map_or_else(|(_, fault)| fault.status().as_u16(), |_| 0);
         assert_eq!(outcome, status, "{}", String::from_utf8_lossy(body));
     }
     let (shape, too_long) = fault(Door::V2, r#"{"query":"q","documents":[1,1,1,1,1,1]}"#);
@@ -191,7 +221,7 @@ proptest! {
     #[test]
     fn any_body_is_read_or_refused(body in r#"(\{"query":"q","(documents|texts)":)?[\[\]{}",:a\\u0-9d ]{0,40}"#) {
         for door in [Door::Unversioned, Door::V1, Door::V2] {
-            let _ = read(door, body.as_bytes(), LIMITS);
+            let _ = read(door, body.as_bytes());
         }
     }
 }

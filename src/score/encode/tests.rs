@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
+use tokenizers::{TruncationParams, TruncationStrategy, truncate_encodings};
 
 use super::*;
 
@@ -205,84 +206,122 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+#![proptest_config(ProptestConfig::with_cases(256))]
 
-    #[test]
-    fn windows_hold_every_token_in_order_and_overlap_as_they_should(
-        which in 0..2usize, max_length in prop::sample::select(LENGTHS.to_vec()), query in prop::option::of("[a-z ]{0,60}"), text in text(),
-        overlap in 0..40usize, at_most in 1..6usize,
-    ) {
-        let encoder = encoder(which, max_length);
-        let found = windows(encoder, query.as_deref(), &text, overlap, at_most);
-        let simple = truncated(encoder, query.as_deref(), &text);
-        prop_assert!((1..=at_most).contains(&found.len()));
-        let both = encoder.room(query.is_some());
-        let special = encoder.tokenizer.get_post_processor().unwrap().added_tokens(query.is_some());
-        prop_assert!(found.iter().all(|window| window.len() <= max_length.max(special)));
-        if found.len() == 1 && found[0].span.is_none() {
-            if !simple.truncated || both == 0 {
-                prop_assert_eq!(&found[0], &simple);
-            } else {
-                // The one token by which the reference's halves differ.
-                prop_assert!(query.is_some() && both % 2 == 1 && !found[0].truncated);
-            }
-            return Ok(());
+#[test]
+fn windows_hold_every_token_in_order_and_overlap_as_they_should(
+    which in 0..2usize, max_length in prop::sample::select(LENGTHS.to_vec()), query in prop::option::of("[a-z ]{0,60}"), text in text(),
+    overlap in 0..40usize, at_most in 1..6usize,
+) {
+    let encoder = encoder(which, max_length);
+    let found = windows(encoder, query.as_deref(), &text, overlap, at_most);
+    let simple = truncated(encoder, query.as_deref(), &text);
+    prop_assert!((1..=at_most).contains(&found.len()));
+    let both = encoder.room(query.is_some());
+    let special = encoder.tokenizer.get_post_processor().unwrap().added_tokens(query.is_some());
+    prop_assert!(found.iter().all(|window| window.len() <= max_length.max(special)));
+    if found.len() == 1 && found[0].span.is_none() {
+        if !simple.truncated || both == 0 {
+            prop_assert_eq!(&found[0], &simple);
+        } else {
+            // The one token by which the reference's halves differ.
+            prop_assert!(query.is_some() && both % 2 == 1 && !found[0].truncated);
         }
-        let all = tokens(encoder, &text);
-        let query = query.map(|query| tokens(encoder, &query).len().min(both / 2));
-        let room = both - query.unwrap_or(0);
-        let overlap = overlap.min((room - 1) / 2);
-        for (place, window) in found.iter().enumerate() {
-            let start = place * (room - overlap);
-            prop_assert_eq!(held(window, query), &all[start..all.len().min(start + room)]);
-        }
-        let end = ((found.len() - 1) * (room - overlap) + room).min(all.len());
-        let last = found.last().unwrap();
-        prop_assert_eq!(last.truncated, end < all.len());
-        prop_assert!(found.len() == at_most || end == all.len());
+        return Ok(());
+    }
+    let all = tokens(encoder, &text);
+    let query = query.map(|query| tokens(encoder, &query).len().min(both / 2));
+    let room = both - query.unwrap_or(0);
+    let overlap = overlap.min((room - 1) / 2);
+    for (place, window) in found.iter().enumerate() {
+        let start = place * (room - overlap);
+        prop_assert_eq!(held(window, query), &all[start..all.len().min(start + room)]);
+    }
+    let end = ((found.len() - 1) * (room - overlap) + room).min(all.len());
+    let last = found.last().unwrap();
+    prop_assert_eq!(last.truncated, end < all.len());
+    prop_assert!(found.len() == at_most || end == all.len());
 
-        let spans: Vec<Span> = found.iter().map(|window| window.span.unwrap()).collect();
-        let length = text.chars().count() as u32;
-        prop_assert!(spans.iter().all(|span| span.start <= span.end && span.end <= length), "{:?} of {}", spans, length);
-        for pair in spans.windows(2) {
-            prop_assert!(pair[0].start <= pair[1].start && pair[0].end <= pair[1].end, "{spans:?}");
-            prop_assert!(overlap == 0 || pair[1].start <= pair[0].end, "{spans:?}");
-        }
-        // What no window stands for, the tokenizer does not see.
-        if overlap > 0 && !last.truncated {
-            let (start, end) = (spans[0].start as usize, last.span.unwrap().end as usize);
-            let outside: Vec<String> =
-                vec![text.chars().take(start).collect(), text.chars().skip(end).collect()];
-            for outside in outside {
-                prop_assert!(outside.trim().is_empty() || tokens(encoder, &outside).len() <= 1, "{outside:?}");
-            }
+    let spans: Vec<Span> = found.iter().map(|window| window.span.unwrap()).collect();
+    let length = text.chars().count() as u32;
+    prop_assert!(spans.iter().all(|span| span.start <= span.end && span.end <= length), "{:?} of {}", spans, length);
+    for pair in spans.windows(2) {
+        prop_assert!(pair[0].start <= pair[1].start && pair[0].end <= pair[1].end, "{spans:?}");
+        prop_assert!(overlap == 0 || pair[1].start <= pair[0].end, "{spans:?}");
+    }
+    // What no window stands for, the tokenizer does not see.
+    if overlap > 0 && !last.truncated {
+        let (start, end) = (spans[0].start as usize, last.span.unwrap().end as usize);
+        let outside: Vec<String> =
+            vec![text.chars().take(start).collect(), text.chars().skip(end).collect()];
+        for outside in outside {
+            prop_assert!(outside.trim().is_empty() || tokens(encoder, &outside).len() <= 1, "{outside:?}");
         }
     }
+}
+
+#[test]
+fn windows_are_those_of_the_tokenizers_library(
+    which in 0..2usize, alone in any::<bool>(), stride in 0..4usize, text in text(),
+) {
+    let encoder = encoder(which, 22);
+    let found = windows(encoder, (!alone).then_some("the time"), &text, stride, usize::MAX);
+    // Told to truncate by itself, the library stops tokenizing where it need not have: no later window would be whole.
+    let encode = |text: &str| encoder.tokenizer.encode(text, false).unwrap();
+    let mut text = encode(&text);
+    text.set_type_ids(vec![u32::from(!alone); text.len()]);
+    let (query, text) = if alone { (text, None) } else { (encode("the time"), Some(text)) };
+    let truncation = TruncationParams {
+        max_length: encoder.room(!alone),
+        strategy: if alone { TruncationStrategy::OnlyFirst } else { TruncationStrategy::OnlySecond },
+        stride,
+        direction: TruncationDirection::Right,
+    };
+    let (query, text) = truncate_encodings(query, text, &truncation).unwrap();
+    let expected = encoder.tokenizer.post_process(query, text, true).unwrap();
+    let expected: Vec<&Encoding> = std::iter::once(&expected).chain(expected.get_overflowing()).collect();
+    prop_assert_eq!(found.len(), expected.len());
+    for (window, expected) in found.iter().zip(&expected) {
+        prop_assert_eq!(&window.ids, &widen(expected.get_ids()));
+        prop_assert_eq!(&window.type_ids, &widen(expected.get_type_ids()));
+    }
+}}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn windows_are_those_of_the_tokenizers_library(
-        which in 0..2usize, alone in any::<bool>(), stride in 0..4usize, text in text(),
+    fn truncation_is_that_of_the_tokenizers_library_whichever_of_the_two_is_long(
+        which in 0..2usize, max_length in prop::sample::select(vec![3, 4, 5, 8, 12, 22, 32]), at_most in 1..40usize,
+        (query, queries) in (text(), 1..40usize), (text, texts) in (text(), 1..40usize),
     ) {
-        let encoder = encoder(which, 22);
-        let found = windows(encoder, (!alone).then_some("the time"), &text, stride, usize::MAX);
-        // Told to truncate by itself, the library stops tokenizing where it need not have: no later window would be whole.
+        let encoder = encoder(which, max_length);
+        let (query, text) = (query.repeat(queries), text.repeat(texts));
         let encode = |text: &str| encoder.tokenizer.encode(text, false).unwrap();
-        let mut text = encode(&text);
-        text.set_type_ids(vec![u32::from(!alone); text.len()]);
-        let (query, text) = if alone { (text, None) } else { (encode("the time"), Some(text)) };
         let truncation = TruncationParams {
-            max_length: encoder.room(!alone),
-            strategy: if alone { TruncationStrategy::OnlyFirst } else { TruncationStrategy::OnlySecond },
-            stride,
-            direction: TruncationDirection::Right,
+            max_length: encoder.room(true),
+            strategy: TruncationStrategy::LongestFirst,
+            ..TruncationParams::default()
         };
-        let (query, text) = truncate_encodings(query, text, &truncation).unwrap();
-        let expected = encoder.tokenizer.post_process(query, text, true).unwrap();
-        let expected: Vec<&Encoding> = std::iter::once(&expected).chain(expected.get_overflowing()).collect();
-        prop_assert_eq!(found.len(), expected.len());
-        for (window, expected) in found.iter().zip(&expected) {
-            prop_assert_eq!(&window.ids, &widen(expected.get_ids()));
-            prop_assert_eq!(&window.type_ids, &widen(expected.get_type_ids()));
+        for at_most in [usize::MAX, at_most] {
+            let mut beginning = encode(&text);
+            beginning.truncate(at_most, 0, TruncationDirection::Right);
+            beginning.take_overflowing();
+            beginning.set_type_ids(vec![1; beginning.len()]);
+            let (first, second) = truncate_encodings(encode(&query), Some(beginning), &truncation).unwrap();
+            let [mut first, mut second] = [first, second.unwrap()];
+            first.take_overflowing();
+            second.take_overflowing();
+            let is_cut = second.len() < encode(&text).len();
+            let expected = encoder.tokenizer.post_process(first, Some(second), true).unwrap();
+            let long = match at_most {
+                usize::MAX => LongPassages::Truncate,
+                tokens => LongPassages::Beginning { tokens },
+            };
+            let found = encoder.encode(Some(&query), &[&text], long).remove(0).unwrap().remove(0);
+            prop_assert_eq!(&found.ids, &widen(expected.get_ids()));
+            prop_assert_eq!(&found.type_ids, &widen(expected.get_type_ids()));
+            prop_assert_eq!(found.truncated, is_cut);
         }
     }
 }
