@@ -250,9 +250,12 @@ async fn a_cluster_that_asks_for_less_load_is_not_asked_twice() {
         })
         .await;
         let proxy = proxy(cluster.address, &[], Longest).await;
-        let (answered, said, body) = search(proxy, "/i/_search").await;
-        assert_eq!((answered.as_u16(), said.unwrap().as_str()), (status, "skipped; reason=upstream-error"));
-        assert_eq!((body.as_str(), cluster.seen().len()), ("{\"error\":\"busy\"}", 1));
+        // As the client asked, and wider.
+        for (times, path) in [(1, "/i/_search"), (2, "/i/_search?size=3")] {
+            let (answered, said, body) = search(proxy, path).await;
+            assert_eq!((answered.as_u16(), said.unwrap().as_str()), (status, "skipped; reason=upstream-error"));
+            assert_eq!((body.as_str(), cluster.seen().len()), ("{\"error\":\"busy\"}", times), "{status}");
+        }
     }
 }
 
