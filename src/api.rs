@@ -233,11 +233,11 @@ fn failure(status: StatusCode, reason: &str) -> Response<Body> {
     json_of(status, format!("{}\n", json!({"error": reason, "status": status.as_u16()})).into_bytes())
 }
 
-fn json_of(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+fn json_of(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     respond(status, "application/json", body)
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Body> {
+fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

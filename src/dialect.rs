@@ -176,6 +176,9 @@ pub trait Dialect: Send + Sync + 'static {
     /// What the request is.
     fn classify(&self, method: &Method, path: &str) -> Route;
 
+    /// Whether a request without a body that is no search only reads, so that nobody notices when it is sent twice.
+    fn only_reads(&self, method: &Method, path: &str) -> bool;
+
     /// What to `GET` first in the client's name, to learn from the cluster what `request` alone does not say; `None` when
     /// that is known, or nothing.
     fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery>;

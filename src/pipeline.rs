@@ -4,6 +4,7 @@
 mod call;
 mod fetch;
 mod prepare;
+mod send;
 mod shadow;
 mod window;
 
@@ -11,7 +12,7 @@ use std::{ops::Range, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, response};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, response};
 use hyper::body::Incoming;
 use tracing::{debug, warn};
 
@@ -21,6 +22,7 @@ use crate::{
     dialect::{Forward, Route, SearchRoute},
     guard::{computed, guarded},
     json::Edits,
+    memory::ANSWER_COPIES,
     plan::SkipReason,
     report::{self, Report},
     rules::{self, Mode},
@@ -28,12 +30,14 @@ use crate::{
         Outgoing, UpstreamError,
         body::{Body, Buffered, buffer},
         encoding::{self, Coding},
+        headers::check_request,
     },
     wishes::Wishes,
 };
 use call::{Held, SearchCall, decoded};
 use fetch::{Fetched, Unusable, bounds, fetch, fetch_aside};
 use prepare::{Halt, Prepared, Run, prepare};
+use send::send;
 use window::{Outcome, rerank};
 
 /// The longest answer, in bytes, that opens a view and is read for its id.
@@ -41,6 +45,10 @@ const VIEW_ANSWER: usize = 64 * 1024;
 
 /// How much of a body is read, in bytes, whose request is not answered: clients read no answer before all is sent.
 const RESERVE_BODY: usize = 1 << 20;
+
+/// For how many bytes of an answer there must be room before a search is sent wider than its client did: one whose answer
+/// finds none is sent twice.
+const ROOM_FOR_AN_ANSWER: usize = 256 * 1024;
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
 pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
@@ -53,7 +61,13 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
         return failure(&app, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed_exception", reason);
     }
     let app = app.for_path(path);
+    if let Err(cause) = check_request(request.headers()) {
+        return failure(&app, cause.status(), cause.kind(), &cause.to_string());
+    }
     match app.dialect.classify(request.method(), path) {
+        Route::PassThrough if app.dialect.only_reads(request.method(), path) => {
+            pass_through(&app, streamed(request).repeatable()).await
+        }
         Route::PassThrough => pass_through(&app, streamed(request)).await,
         Route::OpensView { indices } => open_view(&app, &indices, streamed(request)).await,
         Route::Searches(route) => search(app, route, request).await,
@@ -75,11 +89,16 @@ fn streamed(request: Request<Incoming>) -> Outgoing {
     Outgoing::new(parts, Body::streamed(body))
 }
 
+/// A search that streams through.
+fn unread(parts: request::Parts, body: Incoming) -> Outgoing {
+    Outgoing::new(parts, Body::streamed(body)).repeatable()
+}
+
 /// Streams both ways, untouched.
 async fn pass_through(app: &App, outgoing: Outgoing) -> Response<Body> {
-    match app.upstream.send(outgoing).await {
-        Ok(response) => {
-            let (head, body) = response.into_parts();
+    match send(app, outgoing).await {
+        Ok(answered) => {
+            let (head, body) = answered.response.into_parts();
             Response::from_parts(head, Body::gathered(body).await)
         }
         Err(error) => unreachable(app, &error),
@@ -88,8 +107,8 @@ async fn pass_through(app: &App, outgoing: Outgoing) -> Response<Body> {
 
 /// Passes through, and remembers which indices the view that is opened stands for.
 async fn open_view(app: &App, indices: &str, outgoing: Outgoing) -> Response<Body> {
-    let response = match app.upstream.send(outgoing).await {
-        Ok(response) => response,
+    let response = match send(app, outgoing).await {
+        Ok(answered) => answered.response,
         Err(error) => return unreachable(app, &error),
     };
     let (head, body) = response.into_parts();
@@ -116,7 +135,7 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
     let rule = rules::find(&app.config.rules, &route.indices).filter(|_| route.names_indices());
     if route.names_indices() && rule.is_none() {
         let reports = [Report::Skipped(SkipReason::NoRule)];
-        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &reports).await;
+        return stand_back(&app, unread(parts, body), &reports).await;
     }
     let wishes = match Wishes::read(&parts.headers, &app.config.clients.headers) {
         Ok(wishes) => wishes,
@@ -124,7 +143,7 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
     };
     if wishes.rerank == Some(false) || rule.is_some_and(|rule| wishes.mode(rule) == Mode::Off) {
         let reports = [Report::Skipped(SkipReason::Off)];
-        return stand_back(&app, Outgoing::new(parts, Body::streamed(body)), &reports).await;
+        return stand_back(&app, unread(parts, body), &reports).await;
     }
     let (call, room) = match SearchCall::hold(parts, body, route, &app.config.limits, &app.memory).await {
         Held::Whole(call, room) => (*call, room),
@@ -137,6 +156,9 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
     let prepared = match prepare(&app, call.clone(), &wishes, Run::InPlace).await {
         Ok(prepared) => prepared,
         Err(Halt::StandBack(reason)) => return stand_back(&app, call.original(), &[Report::Skipped(reason)]).await,
+        Err(Halt::Broken) => {
+            return stand_back(&app, call.afresh(), &[Report::Skipped(SkipReason::UpstreamError)]).await;
+        }
         Err(Halt::Answered(response, reason)) => return noted(&app, *response, &[Report::Skipped(reason)]),
         Err(Halt::Refused { kind, reason }) => return failure(&app, StatusCode::BAD_REQUEST, kind, &reason),
     };
@@ -154,12 +176,16 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
 async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response<Body> {
     let Prepared { call, searches, .. } = prepared;
     let skipped = |reason| prepared.all_skipped(reason);
+    if app.memory.hold(ROOM_FOR_AN_ANSWER * ANSWER_COPIES).is_err() {
+        return stand_back(app, call.original(), &skipped(SkipReason::Overloaded)).await;
+    }
     let asked = Instant::now();
     let Fetched { head, answer, mut room } = match fetch(app, call, forward).await {
         Ok(fetched) => fetched,
         // The answer is what the client asked for, though nothing to rerank.
         Err(Unusable::AsAsked(response, reason)) => return noted(app, *response, &skipped(reason)),
         Err(Unusable::Again(reason)) => return stand_back(app, call.original(), &skipped(reason)).await,
+        Err(Unusable::Broken) => return stand_back(app, call.afresh(), &skipped(SkipReason::UpstreamError)).await,
     };
     let answered = Instant::now();
     app.metrics.upstream_answered(answered - asked);
@@ -303,8 +329,12 @@ fn noted(app: &App, mut response: Response<Body>, reports: &[Report]) -> Respons
 }
 
 fn unreachable(app: &App, error: &UpstreamError) -> Response<Body> {
-    app.metrics.upstream_failed();
-    warn!(error = %chain(error), "no answer from the cluster");
+    if let UpstreamError::RequestBody { .. } = error {
+        debug!(error = %chain(error), "the client's body ended early");
+    } else {
+        app.metrics.upstream_failed();
+        warn!(error = %chain(error), "no answer from the cluster");
+    }
     failure(app, error.status(), error.kind(), &chain(error))
 }
 

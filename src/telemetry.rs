@@ -103,6 +103,7 @@ pub struct Metrics {
     shed: Counter,
     truncated: Counter,
     upstream_failures: Counter,
+    upstream_retries: Counter,
     added: Histogram,
     upstream: Histogram,
     pub(crate) open_connections: Gauge,
@@ -126,6 +127,7 @@ impl Default for Metrics {
             shed: Counter::default(),
             truncated: Counter::default(),
             upstream_failures: Counter::default(),
+            upstream_retries: Counter::default(),
             added: seconds(),
             upstream: seconds(),
             open_connections: Gauge::default(),
@@ -163,6 +165,11 @@ impl Default for Metrics {
             "upstream_failures",
             "Requests that the cluster did not answer",
             metrics.upstream_failures.clone(),
+        );
+        registry.register(
+            "upstream_retries",
+            "Requests sent once more on a new connection, since the one before broke",
+            metrics.upstream_retries.clone(),
         );
         registry.register_with_unit(
             "rerank_duration",
@@ -259,6 +266,11 @@ impl Metrics {
     /// The cluster gave no answer at all.
     pub fn upstream_failed(&self) {
         self.upstream_failures.inc();
+    }
+
+    /// A request is sent once more, since the connection broke.
+    pub fn upstream_retried(&self) {
+        self.upstream_retries.inc();
     }
 
     /// The cluster answered a search that a rule names.

@@ -13,6 +13,7 @@ use http::{
     header::HOST,
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::Client,
@@ -36,6 +37,8 @@ pub(crate) const MAX_BUFFER: usize = 128 * 1024;
 #[derive(Debug)]
 pub struct Upstream {
     client: Client<Connector, Body>,
+    /// Makes a connection for each request.
+    unpooled: Client<Connector, Body>,
     connector: Connector,
     scheme: Scheme,
     authority: Authority,
@@ -59,6 +62,20 @@ pub enum UpstreamError {
         /// Host and port.
         authority: Authority,
     },
+    /// The client's own body broke off while it was sent on.
+    #[error("the request's body ended early: {source}")]
+    RequestBody {
+        /// The cause.
+        source: hyper_util::client::legacy::Error,
+    },
+    /// What came is no answer that may be passed on.
+    #[error("the cluster at {authority} answered with {what}, which was not asked for")]
+    Protocol {
+        /// Host and port.
+        authority: Authority,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The connection broke before an answer came.
     #[error("the cluster at {authority} closed the connection without an answer: {source}")]
     Broken {
@@ -70,11 +87,12 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// 504 where the cluster did not answer in time, else 502.
+    /// 400 where it is the client's fault, 504 where the cluster did not answer in time, else 502.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
             Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Connect { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
+            Self::Connect { .. } | Self::Protocol { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -83,9 +101,32 @@ impl UpstreamError {
         match self {
             Self::Connect { .. } => "upstream_connect_exception",
             Self::ConnectTimeout { .. } => "upstream_connect_timeout_exception",
+            Self::RequestBody { .. } => "parse_exception",
+            Self::Protocol { .. } => "upstream_protocol_exception",
             Self::Broken { .. } => "upstream_connection_closed_exception",
         }
     }
+
+    /// Whether there was a connection, and no answer to use came of it: over another one there may be.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken { .. } | Self::Protocol { .. })
+    }
+
+    /// Whether the connection broke before any of the request was written to it.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Broken { source, .. } if sending_error(source).is_some_and(hyper::Error::is_canceled))
+    }
+}
+
+/// How often a request is sent, and over which connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempts {
+    /// Once, over a kept connection where there is one: it may change something.
+    One,
+    /// The same, and once more over a new connection where the first breaks: it changes nothing.
+    Two,
+    /// Once, over a new connection: an attempt before this one broke.
+    Last,
 }
 
 /// What is sent to the cluster, before it is addressed.
@@ -101,19 +142,50 @@ pub struct Outgoing {
     pub client_authority: Option<Authority>,
     /// The body.
     pub body: Body,
+    /// How often it may be sent.
+    pub attempts: Attempts,
 }
 
 impl Outgoing {
-    /// The client's own request, with `body`.
+    /// The client's own request, with `body`; to be sent once.
     pub fn new(parts: http::request::Parts, body: Body) -> Self {
         let uri = parts.uri.into_parts();
+        let mut headers = parts.headers;
+        if parts.version == Version::HTTP_2 {
+            headers::join_cookies(&mut headers);
+        }
         Self {
             method: parts.method,
             path_and_query: uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")),
-            headers: parts.headers,
+            headers,
             client_authority: uri.authority,
             body,
+            attempts: Attempts::One,
         }
+    }
+
+    /// The same request, for a client that searches or only looks.
+    #[must_use]
+    pub fn repeatable(self) -> Self {
+        Self { attempts: Attempts::Two, ..self }
+    }
+
+    /// The same request for the last attempt; `None` where this is it, or where the body streams and is there but once.
+    pub fn spare(&self) -> Option<Self> {
+        let body = match &self.body {
+            _ if self.attempts == Attempts::Last => return None,
+            Body::Whole(whole) => Body::Whole(whole.clone()),
+            body if body.is_end_stream() => Body::empty(),
+            _ => return None,
+        };
+        Some(Self {
+            method: self.method.clone(),
+            path_and_query: self.path_and_query.clone(),
+            headers: self.headers.clone(),
+            client_authority: self.client_authority.clone(),
+            body,
+            attempts: Attempts::Last,
+        })
     }
 }
 
@@ -122,7 +194,8 @@ impl Upstream {
     pub fn new(config: &UpstreamConfig) -> std::io::Result<Self> {
         let connector = connector(config.connect_timeout)?;
         Ok(Self {
-            client: pool(&connector),
+            client: client(&connector, usize::MAX),
+            unpooled: client(&connector, 0),
             connector,
             scheme: config.scheme.clone(),
             authority: config.authority.clone(),
@@ -134,7 +207,8 @@ impl Upstream {
     #[must_use]
     pub fn with_own_pool(&self) -> Self {
         Self {
-            client: pool(&self.connector),
+            client: client(&self.connector, usize::MAX),
+            unpooled: client(&self.connector, 0),
             connector: self.connector.clone(),
             scheme: self.scheme.clone(),
             authority: self.authority.clone(),
@@ -144,7 +218,7 @@ impl Upstream {
 
     /// Sends a request and answers with the response as soon as its head is there; its body streams.
     pub async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, UpstreamError> {
-        let Outgoing { method, path_and_query, mut headers, client_authority, body } = outgoing;
+        let Outgoing { method, path_and_query, mut headers, client_authority, body, attempts } = outgoing;
         headers::strip_hop_by_hop(&mut headers);
         if !self.preserve_host {
             headers.remove(HOST);
@@ -157,7 +231,15 @@ impl Upstream {
         *request.method_mut() = method;
         *request.uri_mut() = self.uri(path_and_query);
         *request.headers_mut() = headers;
-        let mut response = self.client.request(request).await.map_err(|source| self.error(source))?;
+        let client = if attempts == Attempts::Last { &self.unpooled } else { &self.client };
+        let mut response = client.request(request).await.map_err(|source| self.error(source))?;
+        let protocol = |what| UpstreamError::Protocol { authority: self.authority.clone(), what };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(protocol("another protocol"));
+        }
+        if headers::has_foreign_coding(response.headers()) {
+            return Err(protocol("a transfer coding besides `chunked`"));
+        }
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         Ok(response)
@@ -177,18 +259,34 @@ impl Upstream {
             // A connection that is there may time out as well: the system gives up a peer that has vanished.
             () if source.is_connect() && is_timeout(&source) => UpstreamError::ConnectTimeout { authority },
             () if source.is_connect() => UpstreamError::Connect { authority, source },
+            () if is_of_request_body(&source) => UpstreamError::RequestBody { source },
             () => UpstreamError::Broken { authority, source },
         }
     }
 }
 
-fn pool(connector: &Connector) -> Client<Connector, Body> {
+/// A client that keeps at most `idle` connections for later requests.
+fn client(connector: &Connector, idle: usize) -> Client<Connector, Body> {
     Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(idle)
         .http1_max_headers(headers::MAX_HEADERS)
         .http1_max_buf_size(MAX_BUFFER)
         .build(connector.clone())
+}
+
+/// What went wrong on the connection, once there was one.
+fn sending_error(error: &hyper_util::client::legacy::Error) -> Option<&hyper::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// Whether the body that was sent failed, and not the connection: hyper calls that an error of its user, caused by the
+/// error of the body, which comes from the client's connection.
+fn is_of_request_body(error: &hyper_util::client::legacy::Error) -> bool {
+    sending_error(error).is_some_and(|error| {
+        error.is_user() && std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<hyper::Error>)
+    })
 }
 
 /// Whether some cause of `error` is a connection attempt that ran out of time.

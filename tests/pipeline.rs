@@ -242,7 +242,7 @@ async fn an_answer_over_the_limit_streams_on_where_it_is_what_the_client_asked_f
 
 #[tokio::test]
 async fn a_cluster_that_asks_for_less_load_is_not_asked_twice() {
-    for status in [401, 403, 404, 429, 503] {
+    for status in [401, 403, 404, 408, 429, 503, 504] {
         let cluster = Cluster::start(move |_| {
             let mut response = json("{\"error\":\"busy\"}");
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -250,9 +250,12 @@ async fn a_cluster_that_asks_for_less_load_is_not_asked_twice() {
         })
         .await;
         let proxy = proxy(cluster.address, &[], Longest).await;
-        let (answered, said, body) = search(proxy, "/i/_search").await;
-        assert_eq!((answered.as_u16(), said.unwrap().as_str()), (status, "skipped; reason=upstream-error"));
-        assert_eq!((body.as_str(), cluster.seen().len()), ("{\"error\":\"busy\"}", 1));
+        // As the client asked, and wider.
+        for (times, path) in [(1, "/i/_search"), (2, "/i/_search?size=3")] {
+            let (answered, said, body) = search(proxy, path).await;
+            assert_eq!((answered.as_u16(), said.unwrap().as_str()), (status, "skipped; reason=upstream-error"));
+            assert_eq!((body.as_str(), cluster.seen().len()), ("{\"error\":\"busy\"}", times), "{status}");
+        }
     }
 }
 

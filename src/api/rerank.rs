@@ -77,7 +77,7 @@ async fn answered(
     let budget = wishes.budget(config.budget);
     let deadline = began + budget;
     // Who sends slowly is not to keep others from calling.
-    let (sent, _room) = hold(app, headers, body, began, budget, &permit).await.map_err(usual)?;
+    let (sent, mut room) = hold(app, headers, body, began, budget, &permit).await.map_err(usual)?;
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
@@ -106,7 +106,7 @@ async fn answered(
     let tells_cached = matches!(config.keys, Keys::Held(_));
     let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
     let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
-    let mut response = json_of(StatusCode::OK, body);
+    let mut response = json_of(StatusCode::OK, room.split(body.len()).keep(body));
     report::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
 }

@@ -59,6 +59,13 @@ impl Dialect for Elastic {
         Route::Searches(SearchRoute { door, indices: url::decode(indices) })
     }
 
+    /// What is asked by `GET` or `HEAD` does, but for the next page of a scroll: each is there once.
+    fn only_reads(&self, method: &Method, path: &str) -> bool {
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        let scrolls = segments.next() == Some("_search") && segments.next() == Some("scroll");
+        matches!(*method, Method::GET | Method::HEAD) && !scrolls
+    }
+
     fn renderings(&self, request: SearchRequest<'_>) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
         template::renderings(request)
     }

@@ -58,6 +58,13 @@ impl Dialect for Solr {
         Route::Searches(SearchRoute { door: Door::Single, indices })
     }
 
+    /// Much is changed by `GET`, too (`/update`, `/admin/collections`, `/stream`), so only these handlers count.
+    fn only_reads(&self, method: &Method, path: &str) -> bool {
+        let handler = path.rsplit('/').find(|segment| !segment.is_empty());
+        let reads = matches!(handler, Some("select" | "query" | "get" | "terms" | "export" | "ping" | "schema"));
+        matches!(*method, Method::GET | Method::HEAD) && reads
+    }
+
     fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery> {
         let asked = Asked::read(request, Arc::default()).ok()?;
         plan::speaks_json(&asked).ok()?;

@@ -14,7 +14,7 @@ use crate::{
     memory::{self, Memory, REQUEST_COPIES},
     plan::SkipReason,
     upstream::{
-        Outgoing,
+        Attempts, Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
@@ -53,7 +53,7 @@ impl SearchCall {
         limits: &LimitsConfig,
         memory: &Arc<Memory>,
     ) -> Held {
-        let unread = |parts, body, reason| Held::Unread(Box::new(Outgoing::new(parts, body)), reason);
+        let unread = |parts, body, reason| Held::Unread(Box::new(Outgoing::new(parts, body).repeatable()), reason);
         let patience = Patience::InAll(limits.body_timeout);
         let bounds = Bounds { bytes: limits.request_body, copies: REQUEST_COPIES, patience, memory };
         let (sent, room) = match buffer(body, bounds).await {
@@ -92,10 +92,15 @@ impl SearchCall {
 
     /// The request as the client sent it.
     pub(super) fn original(&self) -> Outgoing {
-        let mut outgoing = Outgoing::new(self.parts.clone(), Body::whole(self.sent.clone()));
+        let mut outgoing = Outgoing::new(self.parts.clone(), Body::whole(self.sent.clone())).repeatable();
         // The body is here already: there is nothing left to expect.
         outgoing.headers.remove(header::EXPECT);
         outgoing
+    }
+
+    /// The request as the client sent it, after the connection broke over another form of it.
+    pub(super) fn afresh(&self) -> Outgoing {
+        Outgoing { attempts: Attempts::Last, ..self.original() }
     }
 
     /// Whether `forward` asks for anything else than the client did.
@@ -109,7 +114,8 @@ impl SearchCall {
         self.rendered
     }
 
-    /// The request as the plans want it answered, compressed only where `compressed` allows it.
+    /// The request as the plans want it answered, compressed only where `compressed` allows it. Where that is not what the
+    /// client asked, it is sent once: a second attempt is for the client's own.
     pub(super) fn forwarded(&self, forward: &Forward, compressed: bool) -> Outgoing {
         let body = forward.body.clone().or_else(|| self.rendered.then(|| self.body.clone()));
         let mut outgoing = match body {
@@ -119,12 +125,16 @@ impl SearchCall {
         if !compressed && outgoing.headers.contains_key(header::ACCEPT_ENCODING) {
             outgoing.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
+        if self.differs(forward) {
+            outgoing.attempts = Attempts::One;
+        }
         outgoing
     }
 
     /// A request of our own in the client's name: its headers and credentials, another path and body.
     pub(super) fn with_body(&self, path_and_query: PathAndQuery, body: Bytes) -> Outgoing {
-        let mut outgoing = Outgoing { path_and_query, body: Body::whole(body), ..self.original() };
+        let mut outgoing =
+            Outgoing { path_and_query, body: Body::whole(body), attempts: Attempts::One, ..self.original() };
         for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
             outgoing.headers.remove(name);
         }

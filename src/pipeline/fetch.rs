@@ -8,8 +8,11 @@ use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
+    broken,
     call::{SearchCall, decoded},
-    failure, unreachable,
+    chain, failure,
+    send::{Answered, send},
+    unreachable,
 };
 use crate::{
     app::App,
@@ -37,12 +40,15 @@ pub(super) enum Unusable {
     AsAsked(Box<Response<Body>>, SkipReason),
     /// It answers ours: the client's own must be sent.
     Again(SkipReason),
+    /// It never came, or broke off: the client's own must be sent, once, over a new connection.
+    Broken,
 }
 
 impl Unusable {
     pub(super) fn reason(&self) -> SkipReason {
         match self {
             Self::AsAsked(_, reason) | Self::Again(reason) => *reason,
+            Self::Broken => SkipReason::UpstreamError,
         }
     }
 }
@@ -74,8 +80,12 @@ pub(super) async fn fetch_aside(app: &App, outgoing: Outgoing) -> Result<Fetched
 }
 
 async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Unusable> {
-    let response = match app.upstream.send(outgoing).await {
-        Ok(response) => response,
+    let Answered { response, was_last } = match send(app, outgoing).await {
+        Ok(answered) => answered,
+        Err(error) if judgement.differs && error.is_broken() => {
+            warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
+            return Err(Unusable::Broken);
+        }
         Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(app, &error)), SkipReason::UpstreamError)),
     };
     let (head, body) = response.into_parts();
@@ -98,9 +108,12 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
         Ok(Buffered::Whole(sent, room)) => (sent, room),
         Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => return Err(stalled(app)),
         Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
+        Err(error) if was_last && !judgement.differs => {
+            return Err(Unusable::AsAsked(Box::new(broken(app, &error)), SkipReason::UpstreamError));
+        }
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
-            return Err(Unusable::Again(SkipReason::UpstreamError));
+            return Err(Unusable::Broken);
         }
     };
     if coding == Coding::Identity {
@@ -138,29 +151,31 @@ async fn too_many(app: &App, head: response::Parts, body: Incoming) -> Unusable 
         }
         Ok(Buffered::Whole(body, _)) => Body::whole(body),
         Ok(Buffered::Unheld(body, _)) => body,
-        Err(_) => return Unusable::Again(SkipReason::UpstreamError),
+        Err(_) => return Unusable::Broken,
     };
     Unusable::AsAsked(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }
 
 /// Whether asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,
-/// 404) stand, unless their form does; a cluster that asks for less load (429, 503) is not asked again.
+/// 404) stand, unless their form does; a cluster that is too busy is not asked again, whatever the form in which it says so.
 fn is_worth_asking_again(status: StatusCode, reshapes: bool) -> bool {
-    match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => false,
-        status => reshapes || !answers_any_window(status),
-    }
+    !is_too_busy(status) && (reshapes || !stands(status))
 }
 
-/// Whether an error with this status is the same for any window.
-pub(super) fn answers_any_window(status: StatusCode) -> bool {
+/// Whether an error with this status is passed on, though a narrower window might have been answered.
+pub(super) fn stands(status: StatusCode) -> bool {
+    is_too_busy(status) || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+}
+
+/// Whether the cluster, or a gateway before it, asks for less load (429, 503) or has given up after a full wait (408, 504),
+/// which a second search would only repeat.
+fn is_too_busy(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
+        StatusCode::REQUEST_TIMEOUT
             | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
     )
 }
 

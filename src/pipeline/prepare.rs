@@ -55,6 +55,8 @@ pub(super) struct Prepared {
 pub(super) enum Halt {
     /// The client's own is to be sent.
     StandBack(SkipReason),
+    /// The connection broke: the client's own is to be sent, once, over a new one.
+    Broken,
     /// It is answered already.
     Answered(Box<Response<Body>>, SkipReason),
     /// The client asked for what cannot be done.
@@ -185,6 +187,7 @@ async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<
         Ok(fetched) => fetched,
         Err(Unusable::AsAsked(response, reason)) => return Err(Halt::Answered(response, reason)),
         Err(Unusable::Again(reason)) => return Err(Halt::StandBack(reason)),
+        Err(Unusable::Broken) => return Err(Halt::Broken),
     };
     let indices = guarded(|| app.dialect.indices_of_hits(&answer))?;
     if let Some((view, indices)) = view.zip(indices.as_deref()) {

@@ -31,6 +31,7 @@ pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
 async fn shadow(app: &App, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
     let prepared = prepare(app, call, wishes, Run::Aside).await.map_err(|halt| match halt {
         Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
+        Halt::Broken => SkipReason::UpstreamError,
         Halt::Refused { .. } => SkipReason::Unsupported,
     })?;
     let Prepared { call, searches, forward: Some(forward), .. } = &prepared else { return Ok(()) };

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::json;
 use tracing::debug;
 
-use super::fetch::answers_any_window;
+use super::fetch;
 use crate::{
     app::App,
     dialect::{Candidates, Reading, Unreadable},
@@ -59,7 +59,7 @@ pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered
     let (candidates, texts) = match candidates(app, planned, &answer, size).await {
         Ok(Ok(candidates)) => split(candidates, planned.explain),
         Ok(Err(unreadable)) => {
-            let stands = matches!(unreadable, Unreadable::Error(status) if answers_any_window(status));
+            let stands = matches!(unreadable, Unreadable::Error(status) if fetch::stands(status));
             return Outcome::Unusable { reason: unreadable.into(), stands };
         }
         Err(reason) => return unusable(reason),

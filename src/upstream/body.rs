@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -104,15 +104,20 @@ type Polled = Result<Frame<Bytes>, hyper::Error>;
 /// Servers that send chunks hand over many small frames, and each would cost a write of its own on the other leg. So a
 /// small frame is held for a few turns of the scheduler, in which the reading leg can add what it has already received;
 /// what came by then leaves together. Nothing waits for bytes that are not there yet.
+///
+/// An error waits as long: a connection whose body fails drops what it has not written yet, head included, and the other
+/// side shall have all that came before the error.
 #[derive(Debug)]
 pub struct Stream {
     incoming: Incoming,
     /// Small frames that were read and not passed on yet.
     held: BytesMut,
-    /// How many turns `held` has waited since it last grew.
+    /// How many turns `held` has waited since it last grew, or `error` since it was found.
     waited: u8,
     /// What was read already and is to be passed on next, in this order; nothing is held while something is in here.
     ready: VecDeque<Polled>,
+    /// The error that the body ends with, once everything before it was passed on.
+    error: Option<hyper::Error>,
 }
 
 impl Stream {
@@ -120,14 +125,31 @@ impl Stream {
     const LARGE: usize = 16 * 1024;
     /// How much is held at most, in bytes.
     const MOST: usize = 64 * 1024;
-    /// Turns that a small frame waits. One is not enough: a connection may poll its body twice in a turn.
+    /// Turns that a small frame or an error waits. One is not enough: a connection may poll its body twice in a turn.
     const TURNS: u8 = 3;
 
     fn new(incoming: Incoming) -> Self {
-        Self { incoming, held: BytesMut::new(), waited: 0, ready: VecDeque::new() }
+        Self { incoming, held: BytesMut::new(), waited: 0, ready: VecDeque::new(), error: None }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
+        if self.error.is_none() {
+            match ready!(self.poll_next(cx)) {
+                Some(Err(error)) => self.error = Some(error),
+                next => return Poll::Ready(next),
+            }
+            self.waited = 0;
+        }
+        if self.waited < Self::TURNS {
+            self.waited += 1;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.error.take().map(Err))
+    }
+
+    /// The next frame, or the error as soon as it is met.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         loop {
             if let Some(next) = self.ready.pop_front() {
                 return Poll::Ready(Some(next));
@@ -167,7 +189,7 @@ impl Stream {
             if self.is_end_stream() {
                 return Poll::Ready(());
             }
-            if let Poll::Ready(next) = self.poll_frame(cx) {
+            if let Poll::Ready(next) = self.poll_next(cx) {
                 // Before what the same poll may have put there.
                 if let Some(next) = next {
                     self.ready.push_front(next);
@@ -200,7 +222,7 @@ impl Stream {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && self.ready.is_empty() && self.incoming.is_end_stream()
+        self.held.is_empty() && self.ready.is_empty() && self.error.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,10 +1,11 @@
-//! Which headers end at this hop. Owns the table of RFC 9110 §7.6.1; every other header goes through as it came.
+//! Which headers end at this hop, and which requests cannot pass it. Owns the table of RFC 9110 §7.6.1; every other header
+//! goes through as it came.
 
 use http::{
-    HeaderMap, HeaderValue,
+    HeaderMap, HeaderValue, StatusCode,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-        UPGRADE,
+        CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRANSFER_ENCODING, UPGRADE,
     },
 };
 
@@ -16,12 +17,14 @@ static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection"
 pub(crate) const MAX_HEADERS: usize = 1000;
 
 /// Removes the headers that are meant for this connection alone: those that `Connection` names, and those that RFC
-/// 9110 §7.6.1 and §11.7 list. `TE: trailers` stays, so that trailers keep working end to end. What stays keeps its
-/// order, repetitions included.
+/// 9110 §7.6.1 and §11.7 list. `TE: trailers` stays, so that trailers keep working end to end. A `Content-Length` beside a
+/// `Transfer-Encoding` goes with it: it does not count, and may be wrong (RFC 9112 §6.3). What stays keeps its order,
+/// repetitions included.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(ends_here) {
         return;
     }
+    let is_coded = headers.contains_key(TRANSFER_ENCODING);
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -38,6 +41,9 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         // A repeated header comes without its name after the first time.
         current = name.or(current);
         let Some(name) = &current else { continue };
+        if is_coded && name == CONTENT_LENGTH {
+            continue;
+        }
         if name == TE {
             if says_trailers(&value) {
                 kept.insert(TE, HeaderValue::from_static("trailers"));
@@ -47,6 +53,63 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         }
     }
     *headers = kept;
+}
+
+/// Why a request cannot be passed on, whatever it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unforwardable {
+    /// The two sides of this hop might each believe another one (RFC 9112 §3.2).
+    #[error("there is more than one Host header")]
+    TwoHosts,
+    /// The coding ends at this hop, and we cannot take it off (RFC 9112 §6.1).
+    #[error("the only transfer coding that is understood here is `chunked`, once")]
+    TransferCoding,
+}
+
+impl Unforwardable {
+    /// The status to refuse it with.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::TwoHosts => StatusCode::BAD_REQUEST,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// The error's type, in the manner of the engines.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::TwoHosts => "illegal_argument_exception",
+            Self::TransferCoding => "unsupported_transfer_coding_exception",
+        }
+    }
+}
+
+/// Whether a request with these headers can be passed on.
+pub fn check_request(headers: &HeaderMap) -> Result<(), Unforwardable> {
+    if headers.get_all(HOST).iter().nth(1).is_some() {
+        return Err(Unforwardable::TwoHosts);
+    }
+    if has_foreign_coding(headers) {
+        return Err(Unforwardable::TransferCoding);
+    }
+    Ok(())
+}
+
+/// Whether a body has a transfer coding besides being sent in chunks.
+pub fn has_foreign_coding(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) || codings.next().is_some()
+}
+
+/// Joins the crumbs that HTTP/2 lets a client make of its cookie: HTTP/1.1 knows but one `Cookie` header (RFC 9113 §8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, cookie);
+    }
 }
 
 fn ends_here(name: &HeaderName) -> bool {

@@ -131,6 +131,22 @@ def test_an_upstream_that_hangs_up_without_a_word(proxy_before):
         assert_error_in_the_engines_shape(send(proxy.url, "GET", "/_cat/indices"), 502)
 
 
+def test_an_upstream_that_drops_the_wider_search_answers_the_clients_own(proxy_before):
+    def drop_the_wider(connection, server):
+        while (head := read_head(connection)[0]).endswith(b"\r\n\r\n"):
+            server.heads.append(head)
+            if b"size=2 " not in head:
+                return
+            connection.sendall(canned(2))
+
+    with ScriptedServer(drop_the_wider) as upstream:
+        proxy = proxy_before(upstream.url)
+        answer = send(proxy.url, "GET", "/passages/_search?q=text:water&size=2")
+        assert (answer.status, answer.body) == (200, canned(2).partition(b"\r\n\r\n")[2])
+        assert answers.rerank_header(answer) == {"outcome": "skipped", "reason": "upstream-error"}
+        assert len(upstream.heads) == 2, "the wider one, and the client's own"
+
+
 def test_an_upstream_that_talks_nonsense(proxy_before):
     def nonsense(connection, server):
         read_head(connection)

@@ -148,6 +148,58 @@ def test_head_says_the_length_of_the_body_it_does_not_send(through):
     assert dict(header_lines(head + b"\r\n"))["content-length"] == "1234" and body == b""
 
 
+def closing_on_the_second_request(answer: bytes):
+    """A script that answers one request of each connection, and closes it when it has read the next."""
+
+    def script(connection, server):
+        for reply in (answer, b""):
+            head, rest = read_head(connection)
+            if not head.endswith(b"\r\n\r\n"):
+                return
+            length = int(dict(header_lines(head)).get("content-length", 0))
+            while len(rest) < length:
+                rest += connection.recv(65536)
+            server.heads.append(head)
+            connection.sendall(reply)
+
+    return script
+
+
+def test_a_connection_that_the_upstream_closes_on_the_next_request_costs_a_reader_nothing(through):
+    server, proxy = through(closing_on_the_second_request(OK))
+    for _ in range(20):
+        assert send(proxy.url, "GET", "/_cat/health").body == b"ok"
+        assert send(proxy.url, "POST", "/passages/_search", {"query": {"match": {"text": "water"}}}).body == b"ok"
+    assert len(server.heads) > 40, "some were sent once more"
+
+
+def test_what_changes_something_is_sent_once(through):
+    server, proxy = through(closing_on_the_second_request(OK))
+    for number in range(20):
+        answer = send(proxy.url, "POST", f"/{number}/_bulk", b'{"index":{}}\n{}\n')
+        assert answer.status in (200, 502)
+    assert sorted({head.split(b" ")[1] for head in server.heads}) == sorted(head.split(b" ")[1] for head in server.heads)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"content-length: 10\r\n\r\nhello",
+        b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+        b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ],
+)
+def test_a_client_that_breaks_off_its_upload_is_told_so_and_the_upstream_is_not_blamed(through, body):
+    _, proxy = through(replying(OK))
+    with raw_connection(proxy.url, timeout=10) as client:
+        client.sendall(b"POST /_bulk HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+        answer = read_all(client)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert b"the request's body ended early" in answer
+    assert "rerank_proxy_upstream_failures_total 0\n" in send(proxy.url, "GET", "/_rerank/metrics").text
+
+
 def test_connections_to_the_upstream_are_kept_and_used_again(through):
     accepted = []
 
