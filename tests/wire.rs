@@ -465,10 +465,11 @@ async fn what_an_answer_has_around_it_does_not_harm_the_next_one() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", 200),
         ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok", 200),
         ("HTTP/1.1 200 OK\r\n\r\nok", 200),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nok", 200),
     ] {
         let cluster = Wired::start(move |asked| match asked.text.starts_with("GET /odd") {
             // Without a length, the end of the connection is the end of the answer.
-            true if answer.contains("OK\r\n\r\n") => Act::HangUp(answer.to_owned()),
+            true if answer.contains("OK\r\n\r\n") || answer.contains("identity") => Act::HangUp(answer.to_owned()),
             true => Act::Answer(answer.to_owned()),
             false => Act::Answer(OK.to_owned()),
         })

@@ -95,10 +95,14 @@ pub fn check_request(headers: &HeaderMap) -> Result<(), Unforwardable> {
     Ok(())
 }
 
-/// Whether a body has a transfer coding besides being sent in chunks.
+/// Whether a body has a transfer coding besides being sent in chunks, once. (`identity` is none.)
 pub fn has_foreign_coding(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    codings.next().is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) || codings.next().is_some()
+    let values = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = values
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    codings.next().is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) || codings.next().is_some()
 }
 
 /// Joins the crumbs that HTTP/2 lets a client make of its cookie: HTTP/1.1 knows but one `Cookie` header (RFC 9113 §8.2.3).
