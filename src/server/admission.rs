@@ -22,8 +22,10 @@ use crate::{
 
 /// How many connections there may be besides `server.max_connections`.
 const RESERVE: usize = 16;
-/// How long the one that has been in the reserve the longest may take to leave it. It leaves at the next turn of its
-/// thread, unless that is stuck.
+/// How many of those may stay when one more comes. The others are on their way out: a flood of connections is not let in one
+/// by one, each waiting for the thread of another.
+const STAYING: usize = RESERVE - 4;
+/// How long a full reserve is waited for. Who must leave it does so at the next turn of its thread, unless that is stuck.
 const LEAVING: Duration = Duration::from_millis(100);
 /// How often connections that wait for nothing are asked to make room.
 const ASKING: Duration = Duration::from_secs(1);
@@ -99,17 +101,13 @@ impl Admission {
     }
 
     /// A place in the reserve. The newest always gets one, and the oldest goes: who asks how we are does so at once, and is
-    /// not kept out by those who say nothing.
+    /// not kept out by those who say nothing. None where those who must leave do not.
     pub(super) async fn place_in_reserve(&mut self) -> Option<Place> {
         self.guests.retain(|guest| !guest.is_closed());
-        let reserve = self.reserve.clone();
-        let permit = match reserve.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                self.guests.pop_front();
-                timeout(LEAVING, reserve.acquire_owned()).await.ok()?.ok()?
-            }
-        };
+        while self.guests.len() >= STAYING {
+            self.guests.pop_front();
+        }
+        let permit = timeout(LEAVING, self.reserve.clone().acquire_owned()).await.ok()?.ok()?;
         let (stays, must_leave) = oneshot::channel();
         self.guests.push_back(stays);
         Some(Place::new(permit, Some(must_leave), &self.metrics))
@@ -165,18 +163,22 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_in_the_reserve_leaves_for_the_newest() {
         let mut admission = admission(1);
-        let mut reserve = VecDeque::new();
+        let mut reserve = Vec::new();
         for _ in 0..RESERVE {
-            reserve.push_back(admission.place_in_reserve().await.unwrap());
+            reserve.push(admission.place_in_reserve().await.unwrap());
         }
-        let mut oldest = reserve.pop_front().unwrap();
-        let leaves = tokio::spawn(async move {
-            oldest.reserve.take().unwrap().await.unwrap_err();
-        });
-        let newest = admission.place_in_reserve().await;
-        assert!(newest.is_some());
-        leaves.await.unwrap();
-        // Nobody leaves: the newest is not let in either, and the door does not stay blocked.
+        let mut must_leave =
+            reserve.iter_mut().map(|place| place.reserve.as_mut().unwrap().try_recv().is_err_and(closed));
+        assert!(must_leave.by_ref().take(RESERVE - STAYING).all(|leaves| leaves) && must_leave.all(|leaves| !leaves));
+        // Nobody does: the newest is not let in either, and the door does not stay blocked.
         assert!(admission.place_in_reserve().await.is_none());
+        let oldest = reserve.swap_remove(0);
+        let leaving = tokio::spawn(async move { drop(oldest) });
+        assert!(admission.place_in_reserve().await.is_some());
+        leaving.await.unwrap();
+    }
+
+    fn closed(error: oneshot::error::TryRecvError) -> bool {
+        error == oneshot::error::TryRecvError::Closed
     }
 }
