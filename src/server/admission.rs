@@ -169,7 +169,7 @@ mod tests {
         }
         let mut must_leave =
             reserve.iter_mut().map(|place| place.reserve.as_mut().unwrap().try_recv().is_err_and(closed));
-        assert!(must_leave.by_ref().take(STAYING).all(|leaves| leaves) && must_leave.all(|leaves| !leaves));
+        assert!(must_leave.by_ref().take(RESERVE - STAYING).all(|leaves| leaves) && must_leave.all(|leaves| !leaves));
         // Nobody does: the newest is not let in either, and the door does not stay blocked.
         assert!(admission.place_in_reserve().await.is_none());
         let oldest = reserve.swap_remove(0);
