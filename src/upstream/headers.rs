@@ -1,5 +1,7 @@
 //! Which headers end at this hop. Owns the table of RFC 9110 §7.6.1; every other header goes through as it came.
 
+use std::collections::HashSet;
+
 use http::{
     HeaderMap, HeaderValue,
     header::{
@@ -22,7 +24,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(ends_here) {
         return;
     }
-    let named: Vec<HeaderName> = headers
+    let named: HashSet<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
