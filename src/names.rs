@@ -42,7 +42,7 @@ pub(crate) fn parents(path: &str) -> impl Iterator<Item = &str> {
 /// through, and there must be few.
 #[derive(Debug, Default)]
 pub(crate) struct Names<'a> {
-    names: HashSet<&'a str>,
+    plain: HashSet<&'a str>,
     patterns: Vec<&'a str>,
     /// All of them, in an order in which what lies beneath a name stands together.
     sorted: BTreeSet<&'a str>,
@@ -55,7 +55,7 @@ impl<'a> Names<'a> {
             if all.sorted.insert(name) && is_pattern(name) {
                 all.patterns.push(name);
             } else {
-                all.names.insert(name);
+                all.plain.insert(name);
             }
         }
         all
@@ -63,7 +63,7 @@ impl<'a> Names<'a> {
 
     /// Whether one of them is `name`, or describes it.
     pub(crate) fn match_name(&self, name: &str) -> bool {
-        self.names.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
+        self.plain.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
     }
 
     /// Whether one of them is what `pattern` describes, as far as it is written.
@@ -76,7 +76,7 @@ impl<'a> Names<'a> {
 
     /// Whether one of them lets all of `path` through: it is the path or an object that the path lies in, or describes one.
     pub(crate) fn cover(&self, path: &str) -> bool {
-        let names = std::iter::once(path).chain(parents(path)).any(|name| self.names.contains(name));
+        let names = std::iter::once(path).chain(parents(path)).any(|name| self.plain.contains(name));
         // A star stands for dots, too: what describes an object of the path describes the path up to one of its dots.
         names || self.patterns.iter().any(|pattern| matches(pattern, path) || matches(format!("{pattern}.*"), path))
     }

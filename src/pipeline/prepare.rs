@@ -232,7 +232,13 @@ async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<
     }
 }
 
-fn planned(app: &App, request: SearchRequest<'_>, search: &Search, wishes: &Wishes, run: Run) -> Result<Planned, NoPlan> {
+fn planned(
+    app: &App,
+    request: SearchRequest<'_>,
+    search: &Search,
+    wishes: &Wishes,
+    run: Run,
+) -> Result<Planned, NoPlan> {
     let (rule, mode) = ruled(app, search, wishes, run)?;
     let model = wishes.model.as_ref().unwrap_or(&rule.model);
     if !app.scorers.contains_key(model) && mode != Mode::Shadow {

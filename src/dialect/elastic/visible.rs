@@ -108,7 +108,9 @@ impl Source {
             Value::Bool(false) => return Self::None,
             Value::String(text) if text == "false" => return Self::None,
             Value::String(text) if text == "true" => return Self::All,
-            Value::String(_) | Value::Array(_) => return Self::Part(Part { includes: names(value), ..Part::default() }),
+            Value::String(_) | Value::Array(_) => {
+                return Self::Part(Part { includes: names(value), ..Part::default() });
+            }
             Value::Object(object) => object,
             _ => return Self::All,
         };

@@ -178,7 +178,8 @@ impl Doc<'_> {
         if !self.client.renames_score() {
             return None;
         }
-        let named = |member: &'_ Member| Some((self.client.shows_score_as(&member.name(self.text))?, member.value.clone()));
+        let named =
+            |member: &'_ Member| Some((self.client.shows_score_as(&member.name(self.text))?, member.value.clone()));
         let named = self.object.members.iter().filter_map(named);
         named.min_by_key(|(place, _)| *place).map(|(_, value)| value)
     }
@@ -197,8 +198,7 @@ impl Doc<'_> {
     fn placed(&self, explain: Explain) -> HitSpan {
         let members = &self.object.members;
         let mut edits = Edits::default();
-        let keep: Vec<bool> =
-            members.iter().map(|member| !self.ours.holds(&member.name(self.text))).collect();
+        let keep: Vec<bool> = members.iter().map(|member| !self.ours.holds(&member.name(self.text))).collect();
         let spans: Vec<Range<usize>> = members.iter().map(Member::span).collect();
         edits.retain(self.text, self.object.span.clone(), &spans, |place| keep[place]);
         let score = if self.client.shows(SCORE) { self.value(SCORE) } else { self.own_score() };

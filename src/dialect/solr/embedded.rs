@@ -16,7 +16,8 @@ pub(super) struct Split {
 /// Takes a query apart, in one pass. What must not match, filters (`filter(…)`), functions (`_val_:…`) and comments are left
 /// out; a boost `^=2` becomes one that Lucene knows.
 pub(super) fn split(query: &str) -> Split {
-    let mut splitting = Splitting { query, cursor: Cursor::of(query), split: Split::default(), said: 0, endless: false };
+    let mut splitting =
+        Splitting { query, cursor: Cursor::of(query), split: Split::default(), said: 0, endless: false };
     let mut at = 0;
     while let Some(c) = query[at..].chars().next() {
         if let Some(end) = splitting.embedded(at).or_else(|| splitting.left_out(at)) {
