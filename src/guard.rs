@@ -17,9 +17,9 @@ use crate::plan::SkipReason;
 /// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
 const QUICK: usize = 256 * 1024;
 
-/// Requests of up to this many bytes are planned on the spot: what costs most for its length takes a millisecond for twice
-/// as many.
-const QUICK_REQUEST: usize = 16 * 1024;
+/// Requests of up to this many bytes are planned on the spot. What costs most for its length, a form of Solr's that is read for
+/// each of the steps, takes a millisecond and a half in all.
+const QUICK_REQUEST: usize = 4 * 1024;
 
 /// How many large answers are worked on at a time, in the whole process: as many as there are processors.
 static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(processors()));
@@ -84,4 +84,38 @@ pub(crate) async fn guarded_future<T>(
         Err(reason) => Poll::Ready(Err(reason)),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    #[tokio::test]
+    async fn large_requests_are_planned_apart_and_few_at_a_time() {
+        static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+        let serving = thread::current().id();
+        let stage = move || {
+            let under_way = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
+            thread::yield_now();
+            UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+            (thread::current().id() != serving, under_way)
+        };
+        let all = futures_util::future::join_all((0..200).map(|_| planned_apart(stage))).await;
+        for (apart, under_way) in all.into_iter().map(|stage| stage.expect("a stage that ends")) {
+            assert!(apart && under_way <= (processors() / 2).max(1), "{apart} {under_way}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_panics_gives_its_room_back() {
+        for _ in 0..=processors() {
+            let stage: fn() = || panic!("a stage that fails");
+            assert_eq!(planned_apart(stage).await, Err(SkipReason::Internal));
+        }
+        assert_eq!(planned_apart(|| 1).await, Ok(1));
+    }
 }

@@ -4,7 +4,7 @@
 use indexmap::IndexSet;
 
 use super::{
-    caps::{MAX_CLAUSES, MAX_NAME},
+    caps::{MAX_CLAUSES, MAX_FIELDS, MAX_NAME},
     lucene::{self, Found, Syntax},
 };
 use crate::plan::SkipReason;
@@ -83,7 +83,7 @@ impl Gathered {
     pub(super) fn look_in<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
         for field in fields.into_iter().filter(|field| !field.is_empty()) {
             // A long name would be read as often as something is looked for in it.
-            if field.len() > MAX_NAME {
+            if field.len() > MAX_NAME || self.fields.len() > MAX_FIELDS {
                 self.too_complex = true;
             } else if !self.fields.contains(field) {
                 self.fields.insert(field.to_owned());

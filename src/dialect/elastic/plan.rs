@@ -348,6 +348,7 @@ mod tests {
     use crate::dialect::{Door, SearchRoute};
     use http::{HeaderMap, HeaderValue};
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn search(path: &str, body: &str) -> Result<Plan, NoPlan> {
         search_with(path, body, &HeaderMap::new())
@@ -437,6 +438,29 @@ mod tests {
             ("/_search?source=%7B%7D&source_content_type=application/json", String::new(), SkipReason::ContentType),
         ] {
             assert_eq!(search(path, &body), Err(reason.into()), "{path} {body}");
+        }
+    }
+
+    #[test]
+    fn a_search_at_the_caps_is_planned_and_one_beyond_them_goes_through() {
+        let fields = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("f{n}")).collect();
+            json!({"query": {"multi_match": {"query": "wine", "fields": names}}})
+        };
+        let clauses =
+            |count: usize| json!({"query": {"bool": {"must": vec![json!({"match": {"f": "x"}}); count - 1]}}});
+        let patterns = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("f{n}*")).collect();
+            json!({"query": {"match": {"f": "wine"}}, "_source": names})
+        };
+        for (most, body) in [
+            (caps::MAX_FIELDS, &fields as &dyn Fn(usize) -> Value),
+            (caps::MAX_CLAUSES, &clauses),
+            (caps::MAX_PATTERNS, &patterns),
+        ] {
+            assert!(search("/_search", &body(most).to_string()).is_ok(), "{most}");
+            let beyond = search("/_search", &body(most + 1).to_string());
+            assert_eq!(beyond, Err(SkipReason::TooComplex.into()), "{most}");
         }
     }
 
