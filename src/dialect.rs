@@ -2,8 +2,11 @@
 //! hits lie in an answer, what an error looks like. Everything else is the same for all of them, so adding a family
 //! means adding an implementation of [`Dialect`] and nothing else.
 
+mod caps;
 pub mod elastic;
 mod lucene;
+#[doc(hidden)]
+pub mod pace;
 mod passages;
 mod query_text;
 mod sent;
@@ -108,6 +111,8 @@ pub struct Search {
     pub view: Option<String>,
     /// Its body; empty where there is none.
     pub body: Bytes,
+    /// Whether the request, as far as that is the same for all of its searches, is in JSON and wants JSON back.
+    pub speaks_json: bool,
 }
 
 /// What is sent to the cluster in place of the client's request.

@@ -2,17 +2,38 @@
 //! takes long does not hold up the other connections of its thread.
 
 use std::{
+    num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
+    sync::LazyLock,
     task::Poll,
 };
 
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use crate::plan::SkipReason;
 
 /// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
 const QUICK: usize = 256 * 1024;
+
+/// Requests of up to this many bytes are planned on the spot. What costs most for its length, a form of Solr's that is read for
+/// each of the steps, takes a millisecond and a half in all.
+const QUICK_REQUEST: usize = 4 * 1024;
+
+/// How many large answers are worked on at a time, in the whole process: as many as there are processors.
+static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(processors()));
+
+/// How many large requests are. Anyone who can connect can send one, so they never get all processors; those beyond wait for
+/// their turn, in the order in which they came.
+static REQUESTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
+
+/// How many rerank calls are read: they may be larger than any search, and are not to hold those up.
+static CALLS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
 
 /// Runs a pure stage; a panic in it is this search's loss only.
 pub(crate) fn guarded<T>(stage: impl FnOnce() -> T) -> Result<T, SkipReason> {
@@ -22,21 +43,44 @@ pub(crate) fn guarded<T>(stage: impl FnOnce() -> T) -> Result<T, SkipReason> {
     })
 }
 
-/// Runs a pure stage over `size` bytes: here where it is quick, on a thread for such work where it would hold up the
-/// other connections of this one.
+/// Runs a pure stage over `size` bytes of an answer: here where it is quick, on a thread for such work where it would hold up
+/// the other connections of this one.
 pub(crate) async fn computed<T: Send + 'static>(
     size: usize,
     stage: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SkipReason> {
-    if size <= QUICK {
-        return guarded(stage);
-    }
-    aside(stage).await
+    if size <= QUICK { guarded(stage) } else { apart(&ANSWERS, stage).await }
 }
 
-/// Runs a pure stage on a thread for such work, whatever its size: what it takes cannot be told beforehand.
+/// Whether a stage over `size` bytes of a request is quick.
+pub(crate) fn is_quick_request(size: usize) -> bool {
+    size <= QUICK_REQUEST
+}
+
+/// Runs a pure stage over a request for which that is not quick.
+pub(crate) async fn planned_apart<T: Send + 'static>(
+    stage: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SkipReason> {
+    apart(&REQUESTS, stage).await
+}
+
+/// Runs a pure stage over a rerank call: what it takes cannot be told beforehand.
 pub(crate) async fn aside<T: Send + 'static>(stage: impl FnOnce() -> T + Send + 'static) -> Result<T, SkipReason> {
-    tokio::task::spawn_blocking(|| guarded(stage)).await.unwrap_or(Err(SkipReason::Internal))
+    apart(&CALLS, stage).await
+}
+
+/// Runs a stage on a thread for such work, once there is room. The room is taken until the stage ends, also where nobody
+/// waits for it any longer.
+async fn apart<T: Send + 'static>(
+    room: &'static Semaphore,
+    stage: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SkipReason> {
+    let permit = room.acquire().await.map_err(|_| SkipReason::Internal)?;
+    let stage = move || {
+        let _permit = permit;
+        guarded(stage)
+    };
+    tokio::task::spawn_blocking(stage).await.unwrap_or(Err(SkipReason::Internal))
 }
 
 /// The same for a stage that waits.
@@ -48,4 +92,38 @@ pub(crate) async fn guarded_future<T>(
         Err(reason) => Poll::Ready(Err(reason)),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+    };
+
+    #[tokio::test]
+    async fn large_requests_are_planned_apart_and_few_at_a_time() {
+        static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+        let serving = thread::current().id();
+        let stage = move || {
+            let under_way = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
+            thread::yield_now();
+            UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+            (thread::current().id() != serving, under_way)
+        };
+        let all = futures_util::future::join_all((0..200).map(|_| planned_apart(stage))).await;
+        for (apart, under_way) in all.into_iter().map(|stage| stage.expect("a stage that ends")) {
+            assert!(apart && under_way <= (processors() / 2).max(1), "{apart} {under_way}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_panics_gives_its_room_back() {
+        for _ in 0..=processors() {
+            let stage: fn() = || panic!("a stage that fails");
+            assert_eq!(planned_apart(stage).await, Err(SkipReason::Internal));
+        }
+        assert_eq!(planned_apart(|| 1).await, Ok(1));
+    }
 }

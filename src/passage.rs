@@ -6,11 +6,12 @@ mod html;
 mod leaves;
 mod template;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
+use indexmap::IndexSet;
 use serde_json::Value;
 
-use leaves::Leaves;
+use leaves::{Leaves, Wanted};
 pub use template::Template;
 
 /// Between two texts of a passage: two fields, or two entries of an array.
@@ -57,38 +58,33 @@ impl PassageSpec {
     /// multi-field of (`title` for `title.keyword`). It is looked for in `source` first, then in `fields`. No field is
     /// read twice, however many names lead to it, except by a template.
     pub fn passage(&self, document: Document<'_>, searched: &[String]) -> Option<String> {
-        let leaves = Leaves::of(document);
-        match &self.content {
-            Content::Searched => {
-                let names = searched.iter().map(String::as_str).filter(|name| !is_internal(name));
-                self.join(leaves.texts(names), SEPARATOR)
-                    .or_else(|| self.join(leaves.source_strings(), SEPARATOR))
-                    .or_else(|| self.join(leaves.fields_strings(), SEPARATOR))
-            }
-            Content::Fields(paths) => self.join(leaves.texts(paths.iter().map(String::as_str)), SEPARATOR),
+        self.reader(searched).passage(document)
+    }
+
+    /// The same for many hits of one search.
+    pub(crate) fn reader<'a>(&'a self, searched: &'a [String]) -> Reader<'a> {
+        let names = match &self.content {
+            Content::Searched => Names::Listed(Wanted::of(searched_names(searched))),
+            Content::Fields(paths) => Names::Listed(Wanted::of(paths.iter().map(String::as_str))),
             Content::Template(template) => {
-                template.render(|path| self.join(leaves.texts(std::iter::once(path)), TEMPLATE_SEPARATOR))
+                let one = |path| (path, Wanted::of([path]));
+                Names::Template(template, template.paths().map(one).collect())
             }
-        }
+        };
+        Reader { spec: self, names }
     }
 
     /// The dotted paths (or patterns) that must be visible for that, each once; `["*"]` where it is everything.
-    pub fn wanted(&self, searched: &[String]) -> Vec<String> {
-        let paths: Vec<&str> = match &self.content {
-            Content::Searched => searched.iter().map(String::as_str).filter(|name| !is_internal(name)).collect(),
+    pub fn wanted<'a>(&'a self, searched: &'a [String]) -> Vec<&'a str> {
+        let paths: IndexSet<&str> = match &self.content {
+            Content::Searched => searched_names(searched).collect(),
             Content::Fields(paths) => paths.iter().map(String::as_str).collect(),
             Content::Template(template) => template.paths().collect(),
         };
-        if paths.contains(&"*") || (paths.is_empty() && self.content == Content::Searched) {
-            return vec!["*".to_owned()];
+        if paths.contains("*") || (paths.is_empty() && self.content == Content::Searched) {
+            return vec!["*"];
         }
-        let mut wanted: Vec<String> = Vec::new();
-        for path in paths {
-            if !wanted.iter().any(|known| known == path) {
-                wanted.push(path.to_owned());
-            }
-        }
-        wanted
+        paths.into_iter().collect()
     }
 
     fn join<'a>(&self, texts: impl IntoIterator<Item = Cow<'a, str>>, separator: &str) -> Option<String> {
@@ -106,6 +102,53 @@ impl PassageSpec {
         }
         (!joined.is_empty()).then_some(joined)
     }
+}
+
+/// Reads the passages of the hits of one search: a [`PassageSpec`] with its names looked at once for all of them.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    spec: &'a PassageSpec,
+    names: Names<'a>,
+}
+
+#[derive(Debug)]
+enum Names<'a> {
+    /// One after the other.
+    Listed(Wanted<'a>),
+    /// Each in its places.
+    Template(&'a Template, HashMap<&'a str, Wanted<'a>>),
+}
+
+impl Reader<'_> {
+    /// The passage of a hit; see [`PassageSpec::passage`].
+    pub(crate) fn passage(&self, document: Document<'_>) -> Option<String> {
+        let leaves = Leaves::of(document);
+        let passage = self.of_names(&leaves);
+        if passage.is_some() || self.spec.content != Content::Searched {
+            return passage;
+        }
+        let everything = self.spec.join(leaves.source_strings(), SEPARATOR);
+        everything.or_else(|| self.spec.join(leaves.fields_strings(), SEPARATOR))
+    }
+
+    /// What the names alone lead to.
+    pub(crate) fn named(&self, document: Document<'_>) -> Option<String> {
+        self.of_names(&Leaves::of(document))
+    }
+
+    fn of_names(&self, leaves: &Leaves<'_>) -> Option<String> {
+        match &self.names {
+            Names::Listed(wanted) => self.spec.join(leaves.texts(wanted), SEPARATOR),
+            Names::Template(template, wanted) => {
+                template.render(|path| self.spec.join(leaves.texts(&wanted[path]), TEMPLATE_SEPARATOR))
+            }
+        }
+    }
+}
+
+/// The fields that a query searched, but for those that no document carries.
+fn searched_names(searched: &[String]) -> impl Iterator<Item = &str> {
+    searched.iter().map(String::as_str).filter(|name| !is_internal(name))
 }
 
 /// Names that a query may search but no document carries: `_all`, `_id`, `_exists_`.

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 use crate::{
     api,
     app::App,
-    dialect::{Forward, Route, SearchRoute},
+    dialect::{Door, Forward, Route, SearchRoute},
     guard::{computed, guarded},
     json::Edits,
     memory::ANSWER_COPIES,
@@ -190,16 +190,17 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
     let answered = Instant::now();
     app.metrics.upstream_answered(answered - asked);
 
-    if let Some(indices) = &prepared.view_of
-        && let Ok(Some(view)) = guarded(|| app.dialect.view(&answer))
-    {
-        app.dialect.remember_view(&view, indices);
+    if let Some(indices) = &prepared.view_of {
+        let (dialect, answer) = (app.dialect.clone(), answer.clone());
+        if let Ok(Some(view)) = computed(answer.len(), move || dialect.view(&answer)).await {
+            app.dialect.remember_view(&view, indices);
+        }
     }
 
     let door = call.as_request().route.door;
-    let spans = match guarded(|| app.dialect.answers(door, &answer, searches.len())) {
-        Ok(Ok(spans)) => spans,
-        Ok(Err(reason)) | Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
+    let spans = match answers(app, door, &answer, searches.len()).await {
+        Ok(spans) => spans,
+        Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
     let outcomes = join_all(searches.iter().zip(&spans).map(async |(search, span)| match search {
         Ok(planned) => Ok(rerank(app, planned, answer.slice(span.clone()), answered, answer.len()).await),
@@ -250,6 +251,12 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
     noted(app, response, &reports)
 }
 
+/// Where the answer to each of `count` searches lies.
+async fn answers(app: &App, door: Door, answer: &Bytes, count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+    let (dialect, answer) = (app.dialect.clone(), answer.clone());
+    computed(answer.len(), move || dialect.answers(door, &answer, count)).await?
+}
+
 /// The cluster's answers to those searches of a request whose widened form it refused, asked for as the client did; `None`
 /// where the whole request must be.
 async fn again(
@@ -257,11 +264,12 @@ async fn again(
     call: &SearchCall,
     doubtful: Vec<(usize, Range<usize>)>,
 ) -> Option<Vec<(Range<usize>, Bytes)>> {
-    let request = call.as_request();
     let places: Vec<usize> = doubtful.iter().map(|(place, _)| *place).collect();
-    let forward = guarded(|| app.dialect.only(request, &places)).ok()?.ok()?;
+    let count = places.len();
+    let (dialect, own) = (app.dialect.clone(), call.clone());
+    let forward = computed(call.size(), move || dialect.only(own.as_request(), &places)).await.ok()?.ok()?;
     let Fetched { answer, .. } = fetch_aside(app, call.forwarded(&forward, false)).await.ok()?;
-    let own = guarded(|| app.dialect.answers(request.route.door, &answer, places.len())).ok()?.ok()?;
+    let own = answers(app, call.as_request().route.door, &answer, count).await.ok()?;
     Some(doubtful.into_iter().zip(own).map(|((_, span), own)| (span, answer.slice(own))).collect())
 }
 
@@ -273,16 +281,21 @@ async fn finished(
     answer: Bytes,
     mut parts: Vec<(Range<usize>, Bytes)>,
 ) -> Result<Bytes, SkipReason> {
+    let answer_size = answer.len();
     let spliced = match parts.pop() {
         Some((span, part)) if parts.is_empty() && span == (0..answer.len()) => part,
         last => {
-            let mut edits = Edits::default();
-            parts.into_iter().chain(last).for_each(|(span, part)| edits.replace(span, part));
-            edits.applied(&answer).into()
+            let splice = move || {
+                let mut edits = Edits::default();
+                parts.into_iter().chain(last).for_each(|(span, part)| edits.replace(span, part));
+                Bytes::from(edits.applied(&answer))
+            };
+            computed(answer_size, splice).await?
         }
     };
     let spliced = if call.is_rendered() && !call.as_request().route.door.is_multi() {
-        guarded(|| app.dialect.template_answer(call.as_request(), spliced))?
+        let (dialect, call) = (app.dialect.clone(), call.clone());
+        computed(spliced.len(), move || dialect.template_answer(call.as_request(), spliced)).await?
     } else {
         spliced
     };

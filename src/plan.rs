@@ -34,6 +34,8 @@ pub enum SkipReason {
     /// The search asks for an answer that cannot be reranked as it says: hits in groups, say, or, as one search of several,
     /// a reranking that alone would be refused.
     Unsupported,
+    /// The request names more fields, clauses, patterns or searches than are looked into.
+    TooComplex,
     /// The page begins after the window's last hit.
     BeyondWindow,
     /// The request holds no text that could be a query.
@@ -60,7 +62,7 @@ pub enum SkipReason {
 
 impl SkipReason {
     /// Every reason.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NoRule,
         Self::Off,
         Self::Traffic,
@@ -73,6 +75,7 @@ impl SkipReason {
         Self::Cursor,
         Self::OwnReranker,
         Self::Unsupported,
+        Self::TooComplex,
         Self::BeyondWindow,
         Self::NoQueryText,
         Self::NoPassages,
@@ -101,6 +104,7 @@ impl SkipReason {
             Self::Cursor => "cursor",
             Self::OwnReranker => "own-reranker",
             Self::Unsupported => "unsupported",
+            Self::TooComplex => "too-complex",
             Self::BeyondWindow => "beyond-window",
             Self::NoQueryText => "no-query-text",
             Self::NoPassages => "no-passages",

@@ -135,7 +135,7 @@ fn query_of(body: &Value) -> Option<String> {
     let (path_and_query, headers) = ("/i/_search".parse().unwrap(), HeaderMap::new());
     let body = Bytes::from(body.to_string());
     let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
-    let search = Search { indices: Some("i".to_owned()), view: None, body: body.clone() };
+    let search = Search { indices: Some("i".to_owned()), view: None, body: body.clone(), speaks_json: true };
     let passage = PassageSpec::default();
     let terms =
         Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };

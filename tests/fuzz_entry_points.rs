@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use rerank_proxy::dialect::{elastic::fuzzing, solr};
+use rerank_proxy::dialect::{elastic::fuzzing, pace, solr};
 use serde_json::Value;
 
 #[test]
@@ -66,9 +66,9 @@ fn run(target: &str, rounds: usize, entry_point: fn(&[u8])) {
     }
 }
 
-/// Says which input broke a promise.
+/// Says which input broke a promise, or took longer than its bytes may.
 fn held(entry_point: fn(&[u8]), input: &[u8]) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| entry_point(input))) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| pace::hold(entry_point, input))) {
         eprintln!("the input was:\n{}\n", String::from_utf8_lossy(input));
         std::panic::resume_unwind(panic);
     }

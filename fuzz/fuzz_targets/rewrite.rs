@@ -3,4 +3,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| rerank_proxy::dialect::elastic::fuzzing::rewrite(input));
+use rerank_proxy::dialect::{elastic, pace};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| pace::hold(elastic::fuzzing::rewrite, input));

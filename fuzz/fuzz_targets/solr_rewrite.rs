@@ -3,4 +3,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| rerank_proxy::dialect::solr::fuzzing::rewrite(input));
+use rerank_proxy::dialect::{pace, solr};
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| pace::hold(solr::fuzzing::rewrite, input));

@@ -23,7 +23,10 @@ use http::{Method, StatusCode, uri::PathAndQuery};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Candidates, Dialect, Door, Forward, Reading, Route, Search, SearchRequest, SearchRoute, Unreadable};
+use super::{
+    Candidates, Dialect, Door, Forward, Reading, Route, Search, SearchRequest, SearchRoute, Unreadable,
+    caps::{MAX_FILTER, MAX_FILTER_KEYS, MAX_SEARCHES, MAX_SHARED_INDICES},
+};
 use crate::plan::{NoPlan, Plan, SkipReason, Terms};
 use engine::Engine;
 use filter_path::FilterPath;
@@ -100,15 +103,19 @@ impl Dialect for Elastic {
 
     fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason> {
         let SearchRequest { route, body, .. } = request;
+        let speaks_json = plan::speaks_json(request);
         if !route.door.is_multi() {
-            return Ok(vec![self.search(route.indices.clone(), body.clone())]);
+            return Ok(vec![self.search(route.indices.clone(), body.clone(), speaks_json)]);
         }
         let lines = multi::lines(body).ok_or(SkipReason::Malformed)?;
+        if lines.len() > MAX_SEARCHES || route.indices.len() > MAX_SHARED_INDICES {
+            return Err(SkipReason::TooComplex);
+        }
         lines
             .into_iter()
             .map(|lines| {
                 let indices = multi::indices(&body[lines.header], &route.indices).ok_or(SkipReason::Malformed)?;
-                Ok(self.search(indices, body.slice(lines.body)))
+                Ok(self.search(indices, body.slice(lines.body), speaks_json))
             })
             .collect()
     }
@@ -123,7 +130,7 @@ impl Dialect for Elastic {
             // Entries that a filter leaves nothing of are missing from the list.
             _ => (&["responses"][..], None),
         };
-        let filter = hiding_filter(request, hits_at);
+        let filter = hiding_filter(request, hits_at)?;
         let mut names = Vec::new();
         let mut added = String::new();
         if filter.is_some() {
@@ -194,7 +201,7 @@ impl Dialect for Elastic {
 impl Elastic {
     /// A search over `indices`, or over the point in time that its body names instead. A body that cannot be read names
     /// none; the plan will say what it thinks of it.
-    fn search(&self, indices: String, body: Bytes) -> Search {
+    fn search(&self, indices: String, body: Bytes, speaks_json: bool) -> Search {
         #[derive(Deserialize)]
         struct Body {
             pit: Option<PointInTime>,
@@ -206,16 +213,23 @@ impl Elastic {
         // Only a search that names no index elsewhere may name a point in time.
         let said = indices.is_empty().then(|| serde_json::from_slice::<Body>(&body).ok()).flatten();
         let Some(pit) = said.and_then(|said| said.pit) else {
-            return Search { indices: Some(indices), view: None, body };
+            return Search { indices: Some(indices), view: None, body, speaks_json };
         };
-        Search { indices: self.views.indices(&pit.id), view: Some(pit.id), body }
+        Search { indices: self.views.indices(&pit.id), view: Some(pit.id), body, speaks_json }
     }
 }
 
 /// The request's `filter_path`, where it may hide what is needed at `hits_at`: then it is ours to apply.
-fn hiding_filter(request: SearchRequest<'_>, hits_at: &[&str]) -> Option<String> {
-    let filter = url::parameter(request.path_and_query.query(), "filter_path")?;
-    (!filter.is_empty() && !FilterPath::parse(&filter).keeps_whole(hits_at)).then_some(filter)
+fn hiding_filter(request: SearchRequest<'_>, hits_at: &[&str]) -> Result<Option<String>, SkipReason> {
+    let Some(filter) = url::parameter(request.path_and_query.query(), "filter_path") else { return Ok(None) };
+    let paths = FilterPath::parse(&filter);
+    if filter.is_empty() || paths.keeps_whole(hits_at) {
+        return Ok(None);
+    }
+    if filter.len() > MAX_FILTER || paths.keys() > MAX_FILTER_KEYS {
+        return Err(SkipReason::TooComplex);
+    }
+    Ok(Some(filter))
 }
 
 #[cfg(test)]
@@ -266,7 +280,7 @@ mod tests {
     #[test]
     fn a_point_in_time_stands_for_the_indices_it_was_opened_on() {
         let elastic = Elastic::default();
-        let search = || elastic.search(String::new(), Bytes::from_static(br#"{"pit":{"id":"abc"}}"#));
+        let search = || elastic.search(String::new(), Bytes::from_static(br#"{"pit":{"id":"abc"}}"#), true);
         assert_eq!((search().indices, search().view.as_deref()), (None, Some("abc")));
         let opened = elastic.view(br#"{"pit_id":"abc","_shards":{}}"#).expect("an id");
         elastic.remember_view(&opened, "products");

@@ -1,39 +1,30 @@
 //! Hit → passage, without reading more of the document than that takes. Owns which members of a document may matter to
 //! the names that a passage is read from; what a passage is, `passage` says. Pure.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::{
     json::{Member, Object},
-    passage::{Content, Document, PassageSpec},
+    passage::{Content, Document, Reader},
     plan::Plan,
 };
 
 /// Reads the passages of hits.
 pub(super) struct Passages<'a> {
     plan: &'a Plan,
-    narrow: Option<Narrow>,
-}
-
-/// A reading of members that are known by name.
-struct Narrow {
-    spec: PassageSpec,
-    /// The first segments of the paths that passages are read from.
-    heads: Vec<String>,
+    reader: Reader<'a>,
+    /// The first segments of the paths that passages are read from, where they are known by name.
+    heads: Option<HashSet<&'a str>>,
 }
 
 impl<'a> Passages<'a> {
     pub(super) fn of(plan: &'a Plan) -> Self {
         let names = plan.passage.wanted(&plan.searched);
-        if names.iter().any(|name| name.contains('*')) {
-            return Self { plan, narrow: None };
-        }
-        let heads = names.iter().map(|name| head(name).to_owned()).collect();
-        let content = match &plan.passage.content {
-            Content::Searched => Content::Fields(names),
-            content => content.clone(),
-        };
-        Self { plan, narrow: Some(Narrow { spec: PassageSpec { content, ..plan.passage }, heads }) }
+        let known = !names.iter().any(|name| name.contains('*'));
+        let heads = known.then(|| names.into_iter().map(head).collect());
+        Self { plan, reader: plan.passage.reader(&plan.searched), heads }
     }
 
     /// The passage of a hit, of which `source` and `fields` lie in `text`.
@@ -41,26 +32,27 @@ impl<'a> Passages<'a> {
     /// A name stands for the field that is called so, for what lies beneath it or for a field that it lies beneath (see
     /// [`PassageSpec::passage`]): all of them begin with the same segment. So members that begin otherwise need not be read,
     /// unless the fields that the query searched say nothing and every text of the document counts.
+    ///
+    /// [`PassageSpec::passage`]: crate::passage::PassageSpec::passage
     pub(super) fn passage(&self, text: &str, source: Option<&Object>, fields: Option<&Object>) -> Option<String> {
-        if let Some(Narrow { spec, heads }) = &self.narrow {
+        if let Some(heads) = &self.heads {
             let part = |object: Option<&Object>| object.and_then(|object| part(text, object, heads));
             let (source, fields) = (part(source), part(fields));
-            let passage = spec.passage(Document { source: source.as_ref(), fields: fields.as_ref() }, &[]);
+            let passage = self.reader.named(Document { source: source.as_ref(), fields: fields.as_ref() });
             if passage.is_some() || self.plan.passage.content != Content::Searched {
                 return passage;
             }
         }
         let parsed = |object: Option<&Object>| object.and_then(|object| members(text, &object.members));
         let (source, fields) = (parsed(source), parsed(fields));
-        let document = Document { source: source.as_ref(), fields: fields.as_ref() };
-        self.plan.passage.passage(document, &self.plan.searched)
+        self.reader.passage(Document { source: source.as_ref(), fields: fields.as_ref() })
     }
 }
 
 /// The members of an object that begin with one of these segments. What is not read need not be readable: some numbers
 /// and strings of JSON (`1e999`, `"\ud800"`) have no [`Value`].
-fn part(text: &str, object: &Object, heads: &[String]) -> Option<Value> {
-    let is_wanted = |member: &&Member| heads.iter().any(|wanted| wanted == head(&member.name(text.as_bytes())));
+fn part(text: &str, object: &Object, heads: &HashSet<&str>) -> Option<Value> {
+    let is_wanted = |member: &&Member| heads.contains(head(&member.name(text.as_bytes())));
     members(text, object.members.iter().filter(is_wanted))
 }
 
@@ -84,7 +76,7 @@ mod tests {
     use super::*;
     use crate::{
         json,
-        passage::Template,
+        passage::{PassageSpec, Template},
         plan::{ExtraFields, Page},
     };
     use proptest::prelude::*;

@@ -3,7 +3,11 @@
 
 use indexmap::IndexSet;
 
-use super::lucene::{self, Found, Syntax};
+use super::{
+    caps::{MAX_CLAUSES, MAX_FIELDS, MAX_NAME},
+    lucene::{self, Found, Syntax},
+};
+use crate::plan::SkipReason;
 
 /// The longest text, in characters. No model reads more than about half of it, and a `more_like_this` may bring a book.
 pub(super) const MAX_CHARS: usize = 1_000;
@@ -34,6 +38,10 @@ pub(super) fn joined(parts: impl IntoIterator<Item = QueryText>) -> Option<Query
 pub(super) struct Gathered {
     texts: IndexSet<String>,
     fields: IndexSet<String>,
+    /// How many clauses were looked into.
+    clauses: usize,
+    /// Whether something was left out because there is too much of it.
+    too_complex: bool,
 }
 
 impl Gathered {
@@ -43,6 +51,23 @@ impl Gathered {
         let mut text = texts.join(" ");
         text.truncate(end_of_text(&text));
         (!text.is_empty()).then(|| QueryText { text, fields: self.fields.into_iter().collect() })
+    }
+
+    /// The same, where nothing was left out because there is too much of it.
+    pub(super) fn within_caps(self) -> Result<Option<QueryText>, SkipReason> {
+        if self.too_complex { Err(SkipReason::TooComplex) } else { Ok(self.finish()) }
+    }
+
+    /// Counts a clause; whether it may be looked into.
+    pub(super) fn count_clause(&mut self) -> bool {
+        self.clauses += 1;
+        self.too_complex |= self.clauses > MAX_CLAUSES;
+        !self.too_complex
+    }
+
+    /// Notes that something is left out because there is too much of it.
+    pub(super) fn leave_out(&mut self) {
+        self.too_complex = true;
     }
 
     /// Adds a text and the fields it was looked for in. Where there is no text, the fields do not count either.
@@ -57,7 +82,10 @@ impl Gathered {
     /// Adds fields.
     pub(super) fn look_in<'a>(&mut self, fields: impl IntoIterator<Item = &'a str>) {
         for field in fields.into_iter().filter(|field| !field.is_empty()) {
-            if !self.fields.contains(field) {
+            // A long name would be read as often as something is looked for in it.
+            if field.len() > MAX_NAME || self.fields.len() > MAX_FIELDS {
+                self.too_complex = true;
+            } else if !self.fields.contains(field) {
                 self.fields.insert(field.to_owned());
             }
         }

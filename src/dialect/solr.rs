@@ -81,7 +81,7 @@ impl Dialect for Solr {
         // The collections of this parameter are searched in the place of the one in the path.
         let named = Asked::sent(request)?.first("collection").map(str::to_owned);
         let indices = named.filter(|named| !named.is_empty()).unwrap_or_else(|| request.route.indices.clone());
-        Ok(vec![Search { indices: Some(indices), view: None, body: request.body.clone() }])
+        Ok(vec![Search { indices: Some(indices), view: None, body: request.body.clone(), speaks_json: true }])
     }
 
     fn plan(&self, request: SearchRequest<'_>, _search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan> {

@@ -1,7 +1,7 @@
 //! Edits of a JSON text: which bytes go, which come in their place. What no edit names comes out as it went in, so key
 //! order, number literals and layout survive. Owns how commas and white space follow the items they belong to. Pure.
 
-use std::{cmp::Reverse, ops::Range};
+use std::{cmp::Reverse, collections::BTreeMap, ops::Range};
 
 use memchr::memrchr;
 
@@ -13,14 +13,18 @@ use super::{Items, Members, is_white_space};
 /// kept, one inside it is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Edits {
-    /// By position; at one position insertions first, in the order in which they were made.
-    edits: Vec<Edit>,
+    /// In a tree, since edits within one another are not made in the order of the text.
+    edits: BTreeMap<Place, New>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Edit {
-    at: Range<usize>,
-    with: New,
+/// Where an edit is made, in the order in which edits are applied: by position; at one position insertions first, then the
+/// longest range; of the same, in the order in which they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    start: usize,
+    replaces: bool,
+    end: Reverse<usize>,
+    number: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +47,7 @@ impl Edits {
 
     /// Puts `with` in the place of `at`.
     pub(crate) fn replace(&mut self, at: Range<usize>, with: impl Into<Vec<u8>>) {
-        self.push(Edit { at, with: New::Text(with.into()) });
+        self.push(at, New::Text(with.into()));
     }
 
     /// Takes `at` out, and nothing around it.
@@ -107,7 +111,7 @@ impl Edits {
             None if inside.is_empty() => (Vec::new(), Vec::new()),
             None => indentation(text, container.start),
         };
-        self.push(Edit { at: closing..closing, with: New::Item { lead, item, tail } });
+        self.push(closing..closing, New::Item { lead, item, tail });
     }
 
     /// Appends `text[range]`, edited, to `out`. Edits outside the range are ignored; an insertion belongs to the range
@@ -115,39 +119,32 @@ impl Edits {
     pub(crate) fn apply(&self, text: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
         let written_from = out.len();
         let mut at = range.start;
-        let first = self.edits.partition_point(|edit| edit.at.start < range.start);
-        for edit in &self.edits[first..] {
-            if edit.at.start >= range.end && !(edit.at.start == range.end && range.end == text.len()) {
+        let first = Place { start: range.start, replaces: false, end: Reverse(usize::MAX), number: 0 };
+        for (&Place { start, end: Reverse(end), .. }, with) in self.edits.range(first..) {
+            if start >= range.end && !(start == range.end && range.end == text.len()) {
                 break;
             }
-            if edit.at.start < at || edit.at.end > range.end {
+            if start < at || end > range.end {
                 continue;
             }
-            out.extend_from_slice(&text[at..edit.at.start]);
-            edit.with.write(out, written_from);
-            at = edit.at.end;
+            out.extend_from_slice(&text[at..start]);
+            with.write(out, written_from);
+            at = end;
         }
         out.extend_from_slice(&text[at..range.end]);
     }
 
     /// The whole text, edited.
     pub(crate) fn applied(&self, text: &[u8]) -> Vec<u8> {
-        let added: usize = self.edits.iter().map(|edit| edit.with.len()).sum();
+        let added: usize = self.edits.values().map(New::len).sum();
         let mut out = Vec::with_capacity(text.len() + added);
         self.apply(text, 0..text.len(), &mut out);
         out
     }
 
-    /// Keeps the edits in order; most come in order, and the others belong near the end.
-    fn push(&mut self, edit: Edit) {
-        let place = |edit: &Edit| (edit.at.start, !edit.at.is_empty(), Reverse(edit.at.end));
-        let new = place(&edit);
-        if self.edits.last().is_none_or(|last| place(last) <= new) {
-            self.edits.push(edit);
-        } else {
-            let index = self.edits.partition_point(|earlier| place(earlier) <= new);
-            self.edits.insert(index, edit);
-        }
+    fn push(&mut self, at: Range<usize>, with: New) {
+        let number = self.edits.len();
+        self.edits.insert(Place { start: at.start, replaces: !at.is_empty(), end: Reverse(at.end), number }, with);
     }
 }
 

@@ -1,51 +1,181 @@
 //! Where the texts of a document lie. Owns dotted paths, their patterns, and how a name that a query uses leads to a
-//! value in `_source` or in a hit's `fields`. Knows nothing of what becomes of the texts.
+//! value in `_source` or in a hit's `fields`: by looking up the paths of the document among the names, not the names one
+//! after the other in the document, so that many names cost no more than few. Knows nothing of what becomes of the texts.
 
 use std::{
     borrow::Cow,
+    cell::OnceCell,
     collections::{HashMap, HashSet},
-    ptr,
 };
 
+use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::Document;
-use crate::names::{Reached, Step, Trail};
+use crate::names::{is_pattern, matches, parents};
+
+/// The longest path that is looked up among names, in bytes, so that what lies beneath a long one does not copy it again and
+/// again. What lies deeper has no name; it counts where everything does.
+const MAX_PATH: usize = 256;
 
 /// The values of a hit, in the order in which the hit shows them.
 pub(super) struct Leaves<'a> {
-    source: Option<&'a Value>,
-    fields: Option<&'a Value>,
-    /// Those of `fields` that only repeat what another one says.
-    repeats: HashSet<*const Value>,
+    source: Vec<Leaf<'a>>,
+    fields: Vec<Leaf<'a>>,
+    /// The values of one path together, once they are needed.
+    groups: OnceCell<Vec<Group>>,
 }
 
-/// A value without names of its own: a scalar or an array of scalars. Its path are all names on the way to it, with dots
-/// between them; `{"a": {"b": …}}` and `{"a.b": …}` are the same to a search engine. Arrays add nothing to the path.
-#[derive(Clone, Copy)]
-struct Leaf<'a>(&'a Value);
+/// A value without names of its own: a scalar or an array of scalars.
+struct Leaf<'a> {
+    /// All names on the way to it, with dots between them; `{"a": {"b": …}}` and `{"a.b": …}` are the same to a search
+    /// engine. Arrays add nothing to the path. Empty where it would be longer than [`MAX_PATH`].
+    path: String,
+    value: &'a Value,
+}
+
+/// Names that texts are read by, in their order, made ready for documents to be looked up among them.
+///
+/// A name stands for what is called so; else for what lies beneath it; else, since a multi-field is not in the document,
+/// for the nearest field that it can belong to. It is looked for in `_source` first, and only where nothing is found in
+/// `fields`.
+#[derive(Debug, Default)]
+pub(super) struct Wanted<'n> {
+    names: Vec<&'n str>,
+    /// Names without stars: which they are.
+    plain: HashMap<&'n str, usize>,
+    /// What names are multi-fields of, as far as there are no stars in it.
+    parents: HashMap<&'n str, Vec<Claim>>,
+    /// The names with stars, and what those are multi-fields of.
+    patterns: Vec<(&'n str, Claim)>,
+}
+
+/// What a path is to a name.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    /// Which of the names.
+    name: usize,
+    /// How far from the name it is; the nearest counts.
+    distance: usize,
+}
+
+/// The distance of what is called like a name, and of what lies beneath it. A parent is further away.
+const CALLED: usize = 0;
+const BENEATH: usize = 1;
+/// What lies in `fields` is further away than anything in `_source`.
+const IN_FIELDS: usize = 1 << 16;
+
+impl<'n> Wanted<'n> {
+    pub(super) fn of(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut wanted = Self::default();
+        for (place, name) in names.into_iter().enumerate() {
+            wanted.names.push(name);
+            if is_pattern(name) {
+                wanted.patterns.push((name, Claim { name: place, distance: CALLED }));
+            } else {
+                wanted.plain.entry(name).or_insert(place);
+            }
+            // `*.english` belongs to every field, which says nothing about this one.
+            for (parent, distance) in parents(name).filter(|parent| *parent != "*").zip(BENEATH + 1..) {
+                let claim = Claim { name: place, distance };
+                if is_pattern(parent) {
+                    wanted.patterns.push((parent, claim));
+                } else {
+                    wanted.parents.entry(parent).or_default().push(claim);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Goes through what a path is to the names; `strings` says whether only strings there would count.
+    fn claims(&self, path: &str, mut each: impl FnMut(Claim, bool)) {
+        if let Some(&name) = self.plain.get(path) {
+            each(Claim { name, distance: CALLED }, false);
+        }
+        if !self.plain.is_empty() {
+            for above in parents(path) {
+                if let Some(&name) = self.plain.get(above) {
+                    each(Claim { name, distance: BENEATH }, false);
+                }
+            }
+        }
+        for claim in self.parents.get(path).into_iter().flatten() {
+            each(*claim, true);
+        }
+        for (pattern, claim) in &self.patterns {
+            if matches(pattern, path) {
+                each(*claim, true);
+            }
+        }
+    }
+}
+
+/// The values of one path in one half of a hit.
+#[derive(Default)]
+struct Group {
+    /// How far the half is.
+    half: usize,
+    /// Which of all values of the hit they are; there is one at least.
+    places: Vec<usize>,
+    has_strings: bool,
+    has_text: bool,
+}
 
 impl<'a> Leaves<'a> {
     pub(super) fn of(document: Document<'a>) -> Self {
-        let Document { source, fields } = document;
-        Self { source, fields, repeats: fields.map_or_else(HashSet::new, |fields| repeats(source, fields)) }
+        let (mut source, mut fields) = (Vec::new(), Vec::new());
+        if let Some(value) = document.source {
+            collect(value, &mut String::new(), &mut source);
+        }
+        if let Some(value) = document.fields {
+            collect(value, &mut String::new(), &mut fields);
+        }
+        let fields = without_repeats(&source, fields);
+        Self { source, fields, groups: OnceCell::new() }
     }
 
-    /// The texts of these fields: name after name, within a name in the order of the document, each value once. A
+    /// The texts of these names: name after name, within a name in the order of the document, each value once. A
     /// pattern stands for strings only; a name for numbers and booleans, too.
-    pub(super) fn texts<'n>(&self, names: impl Iterator<Item = &'n str>) -> Vec<Cow<'a, str>> {
-        let mut taken = HashSet::new();
+    pub(super) fn texts(&self, wanted: &Wanted<'_>) -> Vec<Cow<'a, str>> {
+        let groups = self.groups.get_or_init(|| self.grouped());
+        // How near the nearest is that was found for a name.
+        let mut nearest: HashMap<usize, usize> = HashMap::new();
+        for group in groups {
+            wanted.claims(self.path(group), |claim, strings| {
+                if group.counts(strings) {
+                    let distance = claim.distance + group.half;
+                    nearest.entry(claim.name).and_modify(|known| *known = distance.min(*known)).or_insert(distance);
+                }
+            });
+        }
+        // Each value goes to the first name that it counts for.
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for group in groups {
+            let (mut of_strings, mut of_text) = (None, None);
+            wanted.claims(self.path(group), |claim, strings| {
+                if group.counts(strings) && nearest.get(&claim.name) == Some(&(claim.distance + group.half)) {
+                    let first = |known: Option<usize>| known.map_or(claim.name, |known| known.min(claim.name));
+                    of_strings = Some(first(of_strings));
+                    if !strings {
+                        of_text = Some(first(of_text));
+                    }
+                }
+            });
+            taken.extend(group.places.iter().filter_map(|&place| {
+                let leaf = self.at(place);
+                let name = if leaf.has_strings() { of_strings } else { of_text.filter(|_| leaf.has_text()) };
+                Some((name?, place))
+            }));
+        }
+        taken.sort_unstable();
         let mut texts = Vec::new();
-        for name in names {
-            for leaf in self.find(name) {
-                if !taken.insert(ptr::from_ref(leaf.0)) {
-                    continue;
-                }
-                if is_pattern(name) {
-                    texts.extend(leaf.strings().map(Cow::Borrowed));
-                } else {
-                    texts.extend(leaf.scalars().filter_map(text));
-                }
+        for (name, place) in taken {
+            let leaf = self.at(place);
+            if is_pattern(wanted.names[name]) {
+                texts.extend(leaf.strings().map(Cow::Borrowed));
+            } else {
+                texts.extend(leaf.scalars().filter_map(text));
             }
         }
         texts
@@ -53,102 +183,62 @@ impl<'a> Leaves<'a> {
 
     /// Every string of `_source`.
     pub(super) fn source_strings(&self) -> impl Iterator<Item = Cow<'a, str>> {
-        strings(self.source, &HashSet::new()).into_iter()
+        self.source.iter().flat_map(Leaf::strings).map(Cow::Borrowed)
     }
 
     /// Every string of `fields`, multi-fields that say the same as their field aside.
     pub(super) fn fields_strings(&self) -> impl Iterator<Item = Cow<'a, str>> {
-        strings(self.fields, &self.repeats).into_iter()
+        self.fields.iter().flat_map(Leaf::strings).map(Cow::Borrowed)
     }
 
-    /// What `name` stands for: what is called so; else what lies beneath it; else, since a multi-field is not in the
-    /// document, the nearest field that it can belong to. What `_source` has of it goes before what `fields` has.
-    fn find(&self, name: &str) -> Vec<Leaf<'a>> {
-        let trail = Trail::of(name);
-        let among = |document: Option<&'a Value>, repeats| {
-            let is_pattern = is_pattern(name);
-            let parent = (0, Vec::new());
-            let mut found = Found { trail: &trail, is_pattern, repeats, all: Vec::new(), beneath: Vec::new(), parent };
-            if let Some(document) = document {
-                found.look_into(document, trail.start());
-            }
-            found.nearest()
-        };
-        let found = among(self.source, None);
-        if found.is_empty() { among(self.fields, Some(&self.repeats)) } else { found }
-    }
-}
-
-/// What one name leads to in a document. Each value is looked at once, and what no longer fits the name not at all.
-struct Found<'a, 't> {
-    trail: &'t Trail,
-    is_pattern: bool,
-    repeats: Option<&'t HashSet<*const Value>>,
-    all: Vec<Leaf<'a>>,
-    beneath: Vec<Leaf<'a>>,
-    /// Of what the name may be a multi-field of: how long a part of the name that is, and what is called so.
-    parent: (usize, Vec<Leaf<'a>>),
-}
-
-impl<'a> Found<'a, '_> {
-    fn look_into(&mut self, value: &'a Value, at: Step) {
-        match value {
-            Value::Object(object) => {
-                for (key, value) in object {
-                    if let Some(next) = self.trail.follow(at, key) {
-                        self.look_into(value, next);
-                    }
-                }
-            }
-            Value::Array(entries) if is_nested(entries) => {
-                entries.iter().for_each(|entry| self.look_into(entry, at));
-            }
-            _ if self.repeats.is_some_and(|repeats| repeats.contains(&ptr::from_ref(value))) => {}
-            _ => self.note(Leaf(value), at),
+    fn grouped(&self) -> Vec<Group> {
+        let mut groups: IndexMap<(usize, &str), Group> = IndexMap::new();
+        for (place, leaf) in self.source.iter().chain(&self.fields).enumerate() {
+            let half = if place < self.source.len() { 0 } else { IN_FIELDS };
+            let group = groups.entry((half, &leaf.path)).or_default();
+            group.half = half;
+            group.places.push(place);
+            group.has_strings |= leaf.has_strings();
+            group.has_text |= leaf.has_text();
         }
+        groups.into_values().collect()
     }
 
-    fn note(&mut self, leaf: Leaf<'a>, at: Step) {
-        match self.trail.reached(at) {
-            Reached::All if self.is_pattern && leaf.has_strings() => self.all.push(leaf),
-            Reached::All if !self.is_pattern && leaf.has_text() => self.all.push(leaf),
-            Reached::Beneath if leaf.has_text() => self.beneath.push(leaf),
-            Reached::Parent(length) if length >= self.parent.0 && leaf.has_strings() => {
-                if length > self.parent.0 {
-                    self.parent = (length, Vec::new());
-                }
-                self.parent.1.push(leaf);
-            }
-            _ => {}
-        }
+    fn path(&self, group: &Group) -> &str {
+        &self.at(group.places[0]).path
     }
 
-    fn nearest(self) -> Vec<Leaf<'a>> {
-        [self.all, self.beneath, self.parent.1].into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+    fn at(&self, place: usize) -> &Leaf<'a> {
+        self.source.get(place).unwrap_or_else(|| &self.fields[place - self.source.len()])
     }
 }
 
-/// Those of `fields` that are multi-fields and repeat what their field says, there or in `source`.
-fn repeats(source: Option<&Value>, fields: &Value) -> HashSet<*const Value> {
-    let (mut of_source, mut of_fields) = (Vec::new(), Vec::new());
-    if let Some(source) = source {
-        collect(source, &mut String::new(), &mut of_source);
+impl Group {
+    /// Whether it holds text of the kind that counts.
+    fn counts(&self, strings: bool) -> bool {
+        if strings { self.has_strings } else { self.has_text }
     }
-    collect(fields, &mut String::new(), &mut of_fields);
+}
+
+/// `fields` without the multi-fields that repeat what their field says, there or in `source`.
+fn without_repeats<'a>(source: &[Leaf<'a>], fields: Vec<Leaf<'a>>) -> Vec<Leaf<'a>> {
+    if fields.is_empty() {
+        return fields;
+    }
     let mut said: HashMap<&str, HashSet<Vec<&str>>> = HashMap::new();
-    for (path, leaf) in of_source.iter().chain(&of_fields) {
-        said.entry(path).or_default().insert(leaf.strings().collect());
+    for leaf in source.iter().chain(&fields) {
+        said.entry(&leaf.path).or_default().insert(leaf.strings().collect());
     }
-    let is_repeat = |(path, leaf): &&(String, Leaf)| {
+    let repeats = |leaf: &Leaf| {
         let strings: Vec<&str> = leaf.strings().collect();
         let says_the_same = |parent| said.get(parent).is_some_and(|texts| texts.contains(&strings));
-        !strings.is_empty() && parents(path).any(says_the_same)
+        !strings.is_empty() && parents(&leaf.path).any(says_the_same)
     };
-    of_fields.iter().filter(is_repeat).map(|(_, leaf)| ptr::from_ref(leaf.0)).collect()
+    let kept: Vec<bool> = fields.iter().map(|leaf| !repeats(leaf)).collect();
+    fields.into_iter().zip(kept).filter_map(|(leaf, kept)| kept.then_some(leaf)).collect()
 }
 
-/// Every leaf, and its path.
-fn collect<'a>(value: &'a Value, path: &mut String, leaves: &mut Vec<(String, Leaf<'a>)>) {
+fn collect<'a>(value: &'a Value, path: &mut String, leaves: &mut Vec<Leaf<'a>>) {
     match value {
         Value::Object(object) => {
             for (key, value) in object {
@@ -161,57 +251,32 @@ fn collect<'a>(value: &'a Value, path: &mut String, leaves: &mut Vec<(String, Le
                 path.truncate(end);
             }
         }
-        Value::Array(entries) if is_nested(entries) => {
+        Value::Array(entries) if entries.iter().any(|entry| entry.is_object() || entry.is_array()) => {
             entries.iter().for_each(|entry| collect(entry, path, leaves));
         }
-        _ => leaves.push((path.clone(), Leaf(value))),
+        _ => leaves.push(Leaf { path: if path.len() > MAX_PATH { String::new() } else { path.clone() }, value }),
     }
-}
-
-/// Every string of `document`, those of the leaves `without` aside.
-fn strings<'a>(document: Option<&'a Value>, without: &HashSet<*const Value>) -> Vec<Cow<'a, str>> {
-    fn add<'a>(value: &'a Value, without: &HashSet<*const Value>, texts: &mut Vec<Cow<'a, str>>) {
-        match value {
-            Value::Object(object) => object.values().for_each(|value| add(value, without, texts)),
-            Value::Array(entries) if is_nested(entries) => entries.iter().for_each(|entry| add(entry, without, texts)),
-            _ if without.contains(&ptr::from_ref(value)) => {}
-            _ => texts.extend(Leaf(value).strings().map(Cow::Borrowed)),
-        }
-    }
-    let mut texts = Vec::new();
-    if let Some(document) = document {
-        add(document, without, &mut texts);
-    }
-    texts
-}
-
-/// Whether an array is more than one of scalars.
-fn is_nested(entries: &[Value]) -> bool {
-    entries.iter().any(|entry| entry.is_object() || entry.is_array())
 }
 
 impl<'a> Leaf<'a> {
-    fn scalars(self) -> impl Iterator<Item = &'a Value> + use<'a> {
-        match self.0 {
+    fn scalars(&self) -> impl Iterator<Item = &'a Value> + use<'a> {
+        match self.value {
             Value::Array(entries) => entries.as_slice(),
             scalar => std::slice::from_ref(scalar),
         }
         .iter()
     }
 
-    fn strings(self) -> impl Iterator<Item = &'a str> + use<'a> {
+    fn strings(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.scalars().filter_map(Value::as_str)
     }
 
-    fn has_strings(self) -> bool {
+    fn has_strings(&self) -> bool {
         self.strings().any(|text| !text.trim().is_empty())
     }
 
-    fn has_text(self) -> bool {
-        self.scalars().any(|scalar| match scalar {
-            Value::String(text) => !text.trim().is_empty(),
-            scalar => scalar.is_number() || scalar.is_boolean(),
-        })
+    fn has_text(&self) -> bool {
+        self.scalars().filter_map(text).any(|text| !text.trim().is_empty())
     }
 }
 
@@ -222,13 +287,4 @@ fn text(scalar: &Value) -> Option<Cow<'_, str>> {
         Value::Bool(truth) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-}
-
-fn is_pattern(name: &str) -> bool {
-    name.contains('*')
-}
-
-/// `a.b` and `a` for `a.b.c`.
-fn parents(path: &str) -> impl Iterator<Item = &str> {
-    path.rmatch_indices('.').map(|(dot, _)| &path[..dot])
 }

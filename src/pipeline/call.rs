@@ -84,6 +84,11 @@ impl SearchCall {
         }
     }
 
+    /// How many bytes planning reads of it, about.
+    pub(super) fn size(&self) -> usize {
+        self.body.len() + self.path_and_query.as_str().len()
+    }
+
     /// The same request with its templates rendered.
     pub(super) fn rendered(self, path_and_query: PathAndQuery, body: Bytes) -> Self {
         let route = SearchRoute { door: self.route.door.rendered(), ..self.route };

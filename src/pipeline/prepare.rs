@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     app::App,
-    dialect::{Forward, Search},
-    guard::guarded,
+    dialect::{Forward, Search, SearchRequest},
+    guard::{computed, guarded, is_quick_request, planned_apart},
     order::Blend,
     plan::{NoPlan, SkipReason, Terms},
     report::Report,
@@ -102,10 +102,10 @@ impl Prepared {
 }
 
 /// Prepares a request.
-pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
+pub(super) async fn prepare(app: &Arc<App>, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
     let mut call = call;
     if call.as_request().route.door.is_template() {
-        let found = guarded(|| app.dialect.searches(call.as_request()))??;
+        let found = planning(app, &call, |app, request| app.dialect.searches(request)).await??;
         let reasons: Vec<_> = found.iter().map(|search| unruled(app, search, wishes, run)).collect();
         if let Some(reasons) = reasons.into_iter().collect::<Option<Vec<SkipReason>>>() {
             // None of them is ours: nothing is worth rendering.
@@ -113,40 +113,73 @@ pub(super) async fn prepare(app: &App, call: SearchCall, wishes: &Wishes, run: R
             return Ok(Prepared { call, searches, forward: None, ignored: wishes.ignored.clone(), view_of: None });
         }
     }
-    if let Some(path_and_query) = guarded(|| app.dialect.introduction(call.as_request()))? {
-        let said = fetch_aside(app, call.get(path_and_query)).await;
-        guarded(|| app.dialect.introduce(call.as_request(), said.as_ref().map_or(&[], |fetched| &fetched.answer[..])))?;
+    if let Some(path_and_query) = planning(app, &call, |app, request| app.dialect.introduction(request)).await? {
+        let said = fetch_aside(app, call.get(path_and_query)).await.map_or_else(|_| Bytes::new(), |said| said.answer);
+        planning(app, &call, move |app, request| app.dialect.introduce(request, &said)).await?;
     }
     if call.as_request().route.door.is_template() {
         call = rendered(app, call).await?;
     }
-    let mut found = guarded(|| app.dialect.searches(call.as_request()))??;
+    let mut found = planning(app, &call, |app, request| app.dialect.searches(request)).await??;
     if let [search] = &mut found[..]
         && search.indices.is_none()
     {
         search.indices = Some(discovered(app, &call, search.view.as_deref()).await?);
     }
-    let multi = call.as_request().route.door.is_multi();
+    let view_of = match &found[..] {
+        [Search { indices, view: Some(_), .. }] => indices.clone(),
+        _ => None,
+    };
+    let own = wishes.clone();
+    let plans = planning(app, &call, move |app, request| plans(app, request, &found, &own, run)).await?;
+    let (searches, forward) = plans.map_err(|cause| match cause {
+        NoPlan::Skip(reason) => Halt::StandBack(reason),
+        NoPlan::Refuse { kind, reason } => Halt::Refused { kind, reason },
+    })?;
+    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of })
+}
+
+/// Runs a pure step over the request: here where that is quick, and else where it holds nobody up.
+async fn planning<T: Send + 'static>(
+    app: &Arc<App>,
+    call: &SearchCall,
+    step: impl FnOnce(&App, SearchRequest<'_>) -> T + Send + 'static,
+) -> Result<T, SkipReason> {
+    if is_quick_request(call.size()) {
+        return guarded(|| step(app, call.as_request()));
+    }
+    let (app, call) = (app.clone(), call.clone());
+    planned_apart(move || step(&app, call.as_request())).await
+}
+
+/// What becomes of each search.
+type Plans = Vec<Result<Planned, SkipReason>>;
+
+/// What becomes of each search, and what is sent where one of them is to be reranked.
+fn plans(
+    app: &App,
+    request: SearchRequest<'_>,
+    found: &[Search],
+    wishes: &Wishes,
+    run: Run,
+) -> Result<(Plans, Option<Forward>), NoPlan> {
+    let multi = request.route.door.is_multi();
     let mut searches = Vec::with_capacity(found.len());
-    for search in &found {
-        searches.push(match planned(app, &call, search, wishes, run) {
+    for search in found {
+        searches.push(match planned(app, request, search, wishes, run) {
             Ok(planned) => Ok(planned),
             Err(NoPlan::Skip(reason)) => Err(reason),
             // One search of several cannot be refused before the others are answered: the cluster says what it thinks.
             Err(NoPlan::Refuse { .. }) if multi => Err(SkipReason::Unsupported),
-            Err(NoPlan::Refuse { kind, reason }) => return Err(Halt::Refused { kind, reason }),
+            Err(refused) => return Err(refused),
         });
     }
     let mut forward = None;
     if searches.iter().any(Result::is_ok) {
         let plans: Vec<_> = searches.iter().map(|search| search.as_ref().ok().map(|planned| &*planned.plan)).collect();
-        forward = Some(guarded(|| app.dialect.assemble(call.as_request(), &plans))??);
+        forward = Some(guarded(|| app.dialect.assemble(request, &plans))??);
     }
-    let view_of = match &found[..] {
-        [Search { indices, view: Some(_), .. }] => indices.clone(),
-        _ => None,
-    };
-    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of })
+    Ok((searches, forward))
 }
 
 /// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
@@ -168,15 +201,17 @@ fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<Skip
 }
 
 /// The request with its templates rendered by the cluster.
-async fn rendered(app: &App, call: SearchCall) -> Result<SearchCall, Halt> {
+async fn rendered(app: &Arc<App>, call: SearchCall) -> Result<SearchCall, Halt> {
     let mut answers: Vec<Bytes> = Vec::new();
-    for some in guarded(|| app.dialect.renderings(call.as_request()))??.chunks(RENDERED_AT_ONCE) {
+    let asked = planning(app, &call, |app, request| app.dialect.renderings(request)).await??;
+    for some in asked.chunks(RENDERED_AT_ONCE) {
         let asked = some.iter().map(|(path, body)| fetch_aside(app, call.with_body(path.clone(), body.clone())));
         for answer in join_all(asked).await {
             answers.push(answer?.answer);
         }
     }
-    let (path_and_query, body) = guarded(|| app.dialect.rendered(call.as_request(), &answers))??;
+    let rendered = planning(app, &call, move |app, request| app.dialect.rendered(request, &answers)).await?;
+    let (path_and_query, body) = rendered?;
     Ok(call.rendered(path_and_query, body))
 }
 
@@ -189,7 +224,8 @@ async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<
         Err(Unusable::Again(reason)) => return Err(Halt::StandBack(reason)),
         Err(Unusable::Broken) => return Err(Halt::Broken),
     };
-    let indices = guarded(|| app.dialect.indices_of_hits(&answer))?;
+    let (dialect, hits) = (app.dialect.clone(), answer.clone());
+    let indices = computed(answer.len(), move || dialect.indices_of_hits(&hits)).await?;
     if let Some((view, indices)) = view.zip(indices.as_deref()) {
         app.dialect.remember_view(view, indices);
     }
@@ -199,7 +235,13 @@ async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<
     }
 }
 
-fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: Run) -> Result<Planned, NoPlan> {
+fn planned(
+    app: &App,
+    request: SearchRequest<'_>,
+    search: &Search,
+    wishes: &Wishes,
+    run: Run,
+) -> Result<Planned, NoPlan> {
     let (rule, mode) = ruled(app, search, wishes, run)?;
     let model = wishes.model.as_ref().unwrap_or(&rule.model);
     if !app.scorers.contains_key(model) && mode != Mode::Shadow {
@@ -215,7 +257,7 @@ fn planned(app: &App, call: &SearchCall, search: &Search, wishes: &Wishes, run: 
         leave_explicit: rule.explicit == Explicit::Cluster,
         scores: matches!(rule.blend, Blend::Linear { .. }) || wishes.explain != Explain::No,
     };
-    let plan = match guarded(|| app.dialect.plan(call.as_request(), search, &terms))? {
+    let plan = match guarded(|| app.dialect.plan(request, search, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
         Err(NoPlan::Refuse { .. }) if mode == Mode::Shadow => return Err(SkipReason::Shadow.into()),
         plan => plan?,

@@ -6,12 +6,13 @@ use std::{sync::Arc, time::Instant};
 use tracing::debug;
 
 use super::{
+    answers,
     call::SearchCall,
     fetch::{Fetched, fetch},
     prepare::{Halt, Prepared, Run, prepare},
     window::measure,
 };
-use crate::{app::App, guard::guarded, plan::SkipReason, wishes::Wishes};
+use crate::{app::App, plan::SkipReason, wishes::Wishes};
 
 /// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
 pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
@@ -28,7 +29,7 @@ pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
     });
 }
 
-async fn shadow(app: &App, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
+async fn shadow(app: &Arc<App>, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
     let prepared = prepare(app, call, wishes, Run::Aside).await.map_err(|halt| match halt {
         Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
         Halt::Broken => SkipReason::UpstreamError,
@@ -38,7 +39,7 @@ async fn shadow(app: &App, call: SearchCall, wishes: &Wishes) -> Result<(), Skip
     let Fetched { answer, room: _room, .. } = fetch(app, call, forward).await.map_err(|unusable| unusable.reason())?;
     let answered = Instant::now();
     let door = call.as_request().route.door;
-    let spans = guarded(|| app.dialect.answers(door, &answer, searches.len()))??;
+    let spans = answers(app, door, &answer, searches.len()).await?;
     for (search, span) in searches.iter().zip(spans) {
         let Ok(planned) = search else { continue };
         let counts = measure(app, planned, &answer.slice(span), answered).await;

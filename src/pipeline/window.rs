@@ -14,7 +14,7 @@ use super::fetch;
 use crate::{
     app::App,
     dialect::{Candidates, Reading, Unreadable},
-    guard::{computed, guarded, guarded_future},
+    guard::{computed, guarded_future},
     order::{self, Blend, Ranked},
     plan::{Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},
@@ -67,7 +67,8 @@ pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered
     match reranked(app, planned, &candidates, texts, &answer, answered, size).await {
         Ok((body, counts)) => Outcome::Reranked(body, counts),
         Err(reason) => {
-            let page = guarded(|| original_page(&planned.plan, &candidates.layout, answer));
+            let plan = planned.plan.clone();
+            let page = computed(size, move || original_page(&plan, &candidates.layout, answer)).await;
             page.map_or_else(unusable, |page| Outcome::Original(page, reason))
         }
     }

@@ -1,6 +1,8 @@
 //! Which headers end at this hop, and which requests cannot pass it. Owns the table of RFC 9110 §7.6.1; every other header
 //! goes through as it came.
 
+use std::collections::HashSet;
+
 use http::{
     HeaderMap, HeaderValue, StatusCode,
     header::{
@@ -25,7 +27,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
         return;
     }
     let is_coded = headers.contains_key(TRANSFER_ENCODING);
-    let named: Vec<HeaderName> = headers
+    let named: HashSet<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())

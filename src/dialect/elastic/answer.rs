@@ -68,12 +68,13 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
     let mut candidates = Candidates::default();
     let passages = Passages::of(reading.plan);
+    let strip = Strip::of(answer, &reading.plan.extra);
     for (rank, hit) in hits.into_iter().enumerate() {
         if rank < reading.plan.window {
             candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
         }
         candidates.scores.push(hit.score.as_ref().and_then(number));
-        candidates.layout.hits.push(hit.placed(answer, reading));
+        candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), reading.explain));
     }
     candidates.pinned =
         candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
@@ -140,23 +141,19 @@ impl Hit {
         })
     }
 
-    fn placed(self, answer: &[u8], reading: &Reading<'_>) -> HitSpan {
+    fn placed(self, answer: &[u8], strip: Option<&Strip<'_>>, explain: Explain) -> HitSpan {
         let is_number = |at: &Range<usize>| matches!(answer[at.start], b'0'..=b'9' | b'-');
         let mut span =
             HitSpan { span: self.span.clone(), score: self.score.clone().filter(is_number), ..HitSpan::default() };
-        let fields_left = self.strip(answer, reading, &mut span.edits);
-        span.notes = self.notes(fields_left, reading.explain);
+        let fields_left = self.strip(answer, strip, &mut span.edits);
+        span.notes = self.notes(fields_left, explain);
         span
     }
 
     /// Takes what was asked for on our behalf out of the hit; whether it still has `fields`.
-    fn strip(&self, answer: &[u8], reading: &Reading<'_>, edits: &mut Edits) -> bool {
-        let extra = &reading.plan.extra;
-        if extra.asked.is_empty() || self.fields.is_none() {
-            return self.fields.is_some();
-        }
-        let strip = Strip { text: answer, extra };
-        let left = self.fields.as_ref().is_some_and(|fields| strip.fields(fields.span.clone(), edits));
+    fn strip(&self, answer: &[u8], strip: Option<&Strip<'_>>, edits: &mut Edits) -> bool {
+        let (Some(strip), Some(fields)) = (strip, &self.fields) else { return self.fields.is_some() };
+        let left = strip.fields(fields.span.clone(), edits);
         let members = json::members(answer, self.span.start);
         let stays = |member: &json::Member, edits: &mut Edits| match &*member.name(answer) {
             "fields" => left,

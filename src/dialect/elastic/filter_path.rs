@@ -34,6 +34,11 @@ impl FilterPath {
         filter
     }
 
+    /// How many keys its paths have in all.
+    pub(super) fn keys(&self) -> usize {
+        self.included.keys() + self.excluded.keys()
+    }
+
     /// Whether everything below `path` stays, whatever it is. Arrays on the way count for nothing: the hits are at
     /// `["hits", "hits"]`.
     pub(super) fn keeps_whole(&self, path: &[&str]) -> bool {

@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::{
     explicit::{self, Explicit},
     query_text, url,
-    visible::{self, Shown},
+    visible::{self, NotAsked, Shown},
 };
 use crate::{
     dialect::{
-        Search, SearchRequest, is_json,
+        Search, SearchRequest, caps, is_json,
         query_text::{QueryText, joined},
     },
     json::{self, Edits},
@@ -49,9 +49,10 @@ struct Body {
 pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
     let multi = request.route.door.is_multi();
     // The URL of a multi search is about all of them: it has no word in what one of them asks for.
-    let parameter = |name: &str| url::parameter(request.path_and_query.query().filter(|_| !multi), name);
+    let parameters = url::Parameters::of(request.path_and_query.query().filter(|_| !multi));
+    let parameter = |name: &str| parameters.get(name);
     // A body in the URL is a relic of clients that could not send one with GET; its media type comes in the URL too.
-    if parameter("source").is_some() || !speaks_json(request) {
+    if parameter("source").is_some() || !search.speaks_json {
         return Err(SkipReason::ContentType.into());
     }
     let body = read_body(&search.body)?;
@@ -81,14 +82,14 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
 
     let pipeline = parameter("search_pipeline");
     let mut edits = Edits::default();
-    let explicit = explicit(&body, pipeline.as_deref(), &search.body, page, terms, &mut edits)?;
+    let explicit = explicit(&body, pipeline, &search.body, page, terms, &mut edits)?;
     let (window, hits) = match explicit.as_ref().and_then(|explicit| explicit.window) {
         // It says itself how deep it goes, and there is nothing behind.
         Some(window) => (window, window),
         None => depth(&body, page, terms.window)?,
     };
 
-    let inferred = inferred(&body, parameter("q").as_deref(), parameter("df").as_deref());
+    let inferred = inferred(&body, parameter("q"), parameter("df"))?;
     let said = terms.query.map(str::to_owned).or_else(|| explicit.as_ref().map(|explicit| explicit.text.clone()));
     let query = match said {
         Some(query) => Some(query),
@@ -96,6 +97,7 @@ pub(super) fn plan(request: SearchRequest<'_>, search: &Search, terms: &Terms<'_
     };
     let (text, searched) = inferred.map_or((None, Vec::new()), |found| (Some(found.text), found.fields));
     let query = query.or(text).ok_or(SkipReason::NoQueryText)?;
+    caps::searched(&searched)?;
 
     let passage = match explicit.as_ref().and_then(|explicit| explicit.field.clone()) {
         Some(field) => PassageSpec { content: Content::Fields(vec![field]), ..terms.passage.clone() },
@@ -141,7 +143,7 @@ fn body_text(body: &Bytes) -> &[u8] {
 }
 
 /// Whether the body is JSON (or lines of it) and the client wants JSON back.
-fn speaks_json(request: SearchRequest<'_>) -> bool {
+pub(super) fn speaks_json(request: SearchRequest<'_>) -> bool {
     let said =
         |name, fits: fn(&str) -> bool| request.headers.get(name).is_none_or(|value| value.to_str().is_ok_and(fits));
     let wanted = match url::parameter(request.path_and_query.query(), "format") {
@@ -179,9 +181,9 @@ fn is_by_score(sort: &Value) -> bool {
 }
 
 /// `from` or `size`: the URL wins over the body. What is no count is the cluster's to refuse.
-fn count(in_url: Option<String>, in_body: Option<&Value>, default: usize) -> Result<usize, SkipReason> {
+fn count(in_url: Option<&str>, in_body: Option<&Value>, default: usize) -> Result<usize, SkipReason> {
     let text = match (in_url, in_body) {
-        (Some(text), _) => text,
+        (Some(text), _) => text.to_owned(),
         (None, Some(Value::String(text))) => text.clone(),
         (None, Some(Value::Number(number))) => number.to_string(),
         (None, None) => return Ok(default),
@@ -265,16 +267,14 @@ fn first_object(value: &Value) -> Option<&serde_json::Map<String, Value>> {
 }
 
 /// What the query itself says. In the engines `q` takes the place of the body's query.
-fn inferred(body: &Body, q: Option<&str>, df: Option<&str>) -> Option<QueryText> {
+fn inferred(body: &Body, q: Option<&str>, df: Option<&str>) -> Result<Option<QueryText>, SkipReason> {
     if let Some(q) = q {
         return query_text::of_q(q, df);
     }
-    let parts = [
-        body.query.as_ref().and_then(query_text::of_query),
-        body.retriever.as_ref().and_then(query_text::of_retriever),
-        body.knn.as_ref().and_then(query_text::of_knn),
-    ];
-    joined(parts.into_iter().flatten())
+    let query = body.query.as_ref().map_or(Ok(None), query_text::of_query)?;
+    let retriever = body.retriever.as_ref().map_or(Ok(None), query_text::of_retriever)?;
+    let knn = body.knn.as_ref().map_or(Ok(None), query_text::of_knn)?;
+    Ok(joined([query, retriever, knn].into_iter().flatten()))
 }
 
 /// The texts at the rule's pointers, joined.
@@ -290,10 +290,10 @@ fn at_query_path(body: &[u8], pointers: &[String]) -> Result<Option<String>, Ski
 }
 
 /// What must be asked for besides, so that the passages can be read.
-fn extra_fields(
+fn extra_fields<'a>(
     body: &Body,
-    parameter: &impl Fn(&str) -> Option<String>,
-    wanted: &[String],
+    parameter: &impl Fn(&str) -> Option<&'a str>,
+    wanted: &[&str],
 ) -> Result<ExtraFields, SkipReason> {
     let named = |value: &Option<Value>| value.as_ref().map(visible::names).unwrap_or_default();
     let in_url = |name: &str| -> Vec<String> {
@@ -303,9 +303,9 @@ fn extra_fields(
         body.script_fields.as_ref().and_then(Value::as_object).into_iter().flat_map(|scripts| scripts.keys());
     let shown = Shown {
         source: body.source.as_ref(),
-        source_in_url: parameter("_source"),
-        includes_in_url: parameter("_source_includes"),
-        excludes_in_url: parameter("_source_excludes"),
+        source_in_url: parameter("_source").map(str::to_owned),
+        includes_in_url: parameter("_source_includes").map(str::to_owned),
+        excludes_in_url: parameter("_source_excludes").map(str::to_owned),
         stored_fields: [named(&body.stored_fields), in_url("stored_fields")].concat(),
         names_other_fields: body.stored_fields.is_some()
             || parameter("stored_fields").is_some()
@@ -313,7 +313,10 @@ fn extra_fields(
         fields: named(&body.fields),
         others: [named(&body.docvalue_fields), in_url("docvalue_fields"), scripted.cloned().collect()].concat(),
     };
-    shown.extra(wanted).map_err(|visible::Hidden| SkipReason::NoPassages)
+    shown.extra(wanted).map_err(|cause| match cause {
+        NotAsked::Hidden => SkipReason::NoPassages,
+        NotAsked::TooComplex => SkipReason::TooComplex,
+    })
 }
 
 /// Adds what is asked for to the body's `fields`, in front: what the client says of a field comes later, and wins.
@@ -345,6 +348,7 @@ mod tests {
     use crate::dialect::{Door, SearchRoute};
     use http::{HeaderMap, HeaderValue};
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn search(path: &str, body: &str) -> Result<Plan, NoPlan> {
         search_with(path, body, &HeaderMap::new())
@@ -369,7 +373,8 @@ mod tests {
         let route = SearchRoute { door, indices: String::new() };
         let body = Bytes::copy_from_slice(body.as_bytes());
         let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers, body: &body };
-        plan(request, &Search { indices: None, view: None, body: body.clone() }, terms)
+        let search = Search { indices: None, view: None, body: body.clone(), speaks_json: speaks_json(request) };
+        plan(request, &search, terms)
     }
 
     fn new_body(plan: &Plan) -> &str {
@@ -433,6 +438,29 @@ mod tests {
             ("/_search?source=%7B%7D&source_content_type=application/json", String::new(), SkipReason::ContentType),
         ] {
             assert_eq!(search(path, &body), Err(reason.into()), "{path} {body}");
+        }
+    }
+
+    #[test]
+    fn a_search_at_the_caps_is_planned_and_one_beyond_them_goes_through() {
+        let fields = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("f{n}")).collect();
+            json!({"query": {"multi_match": {"query": "wine", "fields": names}}})
+        };
+        let clauses =
+            |count: usize| json!({"query": {"bool": {"must": vec![json!({"match": {"f": "x"}}); count - 1]}}});
+        let patterns = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("f{n}*")).collect();
+            json!({"query": {"match": {"f": "wine"}}, "_source": names})
+        };
+        for (most, body) in [
+            (caps::MAX_FIELDS, &fields as &dyn Fn(usize) -> Value),
+            (caps::MAX_CLAUSES, &clauses),
+            (caps::MAX_PATTERNS, &patterns),
+        ] {
+            assert!(search("/_search", &body(most).to_string()).is_ok(), "{most}");
+            let beyond = search("/_search", &body(most + 1).to_string());
+            assert_eq!(beyond, Err(SkipReason::TooComplex.into()), "{most}");
         }
     }
 

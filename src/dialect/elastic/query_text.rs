@@ -8,9 +8,12 @@ use base64::{
 };
 use serde_json::{Map, Value};
 
-use crate::dialect::{
-    lucene::Syntax,
-    query_text::{Gathered, QueryText, without_boost},
+use crate::{
+    dialect::{
+        lucene::Syntax,
+        query_text::{Gathered, QueryText, without_boost},
+    },
+    plan::SkipReason,
 };
 
 mod retriever;
@@ -82,33 +85,33 @@ const CLAUSES: &[(&str, Place)] = &[
 
 /// What a query (`{"match": {…}}`) is about, or `None` where it holds no text. Texts of several clauses are joined as
 /// in [`joined`], those of `must` before those of `should`.
-pub(super) fn of_query(query: &Value) -> Option<QueryText> {
+pub(super) fn of_query(query: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     gathered.query(query, 0);
-    gathered.finish()
+    gathered.within_caps()
 }
 
 /// What a retriever (`{"standard": {"query": …}}`) is about.
-pub(super) fn of_retriever(retriever: &Value) -> Option<QueryText> {
+pub(super) fn of_retriever(retriever: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     gathered.retriever(retriever, 0);
-    gathered.finish()
+    gathered.within_caps()
 }
 
 /// What the `knn` of a search body is about, one search or an array of them: the text that the cluster makes a vector of.
-pub(super) fn of_knn(knn: &Value) -> Option<QueryText> {
+pub(super) fn of_knn(knn: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     for search in each(knn) {
         gathered.vector_builder(search.get("query_vector_builder"));
     }
-    gathered.finish()
+    gathered.within_caps()
 }
 
 /// What `?q=` is about; `df` is the field for words that name none.
-pub(super) fn of_q(q: &str, df: Option<&str>) -> Option<QueryText> {
+pub(super) fn of_q(q: &str, df: Option<&str>) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     gathered.lucene(q, Syntax::Classic, df);
-    gathered.finish()
+    gathered.within_caps()
 }
 
 impl Gathered {
@@ -123,6 +126,9 @@ impl Gathered {
     }
 
     fn clause(&mut self, place: Place, body: &Map<String, Value>, depth: usize) {
+        if !self.count_clause() {
+            return;
+        }
         let query = || body.get("query").and_then(text);
         match place {
             Place::UnderField => {
@@ -166,7 +172,7 @@ impl Gathered {
 
     /// A rule of `intervals`. Patterns (`wildcard`, `regexp`), `fuzzy` terms and what a `filter` asks for are no text.
     fn interval(&mut self, field: &str, rule: &Value, depth: usize) {
-        let Some(rules) = rule.as_object().filter(|_| depth < MAX_DEPTH) else { return };
+        let Some(rules) = rule.as_object().filter(|_| depth < MAX_DEPTH && self.count_clause()) else { return };
         for (name, options) in rules {
             match name.as_str() {
                 "match" => self.typed(&options.get("query").and_then(text).unwrap_or_default(), [field]),
@@ -184,7 +190,7 @@ impl Gathered {
     /// A `query_vector_builder`: `{"text_embedding": {"model_text": text}}` or `{"embedding": {"input": …}}`, where the
     /// input is text, or objects of which some may be images.
     fn vector_builder(&mut self, builder: Option<&Value>) {
-        let Some(builder) = builder else { return };
+        let Some(builder) = builder.filter(|_| self.count_clause()) else { return };
         let typed = builder.pointer("/text_embedding/model_text").and_then(text);
         self.typed(&typed.unwrap_or_default(), None);
         for input in builder.pointer("/embedding/input").into_iter().flat_map(each) {
@@ -232,6 +238,22 @@ fn unwrapped(query: &str) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of_q(q: &str, df: Option<&str>) -> Option<QueryText> {
+        super::of_q(q, df).expect("within the caps")
+    }
+
+    fn of_query(query: &Value) -> Option<QueryText> {
+        super::of_query(query).expect("within the caps")
+    }
+
+    fn of_retriever(retriever: &Value) -> Option<QueryText> {
+        super::of_retriever(retriever).expect("within the caps")
+    }
+
+    fn of_knn(knn: &Value) -> Option<QueryText> {
+        super::of_knn(knn).expect("within the caps")
+    }
     use crate::dialect::query_text::{MAX_CHARS, joined};
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use indexmap::IndexSet;

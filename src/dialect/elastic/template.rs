@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{multi, url};
 use crate::{
-    dialect::{Door, SearchRequest},
+    dialect::{Door, SearchRequest, caps::MAX_SEARCHES},
     json::{self, Edits},
     plan::SkipReason,
 };
@@ -100,6 +100,9 @@ fn templates(request: SearchRequest<'_>) -> Result<Vec<Bytes>, SkipReason> {
         return Ok(vec![request.body.clone()]);
     }
     let lines = multi::lines(request.body).ok_or(SkipReason::Malformed)?;
+    if lines.len() > MAX_SEARCHES {
+        return Err(SkipReason::TooComplex);
+    }
     Ok(lines.into_iter().map(|lines| request.body.slice(lines.body)).collect())
 }
 

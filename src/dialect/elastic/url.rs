@@ -1,6 +1,8 @@
 //! The query string of a search. Owns reading parameters by name and changing some without touching any other
 //! byte. Pure.
 
+use std::collections::HashMap;
+
 use http::uri::{InvalidUri, PathAndQuery};
 use percent_encoding::percent_decode_str;
 
@@ -16,6 +18,21 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = pairs(query?).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let value = pairs.rev().find(|(key, _)| decode_form(key) == name)?.1;
     Some(decode_form(value))
+}
+
+/// The parameters of a query string, decoded once to be asked for by name: what [`parameter`] gives.
+#[derive(Debug, Default)]
+pub(super) struct Parameters(HashMap<String, String>);
+
+impl Parameters {
+    pub(super) fn of(query: Option<&str>) -> Self {
+        let pairs = pairs(query.unwrap_or_default()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Self(pairs.map(|(name, value)| (decode_form(name), decode_form(value))).collect())
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
 }
 
 /// Both engines take a semicolon for an ampersand.

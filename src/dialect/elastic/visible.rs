@@ -7,8 +7,9 @@ use std::ops::Range;
 use serde_json::Value;
 
 use crate::{
+    dialect::caps,
     json::{self, Edits},
-    names::{is_beneath, matches},
+    names::Names,
     plan::ExtraFields,
 };
 
@@ -31,30 +32,45 @@ pub(super) struct Shown<'a> {
     pub(super) others: Vec<String>,
 }
 
-/// The passage is hidden, and the search forbids asking for it.
+/// Why nothing can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hidden;
+pub(super) enum NotAsked {
+    /// The passage is hidden, and the search forbids asking for it.
+    Hidden,
+    /// The search names more patterns than are looked into.
+    TooComplex,
+}
 
 /// Which part of the source hits show.
 enum Source {
     All,
     None,
-    Part { includes: Vec<String>, excludes: Vec<String> },
+    Part(Part),
+}
+
+/// Lists of names and patterns.
+#[derive(Default)]
+struct Part {
+    includes: Vec<String>,
+    excludes: Vec<String>,
 }
 
 impl Shown<'_> {
     /// What to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
-    pub(super) fn extra(&self, wanted: &[String]) -> Result<ExtraFields, Hidden> {
+    pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S]) -> Result<ExtraFields, NotAsked> {
         let source = self.source();
-        if wanted.iter().any(|path| !source.shows(path)) && self.stored_fields.iter().any(|name| name == "_none_") {
-            return Err(Hidden);
+        let others = || self.others.iter().chain(&self.stored_fields).map(String::as_str);
+        let named_by_client = others().chain(self.fields.iter().map(String::as_str));
+        caps::patterns(named_by_client.chain(source.names())).map_err(|_| NotAsked::TooComplex)?;
+        let source = source.seen();
+        let hidden: Vec<&str> = wanted.iter().map(AsRef::as_ref).filter(|path| !source.shows(path)).collect();
+        if !hidden.is_empty() && self.stored_fields.iter().any(|name| name == "_none_") {
+            return Err(NotAsked::Hidden);
         }
         // Of a name that comes from two options one value would take the other's place in the hit.
-        let is_taken = |path: &String| {
-            let mut others = self.others.iter().chain(&self.stored_fields);
-            others.any(|other| matches(other, path) || matches(path, other))
-        };
-        let asked: Vec<String> = wanted.iter().filter(|path| !source.shows(path) && !is_taken(path)).cloned().collect();
+        let taken = Names::of(others());
+        let is_taken = |path: &&str| taken.match_name(path) || taken.match_pattern(path);
+        let asked = hidden.into_iter().filter(|path| !is_taken(path)).map(str::to_owned).collect();
         let wanted = self.fields.iter().chain(&self.others).chain(&self.stored_fields).cloned().collect();
         Ok(ExtraFields { asked, wanted })
     }
@@ -66,14 +82,14 @@ impl Shown<'_> {
         let in_url = match self.source_in_url.as_deref() {
             Some("true" | "") => Some(Source::All),
             Some("false") => Some(Source::None),
-            Some(_) => Some(Source::Part { includes: list(&self.source_in_url), excludes: Vec::new() }),
+            Some(_) => Some(Source::Part(Part { includes: list(&self.source_in_url), ..Part::default() })),
             None => None,
         };
         let (includes, excludes) = (list(&self.includes_in_url), list(&self.excludes_in_url));
         let filtered = !includes.is_empty() || !excludes.is_empty();
         match in_url {
             Some(Source::None) => return Source::None,
-            _ if filtered => return Source::Part { includes, excludes },
+            _ if filtered => return Source::Part(Part { includes, excludes }),
             Some(source) => return source,
             None => {}
         }
@@ -92,14 +108,48 @@ impl Source {
             Value::Bool(false) => return Self::None,
             Value::String(text) if text == "false" => return Self::None,
             Value::String(text) if text == "true" => return Self::All,
-            Value::String(_) | Value::Array(_) => return Self::Part { includes: names(value), excludes: Vec::new() },
+            Value::String(_) | Value::Array(_) => {
+                return Self::Part(Part { includes: names(value), ..Part::default() });
+            }
             Value::Object(object) => object,
             _ => return Self::All,
         };
         let list = |keys: [&str; 2]| keys.iter().filter_map(|key| object.get(*key)).flat_map(names).collect();
-        Self::Part { includes: list(["includes", "include"]), excludes: list(["excludes", "exclude"]) }
+        Self::Part(Part { includes: list(["includes", "include"]), excludes: list(["excludes", "exclude"]) })
     }
 
+    /// All that it names.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let part = if let Self::Part(part) = self { Some(part) } else { None };
+        part.into_iter().flat_map(|part| part.includes.iter().chain(&part.excludes)).map(String::as_str)
+    }
+
+    /// The same, ready to look names up.
+    fn seen(&self) -> Seen<'_> {
+        let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
+        match self {
+            Self::All => Seen::All,
+            Self::None => Seen::None,
+            Self::Part(Part { includes, excludes }) => {
+                let includes = (!includes.is_empty()).then(|| names(includes));
+                Seen::Part { includes, excludes: names(excludes) }
+            }
+        }
+    }
+}
+
+/// A [`Source`] to look names up in.
+enum Seen<'a> {
+    All,
+    None,
+    /// Without a list of what is included, everything is.
+    Part {
+        includes: Option<Names<'a>>,
+        excludes: Names<'a>,
+    },
+}
+
+impl Seen<'_> {
     fn shows(&self, path: &str) -> bool {
         match self {
             Self::All => true,
@@ -107,8 +157,9 @@ impl Source {
             // Whatever the client lets through is all the text there is to see.
             Self::Part { .. } if path == "*" => true,
             Self::Part { includes, excludes } => {
-                (includes.is_empty() || includes.iter().any(|pattern| covers(pattern, path)))
-                    && !excludes.iter().any(|pattern| covers(pattern, path) || is_beneath(pattern, path))
+                includes.as_ref().is_none_or(|includes| includes.cover(path))
+                    && !excludes.cover(path)
+                    && !excludes.lie_beneath(path)
             }
         }
     }
@@ -124,60 +175,67 @@ pub(super) fn names(value: &Value) -> Vec<String> {
     }
 }
 
-/// Whether `pattern` lets all of `path` through: it matches the path, or an object that the path lies in.
-fn covers(pattern: &str, path: &str) -> bool {
-    let ends = path.match_indices('.').map(|(dot, _)| dot).chain([path.len()]);
-    ends.into_iter().any(|end| matches(pattern, &path[..end]))
-}
-
 /// How deep nested fields are looked into. Mappings go 20 deep, unless an operator has other ideas; and since every level
 /// is walked anew, this also bounds how often a byte is read.
 const MAX_DEPTH: usize = 32;
 
+/// The longest path that nested fields are looked into beneath, in bytes: each of their names would be put behind it anew.
+const MAX_PATH: usize = 512;
+
 /// Takes out of a hit what was asked for on our behalf only.
+#[derive(Debug)]
 pub(super) struct Strip<'a> {
-    pub(super) text: &'a [u8],
-    pub(super) extra: &'a ExtraFields,
+    text: &'a [u8],
+    asked: Names<'a>,
+    wanted: Names<'a>,
 }
 
-impl Strip<'_> {
-    /// Takes our fields out of `object`, the hit's `fields`; whether anything is left of it.
-    pub(super) fn fields(&self, object: Range<usize>, edits: &mut Edits) -> bool {
-        self.object(object, "", 0, edits)
+impl<'a> Strip<'a> {
+    /// Of the hits in `text`; `None` where nothing was asked for.
+    pub(super) fn of(text: &'a [u8], extra: &'a ExtraFields) -> Option<Self> {
+        let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
+        (!extra.asked.is_empty()).then(|| Self { text, asked: names(&extra.asked), wanted: names(&extra.wanted) })
     }
 
-    fn object(&self, object: Range<usize>, prefix: &str, depth: usize, edits: &mut Edits) -> bool {
+    /// Takes our fields out of `object`, the hit's `fields`; whether anything is left of it.
+    pub(super) fn fields(&self, object: Range<usize>, edits: &mut Edits) -> bool {
+        self.object(object, &mut String::new(), 0, edits)
+    }
+
+    /// `path` leads to the object, and is the same afterwards.
+    fn object(&self, object: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
         let members = json::members(self.text, object.start);
-        let keep: Vec<bool> = members
-            .iter()
-            .map(|member| {
-                let name = member.name(self.text);
-                let path = if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") };
-                self.value(member.value.clone(), &path, depth, edits)
-            })
-            .collect();
+        let mut keep = Vec::with_capacity(members.len());
+        for member in &members {
+            let end = path.len();
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&member.name(self.text));
+            keep.push(self.value(member.value.clone(), path, depth, edits));
+            path.truncate(end);
+        }
         let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
         edits.retain(self.text, object, &spans, |member| keep[member]);
         keep.contains(&true) || members.is_empty()
     }
 
     /// Whether the value at `path` stays, in part at least.
-    fn value(&self, value: Range<usize>, path: &str, depth: usize, edits: &mut Edits) -> bool {
-        let is_ours = |path: &str| self.extra.asked.iter().any(|pattern| matches(pattern, path));
-        let is_wanted = |path: &str| self.extra.wanted.iter().any(|pattern| matches(pattern, path));
-        let ours_below = self.extra.asked.iter().any(|pattern| is_beneath(pattern, path) || pattern.contains('*'));
-        if is_wanted(path) {
+    fn value(&self, value: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
+        if self.wanted.match_name(path) {
             return true;
         }
-        if depth == MAX_DEPTH {
-            return !is_ours(path);
+        let is_ours = self.asked.match_name(path);
+        if depth == MAX_DEPTH || path.len() > MAX_PATH {
+            return !is_ours;
         }
         // Nested fields come as an array of objects under the name of their root.
-        let elements = json::elements(self.text, value.start);
-        let nested = elements.first().is_some_and(|element| self.text[element.start] == b'{');
-        if !nested || !ours_below {
-            return !is_ours(path);
+        let nested = json::first_elements(self.text, value.start, 1);
+        let nested = nested.first().is_some_and(|element| self.text[element.start] == b'{');
+        if !nested || !(self.asked.have_patterns() || self.asked.lie_beneath(path)) {
+            return !is_ours;
         }
+        let elements = json::elements(self.text, value.start);
         let keep: Vec<bool> =
             elements.iter().map(|element| self.object(element.clone(), path, depth + 1, edits)).collect();
         edits.retain(self.text, value, &elements, |element| keep[element]);
@@ -187,10 +245,10 @@ impl Strip<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{NotAsked::Hidden, *};
     use serde_json::json;
 
-    fn asked(shown: &Shown, wanted: &[&str]) -> Result<Vec<String>, Hidden> {
+    fn asked(shown: &Shown, wanted: &[&str]) -> Result<Vec<String>, NotAsked> {
         shown.extra(&strings(wanted)).map(|extra| extra.asked)
     }
 
@@ -265,7 +323,7 @@ mod tests {
     fn stripped(fields: &str, asked: &[&str], wanted: &[&str]) -> (String, bool) {
         let extra = ExtraFields { asked: strings(asked), wanted: strings(wanted) };
         let mut edits = Edits::default();
-        let left = Strip { text: fields.as_bytes(), extra: &extra }.fields(0..fields.len(), &mut edits);
+        let left = Strip::of(fields.as_bytes(), &extra).expect("something").fields(0..fields.len(), &mut edits);
         (String::from_utf8(edits.applied(fields.as_bytes())).expect("text"), left)
     }
 

@@ -12,7 +12,7 @@ pub(super) fn words(query: &str, words: &mut Words) {
     let closing = closing_parentheses(query);
     // The groups that are open: where each ends, and whether it says what must not match.
     let mut groups: Vec<Group> = Vec::new();
-    let mut reader = Reader { query, at: 0, end: query.len() };
+    let mut reader = Reader { query, at: 0, end: query.len(), unclosed_before: 0 };
     let mut negated = false;
     loop {
         let hidden = groups.last().is_some_and(|group| group.hidden);
@@ -69,6 +69,9 @@ struct Reader<'a> {
     at: usize,
     /// The end of the innermost open group, which nothing in it reaches across.
     end: usize,
+    /// Up to here no quote closes. A quote was followed in vain as far as that, through the end of its group, and what is a
+    /// quote behind it was part of an escape then, so that nothing would be read any differently.
+    unclosed_before: usize,
 }
 
 impl Reader<'_> {
@@ -86,6 +89,9 @@ impl Reader<'_> {
     fn phrase(&mut self) -> Option<String> {
         self.at += 1;
         let start = self.at;
+        if start < self.unclosed_before {
+            return None;
+        }
         let mut text = String::new();
         while let Some(c) = self.next() {
             match c {
@@ -100,6 +106,7 @@ impl Reader<'_> {
             }
         }
         self.at = start;
+        self.unclosed_before = self.end;
         None
     }
 
@@ -173,6 +180,8 @@ mod tests {
             ("a) (b -c) \"d e", "a b d e"),
             ("(\"a) b\" c)", "a b c"),
             (r#"\-a \"b term\*1 c\* d*e \(f\)"#, r#"-a "b term*1 c* d*e (f)"#),
+            (r#"a~\" b~\" c"#, "a b c"),
+            (r#"(a~\" b) "c d" e~\" f"#, "a b c d e f"),
             ("*", ""),
             ("** a **", "a"),
             ("  ", ""),

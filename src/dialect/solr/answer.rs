@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     echo,
-    fields::{ELEVATED, Fields, SCORE, is_ours},
+    fields::{ELEVATED, Fields, Ours, SCORE},
     forward::client_fields,
 };
 use crate::{
@@ -58,9 +58,11 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     let client = client_fields(plan);
     let mut candidates = Candidates::default();
     let passages = Passages::of(plan);
+    let ours = Ours::of(&plan.extra, &client);
+    let key_is_text = plan.passage.wanted(&plan.searched).contains(&KEY);
     let mut leads = true;
     for (rank, doc) in docs.iter().enumerate() {
-        let doc = Doc { text: answer, object: doc, plan, client: &client };
+        let doc = Doc { text: answer, object: doc, ours: &ours, client: &client, key_is_text };
         if rank < plan.window {
             candidates.passages.push(passages.passage(text, Some(&doc.texts()), None));
         }
@@ -160,8 +162,10 @@ impl<'a> Part<'a> {
 struct Doc<'a> {
     text: &'a [u8],
     object: &'a Object,
-    plan: &'a Plan,
+    ours: &'a Ours<'a>,
     client: &'a Fields,
+    /// Whether someone named the documents' key to be read.
+    key_is_text: bool,
 }
 
 impl Doc<'_> {
@@ -171,16 +175,21 @@ impl Doc<'_> {
 
     /// The score under another name of the client's.
     fn own_score(&self) -> Option<Range<usize>> {
-        self.client.score_names().find_map(|name| self.value(name))
+        if !self.client.renames_score() {
+            return None;
+        }
+        let named =
+            |member: &'_ Member| Some((self.client.shows_score_as(&member.name(self.text))?, member.value.clone()));
+        let named = self.object.members.iter().filter_map(named);
+        named.min_by_key(|(place, _)| *place).map(|(_, value)| value)
     }
 
     /// The members that may hold text: neither Solr's own fields nor what it makes up for the answer, nor, unless someone
     /// names it, the document's key.
     fn texts(&self) -> Object {
-        let key_is_text = self.plan.passage.wanted(&self.plan.searched).iter().any(|name| name == KEY);
         let may = |member: &&Member| {
             let name = member.name(self.text);
-            !name.starts_with(['_', '[']) && name != SCORE && (name != KEY || key_is_text)
+            !name.starts_with(['_', '[']) && name != SCORE && (name != KEY || self.key_is_text)
         };
         let members = self.object.members.iter().filter(may).cloned().collect();
         Object { span: self.object.span.clone(), members }
@@ -188,10 +197,8 @@ impl Doc<'_> {
 
     fn placed(&self, explain: Explain) -> HitSpan {
         let members = &self.object.members;
-        let extra = &self.plan.extra;
         let mut edits = Edits::default();
-        let keep: Vec<bool> =
-            members.iter().map(|member| !is_ours(&member.name(self.text), extra, self.client)).collect();
+        let keep: Vec<bool> = members.iter().map(|member| !self.ours.holds(&member.name(self.text))).collect();
         let spans: Vec<Range<usize>> = members.iter().map(Member::span).collect();
         edits.retain(self.text, self.object.span.clone(), &spans, |place| keep[place]);
         let score = if self.client.shows(SCORE) { self.value(SCORE) } else { self.own_score() };

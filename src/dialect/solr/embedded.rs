@@ -2,7 +2,7 @@
 //! what Solr adds to Lucene's syntax: it is taken out, so that what is left reads as Lucene's own. And the little syntax of
 //! `dismax`. Pure.
 
-use super::local_params::{LocalParams, quoted};
+use super::local_params::Cursor;
 
 /// A query, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,26 +16,23 @@ pub(super) struct Split {
 /// Takes a query apart, in one pass. What must not match, filters (`filter(…)`), functions (`_val_:…`) and comments are left
 /// out; a boost `^=2` becomes one that Lucene knows.
 pub(super) fn split(query: &str) -> Split {
-    let mut split = Split::default();
-    let mut rest = query;
-    while let Some(c) = rest.chars().next() {
-        if let Some(length) = embedded(rest, &mut split).or_else(|| left_out(rest, &split.text)) {
-            rest = &rest[length..];
-            split.text.push(' ');
+    let mut splitting =
+        Splitting { query, cursor: Cursor::of(query), split: Split::default(), said: 0, endless: false };
+    let mut at = 0;
+    while let Some(c) = query[at..].chars().next() {
+        if let Some(end) = splitting.embedded(at).or_else(|| splitting.left_out(at)) {
+            at = end;
+            splitting.split.text.push(' ');
             continue;
         }
-        let length = match c {
-            '\\' => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            '"' => quoted(&rest[1..], '"').map_or(1, |(_, behind)| rest.len() - behind.len()),
-            c => c.len_utf8(),
-        };
-        split.text.push_str(&rest[..length]);
-        rest = &rest[length..];
-        if c == '^' {
-            rest = rest.strip_prefix('=').unwrap_or(rest);
+        let end = splitting.item(at, c);
+        splitting.keep(&query[at..end]);
+        at = end;
+        if c == '^' && query[at..].starts_with('=') {
+            at += 1;
         }
     }
-    split
+    splitting.split
 }
 
 /// The words of a query as `dismax` reads it: quotes hold phrases together, `-` before a word or phrase says what must not
@@ -68,60 +65,92 @@ pub(super) fn words(query: &str) -> String {
     words.trim_end_matches(" -").trim().to_owned()
 }
 
-/// The length of a query of another parser at the beginning of `rest`, which is noted unless it must not match.
-fn embedded(rest: &str, split: &mut Split) -> Option<usize> {
-    let hidden = is_hidden(&split.text);
-    let (query, behind) = if let Some(behind) = rest.strip_prefix("_query_:") {
-        let quote = behind.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        quoted(&behind[1..], quote)?
-    } else {
-        let (_, behind) = LocalParams::read(rest)?;
-        let end = behind.find(|c: char| c.is_whitespace() || matches!(c, ')' | '{' | '^')).unwrap_or(behind.len());
-        let length = rest.len() - behind.len() + end;
-        (rest[..length].to_owned(), &rest[length..])
-    };
-    if !hidden {
-        split.queries.push(query);
-    }
-    Some(rest.len() - behind.len())
+/// A query while it is taken apart.
+struct Splitting<'a> {
+    query: &'a str,
+    cursor: Cursor<'a>,
+    split: Split,
+    /// How long the text is up to its last character that is no white space.
+    said: usize,
+    /// Whether a comment was seen that nothing ends; no later one ends, either.
+    endless: bool,
 }
 
-/// The length of what is at the beginning of `rest` and not looked for; `before` is what stands before it.
-fn left_out(rest: &str, before: &str) -> Option<usize> {
-    if let Some(inside) = rest.strip_prefix("/*") {
-        return Some(4 + inside.find("*/")?);
+impl Splitting<'_> {
+    fn keep(&mut self, text: &str) {
+        self.split.text.push_str(text);
+        let said = text.trim_end().len();
+        if said > 0 {
+            self.said = self.split.text.len() - text.len() + said;
+        }
     }
-    if let Some(function) = rest.strip_prefix("_val_:") {
-        let behind = function.strip_prefix('"').and_then(|inside| quoted(inside, '"')).map(|(_, behind)| behind);
-        return Some(
-            rest.len() - behind.unwrap_or_else(|| function.trim_start_matches(|c: char| !c.is_whitespace())).len(),
-        );
-    }
-    if !rest.starts_with("filter(") || before.ends_with(|c: char| !(c.is_whitespace() || "+-!(".contains(c))) {
-        return None;
-    }
-    let mut depth = 0_usize;
-    let mut inside = rest;
-    while let Some(c) = inside.chars().next() {
-        let mut length = c.len_utf8();
+
+    /// Where the character, escape or quoted text at `at` ends; `c` is its first character.
+    fn item(&mut self, at: usize, c: char) -> usize {
         match c {
-            '\\' => length += inside[1..].chars().next().map_or(0, char::len_utf8),
-            '"' => length = quoted(&inside[1..], '"').map_or(1, |(_, behind)| inside.len() - behind.len()),
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        inside = &inside[length..];
-        if c == ')' && depth == 0 {
-            break;
+            '\\' => at + 1 + self.query[at + 1..].chars().next().map_or(0, char::len_utf8),
+            '"' => self.cursor.quoted(at).map_or(at + 1, |(_, end)| end),
+            c => at + c.len_utf8(),
         }
     }
-    Some(rest.len() - inside.len())
-}
 
-/// Whether what follows `before` must not match.
-fn is_hidden(before: &str) -> bool {
-    before.ends_with(['-', '!']) || before.trim_end().ends_with("NOT")
+    /// Where a query of another parser that begins at `at` ends. It is noted unless it must not match.
+    fn embedded(&mut self, at: usize) -> Option<usize> {
+        let rest = &self.query[at..];
+        let (query, end) = if let Some(behind) = rest.strip_prefix("_query_:") {
+            behind.starts_with(['"', '\'']).then_some(())?;
+            self.cursor.quoted(self.query.len() - behind.len())?
+        } else {
+            let (_, end) = self.cursor.local_params(at)?;
+            let behind = &self.query[end..];
+            let ends = |c: char| c.is_whitespace() || matches!(c, ')' | '{' | '^');
+            let end = end + behind.find(ends).unwrap_or(behind.len());
+            (self.query[at..end].to_owned(), end)
+        };
+        if !self.is_hidden() {
+            self.split.queries.push(query);
+        }
+        Some(end)
+    }
+
+    /// Where what begins at `at` and is not looked for ends.
+    fn left_out(&mut self, at: usize) -> Option<usize> {
+        let rest = &self.query[at..];
+        if let Some(inside) = rest.strip_prefix("/*").filter(|_| !self.endless) {
+            let length = inside.find("*/");
+            self.endless = length.is_none();
+            return Some(at + 4 + length?);
+        }
+        if let Some(function) = rest.strip_prefix("_val_:") {
+            let begins = self.query.len() - function.len();
+            let quoted = function.starts_with('"').then(|| self.cursor.quoted(begins)).flatten();
+            let unquoted = || self.query.len() - function.trim_start_matches(|c: char| !c.is_whitespace()).len();
+            return Some(quoted.map_or_else(unquoted, |(_, end)| end));
+        }
+        let before = &self.split.text;
+        if !rest.starts_with("filter(") || before.ends_with(|c: char| !(c.is_whitespace() || "+-!(".contains(c))) {
+            return None;
+        }
+        let mut depth = 0_usize;
+        let mut at = at;
+        while let Some(c) = self.query[at..].chars().next() {
+            at = self.item(at, c);
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            if c == ')' && depth == 0 {
+                break;
+            }
+        }
+        Some(at)
+    }
+
+    /// Whether what follows must not match.
+    fn is_hidden(&self) -> bool {
+        self.split.text.ends_with(['-', '!']) || self.split.text[..self.said].ends_with("NOT")
+    }
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 //! client's. Owns the syntax of `fl`
 //! (<https://solr.apache.org/guide/solr/latest/query-guide/common-query-parameters.html>). Pure.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::plan::ExtraFields;
+use crate::{dialect::caps::MAX_PATTERNS, plan::ExtraFields};
 
 /// The score of a document, as `fl` names it.
 pub(super) const SCORE: &str = "score";
+/// How long all patterns of a request may be together, in bytes. A `?` in one makes it slow to hold against long names.
+const MAX_GLOBS: usize = 1024;
 /// Whether a document was put in its place by name, as `fl` asks for it and as documents show it.
 pub(super) const ELEVATED: &str = "[elevated]";
 
@@ -20,8 +22,10 @@ pub(super) struct Fields {
     names: HashSet<String>,
     /// Fields that match one of these, in which `*` and `?` stand for others.
     globs: Vec<String>,
-    /// Fields that are shown under another name, in its place: the name, then the field.
-    renamed: Vec<(String, String)>,
+    /// Fields that are shown under another name, in its place.
+    renamed: HashSet<String>,
+    /// Other names under which the score is shown, and which of them it is.
+    scores: HashMap<String, usize>,
     /// Whether documents within documents are shown, under names that only the schema knows.
     nested: bool,
 }
@@ -47,7 +51,14 @@ impl Fields {
         });
         self.nested |= transformer == Some("child");
         match (key, transformer) {
-            (Some(key), None) if is_name(source) => self.renamed.push((key.to_owned(), source.to_owned())),
+            (Some(key), None) if is_name(source) => {
+                if source == SCORE {
+                    let place = self.scores.len();
+                    self.scores.entry(key.to_owned()).or_insert(place);
+                }
+                self.names.insert(key.to_owned());
+                self.renamed.insert(source.to_owned());
+            }
             (Some(key), _) => drop(self.names.insert(key.to_owned())),
             (None, Some(transformer)) => drop(self.names.insert(format!("[{transformer}]"))),
             (None, None) if source == "*" => self.all = true,
@@ -58,23 +69,33 @@ impl Fields {
 
     /// Whether the client's documents show the member `name`.
     pub(super) fn shows(&self, name: &str) -> bool {
-        let is_named = self.names.contains(name) || self.renamed.iter().any(|(key, _)| key == name);
+        let is_named = self.names.contains(name);
         if is_named || name == SCORE || name.starts_with('[') {
             return is_named;
         }
-        let is_renamed = self.renamed.iter().any(|(_, source)| source == name);
+        let is_renamed = self.renamed.contains(name);
         let shown = self.all || self.globs.iter().any(|glob| matches(glob.as_bytes(), name.as_bytes()));
         (shown && !is_renamed) || self.nested
     }
 
     /// Whether the client's answer tells scores, under whatever name.
     pub(super) fn tells_score(&self) -> bool {
-        self.shows(SCORE) || self.score_names().next().is_some()
+        self.shows(SCORE) || self.renames_score()
     }
 
-    /// Other names under which documents show their score.
-    pub(super) fn score_names(&self) -> impl Iterator<Item = &str> {
-        self.renamed.iter().filter(|(_, source)| source == SCORE).map(|(key, _)| key.as_str())
+    /// Whether documents show their score under another name.
+    pub(super) fn renames_score(&self) -> bool {
+        !self.scores.is_empty()
+    }
+
+    /// Whether documents show their score under this name, another one than its own; of several, the least counts.
+    pub(super) fn shows_score_as(&self, name: &str) -> Option<usize> {
+        self.scores.get(name).copied()
+    }
+
+    /// Whether there are no more patterns than may be.
+    pub(super) fn within_caps(&self) -> bool {
+        few_globs(&self.globs)
     }
 
     /// Whether documents come with their children, which show what they show.
@@ -84,34 +105,56 @@ impl Fields {
 
     /// What to ask for besides, so that the names or patterns `wanted` can be read, and the score where `scores` are
     /// needed; `spare` says that the names may be in vain, and every text will do then.
-    pub(super) fn extra(&self, wanted: &[String], spare: bool, scores: bool) -> Vec<String> {
+    pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S], spare: bool, scores: bool) -> Vec<String> {
         let mut asked = vec![ELEVATED.to_owned()];
         if scores {
             asked.insert(0, SCORE.to_owned());
         }
         asked.retain(|name| !self.shows(name));
-        let is_hidden = |name: &&String| !self.shows(name) && is_glob(name);
-        if wanted.iter().any(|name| name == "*") {
+        let is_hidden = |name: &&str| !self.shows(name) && is_glob(name);
+        if wanted.iter().any(|name| name.as_ref() == "*") {
             let asks = !self.all && !self.nested;
             asked.extend(asks.then(|| "*".to_owned()));
             return asked;
         }
-        let hidden: Vec<&String> = wanted.iter().filter(is_hidden).collect();
+        let hidden: Vec<&str> = wanted.iter().map(AsRef::as_ref).filter(is_hidden).collect();
         if spare && !hidden.is_empty() && !self.all && !self.nested {
             asked.push("*".to_owned());
         }
-        asked.extend(hidden.into_iter().cloned());
+        asked.extend(hidden.into_iter().map(str::to_owned));
         asked
     }
 }
 
-/// Whether a member of a document was asked for on our behalf only.
-pub(super) fn is_ours(name: &str, extra: &ExtraFields, client: &Fields) -> bool {
-    let asked = extra.asked.iter().any(|pattern| match pattern.as_str() {
-        "*" => !name.starts_with('[') && name != SCORE,
-        pattern => matches(pattern.as_bytes(), name.as_bytes()),
-    });
-    asked && !client.shows(name)
+/// What was asked for on our behalf, to look members of documents up in.
+#[derive(Debug)]
+pub(super) struct Ours<'a> {
+    names: HashSet<&'a str>,
+    globs: Vec<&'a str>,
+    client: &'a Fields,
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn of(extra: &'a ExtraFields, client: &'a Fields) -> Self {
+        let (globs, names): (Vec<&str>, Vec<&str>) =
+            extra.asked.iter().map(String::as_str).partition(|name| name.contains(['*', '?']));
+        Self { names: names.into_iter().collect(), globs, client }
+    }
+
+    /// Whether a member of a document was asked for on our behalf only.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        let is_asked_by = |glob: &&str| match *glob {
+            "*" => !name.starts_with('[') && name != SCORE,
+            glob => matches(glob.as_bytes(), name.as_bytes()),
+        };
+        (self.names.contains(name) || self.globs.iter().any(is_asked_by)) && !self.client.shows(name)
+    }
+}
+
+/// Whether there are no more patterns among these than may be.
+pub(super) fn few_globs<S: AsRef<str>>(names: &[S]) -> bool {
+    let globs = || names.iter().map(AsRef::as_ref).filter(|name| name.contains(['*', '?']));
+    globs().count() <= MAX_PATTERNS && globs().map(str::len).sum::<usize>() <= MAX_GLOBS
 }
 
 /// The items of a list, between commas or white space that no bracket or quote holds together.

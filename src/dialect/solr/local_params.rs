@@ -2,6 +2,8 @@
 //! (<https://solr.apache.org/guide/solr/latest/query-guide/local-params.html>). Pure; what Solr would refuse is no local
 //! parameters here.
 
+use std::{collections::HashSet, ops::Range};
+
 use serde_json::{Value, json};
 
 /// The parameters between `{!` and `}`.
@@ -17,21 +19,62 @@ pub(super) struct LocalParams {
 impl LocalParams {
     /// Reads those at the beginning of `text`; what follows them. `None` where there are none.
     pub(super) fn read(text: &str) -> Option<(Self, &str)> {
-        let mut rest = text.strip_prefix("{!")?;
-        let mut found = Self::default();
+        Cursor::of(text).local_params(0).map(|(found, end)| (found, &text[end..]))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+}
+
+/// Reads local parameters and quoted texts at any places of one text, from its beginning to its end. Remembers what it looked
+/// for in vain, so that a text which opens much and closes nothing is not read to its end again and again.
+pub(super) struct Cursor<'a> {
+    text: &'a str,
+    /// From here on nothing closes `"` and `'`. What is behind a quote was never in the middle of an escape.
+    unclosed: [usize; 2],
+    /// Where a parameter was to begin in what turned out to be none.
+    dead: HashSet<usize>,
+    /// Between these two places nothing ends a value without quotes.
+    unended: Range<usize>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { text, unclosed: [usize::MAX; 2], dead: HashSet::new(), unended: 0..0 }
+    }
+
+    /// The local parameters at `at`, and where they end.
+    pub(super) fn local_params(&mut self, at: usize) -> Option<(LocalParams, usize)> {
+        let mut visited = Vec::new();
+        let found = self.text[at..].starts_with("{!").then(|| self.parameters(at + 2, &mut visited)).flatten();
+        if found.is_none() {
+            self.dead.extend(visited);
+        }
+        found
+    }
+
+    fn parameters(&mut self, at: usize, visited: &mut Vec<usize>) -> Option<(LocalParams, usize)> {
+        let mut at = at;
+        let mut found = LocalParams::default();
         loop {
-            rest = rest.trim_start();
-            if let Some(behind) = rest.strip_prefix('}') {
-                return Some((found, behind));
+            at = self.behind_white_space(at);
+            if self.dead.contains(&at) {
+                return None;
             }
-            let (name, behind) = identifier(rest)?;
-            rest = behind.trim_start();
-            let Some(behind) = rest.strip_prefix('=') else {
+            visited.push(at);
+            if self.text[at..].starts_with('}') {
+                return Some((found, at + 1));
+            }
+            let (name, behind) = identifier(&self.text[at..])?;
+            at = self.behind_white_space(self.text.len() - behind.len());
+            if !self.text[at..].starts_with('=') {
                 found.parser = Some(name.to_owned());
                 continue;
-            };
-            let (value, behind) = value(behind.trim_start())?;
-            rest = behind;
+            }
+            let begins = self.behind_white_space(at + 1);
+            let (value, end) = self.value(begins)?;
+            at = end;
             match (name, value.as_str()) {
                 ("type", Some(parser)) => found.parser = Some(parser.to_owned()),
                 _ => found.pairs.push((name.to_owned(), value)),
@@ -39,8 +82,45 @@ impl LocalParams {
         }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    fn behind_white_space(&self, at: usize) -> usize {
+        self.text.len() - self.text[at..].trim_start().len()
+    }
+
+    fn value(&mut self, at: usize) -> Option<(Value, usize)> {
+        let text = &self.text[at..];
+        if text.starts_with(['"', '\'']) {
+            return self.quoted(at).map(|(said, end)| (Value::from(said), end));
+        }
+        if let Some(reference) = text.strip_prefix('$') {
+            let (name, rest) = identifier(reference)?;
+            return Some((json!({ "param": name }), self.text.len() - rest.len()));
+        }
+        if !self.unended.contains(&at) {
+            let length = text.find(|c: char| c == '}' || c.is_whitespace()).unwrap_or(text.len());
+            self.unended = at..at + length;
+        }
+        let end = self.unended.end;
+        (end < self.text.len()).then(|| (Value::from(&self.text[at..end]), end))
+    }
+
+    /// The text in the quotes that open at `at`, backslashes taken off, and where it ends.
+    pub(super) fn quoted(&mut self, at: usize) -> Option<(String, usize)> {
+        let quote = self.text[at..].chars().next()?;
+        let kind = usize::from(quote == '\'');
+        if at >= self.unclosed[kind] {
+            return None;
+        }
+        let mut said = String::new();
+        let mut chars = self.text[at + 1..].char_indices();
+        while let Some((length, c)) = chars.next() {
+            match c {
+                '\\' => said.extend(chars.next().map(|(_, escaped)| escaped)),
+                c if c == quote => return Some((said, at + 1 + length + c.len_utf8())),
+                c => said.push(c),
+            }
+        }
+        self.unclosed[kind] = at;
+        None
     }
 }
 
@@ -53,33 +133,6 @@ fn identifier(text: &str) -> Option<(&str, &str)> {
 
 fn is_identifier(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '$' | '.' | '-' | '#')
-}
-
-fn value(text: &str) -> Option<(Value, &str)> {
-    if let Some(quote @ ('"' | '\'')) = text.chars().next() {
-        let (said, rest) = quoted(&text[1..], quote)?;
-        return Some((Value::from(said), rest));
-    }
-    if let Some(reference) = text.strip_prefix('$') {
-        let (name, rest) = identifier(reference)?;
-        return Some((json!({ "param": name }), rest));
-    }
-    let end = text.find(|c: char| c == '}' || c.is_whitespace())?;
-    Some((Value::from(&text[..end]), &text[end..]))
-}
-
-/// A text up to its closing quote, which is passed; backslashes escape.
-pub(super) fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
-    let mut said = String::new();
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '\\' => said.extend(chars.next().map(|(_, escaped)| escaped)),
-            c if c == quote => return Some((said, &text[at + c.len_utf8()..])),
-            c => said.push(c),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

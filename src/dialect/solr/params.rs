@@ -1,7 +1,7 @@
 //! Parameters as Solr reads them: in order, a name possibly several times, `${macros}` expanded. Owns their syntax in a query
 //! string and in a form; what they mean is said elsewhere. Pure.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -18,38 +18,50 @@ const IN_VALUE: &AsciiSet =
 
 /// Names and values, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params {
+    pairs: Vec<(String, String)>,
+    /// Where each name is among them.
+    places: HashMap<String, Vec<usize>>,
+}
 
 impl Params {
     /// Reads `a=b&c=d`, encoded as a form is. Bytes that are no UTF-8 become U+FFFD.
     pub(super) fn read(text: &str) -> Self {
-        let pairs = pairs(text).map(|(name, value)| (decoded(name), decoded(value)));
-        Self(pairs.collect())
+        let mut params = Self::default();
+        pairs(text).for_each(|(name, value)| params.push(decoded(name), decoded(value)));
+        params
     }
 
     pub(super) fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.push((name.into(), value.into()));
+        let name = name.into();
+        self.places.entry(name.clone()).or_default().push(self.pairs.len());
+        self.pairs.push((name, value.into()));
     }
 
-    pub(super) fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+    pub(super) fn append(&mut self, other: &Self) {
+        other.iter().for_each(|(name, value)| self.push(name, value));
     }
 
     /// The first value: Solr takes that one where it wants but one.
     pub(super) fn first(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.all(name).next()
     }
 
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.places.get(name).into_iter().flatten().map(|&place| self.pairs[place].1.as_str())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.first(name).is_some()
+        self.places.contains_key(name)
+    }
+
+    /// How long all names and values are together, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 

@@ -4,12 +4,13 @@
 use serde_json::Value;
 
 use super::{
-    fields::{Fields, SCORE},
+    fields::{Fields, SCORE, few_globs},
     forward::echo,
     query_text,
     request::{Asked, as_text},
 };
 use crate::{
+    dialect::caps,
     passage::Content,
     plan::{ExtraFields, NoPlan, Page, Plan, SkipReason, Terms},
 };
@@ -49,17 +50,21 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
     }
     let hits = window.max(page.end());
 
-    let inferred = query_text::of(asked);
+    let inferred = query_text::of(asked)?;
     let query = terms.query.map(str::to_owned).or_else(|| parameter(asked, "rerank.q"));
     let query = query.or_else(|| at_query_path(asked, terms.query_path));
     let (text, searched) = inferred.map_or((None, Vec::new()), |found| (Some(found.text), found.fields));
     let query = query.or(text).ok_or(SkipReason::NoQueryText)?;
+    caps::searched(&searched)?;
 
     let lists = asked.fields().all();
     let wanted = terms.passage.wanted(&searched);
     // The fields that a query searches are often copies that no document shows.
     let spare = terms.passage.content == Content::Searched;
     let client = Fields::read(&lists);
+    if asked.too_many_macros() || !client.within_caps() || !few_globs(&searched) {
+        return Err(SkipReason::TooComplex.into());
+    }
     if terms.scores && client.has_children() && !client.shows(SCORE) {
         // Solr would show the score of each child, too.
         return Err(SkipReason::Unsupported.into());

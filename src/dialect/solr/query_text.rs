@@ -2,6 +2,8 @@
 //! in. Owns the table of parsers ([`PARSERS`]) and how queries lie within one another: local parameters, references, the
 //! JSON query DSL. Filters and boosts (`fq`, `bq`, `bf`, `boost`) are never looked into. Pure.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -9,17 +11,22 @@ use super::{
     local_params::LocalParams,
     request::{Asked, as_text},
 };
-use crate::dialect::{
-    lucene::Syntax,
-    query_text::{Gathered, QueryText, without_boost},
+use crate::{
+    dialect::{
+        lucene::Syntax,
+        query_text::{Gathered, QueryText, without_boost},
+    },
+    plan::SkipReason,
 };
 
 /// How many queries within one another are looked into.
 const MAX_DEPTH: usize = 16;
 /// How much of a query is looked for others in it, in bytes; no text that counts is as long.
 const MAX_LENGTH: usize = 16 * 1024;
-/// How many queries are looked into in all.
-const MAX_QUERIES: usize = 256;
+/// How many queries are looked into in all; a search with more is too complex.
+const MAX_QUERIES: usize = 1024;
+/// How often a request may be read over in all, as queries refer to its parameters; a search beyond that is too complex.
+const MAX_READINGS: usize = 16;
 
 /// Where a parser finds text.
 #[derive(Clone, Copy)]
@@ -61,21 +68,28 @@ const PARSERS: &[(&str, Place)] = &[
 ];
 
 /// What the request's query is about; `None` where it holds no text.
-pub(super) fn of(asked: &Asked) -> Option<QueryText> {
-    let mut reader = Reader { asked, gathered: Gathered::default(), left: MAX_QUERIES };
+pub(super) fn of(asked: &Asked) -> Result<Option<QueryText>, SkipReason> {
+    let left_to_read = Cell::new(MAX_READINGS * asked.size());
+    let mut reader = Reader { asked, gathered: Gathered::default(), left: MAX_QUERIES, left_to_read };
     let parser = asked.first("defType").unwrap_or_else(|| "lucene".to_owned());
     match asked.json("query") {
         Some(Value::String(query)) => reader.query(query, &parser, 0),
         Some(query) => reader.json(query, 0),
         None => reader.query(&asked.first("q").unwrap_or_default(), &parser, 0),
     }
-    reader.gathered.finish()
+    if reader.left_to_read.get() == 0 && asked.size() > 0 {
+        return Err(SkipReason::TooComplex);
+    }
+    reader.gathered.within_caps()
 }
 
 struct Reader<'a> {
     asked: &'a Asked,
     gathered: Gathered,
+    /// How many more queries may be looked into.
     left: usize,
+    /// How many more bytes of parameters may be; 0 where it was too many.
+    left_to_read: Cell<usize>,
 }
 
 impl Reader<'_> {
@@ -94,10 +108,9 @@ impl Reader<'_> {
 
     /// A query in the JSON query DSL: `"text"`, `{"param": NAME}`, `{PARSER: {…}}`, `{"#tag": query}`.
     fn json(&mut self, query: &Value, depth: usize) {
-        if depth == MAX_DEPTH || self.left == 0 {
+        if depth == MAX_DEPTH || !self.count() {
             return;
         }
-        self.left -= 1;
         let object = match query {
             Value::String(text) => return self.query(text, "lucene", depth),
             Value::Object(object) => object,
@@ -106,8 +119,11 @@ impl Reader<'_> {
         for (name, body) in object {
             match (name.as_str(), body) {
                 ("param", Value::String(name)) => match self.asked.json("queries").and_then(|known| known.get(name)) {
-                    Some(query) => self.each(&query.clone(), depth),
-                    None => self.query(&self.asked.first(name).unwrap_or_default(), "lucene", depth),
+                    Some(query) => {
+                        self.read(weight(query));
+                        self.each(query, depth);
+                    }
+                    None => self.query(&self.parameter(name).unwrap_or_default(), "lucene", depth),
                 },
                 (name, body) if name.starts_with('#') => self.json(body, depth + 1),
                 (name, Value::String(text)) => self.parsed(name, text, &LocalParams::default(), depth),
@@ -130,10 +146,10 @@ impl Reader<'_> {
     }
 
     fn parsed(&mut self, parser: &str, text: &str, local: &LocalParams, depth: usize) {
-        if depth == MAX_DEPTH || self.left == 0 {
+        if depth == MAX_DEPTH || !self.count() {
             return;
         }
-        self.left -= 1;
+        self.read(text.len());
         let Some((_, place)) = PARSERS.iter().find(|(known, _)| *known == parser) else { return };
         match place {
             Place::Lucene => self.lucene(text, Syntax::Classic, &self.fields(local, &["df"]), depth),
@@ -181,7 +197,30 @@ impl Reader<'_> {
 
     /// A parameter that may be local.
     fn said(&self, local: &LocalParams, name: &str) -> Option<String> {
-        local.get(name).map(|value| self.text(value)).or_else(|| self.asked.first(name))
+        local.get(name).map(|value| self.text(value)).or_else(|| self.parameter(name))
+    }
+
+    /// A parameter of the request, as long as it may be read once more.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let value = if self.left_to_read.get() == 0 { None } else { self.asked.first(name) }?;
+        self.read(name.len() + value.len());
+        Some(value)
+    }
+
+    /// Counts bytes that are read.
+    fn read(&self, bytes: usize) {
+        self.left_to_read.set(self.left_to_read.get().saturating_sub(bytes));
+    }
+
+    /// Counts a query; whether it may be looked into.
+    fn count(&mut self) -> bool {
+        let counts = self.left > 0 && self.left_to_read.get() > 0;
+        if counts {
+            self.left -= 1;
+        } else {
+            self.gathered.leave_out();
+        }
+        counts
     }
 
     /// A value of a local parameter as text.
@@ -189,12 +228,22 @@ impl Reader<'_> {
         match value {
             Value::Object(reference) => {
                 let name = reference.get("param").and_then(Value::as_str);
-                name.and_then(|name| self.asked.first(name)).unwrap_or_default()
+                name.and_then(|name| self.parameter(name)).unwrap_or_default()
             }
             Value::Array(values) => values.iter().map(|value| self.text(value)).collect::<Vec<_>>().join(" "),
             Value::Null => String::new(),
             value => as_text(value),
         }
+    }
+}
+
+/// About how many bytes a value of JSON is long.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| 1 + weight(value)).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + 1 + weight(value)).sum(),
+        _ => 1,
     }
 }
 
@@ -212,6 +261,10 @@ fn local_of(parser: &str, body: &Map<String, Value>) -> LocalParams {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn of(asked: &Asked) -> Option<QueryText> {
+        super::of(asked).unwrap_or_default()
+    }
     use crate::dialect::{Door, SearchRequest, SearchRoute};
     use bytes::Bytes;
     use http::{HeaderMap, HeaderValue, header, uri::PathAndQuery};

@@ -5,7 +5,7 @@
 //! count where neither names a parameter; its `query`, `limit`, `offset` and `sort` win over all of these, and its `fields`
 //! add to `fl`.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use http::header;
 use serde_json::{Map, Value};
@@ -18,6 +18,11 @@ use crate::{
 
 /// How deep into the JSON a parameter may reach. JSON itself, as it is read here, allows no more than twice as many.
 const MAX_DEPTH: usize = 64;
+
+/// What the macros of a request may grow to in all, in bytes: so much in any case, and so many times what the request is
+/// long. Elsewhere it is bounded what a single one grows to.
+const MACROS_TO: usize = 16 * 1024;
+const MAX_GROWTH: usize = 8;
 
 /// A request, taken apart.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +37,10 @@ pub(super) struct Asked {
     pub(super) in_json: Params,
     /// What the handler fills in.
     defaults: Arc<Params>,
+    /// What macros have grown to so far, in bytes.
+    grown: Cell<usize>,
+    /// How long all parameters and the JSON are together, in bytes.
+    size: usize,
 }
 
 impl Asked {
@@ -50,8 +59,9 @@ impl Asked {
             Body::Form(text) => form = Params::read(text),
             Body::Json(text) => body = Some(text),
         }
-        sent.append(form.clone());
+        sent.append(&form);
         let mut json = Value::Null;
+        let size = sent.size() + body.map_or(0, str::len);
         for text in sent.all("json").chain(body) {
             merge(&mut json, serde_json::from_str(text).map_err(|_| SkipReason::Malformed)?);
         }
@@ -71,7 +81,7 @@ impl Asked {
             _ => return Err(SkipReason::Malformed),
         };
         let in_json = json.as_ref().and_then(|json| json.get("params")).map(params).unwrap_or_default();
-        Ok(Self { sent, form, json, in_json, defaults })
+        Ok(Self { sent, form, json, in_json, defaults, grown: Cell::new(0), size })
     }
 
     /// The same request over these defaults.
@@ -117,8 +127,30 @@ impl Asked {
         [&self.sent, &self.in_json, &*self.defaults].into_iter().find(|params| params.has(name))
     }
 
+    /// How long all that was asked and filled in is, in bytes.
+    pub(super) fn size(&self) -> usize {
+        self.size + self.defaults.size()
+    }
+
+    /// Whether macros stayed as they were because all of them together would grow too much.
+    pub(super) fn too_many_macros(&self) -> bool {
+        self.grown.get() > self.most_grown()
+    }
+
+    fn most_grown(&self) -> usize {
+        MACROS_TO + MAX_GROWTH * self.size()
+    }
+
     fn expanded(&self, text: &str) -> String {
-        let value = |name: &str| self.layer(name)?.first(name).map(str::to_owned);
+        if !text.contains("${") || self.too_many_macros() {
+            return text.to_owned();
+        }
+        let value = |name: &str| {
+            let value = self.layer(name)?.first(name)?;
+            self.grown.set(self.grown.get() + name.len() + value.len());
+            // Too much by then, this one stays as it is, too.
+            (!self.too_many_macros()).then(|| value.to_owned())
+        };
         expanded(text, &value).into_owned()
     }
 }
@@ -181,8 +213,14 @@ fn merge(base: &mut Value, over: Value) {
     for (key, value) in over {
         match base.get_mut(&key) {
             Some(known) if matches!(key.as_str(), "fields" | "filter") => {
-                let list = |value: Value| if let Value::Array(values) = value { values } else { vec![value] };
-                *known = Value::from([list(known.take()), list(value)].concat());
+                if !known.is_array() {
+                    *known = Value::from(vec![known.take()]);
+                }
+                let Value::Array(list) = known else { continue };
+                match value {
+                    Value::Array(values) => list.extend(values),
+                    value => list.push(value),
+                }
             }
             Some(known) => merge(known, value),
             None => drop(base.insert(key, value)),

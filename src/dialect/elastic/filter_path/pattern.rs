@@ -1,6 +1,8 @@
 //! The paths of a `filter_path`, and how far a walk from the root has got along each of them. Owns what a path means:
 //! dots between keys, `\.` for a dot in a key, `*` for any run of characters, `**` for one or more keys.
 
+use std::rc::Rc;
+
 use crate::names;
 
 /// Several paths, matched at once.
@@ -28,7 +30,7 @@ impl Segment {
 
 /// The segments that may match the next key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct State(Vec<usize>);
+pub(super) struct State(Rc<[usize]>);
 
 /// Where one more key leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,19 +62,24 @@ impl Patterns {
         self.segments.push(Segment { pattern, is_last: true });
     }
 
+    /// How many keys the paths have in all.
+    pub(super) fn keys(&self) -> usize {
+        self.segments.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.starts.is_empty()
     }
 
     /// The state before any key.
     pub(super) fn start(&self) -> State {
-        State(self.starts.clone())
+        State(self.starts.as_slice().into())
     }
 
     /// Where the key `name` leads from `state`.
     pub(super) fn next(&self, state: &State, name: &str) -> Next {
         let mut next = Vec::new();
-        for &at in &state.0 {
+        for &at in &*state.0 {
             let segment = &self.segments[at];
             if !names::matches(&segment.pattern, name) {
                 continue;
@@ -87,12 +94,23 @@ impl Patterns {
                 }
             }
         }
-        if next.is_empty() { Next::Nothing } else { Next::Some(State(next)) }
+        match &next[..] {
+            [] => Next::Nothing,
+            // Below a `**` it stays the same for many levels, of which an answer may have a million.
+            same if *same == *state.0 => Next::Some(state.clone()),
+            other => Next::Some(State(other.into())),
+        }
     }
 }
 
+/// The pattern of a key as it is meant: dots unescaped, and stars in a row, which say no more than one, as one.
 fn unescaped(key: &str) -> String {
-    key.replace("\\.", ".")
+    let key = key.replace("\\.", ".");
+    if key == "**" {
+        return key;
+    }
+    let mut before = None;
+    key.chars().filter(|&c| before.replace(c) != Some('*') || c != '*').collect()
 }
 
 /// Where the first dot is that separates keys.
