@@ -11,6 +11,22 @@ use memchr::{memchr, memchr3};
 
 pub(crate) use edits::Edits;
 
+/// What each value and each key of a text takes at most as a `serde_json::Value`, in bytes, while lists of them grow.
+/// Measured: 172 for numbers, 196 for objects of one member.
+const NODE: usize = 200;
+
+/// What a text takes at most as a `serde_json::Value`, in bytes, strings aside, which take no more than they are long. Signs
+/// in strings count like others, so that it may be much less.
+pub(crate) fn size_of_tree(text: &[u8]) -> usize {
+    let separates = |byte: &&u8| matches!(byte, b',' | b':' | b'[' | b'{');
+    (1 + text.iter().filter(separates).count()) * NODE
+}
+
+/// Whether the tree of a text may be larger than `limit`; the text is only looked at where it is long enough for that.
+pub(crate) fn has_larger_tree(text: &[u8], limit: usize) -> bool {
+    (1 + text.len()).saturating_mul(NODE) > limit && size_of_tree(text) > limit
+}
+
 /// One member of an object, as byte ranges into the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {

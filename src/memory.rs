@@ -9,9 +9,9 @@ use std::sync::{
 
 use bytes::Bytes;
 
-/// How many times its size a search's body is put on the account: as it came, and what planning makes of it. Most of
-/// that is the tree of a query: JSON of many tiny values (`[0,0,…]`) takes some 70 bytes for each two.
-pub const REQUEST_COPIES: usize = 24;
+/// How many times its size a search's body is put on the account: as it came, and as it is sent. While it is planned, the
+/// tree of its JSON comes on top (`json::size_of_tree`).
+pub const REQUEST_COPIES: usize = 2;
 /// How many times its size an answer of the cluster is put on the account: as it came, the passages, and the answer in
 /// the new order. Measured: 2.5 times for 30 MB; the rest is for what the allocator has not given back yet.
 pub const ANSWER_COPIES: usize = 4;

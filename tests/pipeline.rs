@@ -319,6 +319,69 @@ async fn a_search_over_the_limit_goes_through_whole() {
 }
 
 #[tokio::test]
+async fn a_search_whose_plan_would_take_more_memory_than_there_is_goes_through_whole() {
+    let cluster = ten_hits().await;
+    let limits: [(&[&str], &str); 3] =
+        [(&["limits", "memory"], "16MiB"), (&["limits", "answer"], "2MiB"), (&["api", "request_body"], "2MiB")];
+    let proxy = proxy(cluster.address, &limits, Longest).await;
+    let said = async |numbers: usize| {
+        let body = format!(r#"{{"ext":[{}0],"query":{{"match":{{"stars":"many"}}}}}}"#, "0,".repeat(numbers));
+        let request = reqwest::Client::new().post(format!("http://{proxy}/i/_search")).body(body.clone());
+        let said = request.send().await.unwrap().headers()["x-rerank"].to_str().unwrap().to_owned();
+        assert_eq!(cluster.seen().last().unwrap().body, body);
+        said
+    };
+    assert!(said(1_000).await.starts_with("applied"));
+    assert_eq!(said(100_000).await, "skipped; reason=overloaded");
+    assert!(said(1_000).await.starts_with("applied"), "all of it is free again");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_passed_on_as_it_comes() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[(&["limits", "body_timeout"], "50ms")], Longest).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy).await.unwrap();
+    let (first, rest) = MATCH.split_at(10);
+    let head = format!("POST /i/_search HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}", MATCH.len());
+    stream.write_all(format!("{head}\r\n\r\n{first}").as_bytes()).await.unwrap();
+    // Twice as long as may be waited: by then it is on its way.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("x-rerank: skipped; reason=slow-body"), "{answer}");
+    assert_eq!(cluster.seen()[0].body, MATCH);
+}
+
+/// An upstream that begins an answer and never ends it.
+async fn pausing_upstream() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(MATCH.as_bytes()) {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            open.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_wider_search_whose_answer_stops_coming_is_told_as_a_time_out() {
+    let timeout: &[(&[&str], &str)] = &[(&["limits", "body_timeout"], "100ms")];
+    let proxy = proxy(pausing_upstream().await, timeout, Longest).await;
+    let (status, said, body) = search(proxy, "/i/_search?size=3").await;
+    assert_eq!((status.as_u16(), said.unwrap().as_str()), (504, "skipped; reason=upstream-error"));
+    assert!(body.contains("upstream_timeout_exception") && body.contains("100ms"), "{body}");
+}
+
+#[tokio::test]
 async fn a_search_keeps_its_body_and_headers_and_only_asks_for_more() {
     let cluster = ten_hits().await;
     let proxy = proxy(cluster.address, &[], Longest).await;

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use crate::{
-    json::{Member, Object},
+    json::{self, Member, Object},
     passage::{Content, Document, Reader},
     plan::Plan,
 };
@@ -56,10 +56,17 @@ fn part(text: &str, object: &Object, heads: &HashSet<&str>) -> Option<Value> {
     members(text, object.members.iter().filter(is_wanted))
 }
 
+/// The largest tree that is made of a member, in bytes; a document with a larger one has no passage. A vector of a thousand
+/// numbers takes 200 KB.
+const MAX_TREE: usize = 64 << 20;
+
 /// An object of these members.
 fn members<'a>(text: &str, members: impl IntoIterator<Item = &'a Member>) -> Option<Value> {
     let mut read = Map::new();
     for member in members {
+        if json::has_larger_tree(&text.as_bytes()[member.value.clone()], MAX_TREE) {
+            return None;
+        }
         let value = serde_json::from_str(&text[member.value.clone()]).ok()?;
         read.insert(member.name(text.as_bytes()).into_owned(), value);
     }
@@ -110,6 +117,16 @@ mod tests {
         let plan = plan(Content::Fields(vec!["title".to_owned()]), Vec::new());
         let source = r#"{"n":1e999,"title":"x","s":"\ud800","title.raw":"y"}"#;
         assert_eq!(passage_of(&plan, Some(source), None).as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_document_that_would_take_more_memory_than_it_is_worth_has_no_passage() {
+        let plan = plan(Content::Searched, Vec::new());
+        let passage = |numbers: usize| {
+            passage_of(&plan, Some(&format!(r#"{{"title":"x","n":[{}0]}}"#, "0,".repeat(numbers))), None)
+        };
+        assert_eq!(passage(1000).as_deref(), Some("x"));
+        assert_eq!(passage(MAX_TREE / 200), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     config::LimitsConfig,
     dialect::{Forward, SearchRequest, SearchRoute},
     guard::computed,
+    json,
     memory::{self, Memory, REQUEST_COPIES},
     plan::SkipReason,
     upstream::{
@@ -66,8 +67,13 @@ impl SearchCall {
             Some(coding) => decoded(coding, sent.clone(), limits.request_body, memory, REQUEST_COPIES).await,
             None => Err(SkipReason::ContentType),
         };
-        let (body, room) = match decoded {
-            Ok(decoded) => decoded,
+        let planned = decoded.and_then(|(body, mut room)| {
+            let size = room.bytes() + json::size_of_tree(&body);
+            room.grow_to(size).map_err(|_| SkipReason::Overloaded)?;
+            Ok((body, room))
+        });
+        let (body, room) = match planned {
+            Ok(planned) => planned,
             Err(reason) => return unread(parts, Body::whole(sent), reason),
         };
         let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
