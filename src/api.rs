@@ -109,8 +109,8 @@ pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Respon
 }
 
 /// Why there is no answer on a connection of the reserve.
-pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections as it may have (server.max_connections); \
-    on those beyond it, it only answers /_rerank/health and /_rerank/metrics";
+pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections, or open requests, as it may have \
+    (server.max_connections); beyond them, it only answers /_rerank/health and /_rerank/metrics";
 
 /// Answers a request for which there is no place: only how we are. `at_root` on the rerank API's own listener.
 pub(crate) async fn handle_in_reserve(app: &App, request: Request<Incoming>, at_root: bool) -> Response<Body> {

@@ -120,7 +120,7 @@ impl App {
             config: Arc::new(config),
         };
         let told_by_path = app.config.upstream.engine == Engine::Auto;
-        let beside = told_by_path.then(|| Arc::new(app.speaking(Arc::new(Solr::default()), None)));
+        let beside = told_by_path.then(|| Arc::new(app.speaking(Arc::new(Solr::default()), None, usize::MAX)));
         Ok(Arc::new(Self { beside, ..app }))
     }
 
@@ -132,19 +132,21 @@ impl App {
         }
     }
 
-    /// The same app for another thread.
-    pub(crate) fn for_thread(&self) -> Arc<Self> {
-        let beside = self.beside.as_ref().map(|beside| Arc::new(beside.speaking(beside.dialect.clone(), None)));
-        Arc::new(self.speaking(self.dialect.clone(), beside))
+    /// The same app for another thread, which keeps at most `idle` connections to the cluster for later.
+    pub(crate) fn for_thread(&self, idle: usize) -> Arc<Self> {
+        // Two dialects, two pools.
+        let each = if self.beside.is_some() { idle.div_ceil(2) } else { idle };
+        let beside = self.beside.as_ref().map(|beside| Arc::new(beside.speaking(beside.dialect.clone(), None, each)));
+        Arc::new(self.speaking(self.dialect.clone(), beside, each))
     }
 
     /// The same app with this dialect and a connection pool of its own.
-    fn speaking(&self, dialect: Arc<dyn Dialect>, beside: Option<Arc<Self>>) -> Self {
+    fn speaking(&self, dialect: Arc<dyn Dialect>, beside: Option<Arc<Self>>, idle: usize) -> Self {
         Self {
             config: self.config.clone(),
             dialect,
             beside,
-            upstream: self.upstream.with_own_pool(),
+            upstream: self.upstream.with_own_pool(idle),
             scorers: self.scorers.clone(),
             memory: self.memory.clone(),
             metrics: self.metrics.clone(),

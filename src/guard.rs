@@ -7,9 +7,10 @@ use std::{
     pin::Pin,
     sync::LazyLock,
     task::Poll,
+    time::Duration,
 };
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use tracing::error;
 
 use crate::plan::SkipReason;
@@ -27,6 +28,10 @@ static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(processors
 /// How many large requests are. Anyone who can connect can send one, so they never get all processors; those beyond wait for
 /// their turn, in the order in which they came.
 static REQUESTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
+
+/// How long a large request waits for its turn. Nothing has been asked of the cluster by then, and its client is to wait
+/// no longer than reranking is worth.
+const TURN: Duration = Duration::from_millis(200);
 
 /// How many rerank calls are read: they may be larger than any search, and are not to hold those up.
 static CALLS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
@@ -49,7 +54,7 @@ pub(crate) async fn computed<T: Send + 'static>(
     size: usize,
     stage: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SkipReason> {
-    if size <= QUICK { guarded(stage) } else { apart(&ANSWERS, stage).await }
+    if size <= QUICK { guarded(stage) } else { apart(&ANSWERS, None, stage).await }
 }
 
 /// Whether a stage over `size` bytes of a request is quick.
@@ -61,21 +66,26 @@ pub(crate) fn is_quick_request(size: usize) -> bool {
 pub(crate) async fn planned_apart<T: Send + 'static>(
     stage: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SkipReason> {
-    apart(&REQUESTS, stage).await
+    apart(&REQUESTS, Some(TURN), stage).await
 }
 
 /// Runs a pure stage over a rerank call: what it takes cannot be told beforehand.
 pub(crate) async fn aside<T: Send + 'static>(stage: impl FnOnce() -> T + Send + 'static) -> Result<T, SkipReason> {
-    apart(&CALLS, stage).await
+    apart(&CALLS, None, stage).await
 }
 
 /// Runs a stage on a thread for such work, once there is room. The room is taken until the stage ends, also where nobody
-/// waits for it any longer.
+/// waits for it any longer. Where there is none `at_most` so long, the search is one too many.
 async fn apart<T: Send + 'static>(
     room: &'static Semaphore,
+    at_most: Option<Duration>,
     stage: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, SkipReason> {
-    let permit = room.acquire().await.map_err(|_| SkipReason::Internal)?;
+    let permit = match at_most {
+        Some(at_most) => timeout(at_most, room.acquire()).await.map_err(|_| SkipReason::Overloaded)?,
+        None => room.acquire().await,
+    };
+    let permit = permit.map_err(|_| SkipReason::Internal)?;
     let stage = move || {
         let _permit = permit;
         guarded(stage)
@@ -83,7 +93,7 @@ async fn apart<T: Send + 'static>(
     tokio::task::spawn_blocking(stage).await.unwrap_or(Err(SkipReason::Internal))
 }
 
-/// The same for a stage that waits.
+/// Runs a stage that waits; a panic in it is this search's loss only, as in [`guarded`].
 pub(crate) async fn guarded_future<T>(
     mut stage: Pin<Box<dyn Future<Output = T> + Send + '_>>,
 ) -> Result<T, SkipReason> {

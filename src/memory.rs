@@ -9,8 +9,8 @@ use std::sync::{
 
 use bytes::Bytes;
 
-/// How many times its size a search's body is put on the account: as it came, and as it is sent. While it is planned, the
-/// tree of its JSON comes on top (`json::size_of_tree`).
+/// How many times its size a search's body may be put on the account: as it came, and as it is sent. While it is planned,
+/// the tree of its JSON comes on top (`json::size_of_tree`).
 pub const REQUEST_COPIES: usize = 2;
 /// How many times its size an answer of the cluster is put on the account: as it came, the passages, and the answer in
 /// the new order. Measured: 2.5 times for 30 MB; the rest is for what the allocator has not given back yet.
@@ -127,6 +127,7 @@ pub struct Filling {
     buffer: Vec<u8>,
     held: Held,
     copies: usize,
+    most: usize,
 }
 
 impl Filling {
@@ -135,9 +136,9 @@ impl Filling {
     /// The most that is asked for on the word of a sender that it will come.
     const ON_TRUST: usize = 64 * 1024;
 
-    /// An empty buffer of which each byte counts `copies` times, for what will be made of it.
-    pub fn new(memory: &Arc<Memory>, copies: usize) -> Self {
-        Self { buffer: Vec::new(), held: memory.nothing(), copies: copies.max(1) }
+    /// An empty buffer for at most `most` bytes, of which each counts `copies` times, for what will be made of it.
+    pub fn new(memory: &Arc<Memory>, copies: usize, most: usize) -> Self {
+        Self { buffer: Vec::new(), held: memory.nothing(), copies: copies.max(1), most }
     }
 
     /// What is in it.
@@ -167,7 +168,7 @@ impl Filling {
         // Growing by factors keeps the copying linear; a known size is what the last step comes to.
         let capacity = match expected {
             Some(expected) => needed.max(4 * self.buffer.capacity()).max(Self::ON_TRUST).min(expected.max(needed)),
-            None => needed.max(2 * self.buffer.capacity()).max(Self::LEAST),
+            None => needed.max(2 * self.buffer.capacity()).max(Self::LEAST).min(self.most.max(needed)),
         };
         self.held.grow_to(capacity.saturating_mul(self.copies))?;
         self.buffer.reserve_exact(capacity - self.buffer.len());
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn a_buffer_is_on_the_account_before_it_grows_and_for_what_will_be_made_of_it() {
         let memory = Memory::new(100_000);
-        let mut filling = Filling::new(&memory, 3);
+        let mut filling = Filling::new(&memory, 3, 1 << 20);
         for _ in 0..10_000 {
             filling.make_room(1, None).unwrap();
             filling.buffer().push(b'x');
@@ -236,11 +237,16 @@ mod tests {
     #[test]
     fn a_sender_that_says_much_and_sends_little_holds_little() {
         let memory = Memory::new(1 << 30);
-        let mut filling = Filling::new(&memory, 1);
+        let mut filling = Filling::new(&memory, 1, 1 << 30);
         filling.make_room(1, Some(32 << 20)).unwrap();
         assert_eq!(memory.held(), Filling::ON_TRUST);
-        let mut filling = Filling::new(&memory, 1);
+        let mut filling = Filling::new(&memory, 1, 1 << 30);
         filling.make_room(100, Some(300)).unwrap();
         assert_eq!(filling.buffer().capacity(), 300);
+        let mut filling = Filling::new(&memory, 1, 10_000);
+        filling.make_room(6_000, None).unwrap();
+        filling.buffer().resize(6_000, 0);
+        filling.make_room(1, None).unwrap();
+        assert_eq!(filling.buffer().capacity(), 10_000, "no more than may come");
     }
 }

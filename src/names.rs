@@ -52,10 +52,10 @@ impl<'a> Names<'a> {
     pub(crate) fn of(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all = Self::default();
         for name in names {
-            if all.sorted.insert(name) && is_pattern(name) {
-                all.patterns.push(name);
-            } else {
-                all.plain.insert(name);
+            match (all.sorted.insert(name), is_pattern(name)) {
+                (true, true) => all.patterns.push(name),
+                (true, false) => _ = all.plain.insert(name),
+                (false, _) => {}
             }
         }
         all

@@ -20,9 +20,9 @@ use crate::{
     api,
     app::App,
     dialect::{Door, Forward, Route, SearchRoute},
-    guard::{computed, guarded},
+    guard::{computed, guarded, planned_apart},
     json::Edits,
-    memory::ANSWER_COPIES,
+    memory::{ANSWER_COPIES, Held},
     plan::SkipReason,
     report::{self, Report},
     rules::{self, Mode},
@@ -34,8 +34,8 @@ use crate::{
     },
     wishes::Wishes,
 };
-use call::{Held, SearchCall, decoded};
-use fetch::{Fetched, Unusable, bounds, fetch, fetch_aside};
+use call::{Attempted, SearchCall};
+use fetch::{Fetched, Unusable, bounds, decoded, fetch, fetch_aside};
 use prepare::{Halt, Prepared, Run, prepare};
 use send::send;
 use window::{Outcome, rerank};
@@ -115,7 +115,7 @@ async fn open_view(app: &App, indices: &str, outgoing: Outgoing) -> Response<Bod
     match buffer(body, bounds(app, VIEW_ANSWER, 1)).await {
         Ok(Buffered::Whole(answer, _)) => {
             if let Some(coding) = Coding::of(&head.headers)
-                && let Ok((plain, _)) = decoded(coding, answer.clone(), VIEW_ANSWER, &app.memory, 1).await
+                && let Ok((plain, _)) = decoded(app, coding, answer.clone(), VIEW_ANSWER, 1).await
                 && let Ok(Some(view)) = guarded(|| app.dialect.view(&plain))
             {
                 app.dialect.remember_view(&view, indices);
@@ -145,10 +145,10 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
         let reports = [Report::Skipped(SkipReason::Off)];
         return stand_back(&app, unread(parts, body), &reports).await;
     }
-    let (call, room) = match SearchCall::hold(parts, body, route, &app.config.limits, &app.memory).await {
-        Held::Whole(call, room) => (*call, room),
-        Held::Unread(outgoing, reason) => return stand_back(&app, *outgoing, &[Report::Skipped(reason)]).await,
-        Held::Broken(error) => {
+    let call = match SearchCall::hold(parts, body, route, &app.config.limits, &app.memory).await {
+        Attempted::Whole(call) => *call,
+        Attempted::Unread(outgoing, reason) => return stand_back(&app, *outgoing, &[Report::Skipped(reason)]).await,
+        Attempted::Broken(error) => {
             debug!(%error, "the client's body ended early");
             return failure(&app, StatusCode::BAD_REQUEST, "parse_exception", "the request's body ended early");
         }
@@ -162,7 +162,6 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
         Err(Halt::Answered(response, reason)) => return noted(&app, *response, &[Report::Skipped(reason)]),
         Err(Halt::Refused { kind, reason }) => return failure(&app, StatusCode::BAD_REQUEST, kind, &reason),
     };
-    drop(room);
     if prepared.any_shadowed() {
         shadow::start(&app, call, wishes);
     }
@@ -242,11 +241,11 @@ async fn reranked(app: &App, prepared: &Prepared, forward: &Forward) -> Response
     }
 
     let body = match finished(app, call, forward, answer, parts).await {
-        Ok(body) => room.split(body.len()).keep(body),
+        Ok(body) => body,
         Err(reason) => return stand_back(app, call.original(), &skipped(reason)).await,
     };
     app.metrics.added(answered.elapsed());
-    let mut response = whole(call, head, body).await;
+    let mut response = whole(call, head, body, &mut room).await;
     report::timing(response.headers_mut(), answered - asked, answered.elapsed());
     noted(app, response, &reports)
 }
@@ -267,7 +266,7 @@ async fn again(
     let places: Vec<usize> = doubtful.iter().map(|(place, _)| *place).collect();
     let count = places.len();
     let (dialect, own) = (app.dialect.clone(), call.clone());
-    let forward = computed(call.size(), move || dialect.only(own.as_request(), &places)).await.ok()?.ok()?;
+    let forward = planned_apart(move || dialect.only(own.as_request(), &places)).await.ok()?.ok()?;
     let Fetched { answer, .. } = fetch_aside(app, call.forwarded(&forward, false)).await.ok()?;
     let own = answers(app, call.as_request().route.door, &answer, count).await.ok()?;
     Some(doubtful.into_iter().zip(own).map(|((_, span), own)| (span, answer.slice(own))).collect())
@@ -304,12 +303,13 @@ async fn finished(
     computed(spliced.len(), move || Bytes::from(dialect.filter(&spliced, &filter))).await
 }
 
-/// A response of `head` with this body, in the coding that the client would like best.
-async fn whole(call: &SearchCall, mut head: response::Parts, body: Bytes) -> Response<Body> {
+/// A response of `head` with this body, in the coding that the client would like best. What is held until the client has
+/// read it is taken out of `room`.
+async fn whole(call: &SearchCall, mut head: response::Parts, body: Bytes, room: &mut Held) -> Response<Body> {
     let (mut coding, mut body) = (call.wanted_coding(), body);
     if coding != Coding::Identity {
         let plain = body.clone();
-        match computed(body.len(), move || encoding::encode(coding, &plain)).await {
+        match computed(body.len() * encoding::EFFORT, move || encoding::encode(coding, &plain)).await {
             Ok(coded) => body = coded,
             Err(_) => coding = Coding::Identity,
         }
@@ -319,7 +319,7 @@ async fn whole(call: &SearchCall, mut head: response::Parts, body: Bytes) -> Res
         Some(token) => head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(token)),
         None => head.headers.remove(header::CONTENT_ENCODING),
     };
-    Response::from_parts(head, Body::whole(body))
+    Response::from_parts(head, Body::whole(room.split(body.len()).keep(body)))
 }
 
 /// Sends the client's own request and says in the answer why it is not reranked.

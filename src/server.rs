@@ -53,8 +53,8 @@ impl From<TcpListener> for Listeners {
 /// and returns.
 pub async fn run(listeners: impl Into<Listeners>, app: Arc<App>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let listeners = listeners.into();
-    let mut threads = Threads::start(&app)?;
     let mut admission = Admission::new(&app.config.server, app.metrics.clone());
+    let mut threads = Threads::start(&app, admission.most())?;
     let mut failures = Seldom::default();
     tokio::pin!(shutdown);
     loop {

@@ -203,11 +203,11 @@ impl Upstream {
         })
     }
 
-    /// The same cluster with a connection pool of its own, for a thread of its own.
+    /// The same cluster with a connection pool of its own, for a thread of its own; it keeps at most `idle` connections.
     #[must_use]
-    pub fn with_own_pool(&self) -> Self {
+    pub fn with_own_pool(&self, idle: usize) -> Self {
         Self {
-            client: client(&self.connector, usize::MAX),
+            client: client(&self.connector, idle),
             unpooled: client(&self.connector, 0),
             connector: self.connector.clone(),
             scheme: self.scheme.clone(),

@@ -227,6 +227,35 @@ async fn beyond_max_connections_only_health_and_metrics_are_answered() {
 }
 
 #[tokio::test]
+async fn one_connection_of_http_2_has_no_more_requests_at_the_cluster_than_there_may_be_connections() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = silent.local_addr().unwrap();
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = silent.accept().await {
+            arrived.send(stream).unwrap();
+        }
+    });
+    let (front, _) = proxy(upstream, &[("max_connections", "4")]).await;
+    let (client, connection) = http2(front).await;
+    tokio::spawn(connection);
+    let ask = |path: &str| {
+        let (mut client, request) = (client.clone(), Request::get(format!("http://{front}{path}")).body(Empty::new()));
+        async move { client.send_request(request.unwrap()).await.unwrap().status() }
+    };
+    let waiting: Vec<_> = (0..4).map(|_| tokio::spawn(ask("/_cat/indices"))).collect();
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(timeout(PLENTY, arrivals.recv()).await.unwrap().unwrap());
+    }
+    assert_eq!(timeout(PLENTY, ask("/_cat/indices")).await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(timeout(PLENTY, ask("/_rerank/health")).await.unwrap(), StatusCode::OK);
+    assert_eq!(get(front, "/_rerank/health").await.unwrap().status(), StatusCode::OK);
+    assert!(arrivals.try_recv().is_err(), "the cluster was asked a fifth time");
+    waiting.into_iter().for_each(|waiting| waiting.abort());
+}
+
+#[tokio::test]
 async fn a_client_that_says_nothing_does_not_keep_health_from_being_told() {
     let cluster = cluster().await;
     let (front, _) = proxy(cluster.address, &[("max_connections", "1")]).await;

@@ -337,6 +337,52 @@ async fn a_search_whose_plan_would_take_more_memory_than_there_is_goes_through_w
 }
 
 #[tokio::test]
+async fn a_template_that_renders_to_more_than_a_search_may_have_is_the_cluster_s_alone() {
+    let cluster = Cluster::start(|seen| match seen.path_and_query.contains("_render") {
+        true => {
+            let filler = "x".repeat(64 * 1024);
+            json(format!(r#"{{"template_output":{{"query":{{"match":{{"stars":"{filler}"}}}}}}}}"#))
+        }
+        false => hits(seen, 10),
+    })
+    .await;
+    let proxy = proxy(cluster.address, &[(&["limits", "request_body"], "16KiB")], Longest).await;
+    let template = r#"{"id":"t","params":{"q":"many"}}"#;
+    let request = reqwest::Client::new().post(format!("http://{proxy}/i/_search/template")).body(template);
+    let response = request.header("content-type", "application/json").send().await.unwrap();
+    assert_eq!(response.headers()["x-rerank"], "skipped; reason=too-large");
+    assert_eq!(ids(&response.text().await.unwrap()).len(), 10);
+    assert_eq!(cluster.seen().last().unwrap().body, template);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_an_answer_that_is_held_for_it() {
+    const LARGE: usize = 24 << 20;
+    let filler = "x".repeat(LARGE / 2);
+    let answer = ["*", "**"].map(|stars| format!(r#"{{"_id":"{stars}","_source":{{"stars":"{stars} {filler}"}}}}"#));
+    let answer = format!(r#"{{"took":1,"hits":{{"hits":[{}]}}}}"#, answer.join(","));
+    let cluster = Cluster::start(move |_| json(answer.clone())).await;
+    let timeout: &[(&[&str], &str)] = &[(&["limits", "send_timeout"], "2s"), (&["rules", "0", "budget"], "30s")];
+    let proxy = proxy(cluster.address, timeout, Longest).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy).await.unwrap();
+    let head =
+        "POST /i/_search HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length";
+    stream.write_all(format!("{head}: {}\r\n\r\n{MATCH}", MATCH.len()).as_bytes()).await.unwrap();
+    let (mut read, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+    loop {
+        let count = stream.read(&mut piece).await.unwrap();
+        if count == 0 {
+            break;
+        }
+        read.extend_from_slice(&piece[..count]);
+        // All of it takes longer than `send_timeout`, which is for those who read nothing.
+        tokio::time::sleep(Duration::from_millis(count as u64 / 10_000)).await;
+    }
+    assert!(read.len() > LARGE, "{} bytes", read.len());
+    assert!(String::from_utf8_lossy(&read[..300]).contains("x-rerank: applied"));
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_passed_on_as_it_comes() {
     let cluster = ten_hits().await;
     let proxy = proxy(cluster.address, &[(&["limits", "body_timeout"], "50ms")], Longest).await;

@@ -136,7 +136,7 @@ async fn hold(
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
         Some(coding) => {
             let (under_way, memory) = (permit.clone(), app.memory.clone());
-            let decoded = computed(limit, move || {
+            let decoded = aside(move || {
                 let _under_way = under_way;
                 encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
             });

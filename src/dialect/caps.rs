@@ -29,6 +29,10 @@ pub(super) const MAX_SHARED_INDICES: usize = 4096;
 pub(super) const MAX_FILTER_KEYS: usize = 128;
 pub(super) const MAX_FILTER: usize = 4096;
 
+/// The most hits of an answer that are read; one with more is `malformed`. Each takes some hundred bytes, though it may be
+/// written in two. Elasticsearch gives at most 10,000 by default (`index.max_result_window`).
+pub(super) const MAX_HITS: usize = 100_000;
+
 /// Whether the fields that a query looks in are within these bounds.
 pub(super) fn searched<S: AsRef<str>>(fields: &[S]) -> Result<(), SkipReason> {
     let is_fine = |field: &S| field.as_ref().len() <= MAX_NAME && parents(field.as_ref()).count() < MAX_LEVELS;

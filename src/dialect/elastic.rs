@@ -64,6 +64,7 @@ impl Dialect for Elastic {
 
     /// What is asked by `GET` or `HEAD` does, but for the next page of a scroll: each is there once.
     fn only_reads(&self, method: &Method, path: &str) -> bool {
+        let path = url::decode(path);
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         let scrolls = segments.next() == Some("_search") && segments.next() == Some("scroll");
         matches!(*method, Method::GET | Method::HEAD) && !scrolls

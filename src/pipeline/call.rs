@@ -10,9 +10,9 @@ use hyper::body::Incoming;
 use crate::{
     config::LimitsConfig,
     dialect::{Forward, SearchRequest, SearchRoute},
-    guard::computed,
+    guard::planned_apart,
     json,
-    memory::{self, Memory, REQUEST_COPIES},
+    memory::{Held, Memory, REQUEST_COPIES, Spent},
     plan::SkipReason,
     upstream::{
         Attempts, Outgoing,
@@ -36,9 +36,9 @@ pub(super) struct SearchCall {
 }
 
 /// What became of the attempt to hold a request.
-pub(super) enum Held {
-    /// It is here; and what is on the account for planning it.
-    Whole(Box<SearchCall>, memory::Held),
+pub(super) enum Attempted {
+    /// It is here.
+    Whole(Box<SearchCall>),
     /// It cannot be read, for this reason, but can be sent on.
     Unread(Box<Outgoing>, SkipReason),
     /// The client's body ended early.
@@ -53,31 +53,30 @@ impl SearchCall {
         route: SearchRoute,
         limits: &LimitsConfig,
         memory: &Arc<Memory>,
-    ) -> Held {
-        let unread = |parts, body, reason| Held::Unread(Box::new(Outgoing::new(parts, body).repeatable()), reason);
+    ) -> Attempted {
+        let unread = |parts, body, reason| Attempted::Unread(Box::new(Outgoing::new(parts, body).repeatable()), reason);
         let patience = Patience::InAll(limits.body_timeout);
-        let bounds = Bounds { bytes: limits.request_body, copies: REQUEST_COPIES, patience, memory };
-        let (sent, room) = match buffer(body, bounds).await {
-            Ok(Buffered::Whole(sent, room)) => (sent, room),
+        let sent = match buffer(body, Bounds { bytes: limits.request_body, copies: 1, patience, memory }).await {
+            Ok(Buffered::Whole(sent, _)) => sent,
             Ok(Buffered::Unheld(body, why)) => return unread(parts, body, why.into()),
-            Err(error) => return Held::Broken(error),
+            Err(error) => return Attempted::Broken(error),
         };
-        let decoded = match Coding::of(&parts.headers) {
-            Some(Coding::Identity) => Ok((sent.clone(), room)),
-            Some(coding) => decoded(coding, sent.clone(), limits.request_body, memory, REQUEST_COPIES).await,
+        let plain = match Coding::of(&parts.headers) {
+            Some(Coding::Identity) => Ok(sent.clone()),
+            Some(coding) => {
+                // What a few bytes become may be large.
+                let (coded, limit, memory) = (sent.clone(), limits.request_body, memory.clone());
+                let decoded = planned_apart(move || encoding::decode(coding, &coded, limit, &memory, 1)).await;
+                decoded.and_then(|decoded| Ok(decoded?.0))
+            }
             None => Err(SkipReason::ContentType),
         };
-        let planned = decoded.and_then(|(body, mut room)| {
-            let size = room.bytes() + json::size_of_tree(&body);
-            room.grow_to(size).map_err(|_| SkipReason::Overloaded)?;
-            Ok((body, room))
-        });
-        let (body, room) = match planned {
-            Ok(planned) => planned,
+        let body = match plain {
+            Ok(body) => body,
             Err(reason) => return unread(parts, Body::whole(sent), reason),
         };
         let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Held::Whole(Box::new(Self { parts, sent, route, path_and_query, body, rendered: false }), room)
+        Attempted::Whole(Box::new(Self { parts, sent, route, path_and_query, body, rendered: false }))
     }
 
     /// How the request reads.
@@ -88,6 +87,11 @@ impl SearchCall {
             headers: &self.parts.headers,
             body: &self.body,
         }
+    }
+
+    /// Puts on the account what planning it takes: the body as it will be sent, and the tree of its JSON.
+    pub(super) fn room_for_planning(&self, memory: &Arc<Memory>) -> Result<Held, Spent> {
+        memory.hold(self.body.len() * (REQUEST_COPIES - 1) + json::size_of_tree(&self.body))
     }
 
     /// How many bytes planning reads of it, about.
@@ -167,22 +171,20 @@ impl SearchCall {
     }
 }
 
-/// A body without its content coding, and what is on the account for what is made of it. What a few bytes become may be
-/// large, and is not to hold up the other connections of this thread.
-pub(super) async fn decoded(
-    coding: Coding,
-    sent: Bytes,
-    limit: usize,
-    memory: &Arc<Memory>,
-    copies: usize,
-) -> Result<(Bytes, memory::Held), SkipReason> {
-    let memory = memory.clone();
-    let decoded = computed(usize::MAX, move || encoding::decode(coding, &sent, limit, &memory, copies)).await?;
-    decoded.map_err(|error| match error {
-        DecodeError::TooLarge => SkipReason::TooLarge,
-        DecodeError::Broken => SkipReason::ContentType,
-        DecodeError::NoMemory(_) => SkipReason::Overloaded,
-    })
+impl From<DecodeError> for SkipReason {
+    fn from(error: DecodeError) -> Self {
+        match error {
+            DecodeError::TooLarge => Self::TooLarge,
+            DecodeError::Broken => Self::ContentType,
+            DecodeError::NoMemory(_) => Self::Overloaded,
+        }
+    }
+}
+
+impl From<Spent> for SkipReason {
+    fn from(_: Spent) -> Self {
+        Self::Overloaded
+    }
 }
 
 impl From<Unheld> for SkipReason {

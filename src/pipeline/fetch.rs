@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{
     broken,
-    call::{SearchCall, decoded},
+    call::SearchCall,
     chain, failure,
     send::{Answered, send},
     unreachable,
@@ -17,12 +17,13 @@ use super::{
 use crate::{
     app::App,
     dialect::{Forward, is_json},
+    guard::computed,
     memory::{ANSWER_COPIES, Held},
     plan::SkipReason,
     upstream::{
         Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
-        encoding::Coding,
+        encoding::{self, Coding},
     },
 };
 
@@ -119,10 +120,24 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
     if coding == Coding::Identity {
         return Ok(Fetched { head, answer: sent, room });
     }
-    match decoded(coding, sent.clone(), limit, &app.memory, ANSWER_COPIES).await {
+    drop(room);
+    match decoded(app, coding, sent.clone(), limit, ANSWER_COPIES).await {
         Ok((answer, room)) => Ok(Fetched { head, answer, room }),
         Err(reason) => Err(unusable(head, Body::whole(sent), reason, true)),
     }
+}
+
+/// An answer without its content coding, and what is on the account for what is made of it.
+pub(super) async fn decoded(
+    app: &App,
+    coding: Coding,
+    sent: Bytes,
+    limit: usize,
+    copies: usize,
+) -> Result<(Bytes, Held), SkipReason> {
+    let memory = app.memory.clone();
+    // What a few bytes become may be large.
+    Ok(computed(usize::MAX, move || encoding::decode(coding, &sent, limit, &memory, copies)).await??)
 }
 
 /// Within which bounds an answer of the cluster is held.

@@ -17,6 +17,8 @@ use crate::{
     app::App,
     dialect::{Forward, Search, SearchRequest},
     guard::{computed, guarded, is_quick_request, planned_apart},
+    json,
+    memory::Held,
     order::Blend,
     plan::{NoPlan, SkipReason, Terms},
     report::Report,
@@ -27,6 +29,9 @@ use crate::{
 
 /// How many templates the cluster is asked to render at a time.
 const RENDERED_AT_ONCE: usize = 8;
+
+/// How many times its size a planned request is kept on the account, beside the request itself.
+const PLANNED_COPIES: usize = 2;
 
 /// What a request is prepared for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +54,8 @@ pub(super) struct Prepared {
     pub(super) ignored: Vec<&'static str>,
     /// The indices of the view that its only search names; the answer may give the view another id.
     pub(super) view_of: Option<String>,
+    /// What all of it is on the account with.
+    _room: Held,
 }
 
 /// Why a request is not prepared.
@@ -104,13 +111,15 @@ impl Prepared {
 /// Prepares a request.
 pub(super) async fn prepare(app: &Arc<App>, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
     let mut call = call;
+    let mut room = call.room_for_planning(&app.memory).map_err(SkipReason::from)?;
     if call.as_request().route.door.is_template() {
         let found = planning(app, &call, |app, request| app.dialect.searches(request)).await??;
         let reasons: Vec<_> = found.iter().map(|search| unruled(app, search, wishes, run)).collect();
         if let Some(reasons) = reasons.into_iter().collect::<Option<Vec<SkipReason>>>() {
             // None of them is ours: nothing is worth rendering.
             let searches = reasons.into_iter().map(Err).collect();
-            return Ok(Prepared { call, searches, forward: None, ignored: wishes.ignored.clone(), view_of: None });
+            let (ignored, room) = (wishes.ignored.clone(), room.split(0));
+            return Ok(Prepared { call, searches, forward: None, ignored, view_of: None, _room: room });
         }
     }
     if let Some(path_and_query) = planning(app, &call, |app, request| app.dialect.introduction(request)).await? {
@@ -119,6 +128,7 @@ pub(super) async fn prepare(app: &Arc<App>, call: SearchCall, wishes: &Wishes, r
     }
     if call.as_request().route.door.is_template() {
         call = rendered(app, call).await?;
+        room = call.room_for_planning(&app.memory).map_err(SkipReason::from)?;
     }
     let mut found = planning(app, &call, |app, request| app.dialect.searches(request)).await??;
     if let [search] = &mut found[..]
@@ -136,7 +146,9 @@ pub(super) async fn prepare(app: &Arc<App>, call: SearchCall, wishes: &Wishes, r
         NoPlan::Skip(reason) => Halt::StandBack(reason),
         NoPlan::Refuse { kind, reason } => Halt::Refused { kind, reason },
     })?;
-    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of })
+    // What is sent, and the plans, which say what a body says in other words.
+    let room = room.split(PLANNED_COPIES * call.size());
+    Ok(Prepared { call, searches, forward, ignored: wishes.ignored.clone(), view_of, _room: room })
 }
 
 /// Runs a pure step over the request: here where that is quick, and else where it holds nobody up.
@@ -210,15 +222,23 @@ async fn rendered(app: &Arc<App>, call: SearchCall) -> Result<SearchCall, Halt> 
             answers.push(answer?.answer);
         }
     }
-    let rendered = planning(app, &call, move |app, request| app.dialect.rendered(request, &answers)).await?;
-    let (path_and_query, body) = rendered?;
+    // A few bytes may render to many: what comes out is a search's body like any other.
+    let size: usize = answers.iter().map(Bytes::len).sum();
+    if size > app.config.limits.request_body {
+        return Err(SkipReason::TooLarge.into());
+    }
+    let room = app.memory.hold(size + answers.iter().map(|answer| json::size_of_tree(answer)).sum::<usize>());
+    let mut room = room.map_err(SkipReason::from)?;
+    let step = move |app: &App, request: SearchRequest<'_>| app.dialect.rendered(request, &answers);
+    let (path_and_query, body) = planning(app, &call, step).await??;
+    let body = room.split(body.len()).keep(body);
     Ok(call.rendered(path_and_query, body))
 }
 
 /// The indices of a search over a view that was not opened through this process: the cluster is asked as the client
 /// asked, and its hits tell. Where no rule is for them, that answer is the client's.
 async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<String, Halt> {
-    let Fetched { head, answer, .. } = match fetch_original(app, call).await {
+    let Fetched { head, answer, mut room } = match fetch_original(app, call).await {
         Ok(fetched) => fetched,
         Err(Unusable::AsAsked(response, reason)) => return Err(Halt::Answered(response, reason)),
         Err(Unusable::Again(reason)) => return Err(Halt::StandBack(reason)),
@@ -231,7 +251,7 @@ async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<
     }
     match indices.filter(|indices| rules::find(&app.config.rules, indices).is_some()) {
         Some(indices) => Ok(indices),
-        None => Err(Halt::Answered(Box::new(whole(call, head, answer).await), SkipReason::NoRule)),
+        None => Err(Halt::Answered(Box::new(whole(call, head, answer, &mut room).await), SkipReason::NoRule)),
     }
 }
 

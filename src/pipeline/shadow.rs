@@ -1,8 +1,12 @@
 //! Mode `shadow`: a search is answered by the cluster alone, and scored aside so that an operator sees what reranking
 //! would cost. Owns that aside, bounded in number; it touches nothing but the metrics.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
@@ -14,6 +18,9 @@ use super::{
 };
 use crate::{app::App, plan::SkipReason, wishes::Wishes};
 
+/// How long it may take, the cluster's answer included.
+const LIFE: Duration = Duration::from_mins(1);
+
 /// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
 pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
     let Ok(permit) = app.shadows.clone().try_acquire_owned() else {
@@ -22,7 +29,9 @@ pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
     };
     let app = app.clone();
     tokio::spawn(async move {
-        if let Err(reason) = shadow(&app, call, &wishes).await {
+        // Nobody waits for it, so that nobody would end it either.
+        let shadowed = timeout(LIFE, shadow(&app, call, &wishes)).await;
+        if let Err(reason) = shadowed.unwrap_or(Err(SkipReason::UpstreamError)) {
             app.metrics.shadowed(Err(reason));
         }
         drop(permit);

@@ -16,6 +16,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::OwnedSemaphorePermit,
     time::Instant,
 };
 
@@ -68,7 +69,7 @@ impl Activity {
         if !state.is_http2() {
             state.head_since = None;
         }
-        OpenRequest(self.clone())
+        OpenRequest { activity: self.clone(), exchange: None }
     }
 
     /// Whether there is a request that has no whole answer yet, or an answer that is not all with the system.
@@ -80,6 +81,11 @@ impl Activity {
     pub(super) fn waits_for_head_since(&self) -> Option<Instant> {
         let state = self.state();
         state.head_since.filter(|_| !state.is_busy())
+    }
+
+    /// Since when the client has taken no byte of what is being written to it.
+    pub(super) fn untaken_since(&self) -> Option<Instant> {
+        self.state().untaken_since
     }
 
     /// When a byte was last read or written.
@@ -123,8 +129,8 @@ impl State {
         match &mut self.protocol {
             Protocol::Unknown(_) => {}
             // While a request is open, this may be its body. A part of the next head that comes with it does not count
-            // before one more byte does: until then the connection is as good as one that is kept alive. Empty lines before a head are no part of it (RFC 9112,
-            // section 2.2): old clients end a body with one.
+            // before one more byte does: until then the connection is as good as one that is kept alive.
+            // Empty lines before a head are no part of it (RFC 9112, section 2.2): old clients end a body with one.
             Protocol::Http1 => {
                 let begins = self.head_since.is_none() && self.open_requests == 0;
                 if begins && bytes.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
@@ -154,9 +160,18 @@ impl State {
 
 /// A request that has no whole answer yet.
 #[derive(Debug)]
-pub(super) struct OpenRequest(Arc<Activity>);
+pub(super) struct OpenRequest {
+    activity: Arc<Activity>,
+    exchange: Option<OwnedSemaphorePermit>,
+}
 
 impl OpenRequest {
+    /// The same request, which has a permit to ask the cluster for as long as it is open.
+    pub(super) fn with(mut self, exchange: Option<OwnedSemaphorePermit>) -> Self {
+        self.exchange = exchange;
+        self
+    }
+
     /// The answer's body: the request is open until the stream has all of it.
     pub(super) fn until_sent<B>(self, body: B) -> Answer<B> {
         Answer { body, open: Arc::new(self) }
@@ -165,7 +180,7 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.0.state().open_requests -= 1;
+        self.activity.state().open_requests -= 1;
     }
 }
 

@@ -34,6 +34,7 @@ const ASKING: Duration = Duration::from_secs(1);
 pub(super) struct Admission {
     most: usize,
     places: Arc<Semaphore>,
+    exchanges: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
     /// Those in the reserve, in the order in which they came. Dropping one of these sends its connection away.
     guests: VecDeque<oneshot::Sender<Infallible>>,
@@ -47,6 +48,9 @@ pub(super) struct Admission {
 pub(super) struct Place {
     /// Of a connection in the reserve: resolves when it must leave for a newer one.
     pub(super) reserve: Option<oneshot::Receiver<Infallible>>,
+    /// Permits for requests to the cluster, those of all connections together: of HTTP/2, one connection asks many at once,
+    /// and each may need a connection to the cluster.
+    pub(super) exchanges: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
 }
@@ -69,6 +73,7 @@ impl Admission {
         Self {
             most,
             places: Arc::new(Semaphore::new(most)),
+            exchanges: Arc::new(Semaphore::new(most)),
             reserve: Arc::new(Semaphore::new(RESERVE)),
             guests: VecDeque::new(),
             metrics,
@@ -77,10 +82,15 @@ impl Admission {
         }
     }
 
+    /// How many places there are.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// A place for a new connection, where one is free.
     pub(super) fn place(&self) -> Option<Place> {
         let permit = self.places.clone().try_acquire_owned().ok()?;
-        Some(Place::new(permit, None, &self.metrics))
+        Some(Place::new(permit, None, &self.exchanges, &self.metrics))
     }
 
     /// There is no place for a new connection. Whether those that wait for nothing are to make room, which they are not
@@ -110,7 +120,7 @@ impl Admission {
         let permit = timeout(LEAVING, self.reserve.clone().acquire_owned()).await.ok()?.ok()?;
         let (stays, must_leave) = oneshot::channel();
         self.guests.push_back(stays);
-        Some(Place::new(permit, Some(must_leave), &self.metrics))
+        Some(Place::new(permit, Some(must_leave), &self.exchanges, &self.metrics))
     }
 }
 
@@ -118,10 +128,11 @@ impl Place {
     fn new(
         permit: OwnedSemaphorePermit,
         reserve: Option<oneshot::Receiver<Infallible>>,
+        exchanges: &Arc<Semaphore>,
         metrics: &Arc<Metrics>,
     ) -> Self {
         metrics.open_connections.inc();
-        Self { reserve, metrics: metrics.clone(), _permit: permit }
+        Self { reserve, exchanges: exchanges.clone(), metrics: metrics.clone(), _permit: permit }
     }
 }
 

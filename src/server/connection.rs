@@ -18,8 +18,8 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    sync::{oneshot, watch},
-    time::{Instant, Sleep, sleep_until},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    time::{Instant, Sleep, sleep_until, timeout},
 };
 use tracing::debug;
 
@@ -40,6 +40,11 @@ const RESERVE_LIFE: Duration = Duration::from_secs(5);
 /// While the server ends: how long a connection of HTTP/2 without an open request may be silent. Its client is told which of
 /// its requests were taken, and is to say that it knows (RFC 9113, section 6.8).
 const GOODBYE: Duration = Duration::from_secs(1);
+
+/// How long a request waits where as many others are with the cluster as there are places for connections.
+const TURN: Duration = Duration::from_secs(1);
+/// How many requests one connection of HTTP/2 may have open: as many as RFC 9113, section 6.5.2, asks for at least.
+const STREAMS: u32 = 100;
 
 /// Who answers on a connection.
 #[derive(Debug, Clone, Copy)]
@@ -112,15 +117,16 @@ pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::R
     let header_timeout = app.config.server.header_timeout;
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
+    let exchanges = its_place.exchanges.clone();
     let owed = Arc::new(Owed::new(app.config.limits.send_timeout));
     let service = service_fn(|request| {
-        let (open, app, owed) = (activity.request(), app.clone(), owed.clone());
+        let (open, app, owed, exchanges) = (activity.request(), app.clone(), owed.clone(), exchanges.clone());
         async move {
-            let response = match in_reserve {
-                false => answer(front, app, request).await,
-                true => answer_in_reserve(front, app, request).await,
+            let (response, exchange) = match in_reserve {
+                true => (answer_in_reserve(front, app, request).await, None),
+                false => answer(front, app, request, exchanges).await,
             };
-            Ok::<_, Infallible>(owed.watched(response).map(|body| open.until_sent(body)))
+            Ok::<_, Infallible>(owed.watched(response).map(|body| open.with(exchange).until_sent(body)))
         }
     });
     let protocols = protocols();
@@ -138,7 +144,7 @@ pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::R
                 break End::OfItself;
             }
             end = watchdog.bites() => break end,
-            () = owed.overdue() => break End::Unread,
+            () = owed.overdue(&activity) => break End::Unread,
             () = leaves(&mut must_leave, in_reserve_until) => break End::LeftReserve,
             Ok(()) = notices.changed() => {
                 let notice = *notices.borrow_and_update();
@@ -172,14 +178,24 @@ fn protocols() -> auto::Builder<TokioExecutor> {
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER);
-    server.http2().timer(TokioTimer::new()).auto_date_header(false);
+    server.http2().timer(TokioTimer::new()).auto_date_header(false).max_concurrent_streams(STREAMS);
     server
 }
 
-async fn answer(front: Front, app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+/// The answer, and the permit to ask the cluster where one was needed, which is to be kept until the answer is sent.
+async fn answer(
+    front: Front,
+    app: Arc<App>,
+    request: Request<Incoming>,
+    exchanges: Arc<Semaphore>,
+) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
     match front {
-        Front::Proxy => pipeline::handle(app, request).await,
-        Front::Api => api::handle_at_root(app, request).await,
+        Front::Api => (api::handle_at_root(app, request).await, None),
+        Front::Proxy if api::owns(request.uri().path()) => (pipeline::handle(app, request).await, None),
+        Front::Proxy => match timeout(TURN, exchanges.acquire_owned()).await {
+            Ok(Ok(exchange)) => (pipeline::handle(app, request).await, Some(exchange)),
+            Ok(Err(_)) | Err(_) => (pipeline::handle_in_reserve(app, request).await, None),
+        },
     }
 }
 

@@ -27,7 +27,8 @@ pub fn raise_limit() {
     }
 }
 
-/// How many client connections there is room for, each with one to the cluster, besides `reserve` others that have none.
+/// How many client connections there is room for, each with one to the cluster that is in use and one that is kept for
+/// later, besides `reserve` others that have none.
 pub(super) fn room(reserve: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(MOST).min(MOST);
     room_within(limit, open_now(), reserve)
@@ -36,7 +37,7 @@ pub(super) fn room(reserve: usize) -> usize {
 fn room_within(limit: u64, open: u64, reserve: usize) -> usize {
     let left = limit.saturating_sub(open + SPARE + reserve as u64);
     // A proxy without any room at all would be of no use; one that fails now and then is.
-    usize::try_from(left / 2).unwrap_or(usize::MAX).max(1)
+    usize::try_from(left / 3).unwrap_or(usize::MAX).max(1)
 }
 
 /// How many descriptors are open, before any client came.
@@ -51,9 +52,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_client_has_room_for_a_connection_to_the_cluster() {
-        assert_eq!(room_within(1024, 20, 16), (1024 - 20 - 16 - 24) / 2);
-        assert_eq!(room_within(100, 20, 16), 20);
+    fn every_client_has_room_for_connections_to_the_cluster() {
+        assert_eq!(room_within(1024, 20, 16), (1024 - 20 - 16 - 24) / 3);
+        assert_eq!(room_within(100, 20, 16), 13);
         assert_eq!(room_within(10, 20, 16), 1);
     }
 }

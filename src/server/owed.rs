@@ -14,10 +14,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::activity::Activity;
 use crate::upstream::body::Body;
 
-/// A client is given a second more for each so many bytes.
-const BYTES_A_SECOND: usize = 1024 * 1024;
+/// A client that takes some of it is given a second more for each so many bytes.
+const BYTES_A_SECOND: usize = 64 * 1024;
 
 /// The answers that a connection owes its client.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub(super) struct Owed {
 struct Answer {
     /// Gone when the last byte of it was written.
     unread: Weak<()>,
+    size: usize,
     due: Instant,
 }
 
@@ -54,23 +56,34 @@ impl Owed {
             *bytes = Bytes::from_owner(Watched(std::mem::take(bytes), token.clone()));
         }
         if size > 0 {
-            let due = Instant::now() + self.timeout + Duration::from_secs((size / BYTES_A_SECOND) as u64);
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
             answers.retain(Answer::is_unread);
-            answers.push(Answer { unread: Arc::downgrade(&token), due });
+            // Answers of one connection share its way to the client.
+            let all = size + answers.iter().map(|answer| answer.size).sum::<usize>();
+            let due = Instant::now() + self.timeout + Duration::from_secs((all / BYTES_A_SECOND) as u64);
+            answers.push(Answer { unread: Arc::downgrade(&token), size, due });
             drop(answers);
             self.added.notify_one();
         }
         response
     }
 
-    /// Resolves when an answer was not read in time.
-    pub(super) async fn overdue(&self) {
+    /// Resolves when an answer was not read in time, or when the connection's client takes nothing at all of what it is
+    /// owed.
+    pub(super) async fn overdue(&self, activity: &Activity) {
         loop {
-            match self.next_due() {
-                Some(due) if due <= Instant::now() => return,
-                Some(due) => sleep_until(due).await,
-                None => self.added.notified().await,
+            let Some(due) = self.next_due() else {
+                self.added.notified().await;
+                continue;
+            };
+            let now = Instant::now();
+            let due = due.min(activity.untaken_since().unwrap_or(now) + self.timeout);
+            if due <= now {
+                return;
+            }
+            tokio::select! {
+                () = sleep_until(due) => {}
+                () = self.added.notified() => {}
             }
         }
     }
@@ -101,11 +114,22 @@ mod tests {
         assert_eq!(read.into_body().collect().await.unwrap().to_bytes(), "read");
         assert_eq!(owed.next_due(), None);
         let unread = owed.watched(Response::new(Body::whole("unread")));
-        owed.overdue().await;
+        owed.overdue(&Activity::new()).await;
         drop(unread);
         assert_eq!(owed.next_due(), None);
         let _ = owed.watched(Response::new(Body::empty()));
         assert_eq!(owed.next_due(), None);
+    }
+
+    #[tokio::test]
+    async fn answers_that_share_a_connection_share_its_time() {
+        let owed = Owed::new(Duration::ZERO);
+        let answer = || owed.watched(Response::new(Body::whole(vec![0; 5 * BYTES_A_SECOND])));
+        let (_first, second) = (answer(), answer());
+        let due = |place: usize| owed.answers.lock().unwrap()[place].due;
+        assert!(due(1) > due(0) + Duration::from_secs(4));
+        drop(second);
+        assert_eq!(owed.next_due(), Some(due(0)));
     }
 
     #[tokio::test]

@@ -25,10 +25,12 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// One thread per core. Fails where the system gives no thread or no reactor.
-    pub(super) fn start(app: &App) -> io::Result<Self> {
+    /// One thread per core, all of them together for so many connections. Fails where the system gives no thread or no reactor.
+    pub(super) fn start(app: &App, connections: usize) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = (0..cores).map(|number| start(number, app.for_thread())).collect::<io::Result<_>>()?;
+        // Connections that wait for later requests take descriptors as well.
+        let idle = connections.div_ceil(cores);
+        let threads = (0..cores).map(|number| start(number, app.for_thread(idle))).collect::<io::Result<_>>()?;
         Ok(Self { threads, next: 0 })
     }
 

@@ -307,7 +307,7 @@ pub async fn fill(body: &mut Incoming, bounds: Bounds<'_>) -> Result<Filled, hyp
         return Ok(Filled::Short(VecDeque::new(), Unheld::TooLarge));
     }
     let expected = size.exact().and_then(|size| usize::try_from(size).ok());
-    let mut read = Filling::new(bounds.memory, bounds.copies);
+    let mut read = Filling::new(bounds.memory, bounds.copies, bounds.bytes);
     let began = Instant::now();
     let (next, why) = loop {
         let until = match bounds.patience {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::visible::Strip;
 use crate::{
-    dialect::{Candidates, Reading, Unreadable, passages::Passages},
+    dialect::{Candidates, Reading, Unreadable, caps::MAX_HITS, passages::Passages},
     json::{self, Edits, Items, Object},
     plan::SkipReason,
     rewrite::{HitSpan, Layout, NoteSpan},
@@ -116,6 +116,9 @@ impl Hit {
         let mut items = Some(Items::of(text, start, b'[')).filter(|_| text[start] == b'[')?;
         let mut hits = Vec::new();
         while let Some(at) = items.next_element() {
+            if hits.len() == MAX_HITS {
+                return None;
+            }
             let hit = Self::read(text, at)?;
             items.pass(hit.span.end);
             hits.push(hit);

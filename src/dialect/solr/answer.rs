@@ -13,7 +13,7 @@ use super::{
     forward::client_fields,
 };
 use crate::{
-    dialect::{Candidates, Reading, Unreadable, passages::Passages},
+    dialect::{Candidates, Reading, Unreadable, caps::MAX_HITS, passages::Passages},
     json::{self, Edits, Member, Object},
     plan::Plan,
     rewrite::{HitSpan, Layout, NoteSpan},
@@ -47,8 +47,11 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     }
     let response = top.part("response").ok_or(Unreadable::Malformed)?;
     let docs = response.value("docs").filter(|docs| answer[docs.start] == b'[').ok_or(Unreadable::Malformed)?;
-    let docs: Option<Vec<Object>> =
-        json::elements(answer, docs.start).into_iter().map(|doc| json::object(answer, doc.start)).collect();
+    let docs = json::first_elements(answer, docs.start, MAX_HITS + 1);
+    if docs.len() > MAX_HITS {
+        return Err(Unreadable::Malformed);
+    }
+    let docs: Option<Vec<Object>> = docs.into_iter().map(|doc| json::object(answer, doc.start)).collect();
     let docs = docs.ok_or(Unreadable::Malformed)?;
 
     if plan.widened && !is_as_asked(text, plan, &response, &docs) {
