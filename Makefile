@@ -12,6 +12,10 @@ CLIENTS     := $(TARGET)/clients-venv
 ONNXRUNTIME := $(TARGET)/onnxruntime
 BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
 
+# With a test beside it the program is built with the features that `cargo test` builds it with; alone, a dozen packages and
+# the program itself would be compiled once more.
+BUILD_PROGRAM := $(CARGO) build --bin rerank-proxy --test docs
+
 # Stamps: what was made from what. The version is in the name, so a new one is fetched.
 VENV_BASE         := $(VENV)/.base
 VENV_STAMP        := $(VENV)/.requirements
@@ -37,11 +41,11 @@ test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 	$(CARGO) test
 
 test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server)
-	$(CARGO) build --bin rerank-proxy
+	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
 clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
-	$(CARGO) build --bin rerank-proxy
+	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
 
 bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, overload, added latency (ARGS="--quick"; needs nginx and wrk)
