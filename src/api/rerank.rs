@@ -76,7 +76,6 @@ async fn answered(
     let wishes = wishes.map_err(|reason| usual(Fault::Unreadable(reason)))?;
     let budget = wishes.budget(config.budget);
     let deadline = began + budget;
-    // Who sends slowly is not to keep others from calling.
     let (sent, mut room) = hold(app, headers, body, began, budget, &permit).await.map_err(usual)?;
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };

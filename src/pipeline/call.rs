@@ -176,7 +176,7 @@ impl From<DecodeError> for SkipReason {
         match error {
             DecodeError::TooLarge => Self::TooLarge,
             DecodeError::Broken => Self::ContentType,
-            DecodeError::NoMemory(_) => Self::Overloaded,
+            DecodeError::NoMemory(spent) => spent.into(),
         }
     }
 }

@@ -50,9 +50,7 @@ impl Body {
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(bytes.into())
     }
-}
 
-impl Body {
     /// What of it is held in memory.
     pub fn held(&mut self) -> impl Iterator<Item = &mut Bytes> {
         let (whole, read) = match self {
