@@ -14,6 +14,7 @@ from wire import (
     raw_connection,
     read_all,
     read_head,
+    read_request,
     replying,
     send,
 )
@@ -153,12 +154,9 @@ def closing_on_the_second_request(answer: bytes):
 
     def script(connection, server):
         for reply in (answer, b""):
-            head, rest = read_head(connection)
-            if not head.endswith(b"\r\n\r\n"):
+            head = read_request(connection)
+            if head is None:
                 return
-            length = int(dict(header_lines(head)).get("content-length", 0))
-            while len(rest) < length:
-                rest += connection.recv(65536)
             server.heads.append(head)
             connection.sendall(reply)
 

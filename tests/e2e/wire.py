@@ -142,17 +142,22 @@ class ScriptedServer:
         self.close()
 
 
+def read_request(connection: socket.socket) -> bytes | None:
+    """The head of the next request, whose body is read by Content-Length; None where no whole head comes."""
+    head, rest = read_head(connection)
+    if not head.endswith(b"\r\n\r\n"):
+        return None
+    length = int(dict(header_lines(head)).get("content-length", 0))
+    while len(rest) < length:
+        rest += connection.recv(65536)
+    return head
+
+
 def replying(answer: bytes):
-    """A script that records each request's head, reads its body by Content-Length, and replies `answer`."""
+    """A script that records each request's head and replies `answer`."""
 
     def script(connection, server):
-        while True:
-            head, rest = read_head(connection)
-            if not head.endswith(b"\r\n\r\n"):
-                return
-            length = int(dict(header_lines(head)).get("content-length", 0))
-            while len(rest) < length:
-                rest += connection.recv(65536)
+        while head := read_request(connection):
             server.heads.append(head)
             server.arrived.set()
             connection.sendall(answer)
