@@ -14,7 +14,7 @@ BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
 
 # With a test beside it the program is built with the features that `cargo test` builds it with; alone, a dozen packages and
 # the program itself would be compiled once more.
-BUILD_PROGRAM := $(CARGO) build --bin rerank-proxy --test docs
+BUILD_PROGRAM := $(CARGO) build --workspace --bin rerank-proxy --test docs
 
 # Stamps: what was made from what. The version is in the name, so a new one is fetched.
 VENV_BASE         := $(VENV)/.base
@@ -38,7 +38,7 @@ demo: need-rust onnxruntime ## before and after on a bundled corpus, then stays 
 test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsearch, OpenSearch, Solr and Redis
 
 test-rust: need-rust onnxruntime ## unit and integration tests in Rust
-	$(CARGO) test
+	$(CARGO) test --workspace
 
 test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server)
 	$(BUILD_PROGRAM)
@@ -54,9 +54,9 @@ bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, o
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
 
 lint: need-rust need-lints need-python ## formatting, clippy and documentation, warnings denied
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --quiet
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p)) for d in ("scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'
 
 onnxruntime: $(ONNXRUNTIME_STAMP) ## fetches the ONNX Runtime library into target/onnxruntime

@@ -8,16 +8,15 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use http::{HeaderMap, Method, uri::PathAndQuery};
-use rerank_proxy::{
-    dialect::{Candidates, Dialect, Reading, Route, Search, SearchRequest, SearchRoute, elastic::Elastic},
-    order::{self, Blend},
+use engines::{
+    dialect::{Candidates, Dialect, Reading, Route, Search, SearchRequest, SearchRoute},
+    elastic::Elastic,
+    order::{self, Blend, ModelScore},
     passage::{Content, PassageSpec},
-    plan::{Plan, Terms},
+    plan::{Explain, Plan, Terms},
     rewrite::{Placed, rewrite},
-    score::{Scale, Score},
-    wishes::Explain,
 };
+use http::{HeaderMap, Method, uri::PathAndQuery};
 
 /// Hits of an answer; the rules' default window, and ten times that.
 const SIZES: [usize; 2] = [100, 1_000];
@@ -133,7 +132,7 @@ struct Case {
     passage: PassageSpec,
     answer: Bytes,
     /// What a model would say, ready made.
-    scores: Vec<Option<Score>>,
+    scores: Vec<Option<ModelScore>>,
 }
 
 impl Case {
@@ -145,7 +144,8 @@ impl Case {
         };
         let mut random = Text(42);
         let mut raw = || random.next(20_000) as f32 / 1_000.0 - 10.0;
-        let scores = (0..hits).map(|_| raw()).map(|raw| Some(Score::fresh(raw, Scale::Logit))).collect();
+        let scores =
+            (0..hits).map(|_| raw()).map(|raw| Some(ModelScore { raw, shown: 1.0 / (1.0 + (-raw).exp()) })).collect();
         Self {
             elastic,
             route,

@@ -23,14 +23,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use rerank_proxy::{
-    models::{ModelFolder, search_folders},
-    score::{LocalScorer, LongPassages, Provider, Providers, Request, Runtime, ScoreCache, Scorer, ScoringOptions},
-};
-
 use bare::Bare;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use proxy::Proxy;
+use scoring::{
+    LocalScorer, LongPassages, Provider, Providers, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
+    models::{ModelFolder, search_folders},
+};
 use searches::{Corpus, Search, WINDOW};
 
 const CONCURRENCY: [usize; 3] = [1, 4, 16];
@@ -76,7 +75,7 @@ fn main() -> Result<(), Failure> {
     if folders.is_empty() {
         let search = search_folders(None);
         for name in ["all-MiniLM-L6-v2", "tiny-deberta-v2"] {
-            folders.push(rerank_proxy::models::locate(name, &search)?);
+            folders.push(scoring::models::locate(name, &search)?);
         }
     }
     let runtime = Runtime::load(None)?;

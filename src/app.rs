@@ -2,24 +2,24 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use engines::{
+    dialect::Dialect,
+    elastic::Elastic,
+    solr::{self, Solr},
+};
+use scoring::{
+    Scorer,
+    cache::ScoreCache,
+    cascade::Cascade,
+    local::{LocalScorer, ScoringOptions},
+    remote::RemoteScorer,
+    runtime::Runtime,
+};
 use tokio::sync::Semaphore;
 
 use crate::{
     config::{CascadeConfig, Config, Engine, ModelConfig},
-    dialect::{
-        Dialect,
-        elastic::Elastic,
-        solr::{self, Solr},
-    },
     memory::Memory,
-    score::{
-        Scorer,
-        cache::ScoreCache,
-        cascade::Cascade,
-        local::{LocalScorer, ScoringOptions},
-        remote::RemoteScorer,
-        runtime::Runtime,
-    },
     telemetry::Metrics,
     upstream::Upstream,
 };

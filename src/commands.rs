@@ -1,7 +1,10 @@
 //! What each subcommand does: one `run` each.
 
+#[cfg(feature = "bench")]
 pub mod bench;
 pub mod check;
+mod config_args;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod health;
 pub mod models;
@@ -12,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::{app::App, cli::ConfigArgs, config::Config};
+pub use config_args::ConfigArgs;
+
+use crate::{app::App, config::Config};
 
 /// How long models may take to load.
 const LOADING: Duration = Duration::from_mins(5);

@@ -13,15 +13,20 @@ use std::{collections::HashMap, fmt, net::SocketAddr, path::PathBuf, time::Durat
 
 use http::uri::{Authority, Scheme};
 use indexmap::IndexMap;
+use scoring::{
+    LongPassages, Runtime,
+    cache::CacheOptions,
+    models::{ModelFolder, lock},
+    remote::RemoteModel,
+};
+use source::{Node, Origin, Value};
 
 use crate::{
-    models::{ModelFolder, lock},
     rules::Rule,
-    score::{LongPassages, Runtime, cache::CacheOptions, remote::RemoteModel},
     wishes::{Detail, Wish},
 };
+
 pub(crate) use resolve::{MAX_BUDGET, MAX_WINDOWS};
-use source::{Node, Origin, Value};
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]

@@ -11,14 +11,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use demo_engine::Engine;
+use evaluation::comparison::{CUTOFF, Comparison, Run};
 use tokio::net::TcpListener;
 
-use crate::{
-    embedded::{self, Engine},
-    eval::{self, CUTOFF, Comparison, Run, Target},
-};
+use crate::evaluate::{self, Target};
 
-pub mod corpus;
+pub mod load;
 pub mod report;
 
 /// How many ports above a taken one are tried.
@@ -54,7 +53,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let dataset = corpus::dataset()?;
+    let dataset = evaluation::corpus::dataset()?;
     let client = reqwest::Client::builder().no_proxy().build()?;
 
     let engine_listener = listener_near(options.engine_listen).await.context("cannot start the embedded engine")?;
@@ -63,9 +62,9 @@ pub async fn run(
     let stopped = async {
         let _ = stopped.await;
     };
-    let engine = tokio::spawn(embedded::serve(engine_listener, Arc::new(Engine::new()), stopped));
+    let engine = tokio::spawn(demo_engine::serve(engine_listener, Arc::new(Engine::new()), stopped));
     let engine_url = format!("http://{engine_address}");
-    corpus::load(&client, &engine_url, &dataset).await?;
+    load::load(&client, &engine_url, &dataset).await?;
     tracing::info!(url = %engine_url, passages = dataset.passages.len(), "the embedded engine is ready");
 
     let proxy_listener = listener_near(options.listen).await.context("cannot start the proxy")?;
@@ -76,12 +75,12 @@ pub async fn run(
 
     let target = |url: String| Target {
         url,
-        index: corpus::INDEX.to_owned(),
+        index: load::INDEX.to_owned(),
         fields: vec!["title".to_owned(), "text".to_owned()],
         concurrency: CONCURRENCY,
     };
-    let before = eval::run(&client, &target(engine_url), &dataset).await?;
-    let after = eval::run(&client, &target(format!("http://{proxy_address}")), &dataset).await?;
+    let before = evaluate::run(&client, &target(engine_url), &dataset).await?;
+    let after = evaluate::run(&client, &target(format!("http://{proxy_address}")), &dataset).await?;
     check_reranked(&after)?;
 
     let comparison = Comparison::of(&dataset, &before, &after);

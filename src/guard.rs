@@ -10,10 +10,9 @@ use std::{
     time::Duration,
 };
 
+use engines::plan::SkipReason;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::error;
-
-use crate::plan::SkipReason;
 
 /// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
 const QUICK: usize = 256 * 1024;

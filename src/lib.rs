@@ -1,11 +1,13 @@
-//! `rerank-proxy`: a transparent reranking sidecar for search clusters.
+//! `rerank-proxy`: a transparent reranking sidecar for search clusters. What runs in production; the promises that it is put
+//! together from are crates of their own (`engines`, `scoring`, `net`), and so is what never runs there (`evaluation`,
+//! `demo-engine`).
 //!
 //! A request's way through the modules, in the order of this list:
 //!
 //! ```text
 //! server ─ pipeline ─┬─ (not a search) ─────────────────────────────► upstream, streamed both ways
 //!                    ├─ api (/_rerank/…)
-//!                    └─ dialect: plan ─ upstream ─ dialect: candidates ─ score ─ order ─ rewrite ─► client
+//!                    └─ engines: plan ─ upstream ─ engines: candidates ─ scoring ─ engines: order, rewrite ─► client
 //! ```
 //!
 //! Three promises stand above all: what is not reranked is not touched; a fault of the proxy never makes an answer worse
@@ -20,26 +22,13 @@ pub mod server;
 
 pub mod pipeline;
 
-pub mod api;
-pub mod dialect;
-pub mod ranking;
 pub mod rules;
 pub mod wishes;
 
-pub mod plan;
-
-mod connect;
-mod tcp;
 pub mod upstream;
 
-pub mod models;
-pub mod passage;
-pub mod score;
-
-mod json;
-mod names;
-pub mod order;
-pub mod rewrite;
+pub mod api;
+pub mod ranking;
 
 mod guard;
 pub mod memory;
@@ -47,7 +36,7 @@ mod panics;
 mod report;
 pub mod telemetry;
 
-pub mod capacity;
+#[cfg(feature = "demo")]
 pub mod demo;
-pub mod embedded;
-pub mod eval;
+#[cfg(feature = "demo")]
+pub mod evaluate;

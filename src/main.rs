@@ -18,8 +18,10 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => commands::serve::run(&args),
+        #[cfg(feature = "demo")]
         Command::Demo(args) => commands::demo::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        #[cfg(feature = "bench")]
         Command::Bench(args) => commands::bench::run(&args),
         Command::Rerank(args) => commands::rerank::run(&args),
         Command::Models(args) => commands::models::run(&args),

@@ -1,14 +1,8 @@
-//! What may be told of a panic. Messages of the standard library quote the text at hand (the end of a slice that is within
-//! a character), and texts of queries and documents never go to the log; so what is quoted is left out, and what follows.
+//! Panics in the log, and not in the standard library's words on stderr.
 
-use std::{any::Any, panic::set_hook};
+use std::panic::set_hook;
 
-/// What a panic said, up to the first thing that it quotes.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    text.split(['`', '\'', '"', ':']).next().unwrap_or_default().trim_end()
-}
+use scoring::panics::message;
 
 /// From now on panics are told in the log, and not in the standard library's words on stderr.
 pub(crate) fn tell_in_log() {
@@ -16,24 +10,4 @@ pub(crate) fn tell_in_log() {
         let at = panic.location().map(ToString::to_string);
         tracing::error!(at, said = message(panic.payload()), "panicked; this is a bug");
     }));
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::catch_unwind;
-
-    use super::*;
-
-    #[test]
-    fn the_text_that_a_panic_quotes_is_not_told() {
-        let text = String::from("s3cret é");
-        for end in [8, 80] {
-            let panic = catch_unwind(|| text[..end].len()).unwrap_err();
-            assert!(message(&*panic).contains(&format!("index {end}")), "{}", message(&*panic));
-            assert!(!message(&*panic).contains("s3cret"), "{}", message(&*panic));
-        }
-        let panic = catch_unwind(|| text.parse::<u8>().map_err(|_| &text).unwrap()).unwrap_err();
-        assert!(!message(&*panic).contains("s3cret"), "{}", message(&*panic));
-        assert_eq!(message(&"on purpose"), "on purpose");
-    }
 }

@@ -11,19 +11,26 @@ mod window;
 use std::{ops::Range, sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use call::{Attempted, SearchCall};
+use engines::{
+    dialect::{Door, Forward, Route, SearchRoute},
+    json::Edits,
+    plan::SkipReason,
+};
+use fetch::{Fetched, Unusable, bounds, decoded, fetch, fetch_aside};
 use futures_util::future::join_all;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request, response};
 use hyper::body::Incoming;
+use prepare::{Halt, Prepared, Run, prepare};
+use send::send;
 use tracing::{debug, warn};
+use window::{Outcome, rerank};
 
 use crate::{
     api,
     app::App,
-    dialect::{Door, Forward, Route, SearchRoute},
     guard::{computed, guarded, planned_apart},
-    json::Edits,
     memory::{ANSWER_COPIES, Held},
-    plan::SkipReason,
     report::{self, Report},
     rules::{self, Mode},
     upstream::{
@@ -34,11 +41,6 @@ use crate::{
     },
     wishes::Wishes,
 };
-use call::{Attempted, SearchCall};
-use fetch::{Fetched, Unusable, bounds, decoded, fetch, fetch_aside};
-use prepare::{Halt, Prepared, Run, prepare};
-use send::send;
-use window::{Outcome, rerank};
 
 /// The longest answer, in bytes, that opens a view and is read for its id.
 const VIEW_ANSWER: usize = 64 * 1024;

@@ -3,12 +3,9 @@
 
 use std::{sync::Arc, time::Instant};
 
+use engines::order::{self, Blend, ModelScore, Ranked};
 use futures_util::{StreamExt, TryStreamExt, stream};
-
-use crate::{
-    order::{self, Blend, Ranked},
-    score::{LongPassages, Request, ScoreError, Scored, Scorer, held_to},
-};
+use scoring::{LongPassages, Request, Score, ScoreError, Scored, Scorer, held_to};
 
 /// A portion has at most so many documents, and about so many bytes of text. Large enough to keep every worker busy, small
 /// beside `scoring.queue_tokens`: what waits for one caller must leave room for others.
@@ -96,7 +93,13 @@ pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<
         });
     }
     let no_other_order = vec![None; scored.scores.len()];
-    Ok(Ranking { ranked: order::order(&no_other_order, &scored.scores, 0, Blend::Replace), scored })
+    Ok(Ranking { ranked: order::order(&no_other_order, &outputs(&scored.scores), 0, Blend::Replace), scored })
+}
+
+/// What is put in order of these scores.
+pub(crate) fn outputs(scores: &[Option<Score>]) -> Vec<Option<ModelScore>> {
+    let output = |score: &Score| ModelScore { raw: score.raw, shown: score.value() };
+    scores.iter().map(|score| score.as_ref().map(output)).collect()
 }
 
 /// The scores of one portion: one for each document, or none.
@@ -137,7 +140,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::score::{Scale, Score, ScoreFuture};
+    use scoring::{Scale, Score, ScoreFuture};
 
     /// Scores a text as the number that it begins with, in logits; what is no number has no score.
     struct Numbers {

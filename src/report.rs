@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use engines::plan::SkipReason;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{plan::SkipReason, telemetry::Counts};
+use crate::telemetry::Counts;
 
 static X_RERANK: HeaderName = HeaderName::from_static("x-rerank");
 static SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

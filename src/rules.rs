@@ -3,17 +3,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use engines::{order::Blend, passage::PassageSpec, plan::DEFAULT_WINDOW};
 use globset::{Glob, GlobMatcher};
+use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
-
-use crate::{order::Blend, passage::PassageSpec, score::LongPassages};
-
-/// The fewest hits that can be put in order.
-pub const MIN_WINDOW: usize = 2;
-/// How many hits are put in order where the rule does not say.
-pub const DEFAULT_WINDOW: usize = 100;
-/// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
-pub const MAX_WINDOW: usize = 10_000;
 
 /// How the searches over some indices are reranked.
 #[derive(Debug, Clone)]

@@ -8,26 +8,30 @@ pub(crate) mod seldom;
 
 use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
 
+use cache::CacheMetrics;
+use engines::plan::SkipReason;
 use http::StatusCode;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use scoring::{ScoreCache, Scored, Scorer};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     config::{LogConfig, LogFormat},
     memory::Memory,
-    plan::SkipReason,
-    score::{ScoreCache, Scored, Scorer},
 };
-use cache::CacheMetrics;
+
+/// Whose lines the configured level is for; of others, warnings are shown.
+const OWN_CRATES: [&str; 6] = ["rerank_proxy", "engines", "scoring", "net", "evaluation", "demo_engine"];
 
 /// Starts the log on stderr. `RUST_LOG`, where it is set, wins over the configured level.
 pub fn start_log(config: &LogConfig) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("warn,rerank_proxy={}", config.level)));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new(OWN_CRATES.map(|name| format!("{name}={}", config.level)).join(",") + ",warn")
+    });
     let colours = std::io::stderr().is_terminal();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start (tests run several servers in one process) leaves the first log in place.

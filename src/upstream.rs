@@ -8,6 +8,7 @@ pub mod headers;
 
 use std::time::Duration;
 
+use body::Body;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::HOST,
@@ -19,12 +20,9 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+use net::connect::{Connector, connector};
 
-use crate::{
-    config::UpstreamConfig,
-    connect::{Connector, connector},
-};
-use body::Body;
+use crate::config::UpstreamConfig;
 
 /// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
 const POOL_IDLE: Duration = Duration::from_secs(50);

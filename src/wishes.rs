@@ -3,12 +3,13 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use engines::plan::{Explain, MAX_WINDOW, MIN_WINDOW};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
 
 use crate::{
     config::MAX_BUDGET,
-    rules::{MAX_WINDOW, MIN_WINDOW, Mode, Rule},
+    rules::{Mode, Rule},
 };
 
 /// What a client may ask for; the names are those of the configuration.
@@ -76,29 +77,6 @@ pub struct Wishes {
     pub ignored: Vec<&'static str>,
 }
 
-/// What a reranked answer says of each of its hits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Explain {
-    /// Nothing.
-    #[default]
-    No,
-    /// Ranks and scores before and after, and the passage that was scored, under `fields._rerank`.
-    Fields,
-    /// The same, and the passage, or the window of it that won, under `highlight._rerank` too, where pages that show
-    /// highlights show it.
-    Highlight,
-}
-
-impl Explain {
-    /// What is said where the operator leaves the passage out.
-    pub(crate) fn told(self, detail: Detail) -> Self {
-        match (self, detail) {
-            (Self::Highlight, Detail::Scores) => Self::Fields,
-            (explain, _) => explain,
-        }
-    }
-}
-
 /// How much of what is said of a hit clients may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -106,6 +84,16 @@ pub enum Detail {
     Full,
     /// All but the passage, which a gateway between the client and the proxy may want to hide.
     Scores,
+}
+
+impl Detail {
+    /// What is said of hits where the operator leaves the passage out.
+    pub(crate) fn of(self, explain: Explain) -> Explain {
+        match (explain, self) {
+            (Explain::Highlight, Self::Scores) => Explain::Fields,
+            (explain, _) => explain,
+        }
+    }
 }
 
 impl Wishes {

@@ -19,9 +19,9 @@ use reqwest::{Client, RequestBuilder, Response};
 use rerank_proxy::{
     app::App,
     config::{Config, Keys},
-    score::{Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer},
     server::{self, Listeners},
 };
+use scoring::{Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rerank_proxy::{
+use scoring::{
+    Cascade, LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, Stage,
     models::ModelFolder,
-    score::{Cascade, LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, Stage},
 };
 
 const QUERY: &str = "how do wolves hunt";

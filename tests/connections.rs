@@ -23,10 +23,10 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rerank_proxy::{
     app::App,
-    score::Scorer,
     server::{self, Listeners},
 };
 use rustix::process::{Pid, Signal, kill_process};
+use scoring::Scorer;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -12,16 +12,19 @@ use std::{
 
 use bytes::Bytes;
 use clap::CommandFactory;
-use http::{HeaderMap, StatusCode};
-use rerank_proxy::{
-    dialect::{Dialect, Door, Search, SearchRequest, SearchRoute, elastic::Elastic},
-    memory::Memory,
+use engines::{
+    dialect::{Dialect, Door, Search, SearchRequest, SearchRoute},
+    elastic::Elastic,
     passage::{Content, Document, PassageSpec, Template},
     plan::{SkipReason, Terms},
-    score::{Provider, Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api},
+};
+use http::{HeaderMap, StatusCode};
+use rerank_proxy::{
+    memory::Memory,
     telemetry::{Counts, Metrics},
     wishes::Wish,
 };
+use scoring::{Provider, Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api};
 use serde_json::Value;
 
 const SEARCHES: &str = include_str!("../docs/searches.md");

@@ -4,8 +4,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use demo_engine::Engine;
 use reqwest::{Client, Method, Response};
-use rerank_proxy::embedded::{self, Engine};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -24,7 +24,7 @@ impl Server {
         let shutdown = async {
             let _ = stopped.await;
         };
-        tokio::spawn(embedded::serve(listener, Arc::new(Engine::new()), shutdown));
+        tokio::spawn(demo_engine::serve(listener, Arc::new(Engine::new()), shutdown));
         Self { address, client: Client::new(), _stop: stop }
     }
 

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use rerank_proxy::dialect::{elastic::fuzzing, pace, solr};
+use engines::{elastic::fuzzing, pace, solr};
 use serde_json::Value;
 
 #[test]

@@ -10,9 +10,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use rerank_proxy::{
-    models::ModelFolder,
-    score::{LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions},
+use scoring::{
+    LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, models::ModelFolder,
 };
 
 /// Models, and the variants that are run: int8 ones quantise a whole run together, and would show their company.

@@ -13,16 +13,14 @@ use bytes::Bytes;
 use common::{Cluster, Seen};
 use http::Response;
 use http_body_util::Full;
-use rerank_proxy::{
-    config::Config,
-    models::{
-        ModelFolder,
-        hub::Hub,
-        lock::{self, Lock},
-        pull::{Wanted, pull},
-    },
-};
+use rerank_proxy::config::Config;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use scoring::models::{
+    ModelFolder,
+    hub::Hub,
+    lock::{self, Lock},
+    pull::{Wanted, pull},
+};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 

@@ -18,9 +18,9 @@ use reqwest::{Client, Response};
 use rerank_proxy::{
     app::App,
     config::{Config, FlagSetting},
-    score::{LongPassages, Request, Score, Scorer, remote::Api},
     server::{self, Listeners},
 };
+use scoring::{LongPassages, Request, Score, Scorer, remote::Api};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 

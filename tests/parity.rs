@@ -10,13 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rerank_proxy::score::inference::{Loader, Output};
-use rerank_proxy::{
-    models::ModelFolder,
-    score::{
-        LocalScorer, LongPassages, Request, Runtime, Score, ScoreCache, Scorer, ScoringOptions, Span, encode::Encoder,
-        inference::Inference, onnx::OnnxLoader,
-    },
+use scoring::inference::{Loader, Output};
+use scoring::{
+    LocalScorer, LongPassages, Request, Runtime, Score, ScoreCache, Scorer, ScoringOptions, Span, encode::Encoder,
+    inference::Inference, models::ModelFolder, onnx::OnnxLoader,
 };
 use serde_json::Value;
 

@@ -17,7 +17,7 @@ use common::{
 };
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use rerank_proxy::score::{Scale, Score, ScoreError, Scored, Span};
+use scoring::{Scale, Score, ScoreError, Scored, Span};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MATCH: &str = r#"{"query":{"match":{"stars":"many"}}}"#;

@@ -6,13 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, uri::PathAndQuery};
-use proptest::prelude::*;
-use rerank_proxy::{
-    dialect::{Dialect, Forward, Route, SearchRequest, elastic::Elastic, elastic::fuzzing},
+use engines::{
+    dialect::{Dialect, Forward, Route, SearchRequest},
+    elastic::{Elastic, fuzzing},
     passage::{Content, PassageSpec},
     plan::{NoPlan, Page, Plan, SkipReason, Terms},
 };
+use http::{HeaderMap, Method, uri::PathAndQuery};
+use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 const WINDOW: usize = 50;

@@ -21,13 +21,9 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::{
-    app::App,
-    score::{
-        LongPassages, RemoteModel, RemoteScorer, Request, Scale, Score, ScoreCache, ScoreError, Scored, Scorer,
-        remote::Api,
-    },
-    server,
+use rerank_proxy::{app::App, server};
+use scoring::{
+    LongPassages, RemoteModel, RemoteScorer, Request, Scale, Score, ScoreCache, ScoreError, Scored, Scorer, remote::Api,
 };
 use serde_json::{Value, json};
 use tokio::{

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use common::{Cluster, Faulty, Longest, Seen, hits, json, proxy};
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use rerank_proxy::score::ScoreError;
+use scoring::ScoreError;
 
 /// What becomes of a request in place of an answer, if anything.
 type Fault = fn(&Seen) -> Option<Response<Full<Bytes>>>;

@@ -17,15 +17,19 @@
 use std::{fmt::Write, hint::black_box, ops::RangeInclusive, time::Duration};
 
 use bytes::Bytes;
+use engines::{
+    dialect::{Dialect, Reading, Route, SearchRequest},
+    elastic,
+    passage::{Content, Document, PassageSpec, Template},
+    plan::{Explain, NoPlan, Plan, Terms},
+    rewrite::{Placed, rewrite},
+    solr,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use rerank_proxy::{
-    dialect::{Dialect, Reading, Route, SearchRequest, elastic, solr},
-    passage::{Content, Document, PassageSpec, Template},
-    plan::{NoPlan, Plan, Terms},
-    rewrite::{Placed, rewrite},
     rules::IndexPatterns,
     upstream::{encoding::Coding, headers::strip_hop_by_hop},
-    wishes::{Explain, Wish, Wishes},
+    wishes::{Wish, Wishes},
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};

@@ -6,11 +6,9 @@
 
 use std::{hint::black_box, path::Path, time::Duration};
 
-use rerank_proxy::{
-    api::fuzzing,
-    score::{LongPassages, encode::Encoder},
-};
+use rerank_proxy::api::fuzzing;
 use rustix::time::{ClockId, clock_gettime};
+use scoring::{LongPassages, encode::Encoder};
 
 /// How much longer twice the bytes may take.
 const FACTOR: f64 = 2.5;

@@ -2,9 +2,9 @@
 //! a server: one session, on all cores or on an accelerator, batches sorted by length and padded to their longest member.
 
 use ort::{session::Session, value::TensorRef};
-use rerank_proxy::{
+use scoring::{
+    Providers, Runtime,
     models::{Kind, ModelFolder},
-    score::{Providers, Runtime},
 };
 use tokenizers::{
     EncodeInput, Encoding, PaddingParams, PaddingStrategy, Tokenizer, TruncationParams,

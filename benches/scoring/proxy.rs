@@ -15,10 +15,9 @@ use hyper_util::rt::TokioIo;
 use rerank_proxy::{
     app::App,
     config::{Config, FlagSetting},
-    models::ModelFolder,
-    score::{LocalScorer, Scorer},
     server,
 };
+use scoring::{LocalScorer, Scorer, models::ModelFolder};
 use serde_json::json;
 use tokio::net::TcpListener;
 

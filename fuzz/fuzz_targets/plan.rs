@@ -3,6 +3,6 @@
 
 #![no_main]
 
-use rerank_proxy::dialect::{elastic, pace};
+use engines::{elastic, pace};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| pace::hold(elastic::fuzzing::plan, input));

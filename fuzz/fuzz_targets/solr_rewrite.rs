@@ -3,6 +3,6 @@
 
 #![no_main]
 
-use rerank_proxy::dialect::{pace, solr};
+use engines::{pace, solr};
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| pace::hold(solr::fuzzing::rewrite, input));

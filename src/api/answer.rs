@@ -130,10 +130,10 @@ mod tests {
             call::{Door, Limits, read},
             waiting,
         },
-        order::Ranked,
         ranking::NotRanked,
-        score::{Scale, Score, Scored},
     };
+    use engines::order::Ranked;
+    use scoring::{Scale, Score, Scored};
 
     fn call(door: Door, sent: &[u8]) -> Call {
         let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));

@@ -4,10 +4,12 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use engines::json;
+use scoring::LongPassages;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{fault::Fault, text, waiting::Waited};
-use crate::{json, ranking::NotRanked, score::LongPassages};
+use crate::ranking::NotRanked;
 
 /// Where a call comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

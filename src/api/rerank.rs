@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
+use scoring::{Score, Scorer};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 use tracing::{debug, warn};
 
@@ -26,7 +27,6 @@ use crate::{
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
-    score::{Score, Scorer},
     telemetry::Counts,
     upstream::{
         body::{Body, Bounds, Filled, Patience, Unheld, fill},

@@ -4,14 +4,13 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
-use serde::de::IgnoredAny;
-use serde_json::Value;
-
-use crate::{
+use engines::{
     json,
     passage::{Content, Document, PassageSpec},
 };
+use memchr::memchr;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// An escape: a backslash, `u`, and four digits.
 const ESCAPE: usize = 6;

@@ -1,23 +1,22 @@
 //! `bench`: its flags, and the order of its steps: measure (or read an earlier measurement), advise, simulate, print. The
-//! work is that of [`crate::capacity`].
+//! work is that of [`evaluation::capacity`].
 
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
-
-use crate::{
-    capacity::{
-        costs::Costs,
-        measure::{self, Plan},
-        passages::Passages,
-        plan::{self, Question},
-        recommend::{Aim, Recommendation},
-        report,
-        traffic::{Traffic, Zipf},
-    },
+use evaluation::capacity::{
+    costs::Costs,
+    measure::{self, Plan},
+    passages::Passages,
+    plan::{self, Question},
+    recommend::{Aim, Recommendation},
+    report,
+    traffic::{Traffic, Zipf},
+};
+use scoring::{
+    Runtime,
     models::{self, ModelFolder, lock},
-    score::Runtime,
 };
 
 /// Searches a second of a drawn load, where the flags do not say.

@@ -1,7 +1,9 @@
 //! `check`: reads the configuration as `serve` would, model folders and the ONNX Runtime library included, and starts
 //! nothing.
 
-use crate::{cli::ConfigArgs, config::ModelConfig, score::Runtime};
+use scoring::Runtime;
+
+use crate::{commands::ConfigArgs, config::ModelConfig};
 
 /// Says on stdout what the configuration amounts to, or fails with everything that is wrong with it.
 pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {

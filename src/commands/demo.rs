@@ -71,7 +71,7 @@ fn config(model: &str, upstream: &str, listen: &str) -> anyhow::Result<Config> {
         (&["api", "keys"], "none"),
         (&["upstream", "url"], upstream),
         (&["models", "bundled", if by_path { "path" } else { "name" }], model),
-        (&["rules", "0", "index"], demo::corpus::INDEX),
+        (&["rules", "0", "index"], demo::load::INDEX),
         (&["rules", "0", "fields"], "title,text"),
         (&["rules", "0", "budget"], BUDGET),
         (&["log", "level"], "warn"),

@@ -1,8 +1,15 @@
 //! `health`: asks a running proxy how it is, so that a container needs no other program to check it.
 
 use anyhow::{Context, ensure};
+use clap::Args;
 
-use crate::cli::HealthArgs;
+/// Which proxy to ask.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Its URL
+    #[arg(long, default_value = "http://127.0.0.1:9700")]
+    pub url: String,
+}
 
 /// Prints the answer of `/_rerank/health`; fails where there is none.
 pub fn run(args: &HealthArgs) -> anyhow::Result<()> {

@@ -1,20 +1,63 @@
-//! `models`: lists, pulls, verifies and removes models. The work is that of [`crate::models`].
+//! `models`: lists, pulls, verifies and removes models. The work is that of [`scoring::models`].
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
-
-use crate::{
-    cli::{ModelsArgs, ModelsCommand},
-    config::source::{Node, Value},
-    models::{
-        hub::Hub,
-        known::KNOWN,
-        lock::{self, Lock},
-        pull::{Wanted, pull},
-    },
+use clap::{Args, Subcommand};
+use scoring::models::{
+    hub::Hub,
+    known::KNOWN,
+    lock::{self, Lock},
+    pull::{Wanted, pull},
 };
+
+use crate::config::source::{Node, Value};
+
+/// Which models, and where they are kept.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ModelsCommand,
+    /// The folder of models [default: models]
+    #[arg(long, value_name = "FOLDER", env = "RERANK_PROXY_SCORING__MODELS_DIR", global = true)]
+    pub models_dir: Option<PathBuf>,
+    /// The configuration file that the lock file lies beside [default: it lies in the folder of models]
+    #[arg(long, value_name = "FILE", env = "RERANK_PROXY_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// The lock file itself
+    #[arg(long, value_name = "FILE", env = "RERANK_PROXY_LOCK", global = true)]
+    pub lock: Option<PathBuf>,
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// Show the short names, and what is stored
+    List,
+    /// Get a model from the Hugging Face Hub
+    Pull {
+        /// A short name or ORG/REPOSITORY, with @REVISION for another than the newest
+        model: String,
+        /// The ONNX file, such as model_fp16 [default: quantised, as suits this machine]
+        #[arg(long)]
+        variant: Option<String>,
+        /// Fetch nothing: only say whether it is there
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Hold what is stored against the lock file
+    Verify {
+        /// The model [default: all]
+        name: Option<String>,
+    },
+    /// Remove a model and what is locked of it
+    Rm {
+        /// The model
+        name: String,
+    },
+}
 
 /// Does what the words say, and tells on stdout.
 pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {

@@ -10,15 +10,15 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
+use engines::passage::PassageSpec;
 
 use super::wait_until_ready;
 use crate::{
     api::text,
     app::App,
-    cli::ConfigArgs,
+    commands::ConfigArgs,
     config::Config,
     panics,
-    passage::PassageSpec,
     ranking::{Documents, NotRanked, Ranking, rank},
     telemetry,
 };
@@ -228,11 +228,9 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::{
-        cli::{Cli, Command},
-        order::Ranked,
-        score::{Scale, Score, Scored},
-    };
+    use crate::cli::{Cli, Command};
+    use engines::order::Ranked;
+    use scoring::{Scale, Score, Scored};
 
     fn args(flags: &[&str]) -> RerankArgs {
         let usual = ["rerank-proxy", "rerank", "--query", "q", "--model", "m"];

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use crate::{
     app::App,
-    cli::ConfigArgs,
+    commands::ConfigArgs,
     panics,
     server::{self, Listeners, Stop},
     telemetry,

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use redis::{ConnectionInfo, IntoConnectionInfo};
+use scoring::cache::{CacheOptions, SharedOptions};
 
 use super::{
     models::Variable,
     read::{Findings, Section},
 };
-use crate::score::cache::{CacheOptions, SharedOptions};
 
 /// No score is of use for longer; what is more is mostly a mistake.
 const MAX_TTL: Duration = Duration::from_hours(10 * 366 * 24);

@@ -5,18 +5,16 @@ use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderValue, Uri, uri::Scheme};
 use indexmap::IndexMap;
+use scoring::{
+    Provider, Providers,
+    models::{self, ModelFolder},
+    remote::{Api, RemoteModel},
+};
 
 use super::{
     ModelConfig,
     read::{Findings, Section},
     source::{Origin, Value},
-};
-use crate::{
-    models::{self, ModelFolder},
-    score::{
-        Provider, Providers,
-        remote::{Api, RemoteModel},
-    },
 };
 
 /// Reads a variable of the environment.

@@ -4,7 +4,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytesize::ByteSize;
+use engines::{
+    order::Blend,
+    passage::{Content, PassageSpec, Template},
+    plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
+};
 use http::{Uri, uri::Scheme};
+use scoring::LongPassages;
 
 use super::{
     ClientsConfig, Config, ConfigError, Engine, LimitsConfig, LogConfig, LogFormat, ModelConfig, ScoringConfig,
@@ -18,10 +24,7 @@ use super::{
 };
 use crate::{
     memory::{ANSWER_COPIES, REQUEST_COPIES},
-    order::Blend,
-    passage::{Content, PassageSpec, Template},
-    rules::{DEFAULT_WINDOW, Explicit, IndexPatterns, MAX_WINDOW, MIN_WINDOW, Mode, Rule, ShownScore},
-    score::LongPassages,
+    rules::{Explicit, IndexPatterns, Mode, Rule, ShownScore},
     wishes::{Detail, Wish},
 };
 

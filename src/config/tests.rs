@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use super::*;
-use crate::{
+use engines::{
     order::Blend,
     passage::{Content, PassageSpec, Template},
-    rules::{Mode, ShownScore},
-    score::{LongPassages, Provider, Providers, cache::SharedOptions},
 };
+use scoring::{LongPassages, Provider, Providers, cache::SharedOptions};
+
+use super::*;
+use crate::rules::{Mode, ShownScore};
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
 

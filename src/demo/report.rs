@@ -3,10 +3,13 @@
 
 use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
 
+use evaluation::{
+    comparison::{CUTOFF, Comparison, QueryComparison},
+    dataset::Dataset,
+};
 use serde_json::{Value, json};
 
-use super::corpus::INDEX;
-use crate::eval::{CUTOFF, Comparison, QueryComparison, dataset::Dataset};
+use super::load::INDEX;
 
 /// The widest line, in columns.
 pub const WIDTH: usize = 100;
@@ -170,7 +173,7 @@ fn rerank_call(proxy: SocketAddr) -> String {
 
 /// The measures as one object, for programs.
 pub fn measures_json(comparison: &Comparison, dataset: &Dataset) -> Value {
-    let change = |change: crate::eval::Change| json!({"before": change.before, "after": change.after});
+    let change = |change: evaluation::comparison::Change| json!({"before": change.before, "after": change.after});
     json!({
         "ndcg@10": change(comparison.ndcg()),
         "mrr@10": change(comparison.mrr()),

@@ -4,16 +4,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engines::{
+    dialect::{Forward, SearchRequest, SearchRoute},
+    json,
+    plan::SkipReason,
+};
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use crate::{
     config::LimitsConfig,
-    dialect::{Forward, SearchRequest, SearchRoute},
     guard::planned_apart,
-    json,
     memory::{Held, Memory, REQUEST_COPIES, Spent},
-    plan::SkipReason,
     upstream::{
         Attempts, Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},

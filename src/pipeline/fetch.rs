@@ -3,6 +3,10 @@
 //! asked for again where they may be of our making.
 
 use bytes::Bytes;
+use engines::{
+    dialect::{Forward, is_json},
+    plan::SkipReason,
+};
 use http::{HeaderMap, Response, StatusCode, header, response};
 use hyper::body::Incoming;
 use tracing::warn;
@@ -16,10 +20,8 @@ use super::{
 };
 use crate::{
     app::App,
-    dialect::{Forward, is_json},
     guard::computed,
     memory::{ANSWER_COPIES, Held},
-    plan::SkipReason,
     upstream::{
         Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},

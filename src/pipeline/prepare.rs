@@ -4,6 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engines::{
+    dialect::{Forward, Search, SearchRequest},
+    json,
+    order::Blend,
+    plan::{Explain, NoPlan, SkipReason, Terms},
+};
 use futures_util::future::join_all;
 use http::Response;
 
@@ -15,16 +21,12 @@ use super::{
 };
 use crate::{
     app::App,
-    dialect::{Forward, Search, SearchRequest},
     guard::{computed, guarded, is_quick_request, planned_apart},
-    json,
     memory::Held,
-    order::Blend,
-    plan::{NoPlan, SkipReason, Terms},
     report::Report,
     rules::{self, Explicit, Mode, Rule},
     upstream::body::Body,
-    wishes::{Explain, Wishes},
+    wishes::Wishes,
 };
 
 /// How many templates the cluster is asked to render at a time.
@@ -295,7 +297,7 @@ fn planned(
         blend: rule.blend,
         long: rule.long_passages,
         shown: rule.score,
-        explain: wishes.explain.told(app.config.clients.explain),
+        explain: app.config.clients.explain.of(wishes.explain),
         detail: app.config.clients.explain,
     })
 }

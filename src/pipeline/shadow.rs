@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engines::plan::SkipReason;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -16,7 +17,7 @@ use super::{
     prepare::{Halt, Prepared, Run, prepare},
     window::measure,
 };
-use crate::{app::App, plan::SkipReason, wishes::Wishes};
+use crate::{app::App, wishes::Wishes};
 
 /// How long it may take, the cluster's answer included.
 const LIFE: Duration = Duration::from_mins(1);

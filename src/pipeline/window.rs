@@ -7,21 +7,24 @@ use std::{
 };
 
 use bytes::Bytes;
+use engines::{
+    dialect::{Candidates, Reading, Unreadable},
+    order::{self, Blend, Ranked},
+    plan::{Explain, Plan, SkipReason},
+    rewrite::{Layout, Placed, rewrite},
+};
+use scoring::{LongPassages, Request, ScoreError, Scored, Span, held_to};
 use serde_json::json;
 use tracing::debug;
 
 use super::fetch;
 use crate::{
     app::App,
-    dialect::{Candidates, Reading, Unreadable},
     guard::{computed, guarded_future},
-    order::{self, Blend, Ranked},
-    plan::{Plan, SkipReason},
-    rewrite::{Layout, Placed, rewrite},
+    ranking::outputs,
     rules::ShownScore,
-    score::{LongPassages, Request, ScoreError, Scored, Span, held_to},
     telemetry::Counts,
-    wishes::{Detail, Explain},
+    wishes::Detail,
 };
 
 /// A search that is to be reranked, and how.
@@ -177,7 +180,7 @@ async fn score(
 /// Order and rewrite: the new answer.
 fn reorder(planned: &Planned, candidates: &Candidates, scored: &Scored, answer: &[u8]) -> Vec<u8> {
     let Planned { plan, blend, shown, .. } = planned;
-    let mut ranked = order::order(&candidates.scores, &scored.scores, candidates.pinned, *blend);
+    let mut ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, *blend);
     if let Some(lowest) = plan.min_score {
         // Scores never increase: what is below begins somewhere.
         ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));

@@ -17,6 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
+use net::tcp;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
     time::{Instant, Sleep, sleep_until, timeout},
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     api,
     app::App,
-    pipeline, tcp,
+    pipeline,
     upstream::{MAX_BUFFER, body::Body, headers::MAX_HEADERS},
 };
 

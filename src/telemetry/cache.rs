@@ -8,8 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
-
-use crate::score::ScoreCache;
+use scoring::ScoreCache;
 
 const MEMORY: &str = "memory";
 const SHARED: &str = "shared";
@@ -75,10 +74,8 @@ mod tests {
 
     use super::super::Metrics;
     use super::*;
-    use crate::{
-        memory::Memory,
-        score::cache::{CacheOptions, SharedOptions},
-    };
+    use crate::memory::Memory;
+    use scoring::cache::{CacheOptions, SharedOptions};
 
     #[test]
     fn every_metric_of_both_levels_is_documented() {
@@ -103,7 +100,7 @@ mod tests {
     #[tokio::test]
     async fn the_levels_of_the_cache_are_told_apart() {
         let cache = Arc::new(ScoreCache::new(1 << 20));
-        let key = crate::score::cache::Keys::of_texts("r", Default::default()).key("a");
+        let key = scoring::cache::Keys::of_texts("r", Default::default()).key("a");
         cache.look_up_all(&[key, key], std::time::Instant::now()).await;
         let text = Metrics::of(Arc::default(), Memory::new(0), Some(cache)).encode();
         for line in [

@@ -7,8 +7,7 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
-
-use crate::score::{Scorer, ScorerStats};
+use scoring::{Scorer, ScorerStats};
 
 /// The scorers by name, of which those that run a model here have figures.
 pub(super) struct Models(pub(super) Arc<HashMap<String, Arc<dyn Scorer>>>);

@@ -19,9 +19,9 @@ use hyper_util::{
 use rerank_proxy::{
     app::App,
     config::{Config, FlagSetting},
-    score::{self as scoring, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer},
     server,
 };
+use scoring::{self as scoring, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

@@ -79,7 +79,7 @@ class Reference:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length, strategy="longest_first", direction="right")
-        # As src/score/onnx.rs has them; the last one means nothing to CPUs with VNNI.
+        # As crates/scoring/src/onnx.rs has them; the last one means nothing to CPUs with VNNI.
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

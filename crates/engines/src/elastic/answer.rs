@@ -1,0 +1,452 @@
+//! A search's answer → where its hits lie and what text they carry. Owns the shape
+//! `{"hits": {"max_score": …, "hits": [{"_score": …, "_source": {…}, "fields": {…}}]}}`; reads it in place, in one pass that
+//! says whether it is JSON and one that says where things lie. Pure.
+
+use std::ops::Range;
+
+use http::StatusCode;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use super::visible::Strip;
+use crate::{
+    caps::MAX_HITS,
+    dialect::{Candidates, Reading, Unreadable},
+    hit_passages::Passages,
+    json::{self, Edits, Items, Object},
+    plan::{Explain, SkipReason},
+    rewrite::{HitSpan, Layout, NoteSpan},
+};
+
+/// What Elasticsearch's `pinned` and `rule` queries give the hits that they promote at least: no other query scores as
+/// high. (`PinnedQueryBuilder.MAX_ORGANIC_SCORE`, the float below 2^127.)
+const LOWEST_PINNED: f32 = 1.701_411_7e38;
+
+/// Where the parts of an answer lie.
+struct Answer {
+    error: Option<Range<usize>>,
+    status: Option<Range<usize>>,
+    timed_out: Option<Range<usize>>,
+    /// How many shards failed.
+    failed: Option<Range<usize>>,
+    hits: Option<Hits>,
+}
+
+/// Where the parts of its `hits` lie.
+struct Hits {
+    max_score: Option<Range<usize>>,
+    hits: Vec<Hit>,
+}
+
+/// Where the parts of one hit lie.
+struct Hit {
+    span: Range<usize>,
+    score: Option<Range<usize>>,
+    source: Option<Object>,
+    fields: Option<Object>,
+    highlight: Option<Object>,
+}
+
+/// The hits of `answer`, with the passages of those within the plan's window.
+///
+/// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
+/// `partial` where the client's own page might be.
+pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
+    // Known to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
+    let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unreadable::Malformed)?;
+    let found = Answer::read(answer).ok_or(Unreadable::Malformed)?;
+    if found.error.is_some() {
+        let status = found.status.and_then(|status| text[status].parse().ok());
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        return Err(Unreadable::Error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
+    }
+    let timed_out = found.timed_out.is_some_and(|at| &text[at] == "true");
+    if reading.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
+        return Err(Unreadable::Partial);
+    }
+    let Hits { max_score, hits } = found.hits.ok_or(Unreadable::Malformed)?;
+    let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
+    let mut candidates = Candidates::default();
+    let passages = Passages::of(reading.plan);
+    let strip = Strip::of(answer, &reading.plan.extra);
+    for (rank, hit) in hits.into_iter().enumerate() {
+        if rank < reading.plan.window {
+            candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
+        }
+        candidates.scores.push(hit.score.as_ref().and_then(number));
+        candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), reading.explain));
+    }
+    candidates.pinned =
+        candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
+    let max_score = max_score.filter(|at| number(at).is_some());
+    candidates.layout = Layout { max_score, ..candidates.layout };
+    Ok(candidates)
+}
+
+impl Answer {
+    fn read(text: &[u8]) -> Option<Self> {
+        let (mut error, mut status, mut timed_out, mut failed, mut hits) = (None, None, None, None, None);
+        members(text, text.len() - text.trim_ascii_start().len(), |name, at| match name {
+            "error" => once(&mut error, value(text, at)),
+            "status" => once(&mut status, value(text, at)),
+            "timed_out" => once(&mut timed_out, value(text, at)),
+            "_shards" => once(&mut failed, (json::member(text, at, "failed"), json::value(text, at).end)),
+            "hits" => once(&mut hits, Hits::read(text, at)?),
+            _ => Some(json::value(text, at).end),
+        })?;
+        let failed = failed.flatten().map(|member| member.value);
+        Some(Self { error: error.flatten(), status: status.flatten(), timed_out: timed_out.flatten(), failed, hits })
+    }
+}
+
+impl Hits {
+    fn read(text: &[u8], start: usize) -> Option<(Self, usize)> {
+        let (mut max_score, mut hits) = (None, None);
+        let end = members(text, start, |name, at| match name {
+            "max_score" => once(&mut max_score, value(text, at)),
+            "hits" => once(&mut hits, Hit::read_list(text, at)?),
+            _ => Some(json::value(text, at).end),
+        })?;
+        Some((Self { max_score: max_score.flatten(), hits: hits? }, end))
+    }
+}
+
+impl Hit {
+    fn read_list(text: &[u8], start: usize) -> Option<(Vec<Self>, usize)> {
+        let mut items = Some(Items::of(text, start, b'[')).filter(|_| text[start] == b'[')?;
+        let mut hits = Vec::new();
+        while let Some(at) = items.next_element() {
+            if hits.len() == MAX_HITS {
+                return None;
+            }
+            let hit = Self::read(text, at)?;
+            items.pass(hit.span.end);
+            hits.push(hit);
+        }
+        Some((hits, items.end()))
+    }
+
+    fn read(text: &[u8], start: usize) -> Option<Self> {
+        let (mut score, mut source, mut fields, mut highlight) = (None, None, None, None);
+        let end = members(text, start, |name, at| match name {
+            "_score" => once(&mut score, value(text, at)),
+            "_source" => once(&mut source, object(text, at)?),
+            "fields" => once(&mut fields, object(text, at)?),
+            "highlight" => once(&mut highlight, object(text, at)?),
+            _ => Some(json::value(text, at).end),
+        })?;
+        Some(Self {
+            span: start..end,
+            score: score.flatten(),
+            source: source.flatten(),
+            fields: fields.flatten(),
+            highlight: highlight.flatten(),
+        })
+    }
+
+    fn placed(self, answer: &[u8], strip: Option<&Strip<'_>>, explain: Explain) -> HitSpan {
+        let is_number = |at: &Range<usize>| matches!(answer[at.start], b'0'..=b'9' | b'-');
+        let mut span =
+            HitSpan { span: self.span.clone(), score: self.score.clone().filter(is_number), ..HitSpan::default() };
+        let fields_left = self.strip(answer, strip, &mut span.edits);
+        span.notes = self.notes(fields_left, explain);
+        span
+    }
+
+    /// Takes what was asked for on our behalf out of the hit; whether it still has `fields`.
+    fn strip(&self, answer: &[u8], strip: Option<&Strip<'_>>, edits: &mut Edits) -> bool {
+        let (Some(strip), Some(fields)) = (strip, &self.fields) else { return self.fields.is_some() };
+        let left = strip.fields(fields.span.clone(), edits);
+        let members = json::members(answer, self.span.start);
+        let stays = |member: &json::Member, edits: &mut Edits| match &*member.name(answer) {
+            "fields" => left,
+            // The engines print these only beside `fields`, and print no empty ones of either.
+            "ignored_field_values" => left && strip.fields(member.value.clone(), edits),
+            _ => true,
+        };
+        let keep: Vec<bool> = members.iter().map(|member| stays(member, edits)).collect();
+        let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
+        edits.retain(answer, self.span.clone(), &spans, |place| keep[place]);
+        left
+    }
+
+    /// Where notes go: into the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
+    fn notes(&self, fields_left: bool, explain: Explain) -> Vec<NoteSpan> {
+        let place = |part: Option<&Object>, name| match part {
+            Some(part) => NoteSpan { object: part.span.clone(), name: "_rerank", around: ("[", "]") },
+            None => NoteSpan { object: self.span.clone(), name, around: ("{\"_rerank\":[", "]}") },
+        };
+        let fields = || place(self.fields.as_ref().filter(|_| fields_left), "fields");
+        let highlight = || place(self.highlight.as_ref(), "highlight");
+        match explain {
+            Explain::No => Vec::new(),
+            Explain::Fields => vec![fields()],
+            Explain::Highlight => vec![fields(), highlight()],
+        }
+    }
+}
+
+/// Goes through the object at `start`: `member` is told each name and where its value begins, and says where that ends.
+/// Where the object ends; `None` where there is none, or `member` gives up.
+fn members(text: &[u8], start: usize, mut member: impl FnMut(&str, usize) -> Option<usize>) -> Option<usize> {
+    let mut items = Some(Items::of(text, start, b'{')).filter(|_| text[start] == b'{')?;
+    while let Some((key, at)) = items.next_member() {
+        let end = member(&json::unescaped(&text[key]), at)?;
+        items.pass(end);
+    }
+    Some(items.end())
+}
+
+/// Notes what was read, and says where it ended; `None` where something was noted before.
+fn once<T>(place: &mut Option<T>, (read, end): (T, usize)) -> Option<usize> {
+    place.replace(read).is_none().then_some(end)
+}
+
+/// Where the value at `at` lies, `None` for `null`, and where it ends.
+fn value(text: &[u8], at: usize) -> (Option<Range<usize>>, usize) {
+    let value = json::value(text, at);
+    let end = value.end;
+    (Some(value).filter(|value| &text[value.clone()] != b"null"), end)
+}
+
+/// The object at `at`, `None` for `null`, and where it ends. Anything else is not of the shape: notes are written into
+/// these parts of a hit, fields are taken out, and no cluster prints them otherwise.
+fn object(text: &[u8], at: usize) -> Option<(Option<Object>, usize)> {
+    match json::object(text, at) {
+        Some(object) => {
+            let end = object.span.end;
+            Some((Some(object), end))
+        }
+        None => match value(text, at) {
+            (None, end) => Some((None, end)),
+            (Some(_), _) => None,
+        },
+    }
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn range_within(whole: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Where the answers of a multi search lie in `{"responses": […]}`.
+pub(super) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+    #[derive(Deserialize)]
+    struct Responses<'a> {
+        #[serde(borrow)]
+        responses: Vec<&'a RawValue>,
+    }
+    let parsed: Responses = serde_json::from_slice(answer).map_err(|_| SkipReason::Malformed)?;
+    let ranges: Vec<_> = parsed.responses.iter().map(|raw| range_within(answer, raw.get())).collect();
+    if ranges.len() == count { Ok(ranges) } else { Err(SkipReason::Malformed) }
+}
+
+/// The id of the point in time that the answer opens (`id`, in OpenSearch and in searches `pit_id`).
+pub(super) fn point_in_time(answer: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Opened {
+        #[serde(alias = "pit_id")]
+        id: String,
+    }
+    serde_json::from_slice(answer).ok().map(|opened: Opened| opened.id)
+}
+
+/// The indices of the hits, each once, as an expression.
+pub(super) fn indices_of_hits(answer: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Located {
+        #[serde(rename = "_index")]
+        index: String,
+    }
+    #[derive(Deserialize)]
+    struct LocatedHits {
+        hits: Vec<Located>,
+    }
+    #[derive(Deserialize)]
+    struct LocatedAnswer {
+        hits: LocatedHits,
+    }
+    let answer: LocatedAnswer = serde_json::from_slice(answer).ok()?;
+    let indices: indexmap::IndexSet<String> = answer.hits.hits.into_iter().map(|hit| hit.index).collect();
+    let indices: Vec<&str> = indices.iter().map(String::as_str).collect();
+    (!indices.is_empty()).then(|| indices.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        passage::PassageSpec,
+        plan::{ExtraFields, Page, Plan},
+        rewrite::{Placed, rewrite},
+    };
+
+    const PRETTY: &str = r#"{
+  "took" : 3,
+  "hits" : {
+    "total" : { "value" : 2, "relation" : "eq" },
+    "max_score" : 1.50,
+    "hits" : [
+      { "_id" : "a", "_score" : 1.50, "_source" : { "title" : "x", "n" : 1.0e10 } },
+      { "_id" : "b", "_score" : 1.2, "_source" : { "title" : "y" } }
+    ]
+  }
+}"#;
+
+    fn plan(window: usize, extra: ExtraFields) -> Plan {
+        Plan {
+            query: "x".to_owned(),
+            searched: Vec::new(),
+            passage: PassageSpec::default(),
+            window,
+            page: Page { from: 0, size: 10 },
+            hits: window,
+            min_score: None,
+            body: None,
+            extra,
+            echo: Vec::new(),
+            widened: true,
+        }
+    }
+
+    fn of(answer: &str) -> Result<Candidates, Unreadable> {
+        let plan = plan(10, ExtraFields::default());
+        candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No })
+    }
+
+    #[test]
+    fn hits_scores_and_passages_are_found() {
+        let found = of(PRETTY).expect("an answer");
+        assert_eq!(found.scores, [Some(1.5), Some(1.2)]);
+        assert_eq!(found.passages, [Some("x".to_owned()), Some("y".to_owned())]);
+        let scored = |hit, score| Placed { score: Some(score), ..Placed::unchanged(hit) };
+        let page = [scored(1, 0.5), scored(0, 0.25)];
+        let new = rewrite(PRETTY.as_bytes(), &found.layout, &page, Some(0.5));
+        assert_eq!(
+            String::from_utf8(new).expect("text"),
+            r#"{
+  "took" : 3,
+  "hits" : {
+    "total" : { "value" : 2, "relation" : "eq" },
+    "max_score" : 0.5,
+    "hits" : [
+      { "_id" : "b", "_score" : 0.5, "_source" : { "title" : "y" } },
+      { "_id" : "a", "_score" : 0.25, "_source" : { "title" : "x", "n" : 1.0e10 } }
+    ]
+  }
+}"#
+        );
+    }
+
+    #[test]
+    fn passages_are_read_within_the_window_only() {
+        let plan = plan(1, ExtraFields::default());
+        let reading = Reading { plan: &plan, explain: Explain::No };
+        let found = candidates(PRETTY.as_bytes(), &reading).expect("an answer");
+        assert_eq!((found.passages.len(), found.scores.len()), (1, 2));
+    }
+
+    #[test]
+    fn null_scores_and_missing_sources_stay_as_they_are() {
+        let found = of(r#"{"hits":{"max_score":null,"hits":[{"_score":null},{"_id":"b"}]}}"#).expect("an answer");
+        assert_eq!(found.layout.max_score, None);
+        assert_eq!(found.scores, [None, None]);
+        assert_eq!(found.passages, [None, None]);
+    }
+
+    #[test]
+    fn what_is_no_answer_to_a_search_is_malformed() {
+        for text in [
+            "",
+            "{}",
+            "[]",
+            r#"{"hits":[]}"#,
+            r#"{"hits":{"hits":[1]}}"#,
+            r#"{"hits":{"hits":[]},"hits":{}}"#,
+            r#"{"hits":{"hits":[{"_score":1,"_score":null}]}}"#,
+            r#"{"hits":{"hits":[{"fields":["a"]}]}}"#,
+            r#"{"hits":{"hits":[{"_id":"a"},]}}"#,
+            r#"{"hits":{"hits":[]}} {}"#,
+        ] {
+            assert_eq!(of(text), Err(Unreadable::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_on_our_behalf_is_read_and_taken_out() {
+        let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","ignored_field_values":{"n":["?"]},"fields":{"title":["y"]}}]}}"#;
+        let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
+        let plan = plan(10, extra);
+        let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
+        assert_eq!(found.passages, [Some("x".to_owned()), Some("y".to_owned())]);
+        let page = [Placed::unchanged(1), Placed::unchanged(0)];
+        let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
+        assert_eq!(new, r#"{"hits":{"hits":[{"_id":"b"},{"_id":"a","fields":{"n":[1]}}]}}"#);
+    }
+
+    #[test]
+    fn what_a_field_of_ours_ignored_is_taken_out_too() {
+        let answer = r#"{"hits":{"hits":[{"fields":{"n":[1],"t":["x"]},"ignored_field_values":{"t.raw":["x"],"n":["?"]}},{"ignored_field_values":{"t.raw":["y"]},"fields":{"n":[2]}}]}}"#;
+        let extra = ExtraFields { asked: vec!["*".to_owned()], wanted: vec!["n".to_owned()] };
+        let plan = plan(10, extra);
+        let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
+        let page = [Placed::unchanged(0), Placed::unchanged(1)];
+        let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
+        assert_eq!(
+            new,
+            r#"{"hits":{"hits":[{"fields":{"n":[1]},"ignored_field_values":{"n":["?"]}},{"fields":{"n":[2]}}]}}"#
+        );
+    }
+
+    #[test]
+    fn notes_find_their_place_with_and_without_fields() {
+        let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","fields":{"title":["y"]},"highlight":{"t":["z"]}}]}}"#;
+        let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
+        let plan = plan(10, extra);
+        let reading = Reading { plan: &plan, explain: Explain::Highlight };
+        let found = candidates(answer.as_bytes(), &reading).expect("an answer");
+        let noted = |hit| Placed { notes: vec!["1".to_owned(), "2".to_owned()], ..Placed::unchanged(hit) };
+        let new = rewrite(answer.as_bytes(), &found.layout, &[noted(0), noted(1)], None);
+        assert_eq!(
+            String::from_utf8(new).expect("text"),
+            r#"{"hits":{"hits":[{"_id":"a","fields":{"n":[1],"_rerank":[1]},"highlight":{"_rerank":[2]}},{"_id":"b","highlight":{"t":["z"],"_rerank":[2]},"fields":{"_rerank":[1]}}]}}"#
+        );
+    }
+
+    #[test]
+    fn an_error_in_place_of_an_answer_keeps_its_status() {
+        assert_eq!(of(r#"{"error":{"type":"x"},"status":404}"#), Err(Unreadable::Error(StatusCode::NOT_FOUND)));
+        let both = r#"{"responses":[{"hits":{"hits":[]}},{"error":{},"status":400}],"took":1}"#;
+        assert_eq!(responses(both.as_bytes(), 2).expect("two").len(), 2);
+        assert_eq!(responses(both.as_bytes(), 3), Err(SkipReason::Malformed));
+    }
+
+    #[test]
+    fn hits_that_were_promoted_by_name_are_pinned() {
+        let found = of(r#"{"hits":{"hits":[{"_score":1.7014122E38},{"_score":1.7014118E38},{"_score":9.5}]}}"#);
+        assert_eq!(found.expect("an answer").pinned, 2);
+        assert_eq!(of(r#"{"hits":{"hits":[{"_score":9.5},{"_score":1.7014118E38}]}}"#).expect("an answer").pinned, 0);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_is_used_only_where_it_is_the_client_s_own() {
+        for (text, whole) in [
+            (r#"{"timed_out":false,"_shards":{"total":3,"failed":0},"hits":{"hits":[]}}"#, true),
+            (r#"{"timed_out":true,"_shards":{"total":3,"failed":0},"hits":{"hits":[]}}"#, false),
+            (r#"{"timed_out":false,"_shards":{"total":3,"failed":1,"failures":[]},"hits":{"hits":[]}}"#, false),
+        ] {
+            assert_eq!(of(text).is_ok(), whole, "{text}");
+            let own = Plan { widened: false, ..plan(10, ExtraFields::default()) };
+            assert!(candidates(text.as_bytes(), &Reading { plan: &own, explain: Explain::No }).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn hits_tell_their_indices() {
+        let answer = br#"{"hits":{"hits":[{"_index":"b"},{"_index":"a"},{"_index":"b"}]}}"#;
+        assert_eq!(indices_of_hits(answer).as_deref(), Some("b,a"));
+        assert_eq!(indices_of_hits(br#"{"hits":{"hits":[]}}"#), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! What must hold for any input whatever, as functions of raw bytes that panic where it does not: the entry points of the
+//! fuzz targets in `fuzz/`, and of their bounded run in `tests/fuzz_entry_points.rs`. Nothing else calls them. Owns no
+//! behaviour.
+
+mod plan;
+mod rewrite;
+
+pub use plan::plan;
+pub use rewrite::rewrite;
+
+use crate::lucene::{self, Syntax};
+
+/// Reads `input` as a query in each of the Lucene syntaxes.
+///
+/// What comes out is text that was there: trimmed, not empty, no longer than what went in. There are fields exactly where
+/// there are texts, and the same query always reads the same.
+pub fn lucene(input: &[u8]) {
+    let query = String::from_utf8_lossy(input);
+    for syntax in [Syntax::Classic, Syntax::Simple] {
+        let found = lucene::read(&query, syntax);
+        let length: usize = found.texts.iter().map(String::len).sum();
+        assert!(length <= query.len(), "{syntax:?}: longer than the query: {found:?}");
+        assert!(found.texts.iter().all(|text| !text.is_empty() && text.trim() == text), "{syntax:?}: {found:?}");
+        assert_eq!(found.texts.is_empty(), found.fields.is_empty(), "{syntax:?}");
+        assert_eq!(lucene::read(&query, syntax), found, "{syntax:?}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Requests: what planning may make of them, and what it may not touch.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::super::{Elastic, multi, url};
+use crate::{
+    dialect::{Dialect, Forward, Route, Search, SearchRequest, SearchRoute},
+    json,
+    passage::{Content, PassageSpec, Template},
+    plan::{NoPlan, Plan, Terms},
+    sent::Sent,
+};
+
+/// Reads `input` as a request, written `METHOD /path?query`, a line for each header, an empty line and the body, and plans
+/// it under several rules.
+///
+/// Each search has a plan or a reason why not. A plan's figures fit each other, and the request that is sent in the place
+/// of the client's differs from it only where the plan says so, to the byte.
+pub fn plan(input: &[u8]) {
+    let Some(sent) = Sent::read(input) else { return };
+    let elastic = Elastic::default();
+    let Route::Searches(route) = elastic.classify(&sent.method, sent.path_and_query.path()) else { return };
+    if !route.door.is_template() {
+        return planned(&elastic, &route, &sent);
+    }
+    let Ok(asked) = elastic.renderings(sent.request(&route)) else { return };
+    let answer = Bytes::from_static(br#"{"template_output":{"query":{"match":{"text":"wine"}},"size":3}}"#);
+    let Ok((path_and_query, body)) = elastic.rendered(sent.request(&route), &vec![answer; asked.len()]) else { return };
+    let rendered = SearchRoute { door: route.door.rendered(), ..route };
+    let is_search = elastic.classify(&sent.method, path_and_query.path());
+    assert_eq!(is_search, Route::Searches(rendered.clone()), "what templates stand for is a search");
+    planned(&elastic, &rendered, &Sent { path_and_query, body, ..sent });
+}
+
+fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {
+    let request = sent.request(route);
+    let Ok(searches) = elastic.searches(request) else { return };
+    let asked_in_header = sent.headers.get("x-rerank-query").and_then(|query| query.to_str().ok());
+    let named =
+        PassageSpec { content: Content::Fields(vec!["title".to_owned(), "text".to_owned()]), strip_html: false };
+    let template = Template::parse("{title}\n{notes.note}").expect("a template");
+    let template = PassageSpec { content: Content::Template(template), strip_html: true };
+    let asked = ["/params/asked".to_owned()];
+    let zero_config = Terms {
+        window: 100,
+        passage: &PassageSpec::default(),
+        query: asked_in_header,
+        query_path: &[],
+        leave_explicit: false,
+        scores: true,
+    };
+    let rules = [
+        zero_config,
+        Terms { window: 5, passage: &named, query_path: &asked, ..zero_config },
+        Terms { window: 10, passage: &template, leave_explicit: true, ..zero_config },
+    ];
+    for terms in rules {
+        let plans: Vec<Option<Plan>> = searches
+            .iter()
+            .map(|search| match elastic.plan(request, search, &terms) {
+                Ok(plan) => Some(plan),
+                Err(NoPlan::Skip(reason)) => {
+                    assert!(!reason.as_str().is_empty());
+                    None
+                }
+                Err(NoPlan::Refuse { kind, reason }) => {
+                    assert!(!kind.is_empty() && !reason.is_empty());
+                    None
+                }
+            })
+            .collect();
+        for (search, plan) in searches.iter().zip(&plans).filter_map(|(search, plan)| Some((search, plan.as_ref()?))) {
+            figures_fit(plan, &terms);
+            differs_as_planned(search, plan, route.door.is_multi());
+        }
+        let plans: Vec<Option<&Plan>> = plans.iter().map(Option::as_ref).collect();
+        assert_eq!(elastic.assemble(request, &vec![None; plans.len()]).ok().and_then(|forward| forward.body), None);
+        if plans.iter().any(Option::is_some) {
+            let forward = elastic.assemble(request, &plans).expect("planned searches can be sent");
+            url_differs_as_planned(request, &forward, &plans);
+            bodies_differ_as_planned(request, &forward, &plans);
+        }
+    }
+}
+
+fn figures_fit(plan: &Plan, terms: &Terms<'_>) {
+    assert!(!plan.query.trim().is_empty(), "a query says something");
+    assert!(plan.page.size > 0 && plan.window > 0 && plan.window <= plan.hits, "{plan:?}");
+    let own_depth = plan.hits == plan.window && plan.passage != *terms.passage;
+    assert!(own_depth || (plan.window <= terms.window && plan.page.from < plan.window), "{plan:?}");
+    assert!(own_depth || plan.page.end() <= plan.hits, "{plan:?}");
+    let same = plan.page.from == 0 && plan.page.size == plan.hits && plan.body.is_none();
+    assert_eq!(plan.widened, !same, "{plan:?}");
+}
+
+/// The members of `body`, but for those that `changed` names: what they are written as.
+fn members<'a>(body: &'a [u8], changed: &[&str]) -> Vec<&'a [u8]> {
+    let members = json::members(body, 0).into_iter();
+    members.filter(|member| !changed.contains(&&*member.name(body))).map(|member| &body[member.span()]).collect()
+}
+
+/// The new body holds every member of the client's as it was written, but for those that a plan may change.
+fn differs_as_planned(search: &Search, plan: &Plan, multi: bool) {
+    let Some(new) = plan.body.as_deref() else { return };
+    let old: &[u8] = if search.body.trim_ascii().is_empty() { b"{}" } else { &search.body };
+    let has = |pointer: &str| serde_json::from_slice(old).is_ok_and(|old: Value| old.pointer(pointer).is_some());
+    serde_json::from_slice::<IgnoredAny>(new).expect("the new body is JSON");
+    let mut changed = Vec::new();
+    if !plan.extra.asked.is_empty() {
+        changed.push("fields");
+        let list = |body| json::member(body, 0, "fields").map(|member| serde_json::from_slice(&body[member.value]));
+        let (old, new): (Option<Value>, Option<Value>) =
+            (list(old).map(|old| old.expect("JSON")), list(new).map(|new| new.expect("JSON")));
+        let asked = plan.extra.asked.iter().map(|name| Value::from(name.as_str()));
+        let own = old.map_or_else(Vec::new, |old| old.as_array().expect("a list can be added to").clone());
+        assert_eq!(new, Some(asked.chain(own).collect()));
+    }
+    if multi {
+        changed.extend(["from", "size"]);
+        if plan.page.from != 0 || plan.page.size != plan.hits {
+            let new: Value = serde_json::from_slice(new).expect("JSON");
+            assert_eq!((&new["from"], &new["size"]), (&Value::from(0), &Value::from(plan.hits)));
+        }
+    }
+    if has("/ext/rerank") {
+        changed.push("ext");
+        let new: Value = serde_json::from_slice(new).expect("JSON");
+        assert_eq!(new.pointer("/ext/rerank"), None, "the cluster need not know it");
+    }
+    if has("/retriever/text_similarity_reranker") {
+        changed.extend(["retriever", "query", "min_score", "terminate_after", "collapse"]);
+        let new: Value = serde_json::from_slice(new).expect("JSON");
+        assert_eq!(new.pointer("/retriever/text_similarity_reranker"), None, "the cluster need not do it");
+    }
+    assert_eq!(members(new, &changed), members(old, &changed));
+}
+
+/// Nothing of the URL but the page and, where it would hide the hits, the filter.
+fn url_differs_as_planned(request: SearchRequest<'_>, forward: &Forward, plans: &[Option<&Plan>]) {
+    let (old, new) = (request.path_and_query, &forward.path_and_query);
+    let single = if request.route.door.is_multi() { None } else { plans[0] };
+    let other = |path_and_query: &PathAndQuery| -> Vec<String> {
+        let pairs = path_and_query.query().unwrap_or_default().split('&');
+        let changed = |name: &str| {
+            matches!(name, "from" | "size") && single.is_some() || name == "filter_path" && forward.filter.is_some()
+        };
+        let name = |pair: &str| url::decode(&pair.split('=').next().unwrap_or_default().replace('+', " "));
+        pairs.filter(|pair| !pair.is_empty() && !changed(&name(pair))).map(str::to_owned).collect()
+    };
+    assert_eq!((old.path(), other(old)), (new.path(), other(new)));
+    if let Some(plan) = single.filter(|plan| plan.page.from != 0 || plan.page.size != plan.hits) {
+        let said = |name| url::parameter(new.query(), name).and_then(|value| value.parse::<usize>().ok());
+        assert_eq!((said("from"), said("size")), (Some(0), Some(plan.hits)));
+    }
+    if single.is_some_and(|plan| !plan.widened) && forward.filter.is_none() {
+        assert_eq!((old, &forward.body), (new, &None), "what is asked for as it was is sent as it was");
+    }
+}
+
+/// The body is the client's, with the planned searches in their places.
+fn bodies_differ_as_planned(request: SearchRequest<'_>, forward: &Forward, plans: &[Option<&Plan>]) {
+    let Some(new) = &forward.body else {
+        return assert!(plans.iter().flatten().all(|plan| plan.body.is_none()));
+    };
+    if !request.route.door.is_multi() {
+        return assert_eq!(Some(new), plans[0].and_then(|plan| plan.body.as_ref()));
+    }
+    let old = multi::lines(request.body).expect("lines");
+    let lines = multi::lines(new).expect("still lines");
+    assert_eq!((old.len(), lines.len()), (plans.len(), plans.len()));
+    for ((old, lines), plan) in old.into_iter().zip(lines).zip(plans) {
+        assert_eq!(request.body[old.header], new[lines.header]);
+        match plan.and_then(|plan| plan.body.as_deref()) {
+            None => assert_eq!(request.body[old.body], new[lines.body]),
+            Some(planned) => {
+                let spaces = |text: &[u8]| text.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect();
+                let (planned, sent): (Vec<u8>, Vec<u8>) = (spaces(planned), spaces(&new[lines.body]));
+                assert_eq!(planned, sent);
+            }
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! What of its documents a search lets us see. Owns the options that hide a field (`_source`, `stored_fields`), what is
+//! asked for besides where they hide a passage (the `fields` option, with the client's own credentials), and how that is
+//! taken out of the hits again. Pure.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use crate::{
+    caps,
+    json::{self, Edits},
+    names::Names,
+    plan::ExtraFields,
+};
+
+/// The options of a search that decide what its hits show.
+#[derive(Debug, Default)]
+pub(super) struct Shown<'a> {
+    /// `_source` in the body.
+    pub(super) source: Option<&'a Value>,
+    /// `_source`, `_source_includes` and `_source_excludes` in the URL, which win over the body.
+    pub(super) source_in_url: Option<String>,
+    pub(super) includes_in_url: Option<String>,
+    pub(super) excludes_in_url: Option<String>,
+    /// `stored_fields` in the URL or the body.
+    pub(super) stored_fields: Vec<String>,
+    /// Whether `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
+    pub(super) names_other_fields: bool,
+    /// The names that the client asks for as `fields`.
+    pub(super) fields: Vec<String>,
+    /// Those that it asks for as `docvalue_fields` and `script_fields`.
+    pub(super) others: Vec<String>,
+}
+
+/// Why nothing can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotAsked {
+    /// The passage is hidden, and the search forbids asking for it.
+    Hidden,
+    /// The search names more patterns than are looked into.
+    TooComplex,
+}
+
+/// Which part of the source hits show.
+enum Source {
+    All,
+    None,
+    Part(Part),
+}
+
+/// Lists of names and patterns.
+#[derive(Default)]
+struct Part {
+    includes: Vec<String>,
+    excludes: Vec<String>,
+}
+
+impl Shown<'_> {
+    /// What to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
+    pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S]) -> Result<ExtraFields, NotAsked> {
+        let source = self.source();
+        let others = || self.others.iter().chain(&self.stored_fields).map(String::as_str);
+        let named_by_client = others().chain(self.fields.iter().map(String::as_str));
+        caps::patterns(named_by_client.chain(source.names())).map_err(|_| NotAsked::TooComplex)?;
+        let source = source.seen();
+        let hidden: Vec<&str> = wanted.iter().map(AsRef::as_ref).filter(|path| !source.shows(path)).collect();
+        if !hidden.is_empty() && self.stored_fields.iter().any(|name| name == "_none_") {
+            return Err(NotAsked::Hidden);
+        }
+        // Of a name that comes from two options one value would take the other's place in the hit.
+        let taken = Names::of(others());
+        let is_taken = |path: &&str| taken.match_name(path) || taken.match_pattern(path);
+        let asked = hidden.into_iter().filter(|path| !is_taken(path)).map(str::to_owned).collect();
+        let wanted = self.fields.iter().chain(&self.others).chain(&self.stored_fields).cloned().collect();
+        Ok(ExtraFields { asked, wanted })
+    }
+
+    fn source(&self) -> Source {
+        let list = |text: &Option<String>| -> Vec<String> {
+            text.iter().flat_map(|text| text.split(',')).map(|name| name.trim().to_owned()).collect()
+        };
+        let in_url = match self.source_in_url.as_deref() {
+            Some("true" | "") => Some(Source::All),
+            Some("false") => Some(Source::None),
+            Some(_) => Some(Source::Part(Part { includes: list(&self.source_in_url), ..Part::default() })),
+            None => None,
+        };
+        let (includes, excludes) = (list(&self.includes_in_url), list(&self.excludes_in_url));
+        let filtered = !includes.is_empty() || !excludes.is_empty();
+        match in_url {
+            Some(Source::None) => return Source::None,
+            _ if filtered => return Source::Part(Part { includes, excludes }),
+            Some(source) => return source,
+            None => {}
+        }
+        if let Some(source) = self.source {
+            return Source::of(source);
+        }
+        let hidden = self.names_other_fields && !self.stored_fields.iter().any(|name| name == "_source");
+        if hidden { Source::None } else { Source::All }
+    }
+}
+
+impl Source {
+    /// `true`, `false`, `"name"`, `["name", …]`, `{"includes": …, "excludes": …}`.
+    fn of(value: &Value) -> Self {
+        let object = match value {
+            Value::Bool(false) => return Self::None,
+            Value::String(text) if text == "false" => return Self::None,
+            Value::String(text) if text == "true" => return Self::All,
+            Value::String(_) | Value::Array(_) => {
+                return Self::Part(Part { includes: names(value), ..Part::default() });
+            }
+            Value::Object(object) => object,
+            _ => return Self::All,
+        };
+        let list = |keys: [&str; 2]| keys.iter().filter_map(|key| object.get(*key)).flat_map(names).collect();
+        Self::Part(Part { includes: list(["includes", "include"]), excludes: list(["excludes", "exclude"]) })
+    }
+
+    /// All that it names.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let part = if let Self::Part(part) = self { Some(part) } else { None };
+        part.into_iter().flat_map(|part| part.includes.iter().chain(&part.excludes)).map(String::as_str)
+    }
+
+    /// The same, ready to look names up.
+    fn seen(&self) -> Seen<'_> {
+        let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
+        match self {
+            Self::All => Seen::All,
+            Self::None => Seen::None,
+            Self::Part(Part { includes, excludes }) => {
+                let includes = (!includes.is_empty()).then(|| names(includes));
+                Seen::Part { includes, excludes: names(excludes) }
+            }
+        }
+    }
+}
+
+/// A [`Source`] to look names up in.
+enum Seen<'a> {
+    All,
+    None,
+    /// Without a list of what is included, everything is.
+    Part {
+        includes: Option<Names<'a>>,
+        excludes: Names<'a>,
+    },
+}
+
+impl Seen<'_> {
+    fn shows(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::None => false,
+            // Whatever the client lets through is all the text there is to see.
+            Self::Part { .. } if path == "*" => true,
+            Self::Part { includes, excludes } => {
+                includes.as_ref().is_none_or(|includes| includes.cover(path))
+                    && !excludes.cover(path)
+                    && !excludes.lie_beneath(path)
+            }
+        }
+    }
+}
+
+/// Names in a value that is one or a list of them; entries may be objects that name a `field`.
+pub(super) fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(name) => name.split(',').map(|name| name.trim().to_owned()).collect(),
+        Value::Array(entries) => entries.iter().flat_map(names).collect(),
+        Value::Object(object) => object.get("field").map(names).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// How deep nested fields are looked into. Mappings go 20 deep, unless an operator has other ideas; and since every level
+/// is walked anew, this also bounds how often a byte is read.
+const MAX_DEPTH: usize = 32;
+
+/// The longest path that nested fields are looked into beneath, in bytes: each of their names would be put behind it anew.
+const MAX_PATH: usize = 512;
+
+/// Takes out of a hit what was asked for on our behalf only.
+#[derive(Debug)]
+pub(super) struct Strip<'a> {
+    text: &'a [u8],
+    asked: Names<'a>,
+    wanted: Names<'a>,
+}
+
+impl<'a> Strip<'a> {
+    /// Of the hits in `text`; `None` where nothing was asked for.
+    pub(super) fn of(text: &'a [u8], extra: &'a ExtraFields) -> Option<Self> {
+        let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
+        (!extra.asked.is_empty()).then(|| Self { text, asked: names(&extra.asked), wanted: names(&extra.wanted) })
+    }
+
+    /// Takes our fields out of `object`, the hit's `fields`; whether anything is left of it.
+    pub(super) fn fields(&self, object: Range<usize>, edits: &mut Edits) -> bool {
+        self.object(object, &mut String::new(), 0, edits)
+    }
+
+    /// `path` leads to the object, and is the same afterwards.
+    fn object(&self, object: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
+        let members = json::members(self.text, object.start);
+        let mut keep = Vec::with_capacity(members.len());
+        for member in &members {
+            let end = path.len();
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&member.name(self.text));
+            keep.push(self.value(member.value.clone(), path, depth, edits));
+            path.truncate(end);
+        }
+        let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
+        edits.retain(self.text, object, &spans, |member| keep[member]);
+        keep.contains(&true) || members.is_empty()
+    }
+
+    /// Whether the value at `path` stays, in part at least.
+    fn value(&self, value: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
+        if self.wanted.match_name(path) {
+            return true;
+        }
+        let is_ours = self.asked.match_name(path);
+        if depth == MAX_DEPTH || path.len() > MAX_PATH {
+            return !is_ours;
+        }
+        // Nested fields come as an array of objects under the name of their root.
+        let nested = json::first_elements(self.text, value.start, 1);
+        let nested = nested.first().is_some_and(|element| self.text[element.start] == b'{');
+        if !nested || !(self.asked.have_patterns() || self.asked.lie_beneath(path)) {
+            return !is_ours;
+        }
+        let elements = json::elements(self.text, value.start);
+        let keep: Vec<bool> =
+            elements.iter().map(|element| self.object(element.clone(), path, depth + 1, edits)).collect();
+        edits.retain(self.text, value, &elements, |element| keep[element]);
+        keep.contains(&true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NotAsked::Hidden, *};
+    use serde_json::json;
+
+    fn asked(shown: &Shown, wanted: &[&str]) -> Result<Vec<String>, NotAsked> {
+        shown.extra(&strings(wanted)).map(|extra| extra.asked)
+    }
+
+    fn strings(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn only_what_is_hidden_is_asked_for() {
+        for (source, hidden) in [
+            (json!(true), &[][..]),
+            (json!(false), &["title", "author.name"]),
+            (json!("title"), &["author.name"]),
+            (json!(["author"]), &["title"]),
+            (json!(["t*", "author.*"]), &[]),
+            (json!(["*"]), &[]),
+            (json!({"includes": ["title", "author.name"]}), &[]),
+            (json!({"excludes": ["text"]}), &[]),
+            (json!({"exclude": "author"}), &["author.name"]),
+            (json!({"excludes": ["*.name"]}), &["author.name"]),
+            (json!({"excludes": ["title.raw"]}), &["title"]),
+            (json!([]), &[]),
+        ] {
+            let shown = Shown { source: Some(&source), ..Shown::default() };
+            assert_eq!(asked(&shown, &["title", "author.name"]), Ok(strings(hidden)), "{source}");
+        }
+    }
+
+    #[test]
+    fn the_url_wins_over_the_body() {
+        let all = json!(true);
+        let some = |text: &str| Some(text.to_owned());
+        for (shown, hidden) in [
+            (Shown { source_in_url: some("false"), ..Shown::default() }, &["title"][..]),
+            (Shown { source_in_url: some("text,title"), ..Shown::default() }, &[]),
+            (Shown { includes_in_url: some("text"), ..Shown::default() }, &["title"]),
+            (Shown { excludes_in_url: some("t*"), ..Shown::default() }, &["title"]),
+        ] {
+            let shown = Shown { source: Some(&all), ..shown };
+            assert_eq!(asked(&shown, &["title"]), Ok(strings(hidden)), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn stored_fields_hide_the_source_and_may_forbid_asking() {
+        let stored =
+            |names: &[&str]| Shown { stored_fields: strings(names), names_other_fields: true, ..Shown::default() };
+        assert_eq!(asked(&stored(&[]), &["title"]), Ok(strings(&["title"])));
+        assert_eq!(asked(&stored(&["_source"]), &["title"]), Ok(vec![]));
+        assert_eq!(asked(&stored(&["_none_"]), &["title"]), Err(Hidden));
+        let with_source = Shown { source: Some(&json!(true)), ..stored(&["price"]) };
+        assert_eq!(asked(&with_source, &["title"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_name_that_the_client_has_from_elsewhere_is_not_asked_for() {
+        let none = json!(false);
+        let shown = Shown { source: Some(&none), others: strings(&["title", "date"]), ..Shown::default() };
+        assert_eq!(asked(&shown, &["title", "text"]), Ok(strings(&["text"])));
+        assert_eq!(asked(&shown, &["t*"]), Ok(vec![]));
+        assert_eq!(asked(&shown, &["*"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn everything_is_asked_for_only_where_nothing_is_shown() {
+        let part = json!(["title"]);
+        assert_eq!(asked(&Shown { source: Some(&part), ..Shown::default() }, &["*"]), Ok(vec![]));
+        let none = json!(false);
+        assert_eq!(asked(&Shown { source: Some(&none), ..Shown::default() }, &["*"]), Ok(strings(&["*"])));
+    }
+
+    fn stripped(fields: &str, asked: &[&str], wanted: &[&str]) -> (String, bool) {
+        let extra = ExtraFields { asked: strings(asked), wanted: strings(wanted) };
+        let mut edits = Edits::default();
+        let left = Strip::of(fields.as_bytes(), &extra).expect("something").fields(0..fields.len(), &mut edits);
+        (String::from_utf8(edits.applied(fields.as_bytes())).expect("text"), left)
+    }
+
+    #[test]
+    fn what_only_we_asked_for_is_taken_out() {
+        for (fields, asked, wanted, expected, left) in [
+            (r#"{"title":["x"],"n":[1]}"#, &["title"][..], &["n"][..], r#"{"n":[1]}"#, true),
+            (r#"{"title":["x"],"n":[1]}"#, &["title"], &["t*"], r#"{"title":["x"],"n":[1]}"#, true),
+            (r#"{"title":["x"]}"#, &["title"], &[], "{}", false),
+            (r#"{"title":["x"],"title.raw":["x"]}"#, &["*"], &["title.raw"], r#"{"title.raw":["x"]}"#, true),
+            (r#"{"notes":[{"note":["x"]}],"n":[1]}"#, &["notes.note"], &["n"], r#"{"n":[1]}"#, true),
+            (
+                r#"{"notes":[{"note":["x"],"by":["y"]},{"note":["z"]}]}"#,
+                &["notes.note"],
+                &["notes.by"],
+                r#"{"notes":[{"by":["y"]}]}"#,
+                true,
+            ),
+            (
+                "{\n  \"title\" : [\n    \"x\"\n  ],\n  \"n\" : [\n    1\n  ]\n}",
+                &["title"],
+                &["n"],
+                "{\n  \"n\" : [\n    1\n  ]\n}",
+                true,
+            ),
+        ] {
+            assert_eq!(stripped(fields, asked, wanted), (expected.to_owned(), left), "{fields} {asked:?} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn fields_deeper_than_any_mapping_are_taken_out_whole() {
+        let deep = format!("{{\"n\":[1],\"a\":{}1{}}}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
+        assert_eq!(stripped(&deep, &["*"], &["n"]), ("{\"n\":[1]}".to_owned(), true));
+    }
+}

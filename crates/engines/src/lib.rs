@@ -1,0 +1,28 @@
+//! Search engines: Elasticsearch and OpenSearch, and Solr. What a request of theirs asks for, how to have it answered so that
+//! it can be reranked, where the hits lie in the answer and what they say, and the answer's bytes in the new order.
+//!
+//! Everything here is a pure function of bytes: no I/O, no clock, no thread. Of models it knows only that hits have scores.
+
+pub mod dialect;
+pub mod elastic;
+pub mod solr;
+
+pub mod plan;
+
+pub mod passage;
+
+pub mod order;
+pub mod rewrite;
+
+pub mod json;
+mod names;
+
+mod caps;
+mod hit_passages;
+mod lucene;
+mod query_text;
+
+#[cfg(feature = "fuzzing")]
+pub mod pace;
+#[cfg(feature = "fuzzing")]
+mod sent;

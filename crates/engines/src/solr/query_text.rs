@@ -1,0 +1,410 @@
+//! What a search is *about*: the text that someone typed, found in `q` whatever parser reads it, and the fields they looked
+//! in. Owns the table of parsers ([`PARSERS`]) and how queries lie within one another: local parameters, references, the
+//! JSON query DSL. Filters and boosts (`fq`, `bq`, `bf`, `boost`) are never looked into. Pure.
+
+use std::cell::Cell;
+
+use serde_json::{Map, Value};
+
+use super::{
+    embedded,
+    local_params::LocalParams,
+    request::{Asked, as_text},
+};
+use crate::{
+    lucene::Syntax,
+    plan::SkipReason,
+    query_text::{Gathered, QueryText, without_boost},
+};
+
+/// How many queries within one another are looked into.
+const MAX_DEPTH: usize = 16;
+/// How much of a query is looked for others in it, in bytes; no text that counts is as long.
+const MAX_LENGTH: usize = 16 * 1024;
+/// How many queries are looked into in all; a search with more is too complex.
+const MAX_QUERIES: usize = 1024;
+/// How often a request may be read over in all, as queries refer to its parameters; a search beyond that is too complex.
+const MAX_READINGS: usize = 16;
+
+/// Where a parser finds text.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In the Lucene syntax; words without a field are looked for in `df`.
+    Lucene,
+    /// In one of the Lucene syntaxes, looked for in `qf`, or in `df`; where there is none, in `q.alt`.
+    Fields(Syntax),
+    /// In words and phrases, looked for there too.
+    Words,
+    /// All of it, looked for in the field `f`.
+    Field,
+    /// All of it, and the field holds vectors.
+    Vector,
+    /// In further queries under these names.
+    Within(&'static [&'static str]),
+}
+
+/// Every parser of queries that can hold text, and where. What is not listed holds none: among others `term`, `terms`,
+/// `prefix` and `raw`, whose words are those of the index rather than of a person, `func`, `knn` and `vectorSimilarity`.
+///
+/// Source: <https://solr.apache.org/guide/solr/latest/query-guide/other-parsers.html>.
+const PARSERS: &[(&str, Place)] = &[
+    ("lucene", Place::Lucene),
+    ("edismax", Place::Fields(Syntax::Classic)),
+    ("dismax", Place::Words),
+    ("simple", Place::Fields(Syntax::Simple)),
+    ("complexphrase", Place::Lucene),
+    ("maxscore", Place::Lucene),
+    ("field", Place::Field),
+    ("payload_score", Place::Field),
+    ("payload_check", Place::Field),
+    ("knn_text_to_vector", Place::Vector),
+    ("bool", Place::Within(&["must", "should"])),
+    ("boost", Place::Within(&["v"])),
+    ("query", Place::Within(&["v"])),
+    ("parent", Place::Within(&["v"])),
+    ("child", Place::Within(&["v"])),
+];
+
+/// What the request's query is about; `None` where it holds no text.
+pub(super) fn of(asked: &Asked) -> Result<Option<QueryText>, SkipReason> {
+    let left_to_read = Cell::new(MAX_READINGS * asked.size());
+    let mut reader = Reader { asked, gathered: Gathered::default(), left: MAX_QUERIES, left_to_read };
+    let parser = asked.first("defType").unwrap_or_else(|| "lucene".to_owned());
+    match asked.json("query") {
+        Some(Value::String(query)) => reader.query(query, &parser, 0),
+        Some(query) => reader.json(query, 0),
+        None => reader.query(&asked.first("q").unwrap_or_default(), &parser, 0),
+    }
+    if reader.left_to_read.get() == 0 && asked.size() > 0 {
+        return Err(SkipReason::TooComplex);
+    }
+    reader.gathered.within_caps()
+}
+
+struct Reader<'a> {
+    asked: &'a Asked,
+    gathered: Gathered,
+    /// How many more queries may be looked into.
+    left: usize,
+    /// How many more bytes of parameters may be; 0 where it was too many.
+    left_to_read: Cell<usize>,
+}
+
+impl Reader<'_> {
+    /// A query as text, which `parser` reads unless local parameters name another; only these parsers heed them.
+    fn query(&mut self, text: &str, parser: &str, depth: usize) {
+        let heeds = matches!(parser, "lucene" | "func");
+        match LocalParams::read(text.trim_start()).filter(|_| heeds) {
+            None => self.parsed(parser, text, &LocalParams::default(), depth),
+            Some((local, rest)) => {
+                let parser = local.parser.clone().unwrap_or_else(|| parser.to_owned());
+                let said = local.get("v").map(|value| self.text(value));
+                self.parsed(&parser, &said.unwrap_or_else(|| rest.to_owned()), &local, depth);
+            }
+        }
+    }
+
+    /// A query in the JSON query DSL: `"text"`, `{"param": NAME}`, `{PARSER: {…}}`, `{"#tag": query}`.
+    fn json(&mut self, query: &Value, depth: usize) {
+        if depth == MAX_DEPTH || !self.count() {
+            return;
+        }
+        let object = match query {
+            Value::String(text) => return self.query(text, "lucene", depth),
+            Value::Object(object) => object,
+            _ => return,
+        };
+        for (name, body) in object {
+            match (name.as_str(), body) {
+                ("param", Value::String(name)) => match self.asked.json("queries").and_then(|known| known.get(name)) {
+                    Some(query) => {
+                        self.read(weight(query));
+                        self.each(query, depth);
+                    }
+                    None => self.query(&self.parameter(name).unwrap_or_default(), "lucene", depth),
+                },
+                (name, body) if name.starts_with('#') => self.json(body, depth + 1),
+                (name, Value::String(text)) => self.parsed(name, text, &LocalParams::default(), depth),
+                (name, Value::Object(body)) => {
+                    let local = local_of(name, body);
+                    let text = local.get("v").map(|value| self.text(value)).unwrap_or_default();
+                    self.parsed(name, &text, &local, depth);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One query or several of the DSL.
+    fn each(&mut self, queries: &Value, depth: usize) {
+        match queries {
+            Value::Array(queries) => queries.iter().for_each(|query| self.json(query, depth + 1)),
+            query => self.json(query, depth + 1),
+        }
+    }
+
+    fn parsed(&mut self, parser: &str, text: &str, local: &LocalParams, depth: usize) {
+        if depth == MAX_DEPTH || !self.count() {
+            return;
+        }
+        self.read(text.len());
+        let Some((_, place)) = PARSERS.iter().find(|(known, _)| *known == parser) else { return };
+        match place {
+            Place::Lucene => self.lucene(text, Syntax::Classic, &self.fields(local, &["df"]), depth),
+            Place::Fields(_) | Place::Words if text.trim().is_empty() => {
+                let alternative = self.said(local, "q.alt");
+                self.query(&alternative.unwrap_or_default(), "lucene", depth + 1);
+            }
+            Place::Fields(syntax) => self.lucene(text, *syntax, &self.fields(local, &["qf", "df"]), depth),
+            Place::Words => {
+                let fields = self.fields(local, &["qf", "df"]);
+                self.gathered.typed(&embedded::words(text), fields.iter().map(String::as_str));
+            }
+            Place::Field => self.gathered.typed(text, local.get("f").and_then(Value::as_str)),
+            Place::Vector => self.gathered.typed(text, None),
+            // Behind local parameters the query itself may follow.
+            Place::Within(["v"]) if local.get("v").is_none() => self.query(text, "lucene", depth + 1),
+            Place::Within(names) => {
+                let within = local.pairs.iter().filter(|(name, _)| names.contains(&name.as_str()));
+                within.for_each(|(_, query)| self.each(query, depth));
+            }
+        }
+    }
+
+    /// A query in a Lucene syntax, and the queries of other syntaxes in it.
+    fn lucene(&mut self, text: &str, syntax: Syntax, fields: &[String], depth: usize) {
+        if syntax == Syntax::Simple {
+            return self.gathered.lucene(text, syntax, fields.iter().map(String::as_str));
+        }
+        let found = embedded::split(&text[..text.floor_char_boundary(MAX_LENGTH)]);
+        self.gathered.lucene(&found.text, syntax, fields.iter().map(String::as_str));
+        for query in &found.queries {
+            self.query(query, "lucene", depth + 1);
+        }
+    }
+
+    /// The fields under the first of these parameters that says any.
+    fn fields(&self, local: &LocalParams, names: &[&str]) -> Vec<String> {
+        let read = |name: &&str| -> Vec<String> {
+            let said = self.said(local, name).unwrap_or_default();
+            let fields = said.split([' ', ',', '\n', '\t']).map(|field| without_boost(field.trim()));
+            fields.filter(|field| !field.is_empty()).map(str::to_owned).collect()
+        };
+        names.iter().map(read).find(|fields| !fields.is_empty()).unwrap_or_default()
+    }
+
+    /// A parameter that may be local.
+    fn said(&self, local: &LocalParams, name: &str) -> Option<String> {
+        local.get(name).map(|value| self.text(value)).or_else(|| self.parameter(name))
+    }
+
+    /// A parameter of the request, as long as it may be read once more.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let value = if self.left_to_read.get() == 0 { None } else { self.asked.first(name) }?;
+        self.read(name.len() + value.len());
+        Some(value)
+    }
+
+    /// Counts bytes that are read.
+    fn read(&self, bytes: usize) {
+        self.left_to_read.set(self.left_to_read.get().saturating_sub(bytes));
+    }
+
+    /// Counts a query; whether it may be looked into.
+    fn count(&mut self) -> bool {
+        let counts = self.left > 0 && self.left_to_read.get() > 0;
+        if counts {
+            self.left -= 1;
+        } else {
+            self.gathered.leave_out();
+        }
+        counts
+    }
+
+    /// A value of a local parameter as text.
+    fn text(&self, value: &Value) -> String {
+        match value {
+            Value::Object(reference) => {
+                let name = reference.get("param").and_then(Value::as_str);
+                name.and_then(|name| self.parameter(name)).unwrap_or_default()
+            }
+            Value::Array(values) => values.iter().map(|value| self.text(value)).collect::<Vec<_>>().join(" "),
+            Value::Null => String::new(),
+            value => as_text(value),
+        }
+    }
+}
+
+/// About how many bytes a value of JSON is long.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(|value| 1 + weight(value)).sum(),
+        Value::Object(members) => members.iter().map(|(name, value)| name.len() + 1 + weight(value)).sum(),
+        _ => 1,
+    }
+}
+
+/// The body of a query in the DSL as local parameters. Its `query` is what is parsed; a text that is a reference is one
+/// there, too.
+fn local_of(parser: &str, body: &Map<String, Value>) -> LocalParams {
+    let mut local = LocalParams { parser: Some(parser.to_owned()), pairs: Vec::new() };
+    for (name, value) in body {
+        let name = if name == "query" { "v" } else { name };
+        local.pairs.push((name.to_owned(), value.clone()));
+    }
+    local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(asked: &Asked) -> Option<QueryText> {
+        super::of(asked).unwrap_or_default()
+    }
+    use crate::dialect::{Door, SearchRequest, SearchRoute};
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue, header, uri::PathAndQuery};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn asked(url: &str, body: &str) -> Asked {
+        let path_and_query: PathAndQuery = format!("/solr/c/select?{url}").parse().expect("a path");
+        let route = SearchRoute { door: Door::Single, indices: "c".to_owned() };
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
+        Asked::read(request, std::sync::Arc::default()).expect("a request")
+    }
+
+    /// `text @ fields`
+    fn shown(asked: &Asked) -> Option<String> {
+        of(asked).map(|found| match &found.fields[..] {
+            [] => found.text,
+            fields => format!("{} @ {}", found.text, fields.join(",")),
+        })
+    }
+
+    fn url(pairs: &[(&str, &str)]) -> String {
+        pairs.iter().map(|(name, value)| super::super::params::encoded(name, value)).collect::<Vec<_>>().join("&")
+    }
+
+    #[test]
+    fn text_is_found_whatever_parser_reads_it() {
+        for (pairs, expected) in [
+            (&[("q", "title:(red wine) AND -old"), ("df", "text")][..], Some("red wine @ title")),
+            (&[("q", "red wine"), ("df", "text")], Some("red wine @ text")),
+            (&[("q", "red wine")], Some("red wine")),
+            (&[("q", "*:*"), ("fq", "title:wine")], None),
+            (
+                &[("q", "red \"dry wine\"~2"), ("defType", "edismax"), ("qf", "title^2 body^0.5")],
+                Some("red dry wine @ title,body"),
+            ),
+            (
+                &[("q", "c++ -old"), ("defType", "dismax"), ("qf", "title"), ("bq", "cat:x"), ("bf", "n")],
+                Some("c++ @ title"),
+            ),
+            (&[("defType", "edismax"), ("q.alt", "title:wine")], Some("wine @ title")),
+            (&[("q", "{!edismax qf=title v=$qq}"), ("qq", "red wine")], Some("red wine @ title")),
+            (&[("q", "{!edismax qf=$f}red wine"), ("f", "title body")], Some("red wine @ title,body")),
+            (&[("q", "{!df=title}red wine")], Some("red wine @ title")),
+            (
+                &[("q", "{!boost b=log(n) v=$qq}"), ("qq", "{!dismax qf=title}red wine"), ("df", "x")],
+                Some("red wine @ title"),
+            ),
+            (&[("q", "{!boost b=n}title:wine")], Some("wine @ title")),
+            (&[("q", "{!parent which='type:p' v='text:wine'}")], Some("wine @ text")),
+            (&[("q", "{!child of=type:p}title:wine")], Some("wine @ title")),
+            (&[("q", "{!field f=title}Red Wine")], Some("Red Wine @ title")),
+            (&[("q", "{!term f=cat}food")], None),
+            (&[("q", "{!terms f=id}1,2")], None),
+            (&[("q", "{!knn f=v topK=10}[1,2,3]")], None),
+            (&[("q", "{!vectorSimilarity f=v minReturn=0.7}[1,2,3]")], None),
+            (&[("q", "{!knn_text_to_vector model=m f=v topK=10}red wine")], Some("red wine")),
+            (&[("q", "{!func}sum(a,b)")], None),
+            (
+                &[("q", "{!bool must=$a should=title:dry must_not=x filter=y}"), ("a", "title:wine")],
+                Some("wine dry @ title"),
+            ),
+            (&[("q", "+{!edismax qf=title v=$qq} +cat:food"), ("qq", "red wine")], Some("food red wine @ cat,title")),
+            (&[("q", "_query_:\"{!dismax qf=title}red wine\" OR dry")], Some("dry red wine @ title")),
+            (&[("q", "filter(cat:food) wine _val_:\"log(n)\" title:dry^=2 /* no */")], Some("wine dry @ title")),
+            (&[("q", "{!edismax}wine"), ("defType", "edismax")], Some("wine")),
+            (&[("q", "${who} wine"), ("who", "red")], Some("red wine")),
+            (&[("q", "{!nobody f=x}wine")], None),
+            (&[("q", "")], None),
+        ] {
+            assert_eq!(shown(&asked(&url(pairs), "")).as_deref(), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn every_parser_is_in_the_documentation() {
+        let page = include_str!("../../../../docs/solr.md");
+        for (parser, _) in PARSERS {
+            assert!(page.contains(&format!("`{parser}`")), "docs/solr.md does not name `{parser}`");
+        }
+    }
+
+    #[test]
+    fn text_is_found_in_the_json_request_api() {
+        for (body, expected) in [
+            (json!({"query": "title:wine"}), Some("wine @ title")),
+            (json!({"query": "red wine", "params": {"defType": "edismax", "qf": "title"}}), Some("red wine @ title")),
+            (json!({"query": {"edismax": {"qf": "title body", "query": "red wine"}}}), Some("red wine @ title,body")),
+            (json!({"query": {"lucene": {"df": "title", "query": "red wine"}}}), Some("red wine @ title")),
+            (
+                json!({"query": {"bool": {"must": ["title:wine", {"field": {"f": "body", "query": "dry"}}], "should": {"lucene": {"query": "x:red"}}, "filter": "cat:a", "must_not": "b:c"}}}),
+                Some("wine dry red @ title,body,x"),
+            ),
+            (
+                json!({"query": {"boost": {"b": "n", "query": {"edismax": {"qf": "title", "query": "wine"}}}}}),
+                Some("wine @ title"),
+            ),
+            (
+                json!({"queries": {"a": {"field": {"f": "title", "query": "wine"}}}, "query": {"bool": {"must": [{"param": "a"}]}}}),
+                Some("wine @ title"),
+            ),
+            (
+                json!({"query": {"#tag": {"dismax": {"query": {"param": "qq"}, "qf": "title"}}}, "params": {"qq": "wine"}}),
+                Some("wine @ title"),
+            ),
+            (
+                json!({"query": {"parent": {"which": "a:b", "query": {"lucene": {"query": "text:wine"}}}}}),
+                Some("wine @ text"),
+            ),
+            (json!({"query": {"knn": {"f": "v", "query": "[1,2]"}}}), None),
+            (json!({"query": "*:*", "filter": "title:wine"}), None),
+            (json!({"filter": "title:wine"}), None),
+        ] {
+            assert_eq!(shown(&asked("", &body.to_string())).as_deref(), expected, "{body}");
+        }
+        assert_eq!(shown(&asked("q=white&json.query=red", "")).as_deref(), Some("red"));
+        assert_eq!(
+            shown(&asked("json.query.edismax.qf=title&json.query.edismax.query=red", "")).as_deref(),
+            Some("red @ title")
+        );
+    }
+
+    #[test]
+    fn queries_that_lead_to_one_another_are_read_for_a_while_only() {
+        let twice = "{!bool must=$a must=$a must=$a}";
+        assert_eq!(shown(&asked(&url(&[("q", twice), ("a", twice)]), "")), None);
+        let many = json!({"query": {"param": "a"}, "queries": {"a": vec![json!({"param": "a"}); 1000]}});
+        assert_eq!(shown(&asked("", &many.to_string())), None);
+        let deep = format!("{}wine", "{!boost b=1}".repeat(1000));
+        assert_eq!(shown(&asked(&url(&[("q", &deep)]), "")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_query_is_read(q in r#"[a-z:()"'\[\]{}!$=\\+* é-]{0,60}"#, qq in r"[a-z{}!$= ]{0,20}") {
+            for parser in ["lucene", "edismax", "dismax"] {
+                if let Some(found) = of(&asked(&url(&[("q", &q), ("qq", &qq), ("defType", parser)]), "")) {
+                    prop_assert!(!found.text.trim().is_empty());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! How every connection to a server is made: to the cluster, to rerank servers, to the Hub. Owns TCP and TLS settings, so
+//! that there is one crypto provider and one set of trusted certificates.
+
+use std::{io, time::Duration};
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+
+/// Makes HTTP/1.1 connections, with TLS or without.
+pub type Connector = HttpsConnector<HttpConnector>;
+
+/// A connector whose attempts may take `timeout`. Fails where the system's root certificates cannot be read.
+pub fn connector(timeout: Duration) -> io::Result<Connector> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    crate::tcp::prepare_connector(&mut tcp);
+    tcp.set_connect_timeout(Some(timeout));
+    Ok(HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp))
+}

@@ -1,0 +1,445 @@
+//! One model folder in Hugging Face layout: which ONNX file is run, whether the model is a cross-encoder or a
+//! bi-encoder, how its token vectors are pooled and how long its input may be. Reads the small files and has `content` hash
+//! the large ones; loads no weights.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    ModelError,
+    content::{Content, Source},
+};
+use crate::Providers;
+
+/// Position tables of these families begin after the padding index, so that two rows of them take no token.
+const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
+
+/// Tokens, when no file of the folder says how many the model takes.
+const USUAL_MAX_LENGTH: usize = 512;
+
+/// What a model does with text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads query and passage together; one logit.
+    CrossEncoder,
+    /// Reads each text alone; one vector, compared by cosine.
+    BiEncoder {
+        /// How token vectors become one, where the graph does not do it.
+        pooling: Pooling,
+        /// Whether the vector is scaled to length 1.
+        normalise: bool,
+    },
+}
+
+/// How a bi-encoder's token vectors become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean of all tokens.
+    Mean,
+    /// The first token.
+    Cls,
+    /// The largest value of each dimension.
+    Max,
+}
+
+/// A model folder that has been looked through and found fit to load.
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    path: PathBuf,
+    onnx: PathBuf,
+    kind: Kind,
+    max_length: usize,
+    pad_id: i64,
+    revision: String,
+    content: Content,
+    providers: Providers,
+}
+
+impl ModelFolder {
+    /// Reads the folder at `path`, to be run on the CPU; otherwise as [`ModelFolder::open_for`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn open(path: &Path, variant: Option<&str>) -> Result<ModelFolder, ModelError> {
+        ModelFolder::open_for(path, variant, Providers::default())
+    }
+
+    /// Reads the folder at `path`. `variant` names the ONNX file (`"model_fp16"`, or `"onnx/model_fp16.onnx"`); without
+    /// it the best for the first of `providers` ([`super::variant`]) or a lone `*.onnx` is taken.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, external data outside of the folder, a classifier with more than one label, or a pooling
+    /// that we do not know.
+    pub fn open_for(path: &Path, variant: Option<&str>, providers: Providers) -> Result<ModelFolder, ModelError> {
+        let config_file = path.join("config.json");
+        let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
+        let tokenizer = path.join("tokenizer.json");
+        if !tokenizer.is_file() {
+            return Err(missing(&tokenizer));
+        }
+        let onnx = pick_onnx(path, variant, providers.prefer_accelerator())?;
+        let kind = read_kind(path, &config_file, &config)?;
+        let max_length = read_max_length(path, &config)?;
+
+        let content = Content::read(Source {
+            onnx: onnx.clone(),
+            others: [tokenizer, config_file],
+            reading: format!("{kind:?} {max_length}"),
+        })?;
+        Ok(ModelFolder {
+            path: path.to_path_buf(),
+            onnx,
+            kind,
+            max_length,
+            pad_id: config["pad_token_id"].as_i64().unwrap_or(0),
+            revision: content.revision(),
+            content,
+            providers,
+        })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder's name, as shown to people.
+    pub fn name(&self) -> String {
+        let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned()
+    }
+
+    /// The ONNX file that is run.
+    pub fn onnx(&self) -> &Path {
+        &self.onnx
+    }
+
+    /// The tokenizer's file.
+    pub fn tokenizer(&self) -> PathBuf {
+        self.path.join("tokenizer.json")
+    }
+
+    /// Cross-encoder or bi-encoder.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The longest input in tokens, special tokens included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// The token that inputs are filled up with where several of unequal length are run together.
+    pub fn pad_id(&self) -> i64 {
+        self.pad_id
+    }
+
+    /// What the model is to be run on.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// The files in which the ONNX file keeps values beside its own, each once.
+    pub fn external(&self) -> &[PathBuf] {
+        self.content.external()
+    }
+
+    /// Makes sure that the files still hold what the revision stands for. Reads them only where the system says that they
+    /// have changed.
+    ///
+    /// # Errors
+    /// They hold something else, or are gone.
+    pub fn check_unchanged(&self) -> Result<(), ModelError> {
+        self.content.check()
+    }
+
+    /// xxh3-128 in hex over the ONNX file, its external files, the tokenizer and the configuration: equal revisions give equal
+    /// scores.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Whether the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
+    /// model depends on what shares its batch.
+    pub fn quantises_activations(&self) -> bool {
+        self.content.quantises_activations()
+    }
+}
+
+fn missing(file: &Path) -> ModelError {
+    ModelError::Missing {
+        file: file.to_path_buf(),
+        remedy: String::from("a model folder holds config.json, tokenizer.json and an ONNX file; download it whole"),
+    }
+}
+
+fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<PathBuf, ModelError> {
+    if let Some(variant) = variant {
+        let candidates = super::variant::candidates(Some(variant), accelerated);
+        let file = folder.join(&candidates[0]);
+        return candidates.iter().map(|name| folder.join(name)).find(|file| file.is_file()).ok_or_else(|| {
+            ModelError::Missing { file, remedy: format!("the folder has {}", describe(&onnx_files(folder))) }
+        });
+    }
+    let candidates = super::variant::candidates(None, accelerated);
+    if let Some(file) = candidates.iter().map(|name| folder.join(name)).find(|file| file.is_file()) {
+        return Ok(file);
+    }
+    let mut files = onnx_files(folder);
+    match files.len() {
+        1 => Ok(files.remove(0)),
+        0 => Err(ModelError::Missing {
+            file: folder.join("onnx/model.onnx"),
+            remedy: String::from(
+                "the model has no ONNX file; take a repository that publishes one, or export it with: \
+                 optimum-cli export onnx --model ORG/NAME FOLDER",
+            ),
+        }),
+        _ => Err(ModelError::Unsupported {
+            file: folder.to_path_buf(),
+            problem: format!("choose one of {} as the model's `variant`", describe(&files)),
+        }),
+    }
+}
+
+fn onnx_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = [folder.join("onnx"), folder.to_path_buf()].into_iter().filter_map(|place| place.read_dir().ok());
+    let mut files: Vec<PathBuf> = entries
+        .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "onnx"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn describe(files: &[PathBuf]) -> String {
+    let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+    if names.is_empty() { String::from("no ONNX file") } else { names.join(", ") }
+}
+
+fn read_kind(folder: &Path, config_file: &Path, config: &Value) -> Result<Kind, ModelError> {
+    let architecture = config["architectures"][0].as_str().unwrap_or_default();
+    if !architecture.ends_with("ForSequenceClassification") {
+        return read_bi_encoder(folder);
+    }
+    let labels = config["id2label"].as_object().map(serde_json::Map::len);
+    let labels = labels.or_else(|| config["num_labels"].as_u64().map(|count| count as usize)).unwrap_or(1);
+    if labels == 1 {
+        return Ok(Kind::CrossEncoder);
+    }
+    Err(ModelError::Unsupported {
+        file: config_file.to_path_buf(),
+        problem: format!("{architecture} has {labels} labels; a reranker has one: use another model"),
+    })
+}
+
+/// sentence-transformers' `modules.json` lists what follows the transformer, each in a folder of its own.
+fn read_bi_encoder(folder: &Path) -> Result<Kind, ModelError> {
+    let modules = read_json(&folder.join("modules.json"))?.unwrap_or(Value::Null);
+    let module = |name: &str| {
+        let listed = modules.as_array().into_iter().flatten();
+        listed.into_iter().find(|module| module["type"].as_str().is_some_and(|kind| kind.ends_with(name)))
+    };
+    let pooling_folder = module("Pooling").and_then(|module| module["path"].as_str()).unwrap_or("1_Pooling");
+    let file = folder.join(pooling_folder).join("config.json");
+    let config = read_json(&file)?.unwrap_or(Value::Null);
+    let chosen: Vec<&str> = [
+        ("pooling_mode_mean_tokens", "mean"),
+        ("pooling_mode_cls_token", "cls"),
+        ("pooling_mode_max_tokens", "max"),
+        ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"),
+        ("pooling_mode_weightedmean_tokens", "weightedmean"),
+        ("pooling_mode_lasttoken", "lasttoken"),
+    ]
+    .into_iter()
+    .filter_map(|(key, name)| (config[key] == Value::Bool(true)).then_some(name))
+    .collect();
+    let pooling = match chosen[..] {
+        [] | ["mean"] => Pooling::Mean,
+        ["cls"] => Pooling::Cls,
+        ["max"] => Pooling::Max,
+        _ => {
+            let problem = format!("pooling {} is not supported (mean, cls or max)", chosen.join("+"));
+            return Err(ModelError::Unsupported { file, problem });
+        }
+    };
+    let normalise = modules.is_null() || module("Normalize").is_some();
+    Ok(Kind::BiEncoder { pooling, normalise })
+}
+
+/// The smallest length that any file states; placeholders such as 1e30 are none.
+fn read_max_length(folder: &Path, config: &Value) -> Result<usize, ModelError> {
+    let sentence_bert = read_json(&folder.join("sentence_bert_config.json"))?.unwrap_or(Value::Null);
+    let tokenizer = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
+    let offset = if OFFSET_POSITIONS.contains(&config["model_type"].as_str().unwrap_or_default()) { 2.0 } else { 0.0 };
+    let stated = [
+        sentence_bert["max_seq_length"].as_f64(),
+        tokenizer["model_max_length"].as_f64(),
+        config["max_position_embeddings"].as_f64().map(|positions| positions - offset),
+    ];
+    let sensible = stated.into_iter().flatten().filter(|length| (8.0..1e6).contains(length));
+    Ok(sensible.map(|length| length as usize).min().unwrap_or(USUAL_MAX_LENGTH))
+}
+
+fn read_json(file: &Path) -> Result<Option<Value>, ModelError> {
+    let text = match std::fs::read(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ModelError::Unreadable { file: file.to_path_buf(), source }),
+    };
+    let parsed = serde_json::from_slice(&text).map_err(|error| ModelError::Unsupported {
+        file: file.to_path_buf(),
+        problem: format!("not valid JSON ({error}); download it again"),
+    })?;
+    Ok(Some(parsed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::protobuf::written;
+
+    fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
+        let file = folder.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+
+    /// A folder with these files beside a tokenizer and an ONNX file.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("config.json", "{}"), ("tokenizer.json", "{}"), ("onnx/model.onnx", "float")] {
+            write(folder.path(), name, text);
+        }
+        for (name, text) in files {
+            write(folder.path(), name, text);
+        }
+        folder
+    }
+
+    fn opened(files: &[(&str, &str)]) -> ModelFolder {
+        ModelFolder::open(folder(files).path(), None).unwrap()
+    }
+
+    fn refused(files: &[(&str, &str)], variant: Option<&str>) -> String {
+        ModelFolder::open(folder(files).path(), variant).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_classifier_with_one_label_is_a_cross_encoder() {
+        let config = r#"{"architectures": ["DebertaV2ForSequenceClassification"], "id2label": {"0": "LABEL_0"}}"#;
+        assert_eq!(opened(&[("config.json", config)]).kind(), Kind::CrossEncoder);
+        let config = r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "b"}}"#;
+        let error = refused(&[("config.json", config)], None);
+        assert!(error.contains("config.json") && error.contains("2 labels"), "{error}");
+    }
+
+    #[test]
+    fn pooling_and_normalisation_come_from_the_sentence_transformers_files() {
+        let modules = r#"[{"path": "pool", "type": "sentence_transformers.models.Pooling"}]"#;
+        let pooling = r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#;
+        let kind = opened(&[("modules.json", modules), ("pool/config.json", pooling)]).kind();
+        assert_eq!(kind, Kind::BiEncoder { pooling: Pooling::Cls, normalise: false });
+        assert_eq!(opened(&[]).kind(), Kind::BiEncoder { pooling: Pooling::Mean, normalise: true });
+        let error = refused(&[("1_Pooling/config.json", r#"{"pooling_mode_lasttoken": true}"#)], None);
+        assert!(error.contains("1_Pooling") && error.contains("lasttoken"), "{error}");
+    }
+
+    #[test]
+    fn the_smallest_sensible_length_counts() {
+        let config = ("config.json", r#"{"model_type": "bert", "max_position_embeddings": 512}"#);
+        assert_eq!(opened(&[config, ("sentence_bert_config.json", r#"{"max_seq_length": 256}"#)]).max_length(), 256);
+        let endless = ("tokenizer_config.json", r#"{"model_max_length": 1000000000000000019884624838656}"#);
+        assert_eq!(opened(&[config, endless]).max_length(), 512);
+        let offset = ("config.json", r#"{"model_type": "xlm-roberta", "max_position_embeddings": 514}"#);
+        assert_eq!(opened(&[offset, endless]).max_length(), 512);
+        assert_eq!(opened(&[]).max_length(), USUAL_MAX_LENGTH);
+    }
+
+    #[test]
+    fn a_quantised_graph_is_preferred_and_a_variant_overrides() {
+        let folder = folder(&[("onnx/model_quantized.onnx", "xDynamicQuantizeLinearx")]);
+        let preferred = ModelFolder::open(folder.path(), None).unwrap();
+        assert!(preferred.onnx().ends_with("onnx/model_quantized.onnx") && preferred.quantises_activations());
+        for variant in ["model", "model.onnx"] {
+            let chosen = ModelFolder::open(folder.path(), Some(variant)).unwrap();
+            assert!(chosen.onnx().ends_with("onnx/model.onnx") && !chosen.quantises_activations());
+        }
+        let error = ModelFolder::open(folder.path(), Some("model_fp16")).unwrap_err().to_string();
+        assert!(error.contains("model_fp16.onnx") && error.contains("model_quantized.onnx"), "{error}");
+    }
+
+    #[test]
+    fn the_revision_changes_with_the_content_and_with_nothing_else() {
+        let revision = |files: &[(&str, &str)]| opened(files).revision().to_owned();
+        let base = revision(&[]);
+        assert_eq!((base.len(), &base), (32, &revision(&[("README.md", "other words")])));
+        for changed in ["onnx/model.onnx", "tokenizer.json", "config.json", "onnx/model.onnx_data"] {
+            assert_ne!(base, revision(&[(changed, r#"{"changed": 1}"#)]), "{changed}");
+        }
+    }
+
+    #[test]
+    fn the_revision_covers_every_file_that_the_graph_keeps_values_in_whatever_its_name() {
+        let folder = folder(&[("onnx/weights.bin", "values"), ("onnx/parts/two", "more")]);
+        let graph = written::model(&[written::external("weights.bin"), written::external("parts/two")]);
+        write(folder.path(), "onnx/model.onnx", graph);
+        let open = || ModelFolder::open(folder.path(), None);
+        let before = open().unwrap();
+        assert_eq!(before.external(), ["onnx/parts/two", "onnx/weights.bin"].map(|name| folder.path().join(name)));
+        for changed in ["onnx/weights.bin", "onnx/parts/two"] {
+            let content = std::fs::read(folder.path().join(changed)).unwrap();
+            write(folder.path(), changed, "other");
+            assert_ne!(open().unwrap().revision(), before.revision(), "{changed}");
+            write(folder.path(), changed, content);
+            assert_eq!(open().unwrap().revision(), before.revision(), "{changed}");
+        }
+        std::fs::remove_file(folder.path().join("onnx/weights.bin")).unwrap();
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("weights.bin is missing"), "{error}");
+        write(folder.path(), "onnx/model.onnx", written::model(&[written::external("../config.json")]));
+        let error = open().unwrap_err().to_string();
+        assert!(error.contains("model.onnx") && error.contains("`../config.json`, outside of its folder"), "{error}");
+    }
+
+    #[test]
+    fn files_that_were_exchanged_are_noticed_and_files_that_were_touched_are_none() {
+        let folder = folder(&[]);
+        let opened = ModelFolder::open(folder.path(), None).unwrap();
+        opened.check_unchanged().unwrap();
+        for name in ["onnx/model.onnx", "tokenizer.json", "config.json"] {
+            let content = std::fs::read(folder.path().join(name)).unwrap();
+            write(folder.path(), name, "f1oat");
+            let error = opened.check_unchanged().unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("has changed") && error.contains("restart"), "{error}");
+            write(folder.path(), name, content);
+            opened.check_unchanged().unwrap();
+        }
+        std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+        let error = opened.check_unchanged().unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json"), "{error}");
+    }
+
+    #[test]
+    fn an_operator_is_noticed_across_two_reads() {
+        let graph = format!("{}DynamicQuantizeLinear", "x".repeat((1 << 20) - 5));
+        assert!(opened(&[("onnx/model.onnx", &graph)]).quantises_activations());
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_named() {
+        let folder = folder(&[]);
+        std::fs::remove_file(folder.path().join("onnx/model.onnx")).unwrap();
+        let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("optimum-cli export onnx"), "{error}");
+        std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+        let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json is missing"), "{error}");
+        let error = refused(&[("config.json", "{")], None);
+        assert!(error.contains("config.json") && error.contains("not valid JSON"), "{error}");
+    }
+}
