@@ -15,7 +15,7 @@ use super::{
     fault::Fault,
     json_of,
 };
-use crate::{ranking::Ranking, upstream::body::Body};
+use crate::{cluster::body::Body, ranking::Ranking};
 
 /// The answer to a call, of which `sent` is the body.
 pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str, tells_cached: bool) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{memory::Spent, ranking::NotRanked, upstream::encoding::DecodeError};
+use crate::{cluster::encoding::DecodeError, memory::Spent, ranking::NotRanked};
 
 /// Why a call is not answered with a ranking. The text is for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::activity::Activity;
-use crate::upstream::body::Body;
+use crate::cluster::body::Body;
 
 /// A client that takes some of it is given a second more for each so many bytes.
 const BYTES_A_SECOND: usize = 64 * 1024;
