@@ -9,9 +9,9 @@ mod admission;
 mod connection;
 mod descriptors;
 mod frames;
-mod owed;
 mod signals;
 mod threads;
+mod unread;
 
 use std::{
     future::Future,

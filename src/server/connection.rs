@@ -25,9 +25,9 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    activity::{Activity, Watched},
+    activity::{Activity, ObservedStream},
     admission::Place,
-    owed::Owed,
+    unread::UnreadAnswers,
 };
 use crate::{
     api,
@@ -122,20 +122,20 @@ pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut noti
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
-    let owed = Arc::new(Owed::new(send_timeout));
+    let unread = Arc::new(UnreadAnswers::new(send_timeout));
     let service = service_fn(|request| {
         let context = thread.context(Request::<Incoming>::uri(&request).path());
-        let (open, owed, exchanges) = (activity.request(), owed.clone(), exchanges.clone());
+        let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
         async move {
             let (response, exchange) = match in_reserve {
                 true => (answer_in_reserve(front, context, request).await, None),
                 false => answer(front, context, request, exchanges).await,
             };
-            Ok::<_, Infallible>(owed.watched(response).map(|body| open.with(exchange).until_sent(body)))
+            Ok::<_, Infallible>(unread.track(response).map(|body| open.with(exchange).until_sent(body)))
         }
     });
     let protocols = protocols();
-    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let stream = TokioIo::new(ObservedStream::new(stream, activity.clone()));
     let mut http = pin!(protocols.serve_connection(stream, service));
     let mut watchdog = Watchdog::new(&activity, header_timeout);
     let end = loop {
@@ -149,12 +149,12 @@ pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut noti
                 break End::OfItself;
             }
             end = watchdog.bites() => break end,
-            () = owed.overdue(&activity) => break End::Unread,
+            () = unread.overdue(&activity) => break End::Unread,
             () = leaves(&mut must_leave, in_reserve_until) => break End::LeftReserve,
             Ok(()) = notices.changed() => {
                 let notice = *notices.borrow_and_update();
                 match notice {
-                    Notice::MakeRoom if !activity.is_busy() && activity.moved().elapsed() >= header_timeout => {
+                    Notice::MakeRoom if !activity.is_busy() && activity.last_moved().elapsed() >= header_timeout => {
                         break End::MadeRoom;
                     }
                     Notice::Serve | Notice::MakeRoom => {}
@@ -262,7 +262,7 @@ impl<'a> Watchdog<'a> {
         if self.closing && !self.activity.is_busy() {
             // An open head of HTTP/1 is closed at once, and so is by hyper what is idle.
             let goodbye = if self.activity.is_http2() { GOODBYE } else { Duration::ZERO };
-            let silent_since = self.activity.waits_for_head_since().unwrap_or_else(|| self.activity.moved());
+            let silent_since = self.activity.waits_for_head_since().unwrap_or_else(|| self.activity.last_moved());
             return Some((End::Closing, silent_since + goodbye));
         }
         Some((End::HeaderTimeout, self.activity.waits_for_head_since()? + self.header_timeout))
