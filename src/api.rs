@@ -12,6 +12,7 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod rerank;
+mod response;
 mod status;
 pub(crate) mod text;
 mod waiting;
@@ -23,7 +24,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use ring::digest;
-use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
@@ -31,8 +31,10 @@ use crate::{
     config::{ApiConfig, Keys},
     state::Context,
 };
-use call::Door;
+use call::ApiVersion;
 use fault::Fault;
+pub(crate) use fault::NO_PLACE;
+use response::{failure, json, plain};
 
 /// What every path of ours begins with, where the cluster's are as well.
 const PREFIX: &str = "/_rerank";
@@ -48,7 +50,7 @@ enum Endpoint {
     Info,
     Models,
     OpenApi,
-    Rerank(Door),
+    Rerank(ApiVersion),
 }
 
 const ENDPOINTS: [(&str, Endpoint); 8] = [
@@ -57,9 +59,9 @@ const ENDPOINTS: [(&str, Endpoint); 8] = [
     ("/info", Endpoint::Info),
     ("/v1/models", Endpoint::Models),
     ("/openapi.json", Endpoint::OpenApi),
-    ("/rerank", Endpoint::Rerank(Door::Unversioned)),
-    ("/v1/rerank", Endpoint::Rerank(Door::V1)),
-    ("/v2/rerank", Endpoint::Rerank(Door::V2)),
+    ("/rerank", Endpoint::Rerank(ApiVersion::Unversioned)),
+    ("/v1/rerank", Endpoint::Rerank(ApiVersion::V1)),
+    ("/v2/rerank", Endpoint::Rerank(ApiVersion::V2)),
 ];
 
 impl Endpoint {
@@ -85,7 +87,7 @@ impl Endpoint {
     /// Whose words a fault is told in before the request was read.
     fn shape(self) -> call::Shape {
         match self {
-            Self::Rerank(door) => door.usual_shape(),
+            Self::Rerank(version) => version.usual_shape(),
             Self::Models => call::Shape::V1,
             _ => call::Shape::Tei,
         }
@@ -99,25 +101,21 @@ pub fn owns(path: &str) -> bool {
 
 /// Answers a request to one of our paths.
 pub async fn handle(context: &Context, request: Request<Incoming>) -> Response<Body> {
-    answer(context, request, PREFIX, Some(context.snapshot.config.server.listen)).await
+    serve(context, request, PREFIX, Some(context.snapshot.config.server.listen)).await
 }
 
 /// Answers a request on the rerank API's own listener; a path may begin with our prefix there, too.
 pub async fn handle_at_root(context: Context, request: Request<Incoming>) -> Response<Body> {
     let prefix = if owns(request.uri().path()) { PREFIX } else { "" };
-    answer(&context, request, prefix, context.snapshot.config.api.listen).await
+    serve(&context, request, prefix, context.snapshot.config.api.listen).await
 }
-
-/// Why there is no answer on a connection of the reserve.
-pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections, or open requests, as it may have \
-    (server.max_connections); beyond them, it only answers /_rerank/health and /_rerank/metrics";
 
 /// Answers a request for which there is no place: only how we are. `at_root` on the rerank API's own listener.
 pub(crate) async fn handle_in_reserve(context: &Context, request: Request<Incoming>, at_root: bool) -> Response<Body> {
     let path = request.uri().path();
     let prefix = if at_root && !owns(path) { "" } else { PREFIX };
     match endpoint(path, prefix) {
-        Some(vital) if vital.is_vital() => answer(context, request, prefix, None).await,
+        Some(vital) if vital.is_vital() => serve(context, request, prefix, None).await,
         other => {
             discard(request, context.snapshot.config.api.request_body).await;
             answer::fault(other.map_or(call::Shape::Tei, Endpoint::shape), &Fault::NoPlace)
@@ -132,14 +130,14 @@ fn endpoint(path: &str, prefix: &str) -> Option<Endpoint> {
 }
 
 /// `listener`: the address at which the request came in.
-async fn answer(
+async fn serve(
     context: &Context,
     request: Request<Incoming>,
     prefix: &str,
     listener: Option<SocketAddr>,
 ) -> Response<Body> {
     let (head, mut body) = request.into_parts();
-    let response = answer_to(context, &head, &mut body, prefix, listener).await;
+    let response = dispatch(context, &head, &mut body, prefix, listener).await;
     // Who sends slowly was waited for already; who asks whether to send learns that it is of no use.
     if response.status() != StatusCode::REQUEST_TIMEOUT && !head.headers.contains_key(header::EXPECT) {
         let _ = timeout(
@@ -174,7 +172,7 @@ async fn drain(mut body: Incoming, limit: usize) {
     }
 }
 
-async fn answer_to(
+async fn dispatch(
     context: &Context,
     head: &Parts,
     body: &mut Incoming,
@@ -205,15 +203,15 @@ async fn answer_to(
     match endpoint {
         Endpoint::Health if prefix.is_empty() => status::model_health(context),
         Endpoint::Health => status::health(context),
-        Endpoint::Metrics => respond(
+        Endpoint::Metrics => plain(
             StatusCode::OK,
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
             context.process.metrics.encode().into_bytes(),
         ),
         Endpoint::Info => status::info(context),
         Endpoint::Models => status::models(context),
-        Endpoint::OpenApi => json_of(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
-        Endpoint::Rerank(door) => rerank::answer(context, door, &head.headers, body).await,
+        Endpoint::OpenApi => json(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
+        Endpoint::Rerank(version) => rerank::answer(context, version, &head.headers, body).await,
     }
 }
 
@@ -236,21 +234,6 @@ fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
 /// What is kept of a key.
 pub(crate) fn digest_of(key: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, key.as_bytes()).as_ref().to_vec()
-}
-
-fn failure(status: StatusCode, reason: &str) -> Response<Body> {
-    json_of(status, format!("{}\n", json!({"error": reason, "status": status.as_u16()})).into_bytes())
-}
-
-fn json_of(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    respond(status, "application/json", body)
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::whole(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use tracing::{debug, warn};
 
 use super::{
     answer as words,
-    call::{self, Call, Door, Limits, Shape},
+    call::{self, ApiVersion, Call, Limits, Shape},
     fault::Fault,
-    json_of, waiting,
+    response, waiting,
 };
 use crate::{
     cluster::{
@@ -39,9 +39,14 @@ use crate::{
 type Refused = (Shape, Fault);
 
 /// Answers a call.
-pub(super) async fn answer(context: &Context, door: Door, headers: &HeaderMap, body: &mut Incoming) -> Response<Body> {
+pub(super) async fn answer(
+    context: &Context,
+    version: ApiVersion,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Response<Body> {
     let began = Instant::now();
-    let (shape, mut response) = match answered(context, door, headers, body, began).await {
+    let (shape, mut response) = match answered(context, version, headers, body, began).await {
         Ok(answered) => answered,
         Err((shape, fault)) => {
             // What is wrong with a model its own lines in the log say, once and not for every call.
@@ -59,13 +64,13 @@ pub(super) async fn answer(context: &Context, door: Door, headers: &HeaderMap, b
 
 async fn answered(
     context: &Context,
-    door: Door,
+    version: ApiVersion,
     headers: &HeaderMap,
     body: &mut Incoming,
     began: Instant,
 ) -> Result<(Shape, Response<Body>), Refused> {
     let config = &context.snapshot.config.api;
-    let usual = |fault| (door.usual_shape(), fault);
+    let usual = |fault| (version.usual_shape(), fault);
     let permit =
         context.process.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
     // What is begun on another thread goes on where the client leaves, and is under way until it ends.
@@ -84,7 +89,7 @@ async fn answered(
     let (_waiting, waited) = waiting::until(deadline);
     let read = aside(move || {
         let _under_way = under_way;
-        call::read(door, &held, limits, &waited)
+        call::read(version, &held, limits, &waited)
     })
     .await;
     let mut call = read.map_err(|_| usual(Fault::Internal))??;
@@ -106,7 +111,7 @@ async fn answered(
     let tells_cached = matches!(config.keys, Keys::Held(_));
     let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
     let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
-    let mut response = json_of(StatusCode::OK, room.split(body.len()).keep(body));
+    let mut response = response::json(StatusCode::OK, room.split(body.len()).keep(body));
     report::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
 }

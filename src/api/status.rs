@@ -4,7 +4,7 @@
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{answer, call::Shape, fault::Fault, json_of};
+use super::{answer, call::Shape, fault::Fault, response};
 use crate::{cluster::body::Body, config::ModelConfig, ranking::NotRanked, state::Context};
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
@@ -24,7 +24,7 @@ pub(super) fn health(context: &Context) -> Response<Body> {
         devices.extend(device.map(|device| (name.to_owned(), Value::String(device))));
     }
     let status = if ready { "ready" } else { "forwarding only" };
-    json_of(
+    response::json(
         StatusCode::OK,
         line(&json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models, "devices": devices})),
     )
@@ -40,7 +40,7 @@ pub(super) fn model_health(context: &Context) -> Response<Body> {
         });
     match states.next() {
         Some(why) => answer::fault(Shape::Tei, &Fault::NotRanked(NotRanked::Unavailable(why))),
-        None => json_of(StatusCode::OK, Vec::new()),
+        None => response::json(StatusCode::OK, Vec::new()),
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn info(context: &Context) -> Response<Body> {
         info["max_input_length"] = json!(folder.max_length());
         info["model_dtype"] = json!(folder.onnx().file_stem().map(|stem| stem.to_string_lossy()));
     }
-    json_of(StatusCode::OK, line(&info))
+    response::json(StatusCode::OK, line(&info))
 }
 
 /// The models, and what else they are called here.
@@ -79,7 +79,7 @@ pub(super) fn models(context: &Context) -> Response<Body> {
     let aliases = context.snapshot.config.api.aliases.keys().map(String::as_str);
     let entry = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "rerank-proxy"});
     let data: Vec<Value> = names(context).into_iter().chain(aliases).map(entry).collect();
-    json_of(StatusCode::OK, line(&json!({"object": "list", "data": data})))
+    response::json(StatusCode::OK, line(&json!({"object": "list", "data": data})))
 }
 
 /// The names of the models.
