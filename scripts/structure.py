@@ -550,7 +550,7 @@ def self_test():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", default=pathlib.Path(__file__).resolve().parent.parent, type=pathlib.Path)
+    parser.add_argument("root", nargs="?", default=pathlib.Path(), type=pathlib.Path, help="of the workspace; the current folder by default")
     parser.add_argument("--check", action="store_true", help="as without it: every finding, and the length of files")
     parser.add_argument("--arrows", action="store_true", help="every import between files")
     parser.add_argument("--self-test", action="store_true", help="the guard against made-up trees")
