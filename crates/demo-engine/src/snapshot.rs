@@ -15,9 +15,9 @@ use tantivy::{
 
 use crate::{
     analysis,
+    document::Document,
     error::ApiError,
     mapping::{Kind, Mapping, leaves},
-    store::Document,
 };
 
 /// What tantivy may use while it builds a segment, in bytes.

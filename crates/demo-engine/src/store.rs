@@ -12,22 +12,10 @@ use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{error::ApiError, mapping::Mapping, snapshot::Snapshot};
+use crate::{document::Document, error::ApiError, mapping::Mapping, snapshot::Snapshot};
 
 /// The longest id, in bytes; Elasticsearch's limit.
 const ID_LIMIT: usize = 512;
-
-/// One stored document, never changed: a new version is a new document.
-#[derive(Debug)]
-pub(crate) struct Document {
-    pub(crate) id: String,
-    pub(crate) version: u64,
-    pub(crate) sequence: u64,
-    /// `_source` as it was sent, byte for byte.
-    pub(crate) raw: Box<RawValue>,
-    /// The same, parsed.
-    pub(crate) source: Value,
-}
 
 /// What a write did, as the document and bulk endpoints report it.
 #[derive(Debug, Serialize)]

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use serde_json::{Value, json};
 
 use crate::{
+    document::Document,
     error::ApiError,
     mapping::Kind,
     snapshot::{SearchField, Snapshot, scalar_text},
-    store::Document,
 };
 
 /// One level of a sort.

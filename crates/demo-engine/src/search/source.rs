@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{analysis::wildcard_matches, error::ApiError, exchange::Call, store::Document};
+use crate::{analysis::wildcard_matches, document::Document, error::ApiError, exchange::Call};
 
 /// Which part of `_source` a hit shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

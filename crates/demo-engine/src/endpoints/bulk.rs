@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    Engine,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply, malformed},
     store::Written,
@@ -32,7 +32,7 @@ fn id_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
 }
 
 /// `POST|PUT /_bulk` and `/{index}/_bulk`
-pub(crate) fn bulk(engine: &Engine, call: &Call, default_index: Option<&str>) -> Result<Reply, ApiError> {
+pub(super) fn bulk(engine: &Engine, call: &Call, default_index: Option<&str>) -> Result<Reply, ApiError> {
     let started = Instant::now();
     let body = call.text()?;
     if body.trim().is_empty() {
