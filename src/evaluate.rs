@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, anyhow, bail};
 use evaluation::{
     comparison::{CUTOFF, Ranking, Run},
-    dataset::{Dataset, Query},
+    judgements::{Dataset, Query},
 };
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};

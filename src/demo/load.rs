@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
-use evaluation::dataset::Dataset;
+use evaluation::judgements::Dataset;
 use serde_json::{Value, json};
 
 /// The index that the corpus is loaded into.

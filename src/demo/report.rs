@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
 
 use evaluation::{
     comparison::{CUTOFF, Comparison, QueryComparison},
-    dataset::Dataset,
+    judgements::Dataset,
 };
 use serde_json::{Value, json};
 

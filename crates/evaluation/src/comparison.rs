@@ -1,7 +1,7 @@
 //! How two runs over judged queries compare, query by query. Owns the comparison; whoever runs the queries hands in the answers.
 
 use crate::{
-    dataset::{Dataset, Query},
+    judgements::{Dataset, Query},
     measures::{mean, ndcg_at, reciprocal_rank_at},
 };
 

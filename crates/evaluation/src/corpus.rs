@@ -1,6 +1,6 @@
 //! The bundled corpus with its judged queries: compiled in, so that they are there in any folder.
 
-use crate::dataset::{Dataset, DatasetError};
+use crate::judgements::{Dataset, DatasetError};
 
 /// The corpus as a judged dataset.
 ///

@@ -9,7 +9,7 @@ use scoring::Room;
 use super::{
     costs::Costs,
     random::mix,
-    recent::{Known, Recent},
+    simulated_cache::{Known, SimulatedCache},
 };
 
 /// A search that comes in.
@@ -112,7 +112,7 @@ impl Workers {
 
 struct Replica {
     workers: Workers,
-    cache: Recent,
+    cache: SimulatedCache,
 }
 
 impl Replica {
@@ -129,9 +129,10 @@ impl Replica {
 
 /// Plays `arrivals` through.
 pub fn simulate(arrivals: &[Arrival], costs: &SearchCosts, setting: &Setting) -> Outcome {
-    let replica = || Replica { workers: Workers::idle(setting.workers), cache: Recent::new(setting.cache_pairs) };
+    let replica =
+        || Replica { workers: Workers::idle(setting.workers), cache: SimulatedCache::new(setting.cache_pairs) };
     let mut replicas: Vec<Replica> = (0..setting.replicas.max(1)).map(|_| replica()).collect();
-    let mut shared = Recent::new(setting.shared_pairs);
+    let mut shared = SimulatedCache::new(setting.shared_pairs);
     let (mut hits, mut busy, mut full, mut depth, mut end) = (0_u64, 0.0, 0_usize, 0_u64, 0.0_f64);
     let mut latencies = Vec::with_capacity(arrivals.len());
     let count = replicas.len();
@@ -175,7 +176,7 @@ fn play(
     costs: &SearchCosts,
     setting: &Setting,
     replica: &mut Replica,
-    shared: &mut Recent,
+    shared: &mut SimulatedCache,
 ) -> Search {
     let deadline = arrival.at + setting.budget;
     let mut begin = arrival.at + costs.look_up;

@@ -33,7 +33,7 @@ pub struct Question {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answer {
+pub struct Forecast {
     /// Where the searches are from.
     pub traffic: String,
     /// How many.
@@ -86,7 +86,7 @@ pub struct Trial {
 }
 
 /// Tries `question` on `traffic`, saying on `progress` what is being done.
-pub fn answer(traffic: &Traffic, costs: &Costs, question: &Question, progress: &mut dyn FnMut(&str)) -> Answer {
+pub fn forecast(traffic: &Traffic, costs: &Costs, question: &Question, progress: &mut dyn FnMut(&str)) -> Forecast {
     let search_costs = SearchCosts::of(costs, question.window);
     let pairs_in = |bytes: u64| (bytes as f64 / costs.cache_entry_bytes) as u64;
     let distinct = traffic.distinct();
@@ -124,7 +124,7 @@ pub fn answer(traffic: &Traffic, costs: &Costs, question: &Question, progress: &
     let enough = |trial: &&Trial| trial.fully_scored >= question.target;
     let fewest = trials.iter().filter(enough).min_by_key(|trial| (trial.replicas, trial.cache_bytes)).copied();
     let mean = search_costs.pairs.iter().sum::<f64>() / search_costs.pairs.len() as f64;
-    Answer {
+    Forecast {
         traffic: traffic.source.clone(),
         searches: traffic.arrivals.len(),
         distinct,
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::capacity::{costs::tests::sample, traffic::Zipf};
 
-    fn asked(ms: f64, rate: f64, budget: f64) -> Answer {
+    fn asked(ms: f64, rate: f64, budget: f64) -> Forecast {
         let traffic = Zipf { exponent: 0.0, queries: 1_000_000, rate, duration: 60.0, seed: 1 }.traffic();
         let question = Question {
             window: 100,
@@ -183,35 +183,35 @@ mod tests {
             shared_cache: 0,
             target: 0.99,
         };
-        answer(&traffic, &sample(ms), &question, &mut |_| {})
+        forecast(&traffic, &sample(ms), &question, &mut |_| {})
     }
 
     #[test]
     fn the_fewest_replicas_that_are_enough_are_found_with_the_smallest_cache() {
         // A search keeps a replica busy for 50 ms: 40 a second are two replicas' whole time, and chance wants some more.
-        let answer = asked(1.0, 40.0, 0.3);
-        let fewest = answer.fewest.unwrap();
-        assert!((3..=4).contains(&fewest.replicas) && fewest.cache_bytes == 1 << 10, "{answer:?}");
-        let fewer = answer.trials.iter().find(|trial| trial.replicas == fewest.replicas - 1).unwrap();
-        assert!(fewer.fully_scored < 0.99, "{answer:?}");
-        assert!(answer.trials.iter().all(|trial| trial.utilisation <= 1.0 + 1e-9));
+        let forecast = asked(1.0, 40.0, 0.3);
+        let fewest = forecast.fewest.unwrap();
+        assert!((3..=4).contains(&fewest.replicas) && fewest.cache_bytes == 1 << 10, "{forecast:?}");
+        let fewer = forecast.trials.iter().find(|trial| trial.replicas == fewest.replicas - 1).unwrap();
+        assert!(fewer.fully_scored < 0.99, "{forecast:?}");
+        assert!(forecast.trials.iter().all(|trial| trial.utilisation <= 1.0 + 1e-9));
         // The largest cache has nothing to add.
-        assert_eq!(answer.all_pairs_fit_bytes, Some(1 << 30));
-        assert!(answer.trials.iter().all(|trial| trial.cache_bytes <= 1 << 30));
+        assert_eq!(forecast.all_pairs_fit_bytes, Some(1 << 30));
+        assert!(forecast.trials.iter().all(|trial| trial.cache_bytes <= 1 << 30));
     }
 
     #[test]
     fn one_replica_that_is_enough_is_the_answer() {
-        let answer = asked(0.01, 10.0, 0.3);
-        assert_eq!(answer.trials.iter().map(|trial| trial.replicas).collect::<Vec<_>>(), [1, 1]);
-        assert_eq!(answer.fewest.map(|trial| trial.replicas), Some(1));
+        let forecast = asked(0.01, 10.0, 0.3);
+        assert_eq!(forecast.trials.iter().map(|trial| trial.replicas).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(forecast.fewest.map(|trial| trial.replicas), Some(1));
     }
 
     #[test]
     fn no_number_of_replicas_helps_a_window_that_takes_longer_than_the_budget() {
-        let answer = asked(10.0, 1.0, 0.3);
-        assert_eq!(answer.fewest, None);
-        assert_eq!(answer.trials.iter().map(|trial| trial.replicas).max(), Some(REPLICAS_AT_MOST));
-        assert!((answer.idle_ms - 500.0).abs() < 1e-6);
+        let forecast = asked(10.0, 1.0, 0.3);
+        assert_eq!(forecast.fewest, None);
+        assert_eq!(forecast.trials.iter().map(|trial| trial.replicas).max(), Some(REPLICAS_AT_MOST));
+        assert!((forecast.idle_ms - 500.0).abs() < 1e-6);
     }
 }
