@@ -17,7 +17,7 @@ use anyhow::bail;
 
 pub use config_args::ConfigArgs;
 
-use crate::{app::App, config::Config};
+use crate::{config::Config, state::Process};
 
 /// How long models may take to load.
 const LOADING: Duration = Duration::from_mins(5);
@@ -33,9 +33,9 @@ fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
 }
 
 /// `serve` forwards until its models are loaded; who has nothing else to do waits.
-async fn wait_until_ready(app: &App) -> anyhow::Result<()> {
+async fn wait_until_ready(process: &Process) -> anyhow::Result<()> {
     let began = Instant::now();
-    while let Some(Err(why)) = app.scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
+    while let Some(Err(why)) = process.snapshot().scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
         // A server would try again, as somebody may put a file in place.
         if why != "loading" || began.elapsed() > LOADING {
             bail!("the model is not there: {why}");

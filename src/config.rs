@@ -71,7 +71,7 @@ pub struct ServerConfig {
 }
 
 /// The cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// `http` or `https`.
     pub scheme: Scheme,

@@ -17,15 +17,15 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 
-pub mod app;
 pub mod server;
+pub mod state;
 
 pub mod pipeline;
 
 pub mod rules;
 pub mod wishes;
 
-pub mod upstream;
+pub mod cluster;
 
 pub mod api;
 pub mod ranking;

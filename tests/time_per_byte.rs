@@ -27,8 +27,8 @@ use engines::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use rerank_proxy::{
+    cluster::{encoding::Coding, headers::strip_hop_by_hop},
     rules::IndexPatterns,
-    upstream::{encoding::Coding, headers::strip_hop_by_hop},
     wishes::{Wish, Wishes},
 };
 use rustix::time::{ClockId, clock_gettime};
