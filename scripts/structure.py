@@ -8,7 +8,8 @@
 Findings:
   circle      files of one crate that import from each other, directly or by a chain
   orphan      a file under src/ that no `mod` names
-  drawing     an arrow between crates that ARCHITECTURE.md draws and Cargo.toml lacks, or the other way round
+  drawing     an arrow between crates that ARCHITECTURE.md draws and Cargo.toml lacks, or the other way round; a file that
+              ARCHITECTURE.md names and that is not there
   dependency  one that no source file names, or that only tests name, or that [package.metadata.structure] forbids
 
 An import is a path to an item of another file: in a `use`, or anywhere in the code. It counts for the file that defines the
@@ -437,6 +438,15 @@ def check_drawing(root, packages):
             yield f"drawing: ARCHITECTURE.md draws {package['name']} → {name}; Cargo.toml has no such dependency"
 
 
+def check_named_files(root):
+    """The files and folders that ARCHITECTURE.md names, from the root of the repository or from some folder of its sources."""
+    page, sources = root / "ARCHITECTURE.md", [root / "src", root / "crates"]
+    there = {f"/{path.relative_to(root)}" for source in sources for path in source.rglob("*") if "target" not in path.parts}
+    for name in sorted(set(re.findall(r"`([\w./-]+(?:\.(?:rs|toml|md|json|py|yaml)|/))`", page.read_text() if page.exists() else ""))):
+        if not (root / name).exists() and not any(path.endswith(f"/{name.rstrip('/')}") for path in there):
+            yield f"drawing: ARCHITECTURE.md names {name}, which is not there"
+
+
 def names_in(files, tests):
     """Every word of these files, of tests too or not."""
     words = set()
@@ -495,7 +505,7 @@ def findings_of(root):
     packages = packages_of(root)
     crates = [crate_of(package) for package in packages if not package["fuzz"]]
     found = [finding for crate in crates for finding in check_files(crate, root)]
-    return crates, found + [*check_drawing(root, packages), *check_dependencies(root, packages)]
+    return crates, found + [*check_drawing(root, packages), *check_named_files(root), *check_dependencies(root, packages)]
 
 
 SOUND = {
@@ -528,6 +538,7 @@ BROKEN = [
     ("a file that no mod names", {"src/c.rs": ""}, "orphan: no `mod` names src/c.rs"),
     ("an arrow that is not drawn", {"ARCHITECTURE.md": "top → nothing\npure → nothing\n"}, "drawing: top depends on pure"),
     ("an arrow that is not there", {"ARCHITECTURE.md": "top → pure\npure → top\n"}, "drawing: ARCHITECTURE.md draws pure → top"),
+    ("a file that is named and not there", {"ARCHITECTURE.md": SOUND["ARCHITECTURE.md"] + "`deep.rs`, `deep/inner.rs`, `deep/other.rs`\n"}, "drawing: ARCHITECTURE.md names deep/other.rs"),
     ("a dependency that nothing names", {"src/a.rs": "pub struct One;\n"}, "dependency: top depends on pure"),
     ("a dependency of tests", {"src/a.rs": "pub struct One; #[cfg(test)] mod tests { fn f() { pure::one() } }\n"}, "dependency: only tests of top name pure"),
     ("a forbidden dependency", {"Cargo.toml": SOUND["Cargo.toml"] + '[package.metadata.structure]\nnever = ["pure"]\n'}, "dependency: top may not depend on pure"),
