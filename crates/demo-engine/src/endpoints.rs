@@ -14,7 +14,7 @@ mod cluster;
 mod documents;
 mod indices;
 
-/// What a refused request is told.
+/// The end of the sentence that a refused request is told.
 const SUPPORTED: &str = "the demo engine supports /, /_bulk, /_search, /_count, /_cat/indices, /_cluster/health, \
      /{index}, /{index}/_doc, /_create, /_update, /_source, /_mapping, /_settings, /_bulk, /_search, /_count and /_refresh";
 

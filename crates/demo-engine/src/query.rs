@@ -17,7 +17,7 @@ mod scored;
 
 pub(crate) use query_string::url_query;
 
-/// What an unknown clause is told.
+/// The end of the sentence that an unknown clause is told.
 const SUPPORTED: &str = "match, multi_match, match_phrase, match_all, match_none, query_string, simple_query_string, \
      term, terms, ids, exists, prefix, wildcard, range, bool, dis_max, constant_score";
 

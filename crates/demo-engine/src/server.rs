@@ -19,7 +19,7 @@ use crate::{
     exchange::{Call, Form},
 };
 
-/// How long open connections get to finish when the engine stops.
+/// The time that open connections get to finish when the engine stops.
 const DRAIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// The pause after a failed `accept`, which is usually a lack of file descriptors.
@@ -29,7 +29,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// two seconds. A single connection's failure ends that connection only.
 ///
 /// # Errors
-/// When the listener has no address any more, that is, never in practice.
+/// The listener has no address any more, that is, never in practice.
 pub async fn serve(listener: TcpListener, engine: Arc<Engine>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     listener.local_addr()?;
     let graceful = GracefulShutdown::new();

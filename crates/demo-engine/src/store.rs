@@ -17,7 +17,7 @@ use crate::{document::Document, error::ApiError, mapping::Mapping, snapshot::Sna
 /// The longest id, in bytes; Elasticsearch's limit.
 const ID_LIMIT: usize = 512;
 
-/// What a write did, as the document and bulk endpoints report it.
+/// The outcome of a write, as the document and bulk endpoints report it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Written {
     #[serde(rename = "_index")]
@@ -59,7 +59,7 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Contents {
     mapping: Mapping,
-    /// By sequence number, that is, in the order of the last write.
+    /// The documents by sequence number, that is, in the order of the last write.
     documents: BTreeMap<u64, Arc<Document>>,
     sequence_by_id: HashMap<String, u64>,
     next_sequence: u64,

@@ -5,7 +5,7 @@ use crate::judgements::{Dataset, DatasetError};
 /// The corpus as a judged dataset.
 ///
 /// # Errors
-/// When a file of the corpus is malformed; a test keeps that from being released.
+/// A file of the corpus is malformed; a test keeps that from being released.
 pub fn dataset() -> Result<Dataset, DatasetError> {
     Dataset::parse(
         include_str!("../../../fixtures/corpus/passages.jsonl"),

@@ -13,7 +13,7 @@ use crate::{
     store::Written,
 };
 
-/// What an action line says of its document.
+/// The header of a document: what its action line says.
 #[derive(Debug, Default, Deserialize)]
 struct Target {
     #[serde(rename = "_index")]

@@ -1,4 +1,4 @@
-//! What the engine says of itself: `/`, `/_cluster/health`, `/_cat/indices`.
+//! The endpoints about the engine itself: `/`, `/_cluster/health`, `/_cat/indices`.
 
 use serde_json::{Map, Value, json};
 

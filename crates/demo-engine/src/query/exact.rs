@@ -138,10 +138,10 @@ pub(super) fn range(snapshot: &Snapshot, body: &Value) -> Result<Box<dyn Query>,
     Ok(boosted(query, options.boost()?))
 }
 
-/// Whether an order of a value to a bound lies within it.
+/// True for the orders of a value to a bound that lie within it.
 type Fits = fn(Ordering) -> bool;
 
-/// What an exact clause sees of `document` under `field`: tokens of analysed text, else the values themselves.
+/// The values that an exact clause sees of `document` under `field`: tokens of analysed text, else the values themselves.
 fn searchable_values(field: &SearchField, document: &Document) -> Vec<Value> {
     let values = Snapshot::values(field, document);
     if field.kind != Kind::Text {

@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{analysis, error::ApiError, mapping::Kind, snapshot::Snapshot};
 
-/// How the tokens of a text have to match.
+/// The number and order of tokens of a text that have to match.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Need<'a> {
     /// One of them.
     Any,
     /// Every one.
     All,
-    /// As many as a `minimum_should_match` says.
+    /// As many of them as a `minimum_should_match` says.
     Minimum(&'a Value),
     /// All of them in order, at most so many positions apart.
     Phrase { slop: u32 },
@@ -59,7 +59,7 @@ pub(super) fn multi_match(snapshot: &Snapshot, body: &Value) -> Result<Box<dyn Q
     Ok(boosted(query, options.boost()?))
 }
 
-/// How the tokens must match according to `operator` and `minimum_should_match`.
+/// The need that `operator` and `minimum_should_match` state.
 fn need<'a>(options: &Options<'a>) -> Result<Need<'a>, ApiError> {
     Ok(match (options.get("minimum_should_match"), options.all_required("operator")?) {
         (Some(spec), false) => Need::Minimum(spec),

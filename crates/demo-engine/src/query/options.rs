@@ -1,10 +1,10 @@
-//! How a clause's options are read: by name, with their types, unknown ones refused.
+//! The options of a clause: read by name, with their types, unknown ones refused.
 
 use serde_json::{Map, Value};
 
 use crate::{error::ApiError, snapshot::scalar_text};
 
-/// How deeply clauses may nest, as a guard of the stack.
+/// The depth to which clauses may nest, as a guard of the stack.
 pub(super) const DEPTH_LIMIT: usize = 30;
 
 /// The options of one clause, read by name; unknown ones are refused.
@@ -58,7 +58,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Whether the operator `name` is AND.
+    /// True where the operator `name` is AND.
     pub(super) fn all_required(&self, name: &str) -> Result<bool, ApiError> {
         match self.text(name)?.map(|operator| operator.to_ascii_lowercase()).as_deref() {
             None | Some("or") => Ok(false),

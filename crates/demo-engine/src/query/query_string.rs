@@ -236,7 +236,7 @@ impl Parser<'_> {
         Ok(Some(Word::Operand(Operand::Query(boosted(query, boost.unwrap_or(1.0))))))
     }
 
-    /// What follows `field:`.
+    /// The clause after `field:`.
     fn on_field(&mut self, field: &str, depth: usize) -> Result<Option<Word>, ApiError> {
         if depth > DEPTH_LIMIT {
             return Err(self.failed("too many fields, one inside the other"));
@@ -290,7 +290,7 @@ impl Parser<'_> {
     }
 }
 
-/// What a word turns out to be.
+/// The kinds of words.
 enum Word {
     And,
     Or,

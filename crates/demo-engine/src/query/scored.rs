@@ -1,5 +1,5 @@
-//! What clauses are made of: indexed terms and phrases scored as Lucene does, and how scores are multiplied, left out or the
-//! best of them taken. Scores are Lucene's BM25 (k1 = 1.2, b = 0.75, without the constant factor k1 + 1 that tantivy's has), so
+//! The parts that clauses are made of: indexed terms and phrases scored as Lucene does, and how scores are multiplied,
+//! left out or the best of them taken. Scores are Lucene's BM25 (k1 = 1.2, b = 0.75, without the constant factor k1 + 1 that tantivy's has), so
 //! they can be laid beside a cluster's; only the average length counts documents without the field, too, which Lucene leaves
 //! out.
 
@@ -11,7 +11,7 @@ use tantivy::{
 
 use crate::{mapping::Kind, snapshot::SearchField};
 
-/// What turns tantivy's BM25 into Lucene's, which left out the factor k1 + 1 with version 8.
+/// The factor that turns tantivy's BM25 into Lucene's, which left out k1 + 1 with version 8.
 const LUCENE_SCALE: f32 = 1.0 / 2.2;
 
 /// The phrase that `tokens` make, if they make one.

@@ -30,20 +30,20 @@ const GROUP_TOKENS: usize = 512;
 /// Passages of a measured search, or fewer where the model is slow.
 const WINDOW: usize = 100;
 const WINDOW_AT_LEAST: usize = 10;
-/// How long the model may take to load.
+/// The time that the model may take to load.
 const LOADING: Duration = Duration::from_mins(5);
 
-/// What is to be measured, and for how long.
+/// The task: what is measured, and for how long.
 pub struct Task<'a> {
     /// The model.
     pub folder: &'a ModelFolder,
     /// Scoring threads, 1 or more.
     pub workers: usize,
-    /// What passages are scored against.
+    /// The query that passages are scored against.
     pub query: &'a str,
     /// The passages.
     pub passages: &'a Passages,
-    /// How long to measure in all, loading not counted. Every figure is made once at least, so that a slow model takes
+    /// The time to measure in all, loading not counted. Every figure is made once at least, so that a slow model takes
     /// longer.
     pub time: Duration,
 }
@@ -152,7 +152,7 @@ fn layouts_of(workers: usize) -> Vec<(usize, usize)> {
 
 /// Tokens to run.
 struct Inputs {
-    /// As long as the model reads, if there is that much text.
+    /// The longest input that the model reads, if there is that much text.
     longest: Encoded,
     lengths: Lengths,
     tokenisation_us: f64,

@@ -1,4 +1,4 @@
-//! How many replicas, with how much cache, a load takes: the simulation run again and again. Pure.
+//! The number of replicas, with how much cache, that a load takes: the simulation run again and again. Pure.
 
 use bytesize::ByteSize;
 use serde::Serialize;
@@ -11,54 +11,54 @@ use super::{
 
 /// More replicas than these are not tried.
 pub const REPLICAS_AT_MOST: usize = 64;
-/// What asking the shared cache is taken to add to a search, in seconds.
+/// The seconds that asking the shared cache is taken to add to a search.
 pub const SHARED_ROUND_TRIP: f64 = 0.001;
 
-/// What is to be tried.
+/// The question: what is tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Hits to rerank.
     pub window: usize,
-    /// In seconds.
+    /// The budget in seconds.
     pub budget: f64,
     /// Scoring threads of a replica.
     pub workers: usize,
     /// Sizes of each replica's cache in bytes, smallest first.
     pub caches: Vec<u64>,
-    /// Of a cache that all replicas share, in bytes; 0 for none.
+    /// The size of a cache that all replicas share, in bytes; 0 for none.
     pub shared_cache: u64,
     /// The share of searches that shall be scored in full, 0 to 1.
     pub target: f64,
 }
 
-/// What came of it.
+/// The forecast: what the trials say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Forecast {
-    /// Where the searches are from.
+    /// The origin of the searches.
     pub traffic: String,
-    /// How many.
+    /// The number of searches.
     pub searches: usize,
-    /// Different queries among them.
+    /// The number of different queries among them.
     pub distinct: usize,
-    /// On average.
+    /// The mean rate.
     pub searches_per_second: f64,
     /// Hits to rerank.
     pub window: usize,
-    /// In milliseconds.
+    /// The budget in milliseconds.
     pub budget_ms: f64,
     /// Scoring threads of a replica.
     pub workers: usize,
-    /// Of a cache that all replicas share, in bytes.
+    /// The size of a cache that all replicas share, in bytes.
     pub shared_cache_bytes: u64,
     /// The share of searches that shall be scored in full.
     pub target: f64,
-    /// Until a window has all its scores on an idle replica, nothing cached, in milliseconds: the mean.
+    /// The mean time until a window has all its scores on an idle replica, nothing cached, in milliseconds.
     pub idle_ms: f64,
-    /// Whether a cached passage would also serve other queries, which is not played.
+    /// True where a cached passage would also serve other queries, which is not played.
     pub is_bi_encoder: bool,
     /// The cache that has room for all pairs, in bytes, where larger ones were asked for: they make no difference.
     pub all_pairs_fit_bytes: Option<u64>,
-    /// By cache, then by replicas.
+    /// The trials, by cache, then by replicas.
     pub trials: Vec<Trial>,
     /// The trial of the fewest replicas, and of them the smallest cache, that reaches the target.
     pub fewest: Option<Trial>,
@@ -67,13 +67,13 @@ pub struct Forecast {
 /// One number of replicas with one size of cache.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Trial {
-    /// Of each replica.
+    /// The size of each replica's cache.
     pub cache_bytes: u64,
-    /// How many.
+    /// The number of replicas.
     pub replicas: usize,
     /// The share of pairs that were cached, or in the making for an earlier search.
     pub hit_rate: f64,
-    /// Of the scoring threads.
+    /// The share of the scoring threads' time that was spent on pairs.
     pub utilisation: f64,
     /// The share of searches that had all scores within the budget.
     pub fully_scored: f64,

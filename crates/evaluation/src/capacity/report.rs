@@ -1,4 +1,4 @@
-//! What is printed: a table for people, one object for machines. Pure; plain ASCII within [`WIDTH`] columns.
+//! The report: a table for people, one object for machines. Pure; plain ASCII within [`WIDTH`] columns.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ pub fn json(costs: &Costs, advice: &Recommendation, forecast: Option<&Forecast>)
     whole
 }
 
-/// What was measured.
+/// The tables of what was measured.
 pub fn measured(costs: &Costs) -> String {
     let mut text = String::new();
     let model = &costs.model;
@@ -107,7 +107,7 @@ fn batches(text: &mut String, costs: &Costs) {
     }
 }
 
-/// What to set, and what a replica carries.
+/// The settings that are recommended, and the load that a replica carries.
 pub fn recommended(costs: &Costs, advice: &Recommendation) -> String {
     let mut text = String::new();
     let half = advice.added_latency_ms * IDLE_SHARE;
@@ -148,7 +148,7 @@ pub fn recommended(costs: &Costs, advice: &Recommendation) -> String {
     text
 }
 
-/// What came of the simulation.
+/// The outcome of the simulation.
 pub fn planned(forecast: &Forecast) -> String {
     let mut text = String::new();
     heading(&mut text, "Simulation");

@@ -1,4 +1,4 @@
-//! What a simulated cache holds: for each query how many of its pairs, the least recently used query going first. The
+//! The cache of a simulated replica: for each query how many of its pairs, the least recently used query going first. The
 //! real cache counts single pairs and keeps, by their frequency, a little better than this ([`scoring::cache`]).
 
 use std::collections::HashMap;
@@ -12,16 +12,16 @@ pub(super) struct SimulatedCache {
     nodes: Vec<Node>,
     /// Places of `nodes` that are free again.
     free: Vec<usize>,
-    /// Most and least recently used, where there is any.
+    /// The most and the least recently used place, where there is any.
     ends: Option<(usize, usize)>,
 }
 
-/// What is known of one query.
+/// The pairs of one query that are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Known {
-    /// Its first pairs, so many of them.
+    /// The number of its first pairs that are known.
     pub(super) pairs: u32,
-    /// When the last of them is there: it may still be running.
+    /// The time when the last of them is there: it may still be running.
     pub(super) ready_at: f64,
 }
 
@@ -39,7 +39,7 @@ impl SimulatedCache {
         SimulatedCache { capacity, ..SimulatedCache::default() }
     }
 
-    /// What is known of `query`, which is then the most recently used.
+    /// The known pairs of `query`, which is then the most recently used.
     pub(super) fn get(&mut self, query: u32) -> Option<Known> {
         let place = *self.places.get(&query)?;
         self.unlink(place);
