@@ -5,14 +5,14 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
-    Engine,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply, malformed},
     search::source::SourceFilter,
 };
 
 /// `PUT|POST /{index}/_doc[/{id}]`
-pub(crate) fn put(engine: &Engine, call: &Call, index: &str, id: Option<&str>) -> Result<Reply, ApiError> {
+pub(super) fn put(engine: &Engine, call: &Call, index: &str, id: Option<&str>) -> Result<Reply, ApiError> {
     let only_create = match call.parameter("op_type") {
         None | Some("index") => false,
         Some("create") => true,
@@ -22,7 +22,7 @@ pub(crate) fn put(engine: &Engine, call: &Call, index: &str, id: Option<&str>) -
 }
 
 /// `PUT|POST /{index}/_create/{id}`
-pub(crate) fn create(engine: &Engine, call: &Call, index: &str, id: &str) -> Result<Reply, ApiError> {
+pub(super) fn create(engine: &Engine, call: &Call, index: &str, id: &str) -> Result<Reply, ApiError> {
     store(engine, call, index, Some(id), true)
 }
 
@@ -37,14 +37,14 @@ fn store(engine: &Engine, call: &Call, index: &str, id: Option<&str>, only_creat
 }
 
 /// `POST /{index}/_update/{id}`
-pub(crate) fn update(engine: &Engine, call: &Call, index: &str, id: &str) -> Result<Reply, ApiError> {
+pub(super) fn update(engine: &Engine, call: &Call, index: &str, id: &str) -> Result<Reply, ApiError> {
     let body = call.json()?.ok_or_else(|| ApiError::parsing("request body is required"))?;
     let written = engine.index(index)?.update(id, &body)?;
     Reply::json(written.status(), &written)
 }
 
 /// `GET|HEAD /{index}/_doc/{id}`
-pub(crate) fn get(engine: &Engine, call: &Call, index: &str, id: &str) -> Result<Reply, ApiError> {
+pub(super) fn get(engine: &Engine, call: &Call, index: &str, id: &str) -> Result<Reply, ApiError> {
     let Some(document) = engine.index(index)?.get(id) else {
         if call.method == Method::HEAD {
             return Ok(Reply::empty(StatusCode::NOT_FOUND));
@@ -82,7 +82,7 @@ struct Found<'a> {
 }
 
 /// `GET|HEAD /{index}/_source/{id}`
-pub(crate) fn source(engine: &Engine, index: &str, id: &str) -> Result<Reply, ApiError> {
+pub(super) fn source(engine: &Engine, index: &str, id: &str) -> Result<Reply, ApiError> {
     let document = engine.index(index)?.get(id).ok_or_else(|| {
         let reason = format!("Document not found [{index}]/[{id}]");
         ApiError::new(StatusCode::NOT_FOUND, "resource_not_found_exception", reason)
@@ -91,7 +91,7 @@ pub(crate) fn source(engine: &Engine, index: &str, id: &str) -> Result<Reply, Ap
 }
 
 /// `DELETE /{index}/_doc/{id}`
-pub(crate) fn delete(engine: &Engine, index: &str, id: &str) -> Result<Reply, ApiError> {
+pub(super) fn delete(engine: &Engine, index: &str, id: &str) -> Result<Reply, ApiError> {
     let written = engine.index(index)?.delete(id);
     Reply::json(written.status(), &written)
 }

@@ -4,20 +4,20 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Engine,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply},
     store::Index,
 };
 
 /// `PUT /{index}`
-pub(crate) fn create(engine: &Engine, call: &Call, name: &str) -> Result<Reply, ApiError> {
+pub(super) fn create(engine: &Engine, call: &Call, name: &str) -> Result<Reply, ApiError> {
     engine.add(Index::create(name, call.json()?.as_ref())?)?;
     Reply::ok(&json!({"acknowledged": true, "shards_acknowledged": true, "index": name}))
 }
 
 /// `DELETE /{index}`
-pub(crate) fn delete(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn delete(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, ApiError> {
     if expression.contains('*') || expression == "_all" {
         return Err(ApiError::argument("Wildcard expressions or all indices are not allowed"));
     }
@@ -29,13 +29,13 @@ pub(crate) fn delete(engine: &Engine, call: &Call, expression: &str) -> Result<R
 }
 
 /// `HEAD /{index}`
-pub(crate) fn exists(engine: &Engine, expression: &str) -> Reply {
+pub(super) fn exists(engine: &Engine, expression: &str) -> Reply {
     let found = engine.resolve(expression, false).is_ok_and(|indices| !indices.is_empty());
     Reply::empty(if found { StatusCode::OK } else { StatusCode::NOT_FOUND })
 }
 
 /// `GET /{index}`
-pub(crate) fn get(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn get(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
     described(engine, expression, |index| {
         json!({
             "aliases": {},
@@ -46,17 +46,17 @@ pub(crate) fn get(engine: &Engine, expression: &str) -> Result<Reply, ApiError> 
 }
 
 /// `GET /{index}/_mapping`
-pub(crate) fn mappings(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn mappings(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
     described(engine, expression, Index::mappings_json)
 }
 
 /// `GET /{index}/_settings`
-pub(crate) fn settings(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn settings(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
     described(engine, expression, Index::settings_json)
 }
 
 /// `PUT|POST /{index}/_mapping`
-pub(crate) fn put_mapping(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn put_mapping(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, ApiError> {
     let body = call.json()?.ok_or_else(|| ApiError::parsing("request body is required"))?;
     for index in engine.resolve(expression, false)? {
         index.declare(&body)?;
@@ -65,7 +65,7 @@ pub(crate) fn put_mapping(engine: &Engine, call: &Call, expression: &str) -> Res
 }
 
 /// `GET|POST /{index}/_refresh`: every search sees every earlier write anyway; this builds what it needs beforehand.
-pub(crate) fn refresh(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn refresh(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
     let indices = engine.resolve(expression, false)?;
     for index in &indices {
         index.snapshot()?;

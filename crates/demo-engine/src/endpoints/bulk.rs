@@ -7,13 +7,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    Engine,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply, malformed},
     store::Written,
 };
 
-/// What an action line says of its document.
+/// The header of a document: what its action line says.
 #[derive(Debug, Default, Deserialize)]
 struct Target {
     #[serde(rename = "_index")]
@@ -32,7 +32,7 @@ fn id_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
 }
 
 /// `POST|PUT /_bulk` and `/{index}/_bulk`
-pub(crate) fn bulk(engine: &Engine, call: &Call, default_index: Option<&str>) -> Result<Reply, ApiError> {
+pub(super) fn bulk(engine: &Engine, call: &Call, default_index: Option<&str>) -> Result<Reply, ApiError> {
     let started = Instant::now();
     let body = call.text()?;
     if body.trim().is_empty() {

@@ -1,15 +1,20 @@
-//! Which endpoint answers a request: the table of everything that the demo engine speaks.
+//! The endpoints: the table of everything that the demo engine speaks. Searches have a folder of their own, `search`.
 
 use http::{Method, StatusCode};
 
 use crate::{
-    Engine, bulk, cluster, documents,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply},
-    indices, search,
+    search,
 };
 
-/// What a refused request is told.
+mod bulk;
+mod cluster;
+mod documents;
+mod indices;
+
+/// The end of the sentence that a refused request is told.
 const SUPPORTED: &str = "the demo engine supports /, /_bulk, /_search, /_count, /_cat/indices, /_cluster/health, \
      /{index}, /{index}/_doc, /_create, /_update, /_source, /_mapping, /_settings, /_bulk, /_search, /_count and /_refresh";
 

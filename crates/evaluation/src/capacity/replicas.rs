@@ -1,4 +1,4 @@
-//! How many replicas, with how much cache, a load takes: the simulation run again and again. Pure.
+//! The number of replicas, with how much cache, that a load takes: the simulation run again and again. Pure.
 
 use bytesize::ByteSize;
 use serde::Serialize;
@@ -11,54 +11,54 @@ use super::{
 
 /// More replicas than these are not tried.
 pub const REPLICAS_AT_MOST: usize = 64;
-/// What asking the shared cache is taken to add to a search, in seconds.
+/// The seconds that asking the shared cache is taken to add to a search.
 pub const SHARED_ROUND_TRIP: f64 = 0.001;
 
-/// What is to be tried.
+/// The question: what is tried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     /// Hits to rerank.
     pub window: usize,
-    /// In seconds.
+    /// The budget in seconds.
     pub budget: f64,
     /// Scoring threads of a replica.
     pub workers: usize,
     /// Sizes of each replica's cache in bytes, smallest first.
     pub caches: Vec<u64>,
-    /// Of a cache that all replicas share, in bytes; 0 for none.
+    /// The size of a cache that all replicas share, in bytes; 0 for none.
     pub shared_cache: u64,
     /// The share of searches that shall be scored in full, 0 to 1.
     pub target: f64,
 }
 
-/// What came of it.
+/// The forecast: what the trials say.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Answer {
-    /// Where the searches are from.
+pub struct Forecast {
+    /// The origin of the searches.
     pub traffic: String,
-    /// How many.
+    /// The number of searches.
     pub searches: usize,
-    /// Different queries among them.
+    /// The number of different queries among them.
     pub distinct: usize,
-    /// On average.
+    /// The mean rate.
     pub searches_per_second: f64,
     /// Hits to rerank.
     pub window: usize,
-    /// In milliseconds.
+    /// The budget in milliseconds.
     pub budget_ms: f64,
     /// Scoring threads of a replica.
     pub workers: usize,
-    /// Of a cache that all replicas share, in bytes.
+    /// The size of a cache that all replicas share, in bytes.
     pub shared_cache_bytes: u64,
     /// The share of searches that shall be scored in full.
     pub target: f64,
-    /// Until a window has all its scores on an idle replica, nothing cached, in milliseconds: the mean.
+    /// The mean time until a window has all its scores on an idle replica, nothing cached, in milliseconds.
     pub idle_ms: f64,
-    /// Whether a cached passage would also serve other queries, which is not played.
+    /// True where a cached passage would also serve other queries, which is not played.
     pub is_bi_encoder: bool,
     /// The cache that has room for all pairs, in bytes, where larger ones were asked for: they make no difference.
     pub all_pairs_fit_bytes: Option<u64>,
-    /// By cache, then by replicas.
+    /// The trials, by cache, then by replicas.
     pub trials: Vec<Trial>,
     /// The trial of the fewest replicas, and of them the smallest cache, that reaches the target.
     pub fewest: Option<Trial>,
@@ -67,13 +67,13 @@ pub struct Answer {
 /// One number of replicas with one size of cache.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Trial {
-    /// Of each replica.
+    /// The size of each replica's cache.
     pub cache_bytes: u64,
-    /// How many.
+    /// The number of replicas.
     pub replicas: usize,
     /// The share of pairs that were cached, or in the making for an earlier search.
     pub hit_rate: f64,
-    /// Of the scoring threads.
+    /// The share of the scoring threads' time that was spent on pairs.
     pub utilisation: f64,
     /// The share of searches that had all scores within the budget.
     pub fully_scored: f64,
@@ -86,7 +86,7 @@ pub struct Trial {
 }
 
 /// Tries `question` on `traffic`, saying on `progress` what is being done.
-pub fn answer(traffic: &Traffic, costs: &Costs, question: &Question, progress: &mut dyn FnMut(&str)) -> Answer {
+pub fn forecast(traffic: &Traffic, costs: &Costs, question: &Question, progress: &mut dyn FnMut(&str)) -> Forecast {
     let search_costs = SearchCosts::of(costs, question.window);
     let pairs_in = |bytes: u64| (bytes as f64 / costs.cache_entry_bytes) as u64;
     let distinct = traffic.distinct();
@@ -124,7 +124,7 @@ pub fn answer(traffic: &Traffic, costs: &Costs, question: &Question, progress: &
     let enough = |trial: &&Trial| trial.fully_scored >= question.target;
     let fewest = trials.iter().filter(enough).min_by_key(|trial| (trial.replicas, trial.cache_bytes)).copied();
     let mean = search_costs.pairs.iter().sum::<f64>() / search_costs.pairs.len() as f64;
-    Answer {
+    Forecast {
         traffic: traffic.source.clone(),
         searches: traffic.arrivals.len(),
         distinct,
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::capacity::{costs::tests::sample, traffic::Zipf};
 
-    fn asked(ms: f64, rate: f64, budget: f64) -> Answer {
+    fn asked(ms: f64, rate: f64, budget: f64) -> Forecast {
         let traffic = Zipf { exponent: 0.0, queries: 1_000_000, rate, duration: 60.0, seed: 1 }.traffic();
         let question = Question {
             window: 100,
@@ -183,35 +183,35 @@ mod tests {
             shared_cache: 0,
             target: 0.99,
         };
-        answer(&traffic, &sample(ms), &question, &mut |_| {})
+        forecast(&traffic, &sample(ms), &question, &mut |_| {})
     }
 
     #[test]
     fn the_fewest_replicas_that_are_enough_are_found_with_the_smallest_cache() {
         // A search keeps a replica busy for 50 ms: 40 a second are two replicas' whole time, and chance wants some more.
-        let answer = asked(1.0, 40.0, 0.3);
-        let fewest = answer.fewest.unwrap();
-        assert!((3..=4).contains(&fewest.replicas) && fewest.cache_bytes == 1 << 10, "{answer:?}");
-        let fewer = answer.trials.iter().find(|trial| trial.replicas == fewest.replicas - 1).unwrap();
-        assert!(fewer.fully_scored < 0.99, "{answer:?}");
-        assert!(answer.trials.iter().all(|trial| trial.utilisation <= 1.0 + 1e-9));
+        let forecast = asked(1.0, 40.0, 0.3);
+        let fewest = forecast.fewest.unwrap();
+        assert!((3..=4).contains(&fewest.replicas) && fewest.cache_bytes == 1 << 10, "{forecast:?}");
+        let fewer = forecast.trials.iter().find(|trial| trial.replicas == fewest.replicas - 1).unwrap();
+        assert!(fewer.fully_scored < 0.99, "{forecast:?}");
+        assert!(forecast.trials.iter().all(|trial| trial.utilisation <= 1.0 + 1e-9));
         // The largest cache has nothing to add.
-        assert_eq!(answer.all_pairs_fit_bytes, Some(1 << 30));
-        assert!(answer.trials.iter().all(|trial| trial.cache_bytes <= 1 << 30));
+        assert_eq!(forecast.all_pairs_fit_bytes, Some(1 << 30));
+        assert!(forecast.trials.iter().all(|trial| trial.cache_bytes <= 1 << 30));
     }
 
     #[test]
     fn one_replica_that_is_enough_is_the_answer() {
-        let answer = asked(0.01, 10.0, 0.3);
-        assert_eq!(answer.trials.iter().map(|trial| trial.replicas).collect::<Vec<_>>(), [1, 1]);
-        assert_eq!(answer.fewest.map(|trial| trial.replicas), Some(1));
+        let forecast = asked(0.01, 10.0, 0.3);
+        assert_eq!(forecast.trials.iter().map(|trial| trial.replicas).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(forecast.fewest.map(|trial| trial.replicas), Some(1));
     }
 
     #[test]
     fn no_number_of_replicas_helps_a_window_that_takes_longer_than_the_budget() {
-        let answer = asked(10.0, 1.0, 0.3);
-        assert_eq!(answer.fewest, None);
-        assert_eq!(answer.trials.iter().map(|trial| trial.replicas).max(), Some(REPLICAS_AT_MOST));
-        assert!((answer.idle_ms - 500.0).abs() < 1e-6);
+        let forecast = asked(10.0, 1.0, 0.3);
+        assert_eq!(forecast.fewest, None);
+        assert_eq!(forecast.trials.iter().map(|trial| trial.replicas).max(), Some(REPLICAS_AT_MOST));
+        assert!((forecast.idle_ms - 500.0).abs() < 1e-6);
     }
 }

@@ -16,26 +16,26 @@ use scoring::{
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
     pub(super) group: Vec<Encoded>,
-    /// How long to go on; at least one run is made.
+    /// The time to go on for; at least one run is made.
     pub(super) time: Duration,
 }
 
 /// Seconds of running that are too few to hold against ticks of 10 ms.
 const SHORT: f64 = 0.5;
 
-/// What came of a [`Cell`].
+/// The figures of one [`Cell`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Timing {
-    /// Until one group is done, in milliseconds: the median over all runs.
+    /// The time until one group is done, in milliseconds: the median over all runs.
     pub(super) group_ms: f64,
-    /// Of all sessions together.
+    /// The rate of all sessions together.
     pub(super) pairs_per_second: f64,
 }
 
-/// What came of several cells.
+/// The figures of several cells.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Driven {
-    /// One for each cell.
+    /// The figures of each cell.
     pub(super) timings: Vec<Timing>,
     /// Processor time that the sessions' threads got, of what they wanted, 0 to 1: less where other programs are busy.
     /// Unknown elsewhere than on Linux, and of a moment too short to tell.
@@ -101,7 +101,7 @@ fn processor_seconds() -> Option<f64> {
     Some((ticks()? + ticks()?) / 100.0)
 }
 
-/// How long each run took, in seconds. The first, which allocates, is left out where there is time for another.
+/// The seconds that each run took. The first, which allocates, is left out where there is time for another.
 fn repeat(model: &mut dyn Inference, cell: &Cell) -> Result<Vec<f64>, String> {
     let group: Vec<&Encoded> = cell.group.iter().collect();
     let began = Instant::now();

@@ -1,15 +1,15 @@
-//! What the engine says of itself: `/`, `/_cluster/health`, `/_cat/indices`.
+//! The endpoints about the engine itself: `/`, `/_cluster/health`, `/_cat/indices`.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Engine,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply},
 };
 
 /// `GET /`: the release of Elasticsearch whose API is spoken, so that clients of the 9.x line accept it.
-pub(crate) fn info() -> Result<Reply, ApiError> {
+pub(super) fn info() -> Result<Reply, ApiError> {
     Reply::ok(&json!({
         "name": "rerank-proxy-demo",
         "cluster_name": "rerank-proxy-demo",
@@ -30,7 +30,7 @@ pub(crate) fn info() -> Result<Reply, ApiError> {
 }
 
 /// `GET /_cluster/health[/{index}]`
-pub(crate) fn health(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn health(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
     let shards = engine.resolve(expression, false)?.len();
     Reply::ok(&json!({
         "cluster_name": "rerank-proxy-demo",
@@ -68,7 +68,7 @@ const COLUMNS: [(&str, &str, bool); 11] = [
 ];
 
 /// `GET /_cat/indices[/{index}]`, as text (`v` for a header line, `h` for columns) or `format=json`.
-pub(crate) fn cat_indices(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, ApiError> {
+pub(super) fn cat_indices(engine: &Engine, call: &Call, expression: &str) -> Result<Reply, ApiError> {
     let columns = columns(call)?;
     let rows: Vec<Vec<String>> = engine
         .resolve(expression, false)?

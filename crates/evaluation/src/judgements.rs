@@ -23,7 +23,7 @@ pub const JUDGEMENTS_FILE: &str = "qrels.tsv";
 pub struct Passage {
     /// Unique in the dataset.
     pub id: String,
-    /// What the passage is about at large, such as `cooking`.
+    /// The subject at large, such as `cooking`.
     pub domain: String,
     /// One line.
     pub title: String,
@@ -37,22 +37,22 @@ pub struct Passage {
 pub struct Query {
     /// Unique in the dataset.
     pub id: String,
-    /// What is searched for.
+    /// The text that is searched for.
     pub text: String,
 }
 
 /// Passages, queries and what is relevant to what.
 #[derive(Debug, Clone, Default)]
 pub struct Dataset {
-    /// In the order of the file.
+    /// The passages, in the order of the file.
     pub passages: Vec<Passage>,
-    /// In the order of the file.
+    /// The queries, in the order of the file.
     pub queries: Vec<Query>,
     /// Query id → passage id → grade.
     judgements: HashMap<String, HashMap<String, u8>>,
 }
 
-/// Why a dataset cannot be used.
+/// The reason why a dataset cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     /// A file cannot be read.
@@ -60,7 +60,7 @@ pub enum DatasetError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's own error.
         source: io::Error,
     },
     /// A line does not hold what it must.
@@ -70,7 +70,7 @@ pub enum DatasetError {
         file: &'static str,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The sentence that says what is wrong with it.
         problem: String,
     },
 }
@@ -79,7 +79,7 @@ impl Dataset {
     /// Reads the three files in `folder`.
     ///
     /// # Errors
-    /// When a file cannot be read, or as [`Dataset::parse`].
+    /// A file cannot be read, or as [`Dataset::parse`].
     pub fn load(folder: &Path) -> Result<Self, DatasetError> {
         let read = |name: &str| {
             let path = folder.join(name);

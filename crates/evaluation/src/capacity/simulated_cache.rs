@@ -1,27 +1,27 @@
-//! What a simulated cache holds: for each query how many of its pairs, the least recently used query going first. The
+//! The cache of a simulated replica: for each query how many of its pairs, the least recently used query going first. The
 //! real cache counts single pairs and keeps, by their frequency, a little better than this ([`scoring::cache`]).
 
 use std::collections::HashMap;
 
 /// Entries by query, bounded in pairs.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Recent {
+pub(super) struct SimulatedCache {
     capacity: u64,
     pairs: u64,
     places: HashMap<u32, usize>,
     nodes: Vec<Node>,
     /// Places of `nodes` that are free again.
     free: Vec<usize>,
-    /// Most and least recently used, where there is any.
+    /// The most and the least recently used place, where there is any.
     ends: Option<(usize, usize)>,
 }
 
-/// What is known of one query.
+/// The pairs of one query that are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Known {
-    /// Its first pairs, so many of them.
+    /// The number of its first pairs that are known.
     pub(super) pairs: u32,
-    /// When the last of them is there: it may still be running.
+    /// The time when the last of them is there: it may still be running.
     pub(super) ready_at: f64,
 }
 
@@ -33,13 +33,13 @@ struct Node {
     older: Option<usize>,
 }
 
-impl Recent {
+impl SimulatedCache {
     /// Empty, for so many pairs.
-    pub(super) fn new(capacity: u64) -> Recent {
-        Recent { capacity, ..Recent::default() }
+    pub(super) fn new(capacity: u64) -> SimulatedCache {
+        SimulatedCache { capacity, ..SimulatedCache::default() }
     }
 
-    /// What is known of `query`, which is then the most recently used.
+    /// The known pairs of `query`, which is then the most recently used.
     pub(super) fn get(&mut self, query: u32) -> Option<Known> {
         let place = *self.places.get(&query)?;
         self.unlink(place);
@@ -118,21 +118,21 @@ mod tests {
 
     #[test]
     fn the_query_that_was_used_longest_ago_goes_first() {
-        let mut recent = Recent::new(30);
+        let mut cache = SimulatedCache::new(30);
         for query in 0..3 {
-            recent.keep(query, known(10));
+            cache.keep(query, known(10));
         }
-        assert_eq!(recent.get(0), Some(known(10)));
-        recent.keep(3, known(10));
-        assert_eq!([0, 1, 2, 3].map(|query| recent.get(query).is_some()), [true, false, true, true]);
+        assert_eq!(cache.get(0), Some(known(10)));
+        cache.keep(3, known(10));
+        assert_eq!([0, 1, 2, 3].map(|query| cache.get(query).is_some()), [true, false, true, true]);
     }
 
     #[test]
     fn a_cache_without_room_keeps_nothing_and_one_with_little_keeps_a_part() {
-        let mut nothing = Recent::new(0);
+        let mut nothing = SimulatedCache::new(0);
         nothing.keep(1, known(10));
         assert_eq!(nothing.get(1), None);
-        let mut little = Recent::new(4);
+        let mut little = SimulatedCache::new(4);
         little.keep(1, known(10));
         assert_eq!(little.get(1), Some(known(4)));
     }
@@ -143,7 +143,7 @@ mod tests {
             capacity in 0_u64..50,
             uses in prop::collection::vec((0_u32..8, prop::option::of(0_u32..20)), 0..100),
         ) {
-            let mut recent = Recent::new(capacity);
+            let mut cache = SimulatedCache::new(capacity);
             let mut list: Vec<(u32, u32)> = Vec::new();
             for (query, keep) in uses {
                 let place = list.iter().position(|(known, _)| *known == query);
@@ -151,19 +151,19 @@ mod tests {
                 match keep {
                     None => {
                         list.extend(before);
-                        prop_assert_eq!(recent.get(query).map(|known| known.pairs), before.map(|(_, pairs)| pairs));
+                        prop_assert_eq!(cache.get(query).map(|known| known.pairs), before.map(|(_, pairs)| pairs));
                     }
                     Some(pairs) => {
                         let fitting = u64::from(pairs).min(capacity) as u32;
                         list.extend((fitting > 0).then_some((query, fitting)));
-                        recent.keep(query, known(pairs));
+                        cache.keep(query, known(pairs));
                     }
                 }
                 while list.iter().map(|(_, pairs)| u64::from(*pairs)).sum::<u64>() > capacity {
                     list.remove(0);
                 }
-                prop_assert_eq!(recent.pairs, list.iter().map(|(_, pairs)| u64::from(*pairs)).sum::<u64>());
-                prop_assert_eq!(recent.places.len(), list.len());
+                prop_assert_eq!(cache.pairs, list.iter().map(|(_, pairs)| u64::from(*pairs)).sum::<u64>());
+                prop_assert_eq!(cache.places.len(), list.len());
             }
         }
     }
