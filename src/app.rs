@@ -9,11 +9,11 @@ use engines::{
 };
 use scoring::{
     Scorer,
+    backend::Runtime,
     cache::ScoreCache,
     cascade::Cascade,
     local::{LocalScorer, ScoringOptions},
     remote::RemoteScorer,
-    runtime::Runtime,
 };
 use tokio::sync::Semaphore;
 

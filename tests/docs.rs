@@ -83,8 +83,8 @@ impl Scorer for Nobody {
         Some(ScorerStats::default())
     }
 
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
+    fn readiness(&self) -> scoring::Readiness {
+        scoring::Readiness::Ready
     }
 }
 

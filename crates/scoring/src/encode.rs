@@ -1,13 +1,13 @@
 //! Text to token ids, exactly as the model's reference implementation does it: `[CLS] query [SEP] passage [SEP]`,
 //! truncated longest-first at the model's length or cut into windows, never padded. What becomes of the ids is the
-//! business of [`super::inference`].
+//! business of [`crate::backend`].
 
 use std::{ops::Range, panic::resume_unwind, path::Path, sync::OnceLock, thread};
 
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 use unicode_segmentation::GraphemeCursor;
 
-use crate::{LongPassages, Span};
+use crate::{request::LongPassages, score::Span};
 
 /// One input of a model, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,12 +23,12 @@ impl Inference for Moody {
         Windowed.encode(query, texts, long)
     }
 
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
         let holds = |letter: u8| group.iter().any(|encoded| encoded.ids.contains(&i64::from(letter)));
         thread::sleep(Duration::from_micros(self.some(200)));
         assert!(self.some(2) != 0 || !holds(b'!'), "enough");
         if holds(b'?') {
-            return Err(String::from("does not want to"));
+            return Err(BackendError::Run(String::from("does not want to")));
         }
         let word = |encoded: &&Encoded| match encoded.ids.contains(&i64::from(b'~')) {
             true => f32::NAN,
@@ -41,10 +41,10 @@ impl Inference for Moody {
 struct MoodyLoader(Arc<AtomicU64>);
 
 impl Loader for MoodyLoader {
-    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
         let moody = Moody(Arc::clone(&self.0));
         match moody.some(4) {
-            0 => Err(String::from("not now")),
+            0 => Err(BackendError::Start(String::from("not now"))),
             1 => panic!("not like this"),
             _ => Ok(Box::new(moody)),
         }

@@ -5,8 +5,8 @@
 #[cfg(target_os = "linux")]
 const NICE: i32 = 5;
 
-/// Has the calling thread, and those that it will start, stand back.
-pub(super) fn step_back() {
+/// Lowers the priority of the calling thread, and of those that it will start.
+pub(crate) fn lower_own() {
     // Elsewhere priorities are not a thread's own.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
