@@ -40,7 +40,7 @@ impl Cascade {
     async fn score_in_turn(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
         let Request { query, mut passages, long, deadline, priority } = request;
         let count = passages.len();
-        // What the first one leaves of its half goes to the second.
+        // The time that the first one leaves of its half goes to the second.
         let now = Instant::now();
         let half = now + deadline.saturating_duration_since(now) / 2;
         let all = Request { query, passages: passages.clone(), long, deadline: half, priority };

@@ -109,7 +109,7 @@ impl Pool {
         estimates.iter().take_while(fits).count()
     }
 
-    /// Whether work sent now could be done.
+    /// The readiness for work that is sent now.
     pub(crate) fn readiness(&self) -> Readiness {
         self.shared.readiness()
     }

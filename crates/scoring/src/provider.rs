@@ -1,7 +1,7 @@
 //! Execution providers by name: what an operator may want a model to be run on. Owns the names and the order of preference;
 //! what the ONNX Runtime at hand has of them is the business of [`crate::backend`].
 
-/// What a model is run on.
+/// An execution provider: the hardware and the kernels that a model is run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Provider {
     /// The processor, by ONNX Runtime's own kernels. Every library has it.

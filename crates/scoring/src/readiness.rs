@@ -9,10 +9,10 @@ use std::{
 /// The time between two looks at a model that is being loaded.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Whether a search sent now could be scored.
+/// The readiness of a scorer for a search that is sent now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// It could.
+    /// The search would be scored.
     Ready,
     /// The model is being loaded for the first time.
     Loading,
@@ -53,5 +53,32 @@ pub async fn loaded(at_most: Duration, readiness: impl Fn() -> Readiness) -> Rea
             Readiness::Loading if began.elapsed() <= at_most => tokio::time::sleep(POLL).await,
             known => return known,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn the_texts_are_those_that_operators_know() {
+        let stuck = Readiness::Stuck(Duration::from_millis(10_500));
+        let texts = [Readiness::Ready, Readiness::Loading, stuck, Readiness::Failed("no file".to_owned())];
+        let texts = texts.map(|readiness| readiness.to_string());
+        assert_eq!(texts, ["ready", "loading", "every worker has been stuck for more than 10.5 s", "no file"]);
+    }
+
+    #[tokio::test]
+    async fn a_model_is_waited_for_while_it_is_loaded_and_not_once_that_has_failed() {
+        let wait_for = async |states: &[Readiness]| {
+            let states = RefCell::new(states.iter().rev().cloned().collect::<Vec<_>>());
+            loaded(Duration::from_mins(1), || states.borrow_mut().pop().unwrap()).await
+        };
+        let failed = Readiness::Failed("no file".to_owned());
+        assert_eq!(wait_for(&[Readiness::Loading, Readiness::Loading, Readiness::Ready]).await, Readiness::Ready);
+        assert_eq!(wait_for(&[Readiness::Loading, failed.clone(), Readiness::Ready]).await, failed);
+        assert_eq!(loaded(Duration::ZERO, || Readiness::Loading).await, Readiness::Loading);
     }
 }

@@ -36,7 +36,7 @@ pub trait Scorer: Send + Sync + 'static {
         None
     }
 
-    /// Whether a search sent now could be scored, for the health endpoint and the log.
+    /// The readiness for a search that is sent now, for the health endpoint and the log.
     fn readiness(&self) -> Readiness;
 
     /// The device that the model is run on, for the health endpoint; `None` where that is not known, or not in this

@@ -1,4 +1,4 @@
-//! Tests of [`super`].
+//! The circuit breaker in every state, at times of the test's choice.
 
 use super::*;
 

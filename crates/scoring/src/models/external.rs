@@ -9,7 +9,7 @@ use std::{
 
 use super::{ModelError, protobuf::Source};
 
-/// How deep messages lie within each other at most: protobuf's own readers, ONNX Runtime's among them, refuse what lies
+/// The depth at which messages lie within each other at most: protobuf's own readers, ONNX Runtime's among them, refuse what lies
 /// deeper than 100.
 const DEEPEST: usize = 128;
 
@@ -27,7 +27,7 @@ enum Message {
 }
 
 impl Message {
-    /// What a field holds, where that can have tensors in it. Numbers of onnx.proto, ONNX 1.19.
+    /// The message that a field holds, where that can have tensors in it. Numbers of onnx.proto, ONNX 1.19.
     fn field(self, number: u64) -> Option<Message> {
         Some(match (self, number) {
             // ModelProto.graph; AttributeProto.g and graphs; TrainingInfoProto.initialization and algorithm

@@ -21,21 +21,21 @@ const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl",
 /// Tokens, when no file of the folder says how many the model takes.
 const USUAL_MAX_LENGTH: usize = 512;
 
-/// What a model does with text.
+/// The kind of a model: how it reads text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Reads query and passage together; one logit.
     CrossEncoder,
     /// Reads each text alone; one vector, compared by cosine.
     BiEncoder {
-        /// How token vectors become one, where the graph does not do it.
+        /// The way in which token vectors become one, where the graph does not do it.
         pooling: Pooling,
-        /// Whether the vector is scaled to length 1.
+        /// True where the vector is scaled to length 1.
         normalise: bool,
     },
 }
 
-/// How a bi-encoder's token vectors become one.
+/// The way in which a bi-encoder's token vectors become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// The mean of all tokens.
@@ -138,7 +138,7 @@ impl ModelFolder {
         self.pad_id
     }
 
-    /// What the model is to be run on.
+    /// The providers that the model is to be run on.
     pub fn providers(&self) -> &Providers {
         &self.providers
     }
@@ -163,7 +163,7 @@ impl ModelFolder {
         &self.revision
     }
 
-    /// Whether the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
+    /// True where the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
     /// model depends on what shares its batch.
     pub fn quantises_activations(&self) -> bool {
         self.content.quantises_activations()

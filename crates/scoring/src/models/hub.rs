@@ -22,10 +22,10 @@ use tokio::time::timeout;
 
 use super::lock::hex;
 
-/// How long nothing may come before a transfer counts as broken off.
+/// The time without a byte after which a transfer counts as broken off.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// As many redirects are followed.
+/// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
 
 /// A Hub, and who we are to it.
@@ -39,7 +39,7 @@ pub struct Hub {
     pub offline: bool,
 }
 
-/// What a repository holds at one commit.
+/// The content of a repository at one commit.
 #[derive(Debug, Deserialize)]
 pub struct RepositoryInfo {
     /// The commit.
@@ -63,7 +63,7 @@ pub struct RemoteFile {
     pub lfs: Option<LargeFile>,
 }
 
-/// What the Hub says about a large file.
+/// The Hub's description of a large file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct LargeFile {
     /// In lower-case hex.
@@ -84,7 +84,7 @@ impl Hub {
         Self { endpoint: endpoint.trim_end_matches('/').to_owned(), token, offline }
     }
 
-    /// What `repository` holds at `revision`: a branch, a tag or a commit.
+    /// The content of `repository` at `revision`: a branch, a tag or a commit.
     ///
     /// # Errors
     /// The Hub cannot be reached, or has no such thing for us.

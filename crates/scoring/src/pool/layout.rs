@@ -25,13 +25,13 @@ pub(super) struct Layout {
 /// and a worker to each core leaves none idle at the end of a window.
 const MARGIN: f64 = 1.1;
 
-/// How often the two ways take turns before the second is preferred.
+/// The number of turns that the two ways take before the second is preferred.
 const ROUNDS: usize = 7;
 
-/// In how many of them it may fall short.
+/// The number of turns in which it may fall short.
 const EXCEPTIONS: usize = 1;
 
-/// How long each way is tried in a round; at least one run is.
+/// The time for which each way is tried in a round; at least one run is made.
 const TRIAL: Duration = Duration::from_millis(50);
 
 /// The share of a round's time for which a worker may have waited for its core, while others had it.

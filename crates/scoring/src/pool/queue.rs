@@ -97,7 +97,7 @@ impl Queue {
             .map(|(job, _)| (job.work.deadline, job.ahead()))
             .collect();
         earlier.sort_unstable();
-        // What there is no time for before its own deadline is dropped then, and takes nothing from who comes after.
+        // Work that there is no time for before its own deadline is dropped then, and takes nothing from those after it.
         let ahead =
             earlier.iter().fold(Duration::ZERO, |ahead, (deadline, work)| (ahead + *work).min(until(*deadline)));
         Admission { total: until(deadline), ahead }

@@ -83,7 +83,7 @@ impl Shared {
         *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
-    /// Whether work sent now could be done.
+    /// The readiness for work that is sent now.
     pub(super) fn readiness(&self) -> Readiness {
         let loaded = |worker: &&Health| worker.loaded.load(Ordering::Acquire);
         let mut loaded = self.workers.iter().filter(loaded).peekable();

@@ -446,8 +446,8 @@ async fn what_another_job_has_made_is_not_made_again() {
         one_worker(),
     );
     for text in ["x", "y"] {
-        let made = ModelOutput { output: Output::Logit(1.5), truncated: false, span: None, tokens: 3 };
-        pool.shared.cache.insert(keys().key(text), made);
+        let known = ModelOutput { output: Output::Logit(1.5), truncated: false, span: None, tokens: 3 };
+        pool.shared.cache.insert(keys().key(text), known);
     }
     let ticket = submit(&pool, &["x", "y", "zz"], later()).unwrap();
     assert_eq!(logits(&ticket.outcome().await), [Some(1.5), Some(1.5), Some(122.0)]);

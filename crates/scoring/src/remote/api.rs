@@ -22,12 +22,12 @@ pub enum Api {
     Voyage,
 }
 
-/// What an answer says of the texts of one call.
+/// The scores in an answer to one call.
 #[derive(Debug, PartialEq)]
 pub struct Answer {
     /// One entry per text, in the order they were sent; `None` where the answer has no score for it that can be trusted.
     pub scores: Vec<Option<f32>>,
-    /// What is wrong with the answer, where something is; says nothing of the texts.
+    /// The mistake in the answer, where there is one; says nothing of the texts.
     pub oddity: Option<&'static str>,
 }
 
@@ -61,7 +61,7 @@ impl Api {
         Self::NAMES.iter().find(|(_, api)| *api == self).map_or("", |(name, _)| name)
     }
 
-    /// Where the API is on its server.
+    /// The path of the API on its server.
     pub fn path(self) -> &'static str {
         match self {
             Api::Tei | Api::Infinity => "/rerank",
@@ -70,17 +70,17 @@ impl Api {
         }
     }
 
-    /// Whether a call must name the model.
+    /// True where a call must name the model.
     pub fn needs_model(self) -> bool {
         !matches!(self, Api::Tei | Api::Infinity)
     }
 
-    /// Whether a call can name the model: TEI has one only.
+    /// True where a call can name the model: TEI has one only.
     pub fn takes_model(self) -> bool {
         self != Api::Tei
     }
 
-    /// Whether the scores are logits; else they are made for showing, mostly within 0 to 1.
+    /// True where the scores are logits; else they are made for showing, mostly within 0 to 1.
     pub fn gives_logits(self) -> bool {
         matches!(self, Api::Tei | Api::Infinity)
     }

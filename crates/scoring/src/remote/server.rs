@@ -29,7 +29,7 @@ pub(super) struct Server {
     authorization: Option<HeaderValue>,
 }
 
-/// Why a call gave nothing.
+/// The reason why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("no connection: {0}")]
@@ -46,7 +46,7 @@ pub(super) enum Failure {
     Slow(Duration),
 }
 
-/// What an operator may do about a status.
+/// The remedy for a status, for the operator.
 fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 | 403 => " (is the key in the variable that `api_key_env` names the right one?)",
@@ -57,14 +57,14 @@ fn hint(status: StatusCode) -> &'static str {
 }
 
 impl Failure {
-    /// Whether it tells that the server is in trouble, or that no call can succeed. A server that will not take these
+    /// True where the server is in trouble, or no call can succeed. A server that will not take these
     /// texts is alive.
     pub(super) fn is_the_server_s(&self) -> bool {
         let Failure::Status { status, .. } = self else { return true };
         !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
-    /// When the call may be made once more, if at all. Reranking changes nothing on the server, so that a call may be
+    /// The pause after which the call may be made once more, if at all. Reranking changes nothing on the server, so that a call may be
     /// repeated; but only one that cost nothing is, or one that the server itself asks to have again.
     fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -139,7 +139,7 @@ impl Server {
     }
 }
 
-/// What an error of the network comes down to, such as "Connection refused (os error 111)".
+/// The root cause of an error of the network, such as "Connection refused (os error 111)".
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map_or_else(String::new, ToString::to_string)
 }

@@ -30,17 +30,17 @@ pub(crate) struct OnnxLoader {
     device: Mutex<Option<String>>,
 }
 
-/// What sessions share, as far as it has been read.
+/// The parts that sessions share, as far as they have been read.
 #[derive(Default)]
 struct Opened {
     encoder: Option<Arc<Encoder>>,
     weights: Option<Arc<Weights>>,
-    /// Whether the weights cannot be read on their own; the sessions have their own copies then.
+    /// True where the weights cannot be read on their own; the sessions have their own copies then.
     is_unshareable: bool,
 }
 
 impl OnnxLoader {
-    /// Loads nothing yet. Weights are shared: for a single session that is a cost and no gain.
+    /// A loader that has loaded nothing yet. Its sessions share their weights.
     pub(crate) fn new(folder: ModelFolder, runtime: Runtime) -> OnnxLoader {
         let providers = runtime.offered(folder.providers());
         // An accelerator has one session, whatever it may fall back to.
@@ -49,7 +49,7 @@ impl OnnxLoader {
         OnnxLoader { folder, runtime, providers, shares_weights, opened, device }
     }
 
-    /// The same for a single session, which has its weights to itself.
+    /// The same loader for a single session, which has its weights to itself.
     pub(crate) fn for_one_session(self) -> OnnxLoader {
         OnnxLoader { shares_weights: false, ..self }
     }
@@ -115,7 +115,7 @@ impl OnnxLoader {
         }
     }
 
-    /// Says where the model is run, once and when that changes.
+    /// Logs the device of the model, once and when it changes.
     fn report(&self, device: String) {
         let mut last = self.device();
         if last.as_ref() != Some(&device) {
@@ -178,7 +178,8 @@ impl Loader for OnnxLoader {
         self.providers.as_ref().is_ok_and(Providers::prefer_accelerator)
     }
 
-    /// The folder's, and the accelerators: they calculate a little differently, and may share a cache with processors.
+    /// The folder's revision, and the accelerators: they calculate a little differently, and may share a cache with
+    /// processors.
     fn revision(&self) -> String {
         match &self.providers {
             Ok(providers) if providers.prefer_accelerator() => {
@@ -216,7 +217,7 @@ impl OnnxLoader {
     }
 }
 
-/// What ONNX Runtime says, without the place in its source, the number and the kind of the error; of CUDA's failures also
+/// A message of ONNX Runtime without the place in its source, the number and the kind of the error; of CUDA's failures also
 /// without the machine's name and the call.
 fn plain(reason: &str) -> &str {
     let said = reason.split_once("[ONNXRuntimeError] : ").and_then(|(_, said)| said.splitn(3, " : ").nth(2));
@@ -224,7 +225,7 @@ fn plain(reason: &str) -> &str {
     said.split_once(" ; GPU=").map_or(said, |(said, _)| said).trim()
 }
 
-/// Whether int8 products (u8 x s8) overflow 16 bits here: x86 without the VNNI instructions.
+/// True where int8 products (u8 x s8) overflow 16 bits: on x86 without the VNNI instructions.
 fn saturates() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

@@ -41,7 +41,7 @@ pub struct Runtime {
 pub struct RuntimeError {
     /// Every file and folder tried, in order.
     pub looked_in: Vec<PathBuf>,
-    /// What was found and could not be loaded, and why.
+    /// The libraries that were found and could not be loaded, and why.
     pub failures: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Tests of [`super`].
+//! External data in ONNX files that are written here, byte by byte.
 
 use super::*;
 use crate::models::protobuf::written::{bytes, external, group, model, number, pair};

@@ -1,4 +1,4 @@
-//! Tests of [`super`].
+//! Model folders of a few small files, whole and broken.
 
 use super::*;
 use crate::models::protobuf::written;

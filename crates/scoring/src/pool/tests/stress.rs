@@ -91,13 +91,13 @@ fn expected(text: &str) -> Option<f32> {
 /// One search, whose client may go away.
 async fn search(pool: &Pool, dice: &mut Dice) {
     let window = dice.window();
-    let is_patient = dice.below(3) != 0;
-    let deadline = if is_patient { later() } else { Instant::now() + Duration::from_micros(dice.below(4000)) };
+    let has_time = dice.below(3) != 0;
+    let deadline = if has_time { later() } else { Instant::now() + Duration::from_micros(dice.below(4000)) };
     let ticket = match pool.submit(work(window.clone(), deadline)) {
         Ok(ticket) => ticket,
         // Every worker may be loading.
         Err(ScoreError::Unavailable(_)) => return thread::sleep(Duration::from_micros(dice.below(1000))),
-        Err(ScoreError::Overloaded) => return assert!(!is_patient, "there was all the time in the world"),
+        Err(ScoreError::Overloaded) => return assert!(!has_time, "there was all the time in the world"),
     };
     let outcome = match dice.below(4) {
         0 => return thread::sleep(Duration::from_micros(dice.below(500))),
@@ -108,9 +108,9 @@ async fn search(pool: &Pool, dice: &mut Dice) {
         }
         _ => ticket.outcome().await,
     };
-    assert!(!is_patient || (outcome.open, outcome.shed) == (0, 0), "{window:?} is {outcome:?}");
+    assert!(!has_time || (outcome.open, outcome.shed) == (0, 0), "{window:?} is {outcome:?}");
     for (text, logit) in window.iter().zip(logits(&outcome)) {
-        let is_right = logit.map_or(outcome.failure.is_some() || !is_patient, |_| logit == expected(text));
+        let is_right = logit.map_or(outcome.failure.is_some() || !has_time, |_| logit == expected(text));
         assert!(is_right, "{text} of {window:?} is {outcome:?}");
     }
 }

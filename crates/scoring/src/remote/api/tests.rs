@@ -1,4 +1,4 @@
-//! Tests of [`super`].
+//! Calls and answers of each API, and answers that are wrong.
 
 use proptest::prelude::*;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Tests of [`super`].
+//! Constants of ONNX files that are written here, byte by byte.
 
 use proptest::prelude::*;
 
