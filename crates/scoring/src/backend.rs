@@ -1,5 +1,5 @@
-//! Backends: whatever runs a model in this process. Everything else names only the traits ([`Loader`], [`Inference`]) and
-//! [`open`]; that there is ONNX Runtime behind them is known below this file alone.
+//! The backend: it runs models in this process. All other code names only the traits ([`Loader`], [`Inference`]), [`open`]
+//! and the library that is loaded ([`Runtime`]); only this file and those below it know ONNX Runtime.
 
 mod inference;
 mod onnx;
@@ -20,7 +20,7 @@ pub enum Sessions {
     Several,
 }
 
-/// Opens a model folder: its sessions are loaded with what this returns. Reads nothing yet.
+/// Opens a model folder: the loader that this returns makes its sessions. Reads no file yet.
 pub fn open(folder: ModelFolder, runtime: &Runtime, sessions: Sessions) -> Arc<dyn Loader> {
     let loader = onnx::OnnxLoader::new(folder, runtime.clone());
     match sessions {

@@ -10,7 +10,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The time for which it stays open at most.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// A circuit breaker.
+/// The state of a circuit.
 #[derive(Debug)]
 pub(crate) struct Breaker(State);
 

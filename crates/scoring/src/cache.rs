@@ -18,7 +18,7 @@ use crate::model_output::ModelOutput;
 use memory::Memory;
 use shared::Shared;
 
-/// Outputs by content. Shared by all models: keys carry the revision.
+/// The cache of outputs by content. All models share it: keys carry the revision.
 #[derive(Debug)]
 pub struct ScoreCache {
     memory: Memory,
@@ -31,15 +31,15 @@ impl ScoreCache {
         ScoreCache { memory: Memory::new(capacity, None), shared: None }
     }
 
-    /// A cache with all levels that the operator wants. A shared level that is not there yet is no error, one that
-    /// cannot have its thread is.
+    /// A cache with all levels that the operator wants. It starts without an error though the shared level's server is away;
+    /// it fails where the system gives no thread.
     pub fn start(options: CacheOptions) -> io::Result<ScoreCache> {
         let memory = Memory::new(options.size, options.ttl);
         Ok(ScoreCache { memory, shared: options.shared.map(Shared::start).transpose()? })
     }
 
-    /// The outputs that are known, in the order of the keys. Waits only for the shared level, only where memory does not know them
-    /// all, and not beyond the deadline.
+    /// The outputs that are known, in the order of the keys. Waits only for the shared level, only where memory does not
+    /// know them all, and not beyond the deadline.
     pub async fn look_up_all(&self, keys: &[Key], deadline: Instant) -> Vec<Option<ModelOutput>> {
         let mut found = self.memory.look_up_all(keys);
         let Some(shared) = &self.shared else { return found };

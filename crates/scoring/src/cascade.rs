@@ -16,12 +16,12 @@ use crate::{
     scorer::{ScoreFuture, Scorer},
 };
 
-/// The time after its deadline within which a stage may still hand over what it has. Less than what is granted to the whole ([`crate::scorer::held_to`]),
-/// so that one stage that breaks its word does not take the other's scores with it.
+/// The time after its deadline within which a stage may still hand over what it has. Less than the cascade itself has
+/// ([`crate::scorer::held_to`]), so that one stage that is late does not take the other's scores with it.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// The lowest that a score of the second model counts as: below it there is room for those that follow, one float each.
-/// No model means anything by such a number.
+/// The lowest score of the second model; a lower one counts as this. There are floats enough below it for the scores that
+/// follow, and no model means anything by such a number.
 const FLOOR: f32 = f32::MIN / 2.0;
 
 /// Two scorers, the second for the best of the first.

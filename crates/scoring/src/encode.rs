@@ -60,8 +60,9 @@ const UNSURE: usize = 128;
 /// read of a word at most.
 const LONGEST_WORD: usize = 1024;
 
-/// The bytes of a text that are read at most for each token that is needed. A text with fewer tokens is no language (a file in
-/// base64, a page of blanks), and is read no further: tokenizing takes about 80 bytes of memory and 0.4 microseconds a byte.
+/// The bytes of a text that are read at most for each token that is needed. A text with fewer tokens is no language (a
+/// file in base64, a page of blanks), and is read no further: tokenizing takes about 80 bytes of memory and 0.4
+/// microseconds a byte.
 const BYTES_PER_TOKEN_AT_MOST: usize = BYTES_PER_TOKEN * FURTHER * FURTHER * FURTHER;
 
 /// The factor by which more of a text is tokenized where that did not fill the model.

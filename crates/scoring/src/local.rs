@@ -23,8 +23,8 @@ pub struct ScoringOptions {
     pub workers: usize,
     /// Threads that each of them uses; 0 means what suits the machine.
     pub threads: usize,
-    /// The number of tokens that may wait before further searches are turned away with [`ScoreError::Overloaded`]. A search that
-    /// finds the queue empty is always admitted.
+    /// The number of tokens that may wait before further searches are turned away with [`ScoreError::Overloaded`]. A
+    /// search that finds the queue empty is always admitted.
     pub queue_tokens: usize,
     /// The cache of scores; may be shared between models.
     pub cache: Arc<ScoreCache>,
@@ -86,32 +86,32 @@ impl LocalScorer {
     }
 
     async fn score_pairs(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
-        let how = self.how(&request);
+        let options = self.options_of(&request);
         let query = normalise(request.query);
-        let keys = Keys::of_pairs(&self.revision, how.long, &query);
+        let keys = Keys::of_pairs(&self.revision, options.long, &query);
         let texts = request.passages.into_iter().map(|passage| (keys.key(&passage), passage));
-        let found = self.find(Some(query), texts, how).await?;
+        let found = self.find(Some(query), texts, options).await?;
         let scores = found.scores();
         found.scored(scores)
     }
 
     async fn score_texts(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
-        let how = self.how(&request);
+        let options = self.options_of(&request);
         let Request { query, passages, .. } = request;
         // A query is a text as others are, and is read as they are; but a beginning is only read of passages.
-        if let LongPassages::Beginning { .. } = how.long {
+        if let LongPassages::Beginning { .. } = options.long {
             let query = std::iter::once(normalise(query));
-            let mut found = self.find_texts(query, How { long: LongPassages::Truncate, ..how }).await?;
-            let of_passages = self.find_texts(passages.into_iter(), how).await?;
+            let mut found = self.find_texts(query, RunOptions { long: LongPassages::Truncate, ..options }).await?;
+            let of_passages = self.find_texts(passages.into_iter(), options).await?;
             found.append(of_passages);
             return Self::cosines(found);
         }
         // The query goes first: without its vector no passage has a score.
         let texts = std::iter::once(normalise(query)).chain(passages);
-        Self::cosines(self.find_texts(texts, how).await?)
+        Self::cosines(self.find_texts(texts, options).await?)
     }
 
-    /// The scores of passages, of which the first text is the query.
+    /// The scores of the passages, which follow the query among the texts.
     fn cosines(found: Found) -> Result<Scored, ScoreError> {
         let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
         let query = query.as_ref().and_then(|query| match &query.output {
@@ -132,34 +132,34 @@ impl LocalScorer {
         found.scored(scores)
     }
 
-    /// The way in which the texts of a request are run. A beginning that is as long as the model reads is no shorter one.
-    fn how(&self, request: &Request<'_>) -> How {
+    /// The options of a request. A beginning that is at least as long as the model reads is what the model reads anyway.
+    fn options_of(&self, request: &Request<'_>) -> RunOptions {
         let long = match request.long {
             LongPassages::Beginning { tokens } if tokens >= self.max_tokens => LongPassages::Truncate,
             other => other,
         };
-        How { long, deadline: request.deadline, priority: request.priority }
+        RunOptions { long, deadline: request.deadline, priority: request.priority }
     }
 
-    async fn find_texts(&self, texts: impl Iterator<Item = String>, how: How) -> Result<Found, ScoreError> {
-        let keys = Keys::of_texts(&self.revision, how.long);
-        self.find(None, texts.map(|text| (keys.key(&text), text)), how).await
+    async fn find_texts(&self, texts: impl Iterator<Item = String>, options: RunOptions) -> Result<Found, ScoreError> {
+        let keys = Keys::of_texts(&self.revision, options.long);
+        self.find(None, texts.map(|text| (keys.key(&text), text)), options).await
     }
 
-    /// The outputs of `texts`, from the cache or from the pool. Equal texts are run once.
+    /// Finds the outputs of `texts` in the cache, or has the pool run them. Equal texts are run once.
     async fn find(
         &self,
         query: Option<String>,
         texts: impl Iterator<Item = (Key, String)>,
-        how: How,
+        options: RunOptions,
     ) -> Result<Found, ScoreError> {
-        let run = async |missing| self.run(query, missing, how).await;
-        Found::look_up(&self.cache, texts, how.deadline, run).await
+        let run = async |missing| self.run(query, missing, options).await;
+        Found::look_up(&self.cache, texts, options.deadline, run).await
     }
 
     /// Has the pool run texts until the deadline.
-    async fn run(&self, query: Option<String>, missing: Missing, how: How) -> Result<Computed, ScoreError> {
-        let (Missing { texts, keys }, How { long, deadline, priority }) = (missing, how);
+    async fn run(&self, query: Option<String>, missing: Missing, options: RunOptions) -> Result<Computed, ScoreError> {
+        let (Missing { texts, keys }, RunOptions { long, deadline, priority }) = (missing, options);
         if Instant::now() >= deadline {
             return Ok(Computed::too_late(texts.len()));
         }
@@ -203,9 +203,9 @@ impl Scorer for LocalScorer {
     }
 }
 
-/// The way in which all texts of a request are run.
+/// The options that all texts of a request are run with.
 #[derive(Clone, Copy)]
-struct How {
+struct RunOptions {
     long: LongPassages,
     deadline: Instant,
     priority: Priority,

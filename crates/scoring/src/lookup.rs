@@ -1,6 +1,6 @@
-//! One look-up of a window's texts, the same for every scorer with a cache: the cache is asked for all of them, each text that
-//! it does not know is computed once, and the outputs go to their places. Owns that what the cache knows stands, whatever
-//! becomes of the rest; who computes is the caller's business.
+//! The look-up of a window's texts, the same for every scorer with a cache: the cache is asked for all of them, each text
+//! that it does not know is computed once, and the outputs go to their places. Owns that cached outputs stand, whatever
+//! happens to the others; the caller says how they are computed.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -52,7 +52,7 @@ impl Found {
     /// Looks `texts` up by the `deadline`, and has `compute` do those that the cache does not know, first ones first.
     ///
     /// # Errors
-    /// Those of `compute`. That it is overloaded is no error where the cache knows some of the texts.
+    /// Those of `compute`, but for [`ScoreError::Overloaded`] where the cache knows some of the texts.
     pub(crate) async fn look_up(
         cache: &ScoreCache,
         texts: impl Iterator<Item = (Key, String)>,
@@ -68,7 +68,7 @@ impl Found {
         }
         let count = missing.texts.len();
         let computed = match compute(missing).await {
-            // What is known stands, as it does where a few more are admitted.
+            // Cached outputs stand, as they do where a part of the others is admitted.
             Err(ScoreError::Overloaded) if cached.contains(&true) => {
                 Computed { shed: count, ..Computed::too_late(count) }
             }
@@ -119,3 +119,6 @@ fn missing(keys: &[Key], texts: Vec<String>, cached: &[bool]) -> (Missing, Vec<(
     }
     (missing, places)
 }
+
+#[cfg(test)]
+mod tests;

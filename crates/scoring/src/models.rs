@@ -73,9 +73,9 @@ pub fn locate(name_or_path: &str, search: &[PathBuf]) -> Result<PathBuf, ModelEr
     })
 }
 
-/// The folders that models are looked for in, best first: the configured folder, `models` in the working directory and beside the
-/// executable, and the bundled `fixtures/models` of a source checkout. Folders that do not exist are listed too, so
-/// that an error can name them.
+/// The folders that models are looked for in, best first: the configured folder, `models` in the working directory and
+/// beside the executable, and the bundled `fixtures/models` of a source checkout. Folders that do not exist are listed
+/// too, so that an error can name them.
 pub fn search_folders(configured: Option<&Path>) -> Vec<PathBuf> {
     let executable = std::env::current_exe().unwrap_or_default();
     let mut folders: Vec<PathBuf> = configured.map(Path::to_path_buf).into_iter().collect();

@@ -1,6 +1,6 @@
-//! The part of a panic's message that may be logged. Messages of the standard library quote the text at hand (the end of a slice that is within
-//! a character), and texts of queries and documents never go to the log; so quotations are left out, and all that
-//! follows.
+//! The part of a panic's message that may be logged. Messages of the standard library quote the text at hand (the end of
+//! a slice that is within a character), and texts of queries and documents never go to the log; so quotations are left
+//! out, and all that follows.
 
 use std::any::Any;
 

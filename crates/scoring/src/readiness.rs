@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(10);
 pub enum Readiness {
     /// The search would be scored.
     Ready,
-    /// The model is being loaded for the first time.
+    /// The model is being loaded, and has not failed to load.
     Loading,
     /// The model could not be loaded, or has been taken out of use; it is tried again later. The text says why.
     Failed(String),

@@ -43,7 +43,7 @@ enum Missed {
 }
 
 impl RemoteScorer {
-    /// Makes no call yet. `name` is what the log calls it. Fails where the system's root certificates cannot be read.
+    /// A scorer that has made no call yet. `name` is for the log. Fails where the system's root certificates cannot be read.
     pub fn new(name: &str, model: RemoteModel, cache: Arc<ScoreCache>) -> std::io::Result<Self> {
         let named = model.model.as_deref().unwrap_or_default();
         Ok(Self {

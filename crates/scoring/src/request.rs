@@ -11,7 +11,7 @@ pub struct Request<'a> {
     pub passages: Vec<String>,
     /// The way in which passages are read that are longer than the model reads.
     pub long: LongPassages,
-    /// The answer is what is there by then.
+    /// The time at which the answer must be there, with the scores that there are by then.
     pub deadline: Instant,
     /// The place among other requests.
     pub priority: Priority,

@@ -1,7 +1,7 @@
-//! The priority of the threads that score. Where the cores are busy, the threads that serve go first, and the cluster where it
-//! runs on the same machine: what is not scored in time is no loss beside an answer that comes late.
+//! The priority of the threads that score. Where the cores are busy, the threads that serve go first, and so does the
+//! cluster where it runs on the same machine: a search without scores is better than an answer that comes late.
 
-/// The niceness of scoring threads: beside one of the ordinary 0, they get about a third as much of a core.
+/// The niceness of scoring threads: they get about a third as much of a core as a thread with the ordinary 0.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 5;
 

@@ -1,5 +1,6 @@
-//! The form in which an output is written outside of this process. Owns the bytes, and that nothing but what was written under a key is
-//! ever read back from it: what is cut off, altered, of another version or another key's is no score. Does no I/O.
+//! The form in which an output is written outside of this process. Owns the bytes, and that only an output
+//! that was written under a key is ever read back from it: bytes that are cut off, altered, of another version or another
+//! key's give nothing. Does no I/O.
 //!
 //! ```text
 //! tag         1 byte: the version (high four bits), whether there is a span (8), whether the end of the text was not

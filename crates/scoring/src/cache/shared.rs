@@ -1,7 +1,7 @@
-//! The level of the cache that replicas share, in Redis or Valkey. Owns what is asked and written there and when; the
-//! connection, and whether to use it, belong to [`link`]. A search asks once, for all that memory does not know; what was
-//! computed is written in the background, and what does not fit into the buffer before it is dropped. Nothing here fails a
-//! search: what is not answered in time is not known.
+//! The level of the cache that replicas share, in Redis or Valkey. Owns its look-ups and writes; the connection, and the
+//! decision to use it, belong to [`link`]. A search asks once, for all that memory does not know. Outputs are written in the
+//! background; those that do not fit into the buffer before it are dropped. Nothing here fails a search: a look-up that is
+//! not answered in time finds nothing.
 
 mod link;
 
@@ -133,7 +133,7 @@ impl Shared {
 }
 
 impl Common {
-    /// `None` where there was no answer.
+    /// Asks the server; `None` where there was no answer.
     async fn ask(&self, keys: &[Key], deadline: Instant) -> Option<Vec<Option<ModelOutput>>> {
         let now = Instant::now();
         let mut connection = self.link.connection().filter(|_| now < deadline)?;

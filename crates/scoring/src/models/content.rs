@@ -1,5 +1,5 @@
-//! The content of a model's files: their hash, by which scores are kept, and the check that they still have it. Files are looked at
-//! again for what the system says of them (length, times), and read again only where that has changed.
+//! The content of a model's files: their hash, which the keys of scores depend on, and the check that it is still the same.
+//! A file is read again only where its length, one of its times or its identity has changed.
 
 use std::{
     fs::{File, Metadata},

@@ -1,5 +1,5 @@
-//! The files beside an ONNX file that it keeps values in ("external data"), under whatever names. Owns where in the file such
-//! names are looked for, and that none of them leads out of the folder. Reads no values.
+//! The files beside an ONNX file that it keeps values in ("external data"), under whatever names. Owns the places in the file
+//! where such names are, and that none of them leads out of the folder. Reads no values.
 
 use std::{
     collections::BTreeSet,
@@ -9,8 +9,8 @@ use std::{
 
 use super::{ModelError, protobuf::Source};
 
-/// The depth at which messages lie within each other at most: protobuf's own readers, ONNX Runtime's among them, refuse what lies
-/// deeper than 100.
+/// The depth at which messages lie within each other at most: protobuf's own readers, ONNX Runtime's among them, refuse
+/// what lies deeper than 100.
 const DEEPEST: usize = 128;
 
 /// The messages of an ONNX file that tensors lie in, at whatever depth.

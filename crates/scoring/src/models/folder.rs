@@ -157,8 +157,8 @@ impl ModelFolder {
         self.content.check()
     }
 
-    /// xxh3-128 in hex over the ONNX file, its external files, the tokenizer and the configuration: equal revisions give equal
-    /// scores.
+    /// xxh3-128 in hex over the ONNX file, its external files, the tokenizer and the configuration: equal revisions give
+    /// equal scores.
     pub fn revision(&self) -> &str {
         &self.revision
     }

@@ -1,5 +1,5 @@
-//! What is asked of the Hugging Face Hub, in its public HTTP API: what a repository holds, and the bytes of one file.
-//! Which files are wanted and where they go is the business of [`super::pull`].
+//! The Hugging Face Hub in its public HTTP API: the content of a repository, and the bytes of one file. The choice of files,
+//! and where they go, is the business of [`super::pull`].
 //! See <https://huggingface.co/docs/hub/api>.
 
 use std::{
@@ -28,14 +28,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
 
-/// A Hub, and who we are to it.
+/// A Hub, and how it is called.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// Without a slash at the end.
+    /// The URL, without a slash at the end.
     pub endpoint: String,
-    /// For gated and private repositories.
+    /// The token for gated and private repositories.
     pub token: Option<String>,
-    /// Nothing is fetched.
+    /// True where nothing may be fetched.
     pub offline: bool,
 }
 
@@ -71,7 +71,7 @@ pub struct LargeFile {
 }
 
 impl Hub {
-    /// As `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` have it.
+    /// The Hub as `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` have it.
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());

@@ -1,5 +1,5 @@
 //! The lock file: which revision of a model was first pulled, and the sha256 of each of its files. Later pulls, `models
-//! verify` and every load are held against it. Fetches nothing.
+//! verify` and every load are compared with it. Fetches nothing.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! The protobuf of an ONNX file, read from front to back: fields, texts, and the description of a tensor. Holds neither the file nor
-//! any values. Which messages are looked into is the reader's business.
+//! The protobuf of an ONNX file, read from front to back: fields, texts, and the description of a tensor. Holds neither
+//! the file nor any values. Which messages are looked into is the reader's business.
 
 use std::{
     fs::File,

@@ -18,7 +18,7 @@ pub(crate) struct Work {
     pub(crate) keys: Vec<Key>,
     /// The way in which long texts are read.
     pub(crate) long: LongPassages,
-    /// The outcome is what is there by then.
+    /// The time at which the outcome must be there, with the outputs that there are by then.
     pub(crate) deadline: Instant,
     /// The place among other work.
     pub(crate) priority: Priority,

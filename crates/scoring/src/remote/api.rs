@@ -1,5 +1,5 @@
-//! The rerank APIs on the wire: what each is asked, and how its answer is read. Pure functions over bytes; who is
-//! asked, when, and how often is not decided here. The shapes are those of the servers' own documentation: TEI's and
+//! The rerank APIs on the wire: the body of a call, and how its answer is read. Pure functions over bytes; when and how often
+//! a server is called is not decided here. The shapes are those of the servers' own documentation: TEI's and
 //! infinity's OpenAPI pages, and the API references of Cohere, Jina and Voyage.
 
 use serde::Deserialize;
@@ -46,7 +46,7 @@ struct Enveloped {
 }
 
 impl Api {
-    /// Their names in the configuration.
+    /// Every API under its name in the configuration.
     pub const NAMES: [(&'static str, Api); 6] = [
         ("tei", Api::Tei),
         ("cohere-v1", Api::CohereV1),
@@ -121,7 +121,8 @@ impl Api {
     }
 }
 
-/// Entries come in any order, best first as a rule. What is said twice may be wrong either time, so it counts as not said.
+/// The scores of entries, which come in any order, best first as a rule. An entry that comes twice counts as none: either may
+/// be wrong.
 fn by_text(entries: Vec<Entry>, count: usize) -> Answer {
     let (mut scores, mut said) = (vec![None; count], vec![false; count]);
     let mut oddity = None;

@@ -1,5 +1,5 @@
-//! A call that was begun: it goes on to its end, whoever still waits for it. Owns what its end says of the server (the circuit
-//! breaker is told of each, once), and that its scores are kept in the cache.
+//! A call that was begun: it goes on to its end, whoever still waits for it. Owns what its end says of the server (the
+//! circuit breaker is told of each, once), and that its scores are kept in the cache.
 
 use std::{
     io,
@@ -42,7 +42,7 @@ struct Circuit {
 }
 
 impl Peer {
-    /// Makes no call yet. Fails where the system's root certificates cannot be read.
+    /// A server that was not called yet. Fails where the system's root certificates cannot be read.
     pub(super) fn new(name: &str, model: RemoteModel) -> io::Result<Self> {
         Ok(Self {
             name: name.to_owned(),
@@ -99,7 +99,7 @@ impl Peer {
     }
 }
 
-/// A call that the breaker let through, and is told of however it ends.
+/// A call that the breaker admitted. However it ends, the breaker is told.
 pub(super) struct Attempt {
     peer: Arc<Peer>,
     began: Instant,
@@ -107,7 +107,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// `None` where the server is to be left alone.
+    /// Begins a call; `None` where the server is to be left alone.
     pub(super) fn begin(peer: &Arc<Peer>, now: Instant) -> Option<Self> {
         let is_admitted = peer.circuit().breaker.admit(now);
         // Not made where it is not admitted: its end would be told of.
@@ -156,7 +156,7 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// A call that did not come to its end, as the process ends or there was a panic, tells nothing of the server.
+    /// A call that did not come to its end, because the process ends or there was a panic, says nothing of the server.
     fn drop(&mut self) {
         if !self.is_told {
             self.peer.circuit().breaker.given_up(Instant::now());

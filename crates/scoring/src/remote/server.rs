@@ -1,5 +1,5 @@
 //! One call to a rerank server over HTTP: connection, key, status, size of the answer, and the one retry where it is safe
-//! and there is time. Owns what may be said of a failure: never a text, a body or the key.
+//! and there is time. Owns the text of a failure, which never has a passage, a body or the key in it.
 
 use std::time::{Duration, Instant};
 
@@ -19,10 +19,10 @@ use net::connect::{Connector, connector};
 const POOL_IDLE: Duration = Duration::from_secs(50);
 /// The longest answer that is read, in bytes: a thousand texts give some 50 KB.
 const MAX_ANSWER: usize = 4 << 20;
-/// Before a connection is tried again: as long as a server that restarts needs to listen, if one is lucky.
+/// The pause before a connection is tried again: a server that restarts may listen by then.
 const RECONNECT: Duration = Duration::from_millis(20);
 
-/// A rerank server, as it is reached.
+/// A rerank server, and how it is reached.
 pub(super) struct Server {
     client: Client<Connector, Full<Bytes>>,
     url: Uri,
@@ -64,8 +64,8 @@ impl Failure {
         !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
-    /// The pause after which the call may be made once more, if at all. Reranking changes nothing on the server, so that a call may be
-    /// repeated; but only one that cost nothing is, or one that the server itself asks to have again.
+    /// The pause after which the call may be made once more, if at all. Reranking changes nothing on the server, so that
+    /// a call may be repeated; but only one that cost nothing is, or one that the server itself asks to have again.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Failure::Connect(_) => Some(RECONNECT),
@@ -76,7 +76,7 @@ impl Failure {
 }
 
 impl Server {
-    /// No connection is made yet. Fails where the system's root certificates cannot be read.
+    /// A server to which no connection is made yet. Fails where the system's root certificates cannot be read.
     pub(super) fn new(
         url: Uri,
         authorization: Option<HeaderValue>,

@@ -1,6 +1,5 @@
-//! The large constants of an ONNX file: which there are, and their values. Reads just enough of the file's protobuf to
-//! find them, and holds neither the file nor two of them. What is done with them is the business of
-//! [`super::weights`].
+//! The large constants of an ONNX file, and their values. Reads just enough of the file's protobuf to find them, and holds
+//! neither the file nor two of them in memory. Sharing them is the business of [`super::weights`].
 
 use std::{
     fs::File,
@@ -15,7 +14,7 @@ use crate::models::{
     protobuf::{Source, Tensor, malformed},
 };
 
-/// A constant of the graph, and where its values are: row by row, little-endian.
+/// A constant of the graph, and the place of its values: row by row, little-endian.
 #[derive(Debug)]
 pub(super) struct Initializer {
     pub(super) name: String,
@@ -24,7 +23,7 @@ pub(super) struct Initializer {
     pub(super) data_type: i64,
     file: PathBuf,
     start: u64,
-    /// In bytes.
+    /// The length in bytes.
     length: u64,
 }
 
