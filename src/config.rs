@@ -322,7 +322,7 @@ impl Config {
     pub fn check_providers(&self, runtime: &Runtime) -> Result<(), ConfigErrors> {
         let lacking = self.models.iter().filter_map(|(name, model)| {
             let ModelConfig::Local(folder) = model else { return None };
-            let message = folder.providers().in_library(runtime).err()?;
+            let message = runtime.offered(folder.providers()).err()?.to_string();
             let origin = self.provider_origins.get(name).cloned().unwrap_or(Origin::Nowhere);
             Some(ConfigError { origin, key: format!("models.{name}.provider"), message })
         });

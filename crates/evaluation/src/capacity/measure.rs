@@ -8,10 +8,11 @@ use std::{
 };
 
 use scoring::{
-    LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
+    LocalScorer, LongPassages, Priority, Readiness, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
+    backend::{self, BackendError, Sessions},
     encode::{Encoded, Encoder},
+    loaded,
     models::{Kind, ModelFolder},
-    onnx::OnnxLoader,
 };
 
 use super::{
@@ -69,25 +70,26 @@ pub fn measure(task: &Task, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -
     progress("whole searches");
     let searches = searches(task, runtime)?;
 
-    let loader = OnnxLoader::new(folder.clone(), runtime.clone());
+    let loader = backend::open(folder.clone(), runtime, Sessions::Several);
+    let told = |error: BackendError| error.to_string();
     progress("one worker, by length");
     // The groups are run by the same session as the pairs alone that they are compared with.
     let group_sizes = group_sizes(folder, &lengths);
     let mut cells = alone(0.25);
     cells.extend(group_sizes.iter().map(|&(tokens, together)| cell(tokens, together, share(0.15, group_sizes.len()))));
-    let mut one_worker = sessions::run(&loader, 1, 1, &cells)?.timings;
+    let mut one_worker = sessions::run(&*loader, 1, 1, &cells).map_err(told)?.timings;
     let groups = one_worker.split_off(lengths.len());
 
     progress("all workers at once, by length");
-    let all_workers = sessions::run(&loader, task.workers, 1, &alone(0.25))?;
+    let all_workers = sessions::run(&*loader, task.workers, 1, &alone(0.25)).map_err(told)?;
 
     let mut layouts = Vec::new();
     let middle = inputs.lengths.percentile(50);
     let to_try = layouts_of(task.workers);
     for &(workers, threads) in &to_try {
         progress(&format!("sessions x threads: {workers} x {threads}"));
-        let timing =
-            sessions::run(&loader, workers, threads, &[cell(middle, 1, share(0.15, to_try.len()))])?.timings[0];
+        let cells = [cell(middle, 1, share(0.15, to_try.len()))];
+        let timing = sessions::run(&*loader, workers, threads, &cells).map_err(told)?.timings[0];
         let (ms_a_pair, pairs_per_second) = (rounded(timing.group_ms), rounded(timing.pairs_per_second));
         layouts.push(Layout { workers, threads, tokens: middle, ms_a_pair, pairs_per_second });
     }
@@ -223,16 +225,17 @@ fn searches(task: &Task, runtime: &Runtime) -> Result<Searches, String> {
     let options =
         ScoringOptions { workers: task.workers, threads: 1, queue_tokens: 1 << 28, cache: Arc::clone(&cache) };
     let scorer = LocalScorer::start(task.folder.clone(), runtime, options);
-    let began = Instant::now();
-    while scorer.stats().is_none_or(|stats| stats.loaded_workers < task.workers) {
-        let reason = scorer.ready().err().unwrap_or_else(|| "loading".to_owned());
-        if reason != "loading" || began.elapsed() > LOADING {
-            return Err(reason);
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let tokio = tokio.map_err(|error| error.to_string())?;
+    let all_workers = || match scorer.readiness() {
+        _ if scorer.stats().is_some_and(|stats| stats.loaded_workers >= task.workers) => Readiness::Ready,
+        Readiness::Ready => Readiness::Loading,
+        other => other,
+    };
+    match tokio.block_on(loaded(LOADING, all_workers)) {
+        Readiness::Ready => {}
+        why => return Err(why.to_string()),
+    }
     // A number in front makes a text that is not cached.
     let mut number = 0;
     let mut fresh = |count: usize| -> Vec<String> {
@@ -243,7 +246,8 @@ fn searches(task: &Task, runtime: &Runtime) -> Result<Searches, String> {
     };
     let search = |passages: Vec<String>| -> Result<f64, String> {
         let deadline = Instant::now() + Duration::from_hours(1);
-        let request = Request { query: task.query, passages, long: LongPassages::Truncate, deadline, patient: false };
+        let request =
+            Request { query: task.query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search };
         let began = Instant::now();
         let scored = tokio.block_on(scorer.score(request)).map_err(|error| error.to_string())?;
         let time = began.elapsed().as_secs_f64() * 1e3;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use scoring::{
+    backend::{BackendError, Inference, Loader},
     encode::Encoded,
-    inference::{Inference, Loader},
 };
 
 /// Inputs of equal length that are run together, over and over.
@@ -51,7 +51,7 @@ pub(super) fn run(
     workers: usize,
     session_threads: usize,
     cells: &[Cell],
-) -> Result<Driven, String> {
+) -> Result<Driven, BackendError> {
     thread::scope(|scope| {
         let (loaded, when_loaded) = mpsc::channel();
         let mut starts = Vec::with_capacity(workers);
@@ -72,7 +72,7 @@ pub(super) fn run(
             }));
         }
         drop(loaded);
-        when_loaded.iter().collect::<Result<Vec<()>, String>>()?;
+        when_loaded.iter().collect::<Result<Vec<()>, BackendError>>()?;
         // All are told at once; each then keeps its own time, so that none waits for another.
         let processor_before = processor_seconds();
         for start in &starts {
@@ -80,7 +80,8 @@ pub(super) fn run(
         }
         let mut of_each = Vec::with_capacity(workers);
         for thread in threads {
-            let runs: Result<Vec<Vec<f64>>, String> = thread.join().map_err(|_| String::from("the model panicked"))?;
+            let panicked = |_| BackendError::Panicked(String::from("the model panicked"));
+            let runs: Result<Vec<Vec<f64>>, BackendError> = thread.join().map_err(panicked)?;
             of_each.push(runs?);
         }
         let wanted: f64 = of_each.iter().flatten().flatten().sum();
@@ -102,7 +103,7 @@ fn processor_seconds() -> Option<f64> {
 }
 
 /// The seconds that each run took. The first, which allocates, is left out where there is time for another.
-fn repeat(model: &mut dyn Inference, cell: &Cell) -> Result<Vec<f64>, String> {
+fn repeat(model: &mut dyn Inference, cell: &Cell) -> Result<Vec<f64>, BackendError> {
     let group: Vec<&Encoded> = cell.group.iter().collect();
     let began = Instant::now();
     let mut runs = Vec::new();
@@ -135,7 +136,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use scoring::{LongPassages, inference::Output};
+    use scoring::{LongPassages, model_output::Output};
 
     /// Loads until it has been asked `loads` times, and fails at runs of more than two.
     struct Scripted {
@@ -144,9 +145,9 @@ mod tests {
     }
 
     impl Loader for Scripted {
-        fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+        fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
             let asked = self.asked.fetch_add(1, Ordering::Relaxed);
-            if asked < self.loads { Ok(Box::new(Model)) } else { Err("no memory".to_owned()) }
+            if asked < self.loads { Ok(Box::new(Model)) } else { Err(BackendError::Start("no memory".to_owned())) }
         }
     }
 
@@ -157,8 +158,12 @@ mod tests {
             Vec::new()
         }
 
-        fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
-            if group.len() > 2 { Err("too many".to_owned()) } else { Ok(vec![Output::Logit(0.0); group.len()]) }
+        fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
+            if group.len() > 2 {
+                Err(BackendError::Run("too many".to_owned()))
+            } else {
+                Ok(vec![Output::Logit(0.0); group.len()])
+            }
         }
     }
 
@@ -167,7 +172,7 @@ mod tests {
         Cell { group: vec![encoded; size], time: Duration::ZERO }
     }
 
-    fn run_with(loads: usize, cells: &[Cell]) -> Result<Vec<Timing>, String> {
+    fn run_with(loads: usize, cells: &[Cell]) -> Result<Vec<Timing>, BackendError> {
         run(&Scripted { loads, asked: AtomicUsize::new(0) }, 3, 1, cells).map(|driven| driven.timings)
     }
 
@@ -180,11 +185,11 @@ mod tests {
 
     #[test]
     fn a_session_that_cannot_be_opened_ends_the_measurement() {
-        assert_eq!(run_with(2, &[cell(1)]), Err("no memory".to_owned()));
+        assert_eq!(run_with(2, &[cell(1)]), Err(BackendError::Start("no memory".to_owned())));
     }
 
     #[test]
     fn a_run_that_fails_ends_the_measurement() {
-        assert_eq!(run_with(3, &[cell(1), cell(3)]), Err("too many".to_owned()));
+        assert_eq!(run_with(3, &[cell(1), cell(3)]), Err(BackendError::Run("too many".to_owned())));
     }
 }

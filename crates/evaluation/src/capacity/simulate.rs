@@ -4,7 +4,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use scoring::Room;
+use scoring::Admission;
 
 use super::{
     costs::Costs,
@@ -119,11 +119,11 @@ impl Replica {
     /// The number of these pairs of a search that the queue takes on, where the search comes at `begin`.
     fn depth(&self, query: u32, ranks: Range<u32>, begin: f64, deadline: f64, costs: &SearchCosts) -> u32 {
         let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let room = Room {
+        let admission = Admission {
             total: seconds((deadline - begin) * self.workers.0.len() as f64),
             ahead: seconds(self.workers.0.iter().map(|free| (free - begin).max(0.0)).sum()),
         };
-        room.depth(ranks.map(|rank| seconds(costs.of_pair(query, rank)))) as u32
+        admission.depth(ranks.map(|rank| seconds(costs.of_pair(query, rank)))) as u32
     }
 }
 

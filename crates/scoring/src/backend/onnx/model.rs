@@ -9,13 +9,14 @@ use ort::{
 
 use super::output::{self, Reading};
 use crate::{
-    LongPassages,
+    backend::inference::{BackendError, Inference},
     encode::{Encoded, Encoder},
-    inference::{Inference, Output},
+    model_output::Output,
     models::Kind,
+    request::LongPassages,
 };
 
-/// What a graph wants at one of its inputs.
+/// The values that a graph wants at one of its inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Feed {
     Ids,
@@ -40,8 +41,13 @@ impl OnnxModel {
     ///
     /// # Errors
     /// The graph wants an input that we do not know.
-    pub(super) fn new(session: Session, encoder: Arc<Encoder>, kind: Kind, pad_id: i64) -> Result<OnnxModel, String> {
-        let feeds: Result<Vec<Feed>, String> = session.inputs().iter().map(|input| feed(input.name())).collect();
+    pub(super) fn new(
+        session: Session,
+        encoder: Arc<Encoder>,
+        kind: Kind,
+        pad_id: i64,
+    ) -> Result<OnnxModel, BackendError> {
+        let feeds: Result<Vec<Feed>, BackendError> = session.inputs().iter().map(|input| feed(input.name())).collect();
         let position = |name: &str| session.outputs().iter().position(|output| output.name() == name);
         let (output, reading) = match (kind, position("sentence_embedding")) {
             (Kind::CrossEncoder, _) => (position("logits").unwrap_or(0), Reading::Logit),
@@ -57,19 +63,23 @@ impl OnnxModel {
 
     /// Runs once, so that a graph of the wrong shape is found at load and the first search does not pay for the first
     /// allocations.
-    pub(super) fn try_out(&mut self) -> Result<(), String> {
+    pub(super) fn try_out(&mut self) -> Result<(), BackendError> {
         let query = matches!(self.reading, Reading::Logit).then_some("a");
-        let encoded = self.encode(query, &["a"], LongPassages::Truncate).remove(0)?;
+        let encoded = self.encode(query, &["a"], LongPassages::Truncate).remove(0).map_err(BackendError::Start)?;
         self.run(&[&encoded[0]]).map(drop)
     }
 }
 
-fn feed(name: &str) -> Result<Feed, String> {
+fn feed(name: &str) -> Result<Feed, BackendError> {
     match name {
         "input_ids" => Ok(Feed::Ids),
         "attention_mask" => Ok(Feed::Mask),
         "token_type_ids" => Ok(Feed::TypeIds),
-        _ => Err(format!("the graph wants an input `{name}` that we do not know; use another export of the model")),
+        _ => {
+            let problem =
+                format!("the graph wants an input `{name}` that we do not know; use another export of the model");
+            Err(BackendError::Start(problem))
+        }
     }
 }
 
@@ -78,11 +88,12 @@ impl Inference for OnnxModel {
         self.encoder.encode(query, texts, long)
     }
 
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
         let lengths: Vec<usize> = group.iter().map(|encoded| encoded.len()).collect();
         let (count, padded) = (group.len(), lengths.iter().copied().max().unwrap_or(0));
         if lengths.iter().any(|&length| length < padded) && !self.feeds.contains(&Feed::Mask) {
-            return Err(String::from("the graph has no `attention_mask`, so that its inputs cannot be padded"));
+            let problem = "the graph has no `attention_mask`, so that its inputs cannot be padded";
+            return Err(BackendError::Run(problem.to_owned()));
         }
         self.ids.clear();
         self.mask.clear();
@@ -104,9 +115,13 @@ impl Inference for OnnxModel {
                 Feed::TypeIds => &self.type_ids,
             };
             let tensor = TensorRef::from_array_view(([count, padded], values.as_slice()));
-            inputs.push(SessionInputValue::from(tensor.map_err(|error| error.to_string())?));
+            inputs.push(SessionInputValue::from(tensor.map_err(run_failed)?));
         }
-        let outputs = self.session.run(inputs.as_slice()).map_err(|error| error.to_string())?;
-        output::read(&outputs[self.output], self.reading, &lengths)
+        let outputs = self.session.run(inputs.as_slice()).map_err(run_failed)?;
+        output::read(&outputs[self.output], self.reading, &lengths).map_err(BackendError::Run)
     }
+}
+
+fn run_failed(error: ort::Error) -> BackendError {
+    BackendError::Run(error.to_string())
 }

@@ -1,4 +1,4 @@
-//! From what a graph puts out to logits and vectors: the shape it must have, half precision, pooling that leaves the
+//! The output of a graph as logits or vectors: the shape that it must have, half precision, pooling that leaves the
 //! padding out, and scaling to length one.
 
 use std::borrow::Cow;
@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use half::f16;
 use ort::value::DynValue;
 
-use crate::{inference::Output, models::Pooling};
+use crate::{model_output::Output, models::Pooling};
 
-/// What is read from a graph's output.
+/// The way in which a graph's output is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reading {
     Logit,
@@ -84,7 +84,7 @@ mod tests {
     use ort::value::{PrimitiveTensorElementType, Tensor};
 
     use super::*;
-    use crate::Runtime;
+    use crate::backend::Runtime;
 
     fn value<T: PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
         shape: &[usize],

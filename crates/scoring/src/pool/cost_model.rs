@@ -1,35 +1,35 @@
-//! How fast this machine scores with this model, learned from the work itself: tokens to a byte of text, and time to a
-//! token by the length of the input. Owns the estimates that admission is decided by; decides nothing.
+//! The cost model: how fast this machine scores with this model, learned from the work itself (tokens to a byte of text, and
+//! time to a token by the length of the input). Owns the estimates that admission is decided by; decides nothing.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use super::Work;
-use crate::LongPassages;
+use super::work::Work;
+use crate::request::LongPassages;
 
 /// Lengths are told apart by their power of two, from 16 tokens on: attention makes a long input's tokens dearer, and
 /// what a run costs whatever its length makes a short one's dearer.
 const CLASSES: usize = 8;
 const SHORTEST_CLASS: usize = 4;
 
-/// Before any text was tokenized: what English takes.
+/// Tokens to a byte of English, before any text was tokenized.
 const TOKENS_PER_BYTE: f64 = 0.25;
 
 /// A mean that follows: of the first so many samples all count alike, then the newest counts this part.
 const MEMORY: f64 = 32.0;
 
-/// What takes so many times as long as usual says something of the machine (it was suspended, or swapped), and nothing of the
-/// work: it counts as this many times the mean, once that is one of so many samples.
+/// A run that takes so many times as long as usual says something of the machine (it was suspended, or swapped), and nothing
+/// of the work: it counts as this many times the mean, once that is one of so many samples.
 const OUTLIER: f64 = 8.0;
 const SURE: f64 = 8.0;
 
-/// How long what was learned of a length stands against what is known of others. Under steady load, inputs that are taken
-/// for dearer than they are would never be run, and so nobody would learn better.
+/// The time for which a cost that was learned of one length stands against those of other lengths. Under steady load, inputs
+/// that are taken for dearer than they are would never be run, and so nobody would learn better.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// What the work on one text is expected to cost.
+/// The cost that is expected of the work on one text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Estimate {
     /// Tokens, all windows together.
@@ -55,8 +55,8 @@ impl std::ops::Sub for Estimate {
     }
 }
 
-/// What was learned.
-pub(super) struct Pace {
+/// The costs as they were learned.
+pub(super) struct CostModel {
     /// The longest input of the model, in tokens.
     max_tokens: usize,
     learned: Mutex<Learned>,
@@ -109,25 +109,25 @@ impl Mean {
     }
 }
 
-impl Pace {
-    /// Knows nothing yet.
-    pub(super) fn new(max_tokens: usize) -> Pace {
-        Pace { max_tokens, learned: Mutex::default() }
+impl CostModel {
+    /// A model that has learned nothing yet.
+    pub(super) fn new(max_tokens: usize) -> CostModel {
+        CostModel { max_tokens, learned: Mutex::default() }
     }
 
-    /// Texts of so many bytes, queries included, gave so many tokens, none of them cut short.
+    /// Learns from texts of so many bytes, queries included, that gave so many tokens, none of them cut short.
     pub(super) fn tokenized(&self, bytes: usize, tokens: usize) {
         if bytes > 0 {
             self.lock().tokens_per_byte.add(tokens as f64 / bytes as f64);
         }
     }
 
-    /// One run of `texts` inputs of `tokens` each took so long.
+    /// Learns from one run of `texts` inputs of `tokens` each that took so long.
     pub(super) fn ran(&self, texts: usize, tokens: usize, took: Duration) {
         self.lock().ran(texts, tokens, took, Instant::now());
     }
 
-    /// What each text of `work` is expected to cost.
+    /// The cost that is expected of each text of `work`.
     pub(super) fn estimates(&self, work: &Work) -> Vec<Estimate> {
         let now = Instant::now();
         let learned = self.lock();
@@ -178,73 +178,4 @@ fn class(tokens: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn estimates(pace: &Pace, lengths: &[usize]) -> Vec<Estimate> {
-        let texts = lengths.iter().map(|&length| "x".repeat(length)).collect();
-        let keys = vec![];
-        pace.estimates(&Work {
-            query: None,
-            texts,
-            keys,
-            long: LongPassages::Truncate,
-            deadline: Instant::now(),
-            patient: false,
-        })
-    }
-
-    #[test]
-    fn before_anything_was_run_nothing_is_known_but_the_length() {
-        let pace = Pace::new(512);
-        let known = |tokens| Estimate { tokens, time: Duration::ZERO };
-        assert_eq!(estimates(&pace, &[400, 1 << 20, 0]), [known(100), known(512), known(1)]);
-        assert_eq!(pace.texts_per_second(), None);
-    }
-
-    #[test]
-    fn a_text_costs_what_those_of_its_length_have_cost() {
-        let pace = Pace::new(512);
-        pace.tokenized(1000, 500);
-        pace.ran(8, 16, Duration::from_millis(16));
-        pace.ran(1, 512, Duration::from_millis(1024));
-        let times: Vec<_> = estimates(&pace, &[32, 1024]).iter().map(|estimate| estimate.time.as_millis()).collect();
-        assert_eq!(times, [2, 1024]);
-        let between = estimates(&pace, &[200])[0];
-        assert_eq!((between.tokens, between.time.as_micros()), (100, 200_000), "the nearest length that is known");
-    }
-
-    #[test]
-    fn it_follows_a_machine_that_slows_down() {
-        let pace = Pace::new(512);
-        (0..100).for_each(|_| pace.ran(1, 100, Duration::from_millis(10)));
-        assert_eq!(estimates(&pace, &[400])[0].time.as_millis(), 10);
-        (0..200).for_each(|_| pace.ran(1, 100, Duration::from_millis(20)));
-        assert_eq!(estimates(&pace, &[400])[0].time.as_millis(), 19);
-        assert!((pace.texts_per_second().unwrap() - 50.0).abs() < 1.0);
-    }
-
-    #[test]
-    fn a_run_during_which_the_machine_was_suspended_is_not_what_runs_cost() {
-        let pace = Pace::new(512);
-        (0..100).for_each(|_| pace.ran(1, 100, Duration::from_millis(10)));
-        pace.ran(1, 100, Duration::from_hours(1));
-        assert_eq!(estimates(&pace, &[400])[0].time.as_millis(), 12);
-        assert!(pace.texts_per_second().unwrap() > 80.0);
-    }
-
-    #[test]
-    fn what_is_known_of_a_length_from_long_ago_gives_way_to_what_is_known_of_others() {
-        let then = Instant::now();
-        let now = then + FRESH;
-        let mut learned = Learned::default();
-        let millis = |learned: &Learned, now| learned.estimate(512, 512, now).time.as_millis();
-        // The very first one, while the machine was suspended.
-        learned.ran(1, 512, Duration::from_mins(1), then);
-        assert_eq!(millis(&learned, now), 60_000, "there is nothing else");
-        learned.ran(1, 128, Duration::from_millis(10), now);
-        assert_eq!(millis(&learned, now), 40);
-        learned.ran(1, 512, Duration::from_millis(50), now);
-        assert_eq!(millis(&learned, now), 50);
-    }
-}
+mod tests;

@@ -1,24 +1,24 @@
-//! How deep a window is taken. Owns the rule that shrinks windows under load; measures nothing itself.
+//! Admission: how many pairs of a window are scored. Owns the rule that shrinks windows under load; measures nothing itself.
 
 use std::time::Duration;
 
-/// Of the time until a deadline, what is planned with: estimates err, and a run may be under way that ends later.
+/// The part of the time until a deadline that is planned with: estimates err, and a run in progress may end later.
 const PLANNED: f64 = 0.85;
 
-/// How much a search may take of the workers' time.
+/// The workers' time that a search may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct Admission {
     /// The time of all workers until the search's deadline.
     pub total: Duration,
-    /// What earlier searches take of it.
+    /// The part that earlier searches take of it.
     pub ahead: Duration,
 }
 
-impl Room {
-    /// How many of its first pairs there is room for; `times` is what each will take one worker.
+impl Admission {
+    /// The number of first pairs that are admitted; `times` is the time that each will take one worker.
     ///
     /// All that can be done by the deadline, as long as earlier searches leave half of the time. Beyond that, less and
-    /// less, but one as long as there is time for it: who comes next is to find some room too, so that under overload
+    /// less, but one as long as there is time for it: the next search is to find some time too, so that under overload
     /// every search is reranked a little rather than some in full and others not at all.
     pub fn depth(&self, times: impl Iterator<Item = Duration> + Clone) -> usize {
         if self.ahead.is_zero() {
@@ -47,8 +47,8 @@ mod tests {
 
     /// The depth of a window of 20 pairs of 8.5 ms each.
     fn depth(total: u64, ahead: u64) -> usize {
-        let room = Room { total: Duration::from_millis(total), ahead: Duration::from_millis(ahead) };
-        room.depth(std::iter::repeat_n(Duration::from_micros(8500), 20))
+        let admission = Admission { total: Duration::from_millis(total), ahead: Duration::from_millis(ahead) };
+        admission.depth(std::iter::repeat_n(Duration::from_micros(8500), 20))
     }
 
     #[test]
@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn a_search_that_lacks_a_single_pair_gets_it_as_long_as_there_is_time_for_one() {
         let one = |ahead| {
-            let room = Room { total: Duration::from_millis(600), ahead: Duration::from_millis(ahead) };
-            room.depth(std::iter::once(Duration::from_micros(8500)))
+            let admission = Admission { total: Duration::from_millis(600), ahead: Duration::from_millis(ahead) };
+            admission.depth(std::iter::once(Duration::from_micros(8500)))
         };
         assert_eq!((one(300), one(382), one(500), one(502)), (1, 1, 1, 0));
     }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_let_in() {
-        let room = Room { total: Duration::from_millis(600), ahead: Duration::from_millis(599) };
-        assert_eq!(room.depth(std::iter::repeat_n(Duration::ZERO, 20)), 20);
+        let admission = Admission { total: Duration::from_millis(600), ahead: Duration::from_millis(599) };
+        assert_eq!(admission.depth(std::iter::repeat_n(Duration::ZERO, 20)), 20);
     }
 }

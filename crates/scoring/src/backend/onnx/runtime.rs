@@ -1,5 +1,5 @@
-//! The ONNX Runtime library: where it is looked for, how it is loaded, and what to tell an operator who lacks it. The
-//! process loads it once; sessions are the business of [`super::onnx`].
+//! The ONNX Runtime library: where it is looked for, how it is loaded, which providers it has, and what to tell an operator
+//! who lacks it. The process loads it once; sessions are the business of [`super::loader`].
 
 use std::{
     env,
@@ -9,7 +9,11 @@ use std::{
 
 use ort::environment::Environment;
 
-use crate::provider::Provider;
+use super::execution;
+use crate::{
+    backend::inference::BackendError,
+    provider::{Provider, Providers},
+};
 
 /// The release that we test with; `make onnxruntime` installs it.
 pub const TESTED_VERSION: &str = "1.32.0";
@@ -37,7 +41,7 @@ pub struct Runtime {
 pub struct RuntimeError {
     /// Every file and folder tried, in order.
     pub looked_in: Vec<PathBuf>,
-    /// What was found and could not be loaded, and why.
+    /// The libraries that were found and could not be loaded, and why.
     pub failures: Vec<String>,
 }
 
@@ -75,15 +79,52 @@ impl Runtime {
         &self.library
     }
 
-    /// What the library can compute on, of what we know. Says nothing about the hardware.
+    /// The providers that the library has, of those that we know. Says nothing about the hardware.
     pub fn providers(&self) -> Vec<Provider> {
-        Provider::NAMES.iter().map(|(_, provider)| *provider).filter(|provider| provider.is_compiled_in()).collect()
+        let all = Provider::NAMES.iter().map(|(_, provider)| *provider);
+        all.filter(|provider| execution::is_compiled_in(*provider)).collect()
     }
 
-    /// What sessions are built in.
+    /// The providers of `wanted` that the library has: what is left to be tried.
+    ///
+    /// # Errors
+    /// It has none of them. The message names the library, what it has, and where to get another.
+    pub fn offered(&self, wanted: &Providers) -> Result<Providers, BackendError> {
+        let has = self.providers();
+        let list: Vec<Provider> = wanted.list.iter().copied().filter(|provider| has.contains(provider)).collect();
+        if !list.is_empty() {
+            return Ok(Providers { list, device: wanted.device });
+        }
+        let mut sources: Vec<&str> = wanted.list.iter().map(|provider| execution::source(*provider)).collect();
+        sources.dedup();
+        Err(BackendError::NoProvider(format!(
+            "the ONNX Runtime at {} has no {}; it has {}. {}; or add \"cpu\" to the list, to be used where there is \
+             nothing else",
+            self.library.display(),
+            names(&wanted.list, " and no "),
+            names(&has, ", "),
+            sources.join("; "),
+        )))
+    }
+
+    /// The warning for an operator whose first choice the library lacks, where another one of the list is used instead.
+    pub fn second_choice(&self, wanted: &Providers) -> Option<String> {
+        let first = *wanted.list.first()?;
+        let used = *self.offered(wanted).ok()?.list.first()?;
+        let (library, source) = (self.library.display(), execution::source(first));
+        (used != first).then(|| {
+            format!("the ONNX Runtime at {library} has no {}: {} is used. {source}", first.name(), used.name())
+        })
+    }
+
+    /// The environment that sessions are built in.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
+}
+
+fn names(providers: &[Provider], between: &str) -> String {
+    providers.iter().map(|provider| provider.name()).collect::<Vec<_>>().join(between)
 }
 
 fn open(library: &Path) -> Result<Environment, String> {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::priority::step_back;
+use crate::thread_priority::lower_own;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -18,7 +18,7 @@ type Job = Box<dyn FnOnce() + Send>;
 static OPENER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
     let (sender, jobs) = mpsc::channel::<Job>();
     let work = move || {
-        step_back();
+        lower_own();
         for job in jobs {
             // Whoever waits is told: what the job was to answer with is dropped.
             let _ = catch_unwind(AssertUnwindSafe(job));
@@ -27,7 +27,7 @@ static OPENER: LazyLock<Option<Sender<Job>>> = LazyLock::new(|| {
     std::thread::Builder::new().name(String::from("open-model")).spawn(work).ok().map(|_| sender)
 });
 
-/// What `open` gives, on that thread.
+/// Runs `open` on that thread.
 ///
 /// # Errors
 /// It panicked, or there can be no thread.
