@@ -6,7 +6,6 @@
 
 mod readiness;
 mod request;
-mod retire;
 mod score;
 mod scorer;
 
@@ -41,6 +40,5 @@ pub use provider::{Provider, Providers};
 pub use readiness::{Readiness, loaded};
 pub use remote::{RemoteModel, RemoteScorer};
 pub use request::{LongPassages, Priority, Request};
-pub use retire::retire;
 pub use score::{Scale, Score, ScoreError, Scored, Span, Stage};
 pub use scorer::{ScoreFuture, Scorer, ScorerStats, held_to};
