@@ -18,8 +18,9 @@ use scoring::{
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::{CascadeConfig, Config, Engine, ModelConfig},
+    config::{CascadeConfig, Engine, Settings},
     memory::Memory,
+    open_models::{Config, OpenModel, OpenModels},
     telemetry::Metrics,
     upstream::Upstream,
 };
@@ -30,7 +31,9 @@ const SHADOWS: usize = 4;
 /// Everything that a request needs. Each serving thread has one, with a connection pool of its own; all else is shared.
 pub struct App {
     /// What the operator decided.
-    pub config: Arc<Config>,
+    pub config: Arc<Settings>,
+    /// The models that it names.
+    pub models: Arc<OpenModels>,
     /// The search engine's API.
     pub dialect: Arc<dyn Dialect>,
     /// The same app for the paths that are Solr's, where the engine is told by the path.
@@ -56,25 +59,26 @@ impl App {
     /// Fails where the runtime's library is missing or lacks what a model is to be run on, or the system's root
     /// certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
-        let cache = Arc::new(ScoreCache::start(config.cache.clone())?);
+        let settings = &config.settings;
+        let cache = Arc::new(ScoreCache::start(settings.cache.clone())?);
         let mut loaded: Option<Runtime> = None;
         let mut scorers: HashMap<String, Arc<dyn Scorer>> = HashMap::new();
         for (name, model) in &config.models {
             let scorer: Arc<dyn Scorer> = match model {
-                ModelConfig::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
-                ModelConfig::Local(folder) => {
+                OpenModel::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
+                OpenModel::Local(folder) => {
                     let runtime = match loaded.take() {
                         Some(runtime) => runtime,
                         None => {
-                            let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
+                            let runtime = Runtime::load(settings.scoring.onnxruntime.as_deref())?;
                             config.check_providers(&runtime)?;
                             runtime
                         }
                     };
                     let options = ScoringOptions {
-                        workers: config.scoring.workers,
-                        threads: config.scoring.threads,
-                        queue_tokens: config.scoring.queue_tokens,
+                        workers: settings.scoring.workers,
+                        threads: settings.scoring.threads,
+                        queue_tokens: settings.scoring.queue_tokens,
                         cache: cache.clone(),
                     };
                     Arc::new(LocalScorer::start(folder.clone(), loaded.insert(runtime), options))
@@ -95,6 +99,7 @@ impl App {
         models: HashMap<String, Arc<dyn Scorer>>,
         cache: Option<Arc<ScoreCache>>,
     ) -> std::io::Result<Arc<Self>> {
+        let Config { settings: config, models: opened } = config;
         let mut scorers = models;
         for (label, CascadeConfig { first, then, keep }) in &config.cascades {
             if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
@@ -118,6 +123,7 @@ impl App {
             shadows: Arc::new(Semaphore::new(SHADOWS)),
             calls: Arc::new(Semaphore::new(config.api.concurrency)),
             config: Arc::new(config),
+            models: Arc::new(opened),
         };
         let told_by_path = app.config.upstream.engine == Engine::Auto;
         let beside = told_by_path.then(|| Arc::new(app.speaking(Arc::new(Solr::default()), None, usize::MAX)));
@@ -144,6 +150,7 @@ impl App {
     fn speaking(&self, dialect: Arc<dyn Dialect>, beside: Option<Arc<Self>>, idle: usize) -> Self {
         Self {
             config: self.config.clone(),
+            models: self.models.clone(),
             dialect,
             beside,
             upstream: self.upstream.with_own_pool(idle),

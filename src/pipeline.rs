@@ -29,17 +29,17 @@ use window::{Outcome, rerank};
 use crate::{
     api,
     app::App,
+    config::rules::{self, Mode},
     guard::{computed, guarded, planned_apart},
     memory::{ANSWER_COPIES, Held},
     report::{self, Report},
-    rules::{self, Mode},
+    request_options::RequestOptions,
     upstream::{
         Outgoing, UpstreamError,
         body::{Body, Buffered, buffer},
         encoding::{self, Coding},
         headers::check_request,
     },
-    wishes::Wishes,
 };
 
 /// The longest answer, in bytes, that opens a view and is read for its id.
@@ -139,9 +139,11 @@ async fn search(app: Arc<App>, route: SearchRoute, request: Request<Incoming>) -
         let reports = [Report::Skipped(SkipReason::NoRule)];
         return stand_back(&app, unread(parts, body), &reports).await;
     }
-    let wishes = match Wishes::read(&parts.headers, &app.config.clients.headers) {
+    let wishes = match RequestOptions::read(&parts.headers, &app.config.clients.headers) {
         Ok(wishes) => wishes,
-        Err(reason) => return failure(&app, StatusCode::BAD_REQUEST, "illegal_argument_exception", &reason),
+        Err(invalid) => {
+            return failure(&app, StatusCode::BAD_REQUEST, "illegal_argument_exception", &invalid.to_string());
+        }
     };
     if wishes.rerank == Some(false) || rule.is_some_and(|rule| wishes.mode(rule) == Mode::Off) {
         let reports = [Report::Skipped(SkipReason::Off)];

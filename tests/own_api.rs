@@ -17,7 +17,8 @@ use common::{Cluster, json};
 use reqwest::{Client, Response};
 use rerank_proxy::{
     app::App,
-    config::{Config, FlagSetting},
+    config::FlagSetting,
+    open_models::Config,
     server::{self, Listeners},
 };
 use scoring::{LongPassages, Request, Score, Scorer, remote::Api};

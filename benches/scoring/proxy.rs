@@ -12,11 +12,7 @@ use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::{
-    app::App,
-    config::{Config, FlagSetting},
-    server,
-};
+use rerank_proxy::{app::App, config::FlagSetting, open_models::Config, server};
 use scoring::{LocalScorer, Scorer, models::ModelFolder};
 use serde_json::json;
 use tokio::net::TcpListener;

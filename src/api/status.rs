@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{answer, call::Shape, fault::Fault, json_of};
-use crate::{app::App, config::ModelConfig, ranking::NotRanked, upstream::body::Body};
+use crate::{app::App, open_models::OpenModel, ranking::NotRanked, upstream::body::Body};
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
 pub(super) fn health(app: &App) -> Response<Body> {
@@ -66,7 +66,7 @@ pub(super) fn info(app: &App) -> Response<Body> {
         "docker_label": Value::Null,
     });
     // Of a model on a server nothing is known.
-    if let Some(ModelConfig::Local(folder)) = app.config.models.get(name) {
+    if let Some(OpenModel::Local(folder)) = app.models.get(name) {
         info["model_sha"] = json!(folder.revision());
         info["max_input_length"] = json!(folder.max_length());
         info["model_dtype"] = json!(folder.onnx().file_stem().map(|stem| stem.to_string_lossy()));

@@ -6,8 +6,10 @@ use tokio::net::TcpListener;
 
 use crate::{
     app::App,
-    config::{Config, FlagSetting},
+    commands::{config_args::model_key, wait_until_ready},
+    config::FlagSetting,
     demo::{self, DemoOptions},
+    open_models::Config,
     panics, server, telemetry,
 };
 
@@ -49,12 +51,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let model = args.model.as_deref().unwrap_or(MODEL);
     let listen = args.listen.to_string();
     let config = config(model, "http://127.0.0.1:9200", &listen)?;
-    telemetry::start_log(&config.log);
+    telemetry::start_log(&config.settings.log);
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
             let app = App::start(self::config(model, &upstream, &listen)?)?;
-            super::wait_until_ready(&app).await?;
+            wait_until_ready(&app).await?;
             tokio::spawn(server::run(listener, app, std::future::pending()));
             Ok(())
         };
@@ -64,13 +66,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 fn config(model: &str, upstream: &str, listen: &str) -> anyhow::Result<Config> {
-    let by_path = std::path::Path::new(model).is_dir();
     let settings: [(&[&'static str], &str); 8] = [
         (&["server", "listen"], listen),
         // Whoever is let to the demo may try all of it: there is nothing to protect.
         (&["api", "keys"], "none"),
         (&["upstream", "url"], upstream),
-        (&["models", "bundled", if by_path { "path" } else { "name" }], model),
+        (&["models", "bundled", model_key(model)], model),
         (&["rules", "0", "index"], demo::load::INDEX),
         (&["rules", "0", "fields"], "title,text"),
         (&["rules", "0", "budget"], BUDGET),

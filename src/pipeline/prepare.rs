@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{
     app::App,
+    config::rules::{self, Explicit, Mode, Rule},
     guard::{computed, guarded, is_quick_request, planned_apart},
     memory::Held,
     report::Report,
-    rules::{self, Explicit, Mode, Rule},
+    request_options::RequestOptions,
     upstream::body::Body,
-    wishes::Wishes,
 };
 
 /// How many templates the cluster is asked to render at a time.
@@ -111,7 +111,12 @@ impl Prepared {
 }
 
 /// Prepares a request.
-pub(super) async fn prepare(app: &Arc<App>, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
+pub(super) async fn prepare(
+    app: &Arc<App>,
+    call: SearchCall,
+    wishes: &RequestOptions,
+    run: Run,
+) -> Result<Prepared, Halt> {
     let mut call = call;
     let mut room = call.room_for_planning(&app.memory).map_err(SkipReason::from)?;
     if call.as_request().route.door.is_template() {
@@ -174,7 +179,7 @@ fn plans(
     app: &App,
     request: SearchRequest<'_>,
     found: &[Search],
-    wishes: &Wishes,
+    wishes: &RequestOptions,
     run: Run,
 ) -> Result<(Plans, Option<Forward>), NoPlan> {
     let multi = request.route.door.is_multi();
@@ -197,7 +202,7 @@ fn plans(
 }
 
 /// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
-fn ruled<'a>(app: &'a App, search: &Search, wishes: &Wishes, run: Run) -> Result<(&'a Rule, Mode), SkipReason> {
+fn ruled<'a>(app: &'a App, search: &Search, wishes: &RequestOptions, run: Run) -> Result<(&'a Rule, Mode), SkipReason> {
     let rule = search.indices.as_deref().and_then(|indices| rules::find(&app.config.rules, indices));
     let rule = rule.ok_or(SkipReason::NoRule)?;
     match (wishes.mode(rule), run) {
@@ -207,7 +212,7 @@ fn ruled<'a>(app: &'a App, search: &Search, wishes: &Wishes, run: Run) -> Result
 }
 
 /// Why the search is not worth rendering, as far as its rule alone says.
-fn unruled(app: &App, search: &Search, wishes: &Wishes, run: Run) -> Option<SkipReason> {
+fn unruled(app: &App, search: &Search, wishes: &RequestOptions, run: Run) -> Option<SkipReason> {
     match ruled(app, search, wishes, run) {
         Err(reason) => Some(reason),
         Ok((_, mode)) => (mode == Mode::Shadow && run == Run::InPlace).then_some(SkipReason::Shadow),
@@ -261,7 +266,7 @@ fn planned(
     app: &App,
     request: SearchRequest<'_>,
     search: &Search,
-    wishes: &Wishes,
+    wishes: &RequestOptions,
     run: Run,
 ) -> Result<Planned, NoPlan> {
     let (rule, mode) = ruled(app, search, wishes, run)?;

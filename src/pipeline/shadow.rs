@@ -17,13 +17,13 @@ use super::{
     prepare::{Halt, Prepared, Run, prepare},
     window::measure,
 };
-use crate::{app::App, wishes::Wishes};
+use crate::{app::App, request_options::RequestOptions};
 
 /// How long it may take, the cluster's answer included.
 const LIFE: Duration = Duration::from_mins(1);
 
 /// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
-pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
+pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: RequestOptions) {
     let Ok(permit) = app.shadows.clone().try_acquire_owned() else {
         app.metrics.shadowed(Err(SkipReason::Overloaded));
         return;
@@ -39,7 +39,7 @@ pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
     });
 }
 
-async fn shadow(app: &Arc<App>, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
+async fn shadow(app: &Arc<App>, call: SearchCall, wishes: &RequestOptions) -> Result<(), SkipReason> {
     let prepared = prepare(app, call, wishes, Run::Aside).await.map_err(|halt| match halt {
         Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
         Halt::Broken => SkipReason::UpstreamError,

@@ -20,11 +20,10 @@ use tracing::debug;
 use super::fetch;
 use crate::{
     app::App,
+    config::{Detail, rules::ShownScore},
     guard::{computed, guarded_future},
     ranking::outputs,
-    rules::ShownScore,
     telemetry::Counts,
-    wishes::Detail,
 };
 
 /// A search that is to be reranked, and how.

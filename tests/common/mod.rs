@@ -16,11 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rerank_proxy::{
-    app::App,
-    config::{Config, FlagSetting},
-    server,
-};
+use rerank_proxy::{app::App, config::FlagSetting, open_models::Config, server};
 use scoring::{self as scoring, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
