@@ -56,7 +56,7 @@ pub struct Settings {
     pub upstream: UpstreamConfig,
     /// The memory and the time that requests and answers may take.
     pub limits: LimitsConfig,
-    /// What clients may ask for.
+    /// The influence that clients have.
     pub clients: ClientsConfig,
     /// The rerank API.
     pub api: ApiConfig,

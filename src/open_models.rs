@@ -43,7 +43,7 @@ impl Config {
     /// Loads the configuration of a file (if any), the environment and flags, later ones winning.
     ///
     /// # Errors
-    /// As for [`Config::load_from`].
+    /// Those of [`Config::load_from`].
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -66,8 +66,8 @@ impl Config {
         Ok(Self { settings: draft.finish(mistakes)?, models })
     }
 
-    /// Holds what each model is to be run on against what the library can compute on. Whether there is a device, and
-    /// whether it can be opened, shows when the model is loaded.
+    /// Checks that the library has an execution provider for each model. A device that is missing or cannot be opened
+    /// shows when the model is loaded.
     ///
     /// # Errors
     /// Every model for which the library has nothing that its `provider` names.

@@ -39,7 +39,7 @@ pub struct DemoArgs {
 }
 
 impl DemoArgs {
-    /// What [`crate::demo::run`] is asked to do; the model is the proxy's business.
+    /// The options of [`crate::demo::run`]; the model is the proxy's business.
     pub fn options(&self) -> DemoOptions {
         DemoOptions { once: self.once, json: self.json, listen: self.listen, engine_listen: self.engine_listen }
     }

@@ -25,9 +25,9 @@ use crate::{
 
 /// A configuration is not right without a cluster; nothing is asked of this one.
 const NO_CLUSTER: &str = "http://127.0.0.1:9200";
-/// As good as for ever: without --budget, ranking takes as long as it takes.
+/// The budget where there is none, as good as for ever: without --budget, ranking takes as long as it takes.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
-/// Tokens that may wait for the model. They are all ours: nobody else is to be left room.
+/// The most tokens that may wait for the model. They are all ours: no other call needs space in the queue.
 const QUEUE_TOKENS: usize = 1 << 28;
 /// Shown below the flags.
 const EXAMPLES: &str = "\
@@ -84,9 +84,9 @@ pub struct RerankArgs {
 struct Line {
     /// Counted from 1, over all files, empty lines included.
     number: usize,
-    /// As it was written.
+    /// The line as it was written.
     written: String,
-    /// What the model reads of it.
+    /// The text that the model reads of it.
     text: String,
 }
 

@@ -21,11 +21,11 @@ use crate::memory::CALL_COPIES;
 pub use keys::Keys;
 pub(crate) use keys::digest_of;
 
-/// As many as Cohere takes.
+/// The usual most documents of a call: as many as Cohere takes.
 const DOCUMENTS: usize = 10_000;
-/// Calls at a time; each may hold a body of `request_body` and its documents.
+/// The usual most calls at a time; each may hold a body of `request_body` and its documents.
 const CONCURRENCY: usize = 64;
-/// More would be more than tokio's semaphore holds; nobody means it.
+/// The most calls at a time that can be asked for: nobody means more, and tokio's semaphore has its own bound.
 const MAX_CONCURRENCY: usize = 1 << 20;
 
 /// The rerank API.
@@ -35,7 +35,7 @@ pub struct ApiConfig {
     pub enabled: bool,
     /// Address and port of a listener of its own; port 0 takes any free one.
     pub listen: Option<SocketAddr>,
-    /// Who may use it.
+    /// The clients that may use it.
     pub keys: Keys,
     /// The model of calls that name none.
     pub model: Option<String>,

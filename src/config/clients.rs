@@ -1,11 +1,11 @@
-//! The table `[clients]`: what clients may ask of the proxy itself. Owns the names of the request options; how their headers
+//! The table `[clients]`: the options that a client may set for one request. Owns the names of the request options; how their headers
 //! are read is the business of `request_options.rs`.
 
 use engines::plan::Explain;
 
 use super::section::Section;
 
-/// What clients may ask of the proxy itself.
+/// The influence that clients have on the proxy.
 #[derive(Debug, Clone)]
 pub struct ClientsConfig {
     /// The request options that count.

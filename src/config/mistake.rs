@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// Where a value was written.
+/// The place where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// In a file, at a line counted from 1.
@@ -39,7 +39,7 @@ pub struct ConfigError {
     pub origin: Origin,
     /// The key, with its table; empty where the mistake concerns the whole file.
     pub key: String,
-    /// What is wrong, and what would be right.
+    /// The sentence that says what is wrong, and what would be right.
     pub message: String,
 }
 

@@ -25,7 +25,7 @@ pub(super) use model::Cascades;
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
 
-/// How the searches over some indices are reranked.
+/// A rule: how the searches over some indices are reranked.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// The indices.
@@ -38,7 +38,7 @@ pub struct Rule {
     pub window: usize,
     /// The time that scoring may hold up an answer.
     pub budget: Duration,
-    /// How the score of the model and that of the cluster become one.
+    /// The way in which the score of the model and that of the cluster become one.
     pub blend: Blend,
     /// The treatment of passages that are longer than the model reads.
     pub long_passages: LongPassages,
@@ -50,7 +50,7 @@ pub struct Rule {
     pub traffic: f32,
     /// JSON pointers to the query text in a search's body.
     pub query_path: Vec<String>,
-    /// Who does a reranking that a search spells out in its engine's own syntax.
+    /// The one who does a reranking that a search spells out in its engine's own syntax.
     pub explicit: Explicit,
 }
 
@@ -81,7 +81,7 @@ impl Rule {
     }
 }
 
-/// Who does a reranking that a search spells out in its engine's own syntax.
+/// The one who does a reranking that a search spells out in its engine's own syntax.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Explicit {
     /// The proxy, with the rule's model.

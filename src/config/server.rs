@@ -4,11 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::section::Section;
 
-/// As long as nginx, Envoy and Go's servers are mostly given for it.
+/// The usual time for a head: what nginx, Envoy and Go's servers are mostly given for it.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
-/// What is more is mostly a mistaken unit.
+/// The longest time for a head: what is more is mostly a mistaken unit.
 const MAX_HEADER_TIMEOUT: Duration = Duration::from_hours(1);
-/// More connections than a machine has ports to reach a cluster from.
+/// The most connections: more than a machine has ports to reach a cluster from.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
 /// The listener.

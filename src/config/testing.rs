@@ -1,4 +1,4 @@
-//! What the tests of the tables share: the smallest configuration that is right, and its reading out of a text.
+//! The tools of the tables' tests: the smallest configuration that is right, and its reading out of a text.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What concerns the whole configuration: all mistakes at once, what wins over what, and the example. The keys of a table are
-//! tested with the table.
+//! The configuration as a whole: all mistakes at once, the precedence of its sources, and the example. The keys of a table
+//! are tested with the table.
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -4,14 +4,14 @@ use ring::digest;
 
 use crate::config::section::Section;
 
-/// Who may use the rerank API.
+/// The clients that may use the rerank API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keys {
-    /// Who has one of the keys of which these are the digests.
+    /// Those who have one of the keys of which these are the digests.
     Held(Vec<Vec<u8>>),
     /// Anyone: the operator says so.
     NotNeeded,
-    /// The operator says nothing: whoever reaches it, where only this machine does.
+    /// The operator says nothing: everyone, on a listener that only this machine reaches; else nobody.
     Unsaid,
 }
 
