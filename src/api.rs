@@ -12,26 +12,28 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod rerank;
+mod response;
 mod status;
 pub(crate) mod text;
 mod waiting;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
-    app::App,
+    cluster::body::Body,
     config::{ApiConfig, Keys, digest_of},
-    upstream::body::Body,
+    state::Context,
 };
-use call::Door;
+use call::ApiVersion;
 use fault::Fault;
+pub(crate) use fault::NO_PLACE;
+use response::{failure, json, plain};
 
 /// What every path of ours begins with, where the cluster's are as well.
 const PREFIX: &str = "/_rerank";
@@ -47,7 +49,7 @@ enum Endpoint {
     Info,
     Models,
     OpenApi,
-    Rerank(Door),
+    Rerank(ApiVersion),
 }
 
 const ENDPOINTS: [(&str, Endpoint); 8] = [
@@ -56,9 +58,9 @@ const ENDPOINTS: [(&str, Endpoint); 8] = [
     ("/info", Endpoint::Info),
     ("/v1/models", Endpoint::Models),
     ("/openapi.json", Endpoint::OpenApi),
-    ("/rerank", Endpoint::Rerank(Door::Unversioned)),
-    ("/v1/rerank", Endpoint::Rerank(Door::V1)),
-    ("/v2/rerank", Endpoint::Rerank(Door::V2)),
+    ("/rerank", Endpoint::Rerank(ApiVersion::Unversioned)),
+    ("/v1/rerank", Endpoint::Rerank(ApiVersion::V1)),
+    ("/v2/rerank", Endpoint::Rerank(ApiVersion::V2)),
 ];
 
 impl Endpoint {
@@ -84,7 +86,7 @@ impl Endpoint {
     /// Whose words a fault is told in before the request was read.
     fn shape(self) -> call::Shape {
         match self {
-            Self::Rerank(door) => door.usual_shape(),
+            Self::Rerank(version) => version.usual_shape(),
             Self::Models => call::Shape::V1,
             _ => call::Shape::Tei,
         }
@@ -97,28 +99,24 @@ pub fn owns(path: &str) -> bool {
 }
 
 /// Answers a request to one of our paths.
-pub async fn handle(app: &App, request: Request<Incoming>) -> Response<Body> {
-    answer(app, request, PREFIX, Some(app.config.server.listen)).await
+pub async fn handle(context: &Context, request: Request<Incoming>) -> Response<Body> {
+    serve(context, request, PREFIX, Some(context.snapshot.config.server.listen)).await
 }
 
 /// Answers a request on the rerank API's own listener; a path may begin with our prefix there, too.
-pub async fn handle_at_root(app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle_at_root(context: Context, request: Request<Incoming>) -> Response<Body> {
     let prefix = if owns(request.uri().path()) { PREFIX } else { "" };
-    answer(&app, request, prefix, app.config.api.listen).await
+    serve(&context, request, prefix, context.snapshot.config.api.listen).await
 }
 
-/// Why there is no answer on a connection of the reserve.
-pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections, or open requests, as it may have \
-    (server.max_connections); beyond them, it only answers /_rerank/health and /_rerank/metrics";
-
 /// Answers a request for which there is no place: only how we are. `at_root` on the rerank API's own listener.
-pub(crate) async fn handle_in_reserve(app: &App, request: Request<Incoming>, at_root: bool) -> Response<Body> {
+pub(crate) async fn handle_in_reserve(context: &Context, request: Request<Incoming>, at_root: bool) -> Response<Body> {
     let path = request.uri().path();
     let prefix = if at_root && !owns(path) { "" } else { PREFIX };
     match endpoint(path, prefix) {
-        Some(vital) if vital.is_vital() => answer(app, request, prefix, None).await,
+        Some(vital) if vital.is_vital() => serve(context, request, prefix, None).await,
         other => {
-            discard(request, app.config.api.request_body).await;
+            discard(request, context.snapshot.config.api.request_body).await;
             answer::fault(other.map_or(call::Shape::Tei, Endpoint::shape), &Fault::NoPlace)
         }
     }
@@ -131,12 +129,21 @@ fn endpoint(path: &str, prefix: &str) -> Option<Endpoint> {
 }
 
 /// `listener`: the address at which the request came in.
-async fn answer(app: &App, request: Request<Incoming>, prefix: &str, listener: Option<SocketAddr>) -> Response<Body> {
+async fn serve(
+    context: &Context,
+    request: Request<Incoming>,
+    prefix: &str,
+    listener: Option<SocketAddr>,
+) -> Response<Body> {
     let (head, mut body) = request.into_parts();
-    let response = answer_to(app, &head, &mut body, prefix, listener).await;
+    let response = dispatch(context, &head, &mut body, prefix, listener).await;
     // Who sends slowly was waited for already; who asks whether to send learns that it is of no use.
     if response.status() != StatusCode::REQUEST_TIMEOUT && !head.headers.contains_key(header::EXPECT) {
-        let _ = timeout(app.config.api.budget.min(DRAIN), drain(body, app.config.api.request_body)).await;
+        let _ = timeout(
+            context.snapshot.config.api.budget.min(DRAIN),
+            drain(body, context.snapshot.config.api.request_body),
+        )
+        .await;
     }
     response
 }
@@ -164,8 +171,8 @@ async fn drain(mut body: Incoming, limit: usize) {
     }
 }
 
-async fn answer_to(
-    app: &App,
+async fn dispatch(
+    context: &Context,
     head: &Parts,
     body: &mut Incoming,
     prefix: &str,
@@ -176,7 +183,7 @@ async fn answer_to(
         let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
         return failure(StatusCode::NOT_FOUND, &format!("there is no {path}; there is {}", known.join(", ")));
     };
-    if endpoint.is_switchable() && !app.config.api.enabled {
+    if endpoint.is_switchable() && !context.snapshot.config.api.enabled {
         return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
     let (method, allowed) = (&head.method, endpoint.method());
@@ -186,24 +193,24 @@ async fn answer_to(
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow(&allowed)));
         return response;
     }
-    if endpoint.is_locked() && listener.is_some_and(|address| app.config.api.is_closed_at(address)) {
+    if endpoint.is_locked() && listener.is_some_and(|address| context.snapshot.config.api.is_closed_at(address)) {
         return answer::fault(endpoint.shape(), &Fault::Closed);
     }
-    if endpoint.is_locked() && !may_enter(&app.config.api, &head.headers) {
+    if endpoint.is_locked() && !may_enter(&context.snapshot.config.api, &head.headers) {
         return answer::fault(endpoint.shape(), &Fault::Locked);
     }
     match endpoint {
-        Endpoint::Health if prefix.is_empty() => status::model_health(app),
-        Endpoint::Health => status::health(app),
-        Endpoint::Metrics => respond(
+        Endpoint::Health if prefix.is_empty() => status::model_health(context),
+        Endpoint::Health => status::health(context),
+        Endpoint::Metrics => plain(
             StatusCode::OK,
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            app.metrics.encode().into_bytes(),
+            context.process.metrics.encode().into_bytes(),
         ),
-        Endpoint::Info => status::info(app),
-        Endpoint::Models => status::models(app),
-        Endpoint::OpenApi => json_of(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
-        Endpoint::Rerank(door) => rerank::answer(app, door, &head.headers, body).await,
+        Endpoint::Info => status::info(context),
+        Endpoint::Models => status::models(context),
+        Endpoint::OpenApi => json(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
+        Endpoint::Rerank(version) => rerank::answer(context, version, &head.headers, body).await,
     }
 }
 
@@ -221,21 +228,6 @@ fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
     };
     let Keys::Held(keys) = &config.keys else { return true };
     headers.get(header::AUTHORIZATION).and_then(given).is_some_and(|key| keys.contains(&key))
-}
-
-fn failure(status: StatusCode, reason: &str) -> Response<Body> {
-    json_of(status, format!("{}\n", json!({"error": reason, "status": status.as_u16()})).into_bytes())
-}
-
-fn json_of(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    respond(status, "application/json", body)
-}
-
-fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::whole(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
 
 #[cfg(test)]

@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::app::App;
+use crate::state::Process;
 
 /// The time that models may take to load.
 const LOADING: Duration = Duration::from_mins(5);
 
 /// Waits until every model is loaded. `serve` forwards in the meantime; the other subcommands have nothing else to do.
-async fn wait_until_ready(app: &App) -> anyhow::Result<()> {
+async fn wait_until_ready(process: &Process) -> anyhow::Result<()> {
     let began = Instant::now();
-    while let Some(Err(why)) = app.scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
+    while let Some(Err(why)) = process.snapshot().scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
         // A server would try again, as somebody may put a file in place.
         if why != "loading" || began.elapsed() > LOADING {
             bail!("the model is not there: {why}");

@@ -18,14 +18,14 @@ pub mod commands;
 pub mod config;
 pub mod open_models;
 
-pub mod app;
 pub mod server;
+pub mod state;
 
 pub mod pipeline;
 
 pub mod request_options;
 
-pub mod upstream;
+pub mod cluster;
 
 pub mod api;
 pub mod ranking;

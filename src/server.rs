@@ -9,9 +9,9 @@ mod admission;
 mod connection;
 mod descriptors;
 mod frames;
-mod owed;
 mod signals;
 mod threads;
+mod unread;
 
 use std::{
     future::Future,
@@ -24,7 +24,7 @@ use std::{
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
-use crate::{app::App, telemetry::seldom::Seldom};
+use crate::{state::Process, telemetry::seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
@@ -51,10 +51,14 @@ impl From<TcpListener> for Listeners {
 
 /// Serves until `shutdown` resolves; then accepts nothing more, lets open requests finish within the configured time,
 /// and returns.
-pub async fn run(listeners: impl Into<Listeners>, app: Arc<App>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn run(
+    listeners: impl Into<Listeners>,
+    process: Arc<Process>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let listeners = listeners.into();
-    let mut admission = Admission::new(&app.config.server, app.metrics.clone());
-    let mut threads = Threads::start(&app, admission.most())?;
+    let mut admission = Admission::new(&process.snapshot().config.server, process.metrics.clone());
+    let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
     tokio::pin!(shutdown);
     loop {
@@ -88,7 +92,7 @@ pub async fn run(listeners: impl Into<Listeners>, app: Arc<App>, shutdown: impl 
         }
     }
     drop(listeners);
-    let drain = app.config.server.drain;
+    let drain = process.snapshot().config.server.drain;
     info!(?drain, "shutting down: no new connections, open requests may finish");
     if tokio::time::timeout(drain, threads.finish()).await.is_err() {
         warn!(?drain, "some requests did not finish in time and were cut off");

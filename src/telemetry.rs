@@ -6,7 +6,7 @@ mod memory;
 mod models;
 pub(crate) mod seldom;
 
-use std::{collections::HashMap, io::IsTerminal, sync::Arc, time::Duration};
+use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use cache::CacheMetrics;
 use engines::plan::SkipReason;
@@ -16,7 +16,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use scoring::{ScoreCache, Scored, Scorer};
+use scoring::{ScoreCache, Scored, ScorerStats};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -203,15 +203,15 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The metrics of a process with these models, and with this cache where there is one.
+    /// The metrics of a process whose models have the figures that `stats` reads, and with this cache where there is one.
     pub fn of(
-        scorers: Arc<HashMap<String, Arc<dyn Scorer>>>,
+        stats: impl Fn() -> Vec<(String, ScorerStats)> + Send + Sync + 'static,
         memory: Arc<Memory>,
         cache: Option<Arc<ScoreCache>>,
     ) -> Self {
         let mut metrics = Self::default();
         metrics.registry.register_collector(Box::new(memory::Account(memory)));
-        metrics.registry.register_collector(Box::new(models::Models(scorers)));
+        metrics.registry.register_collector(Box::new(models::Models(Box::new(stats))));
         if let Some(cache) = cache {
             metrics.registry.register_collector(Box::new(CacheMetrics(cache)));
         }

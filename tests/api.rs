@@ -17,10 +17,10 @@ use std::{
 use common::{Cluster, Faulty, Shortest, config, hits};
 use reqwest::{Client, RequestBuilder, Response};
 use rerank_proxy::{
-    app::App,
     config::Keys,
     open_models::Config,
     server::{self, Listeners},
+    state::Process,
 };
 use scoring::{Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer};
 use serde_json::{Value, json};
@@ -41,8 +41,8 @@ impl Proxy {
         let (proxy, api) = (listener().await, listener().await);
         let here = Self { proxy: proxy.local_addr().unwrap(), api: api.local_addr().unwrap() };
         let models: HashMap<_, _> = models.iter().map(|(name, scorer)| ((*name).to_owned(), scorer.clone())).collect();
-        let app = App::with_scorers(config, models).unwrap();
-        tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, app, std::future::pending()));
+        let process = Process::with_scorers(config, models).unwrap();
+        tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, process, std::future::pending()));
         here
     }
 

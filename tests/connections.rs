@@ -22,8 +22,8 @@ use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rerank_proxy::{
-    app::App,
     server::{self, Listeners},
+    state::Process,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use scoring::Scorer;
@@ -56,11 +56,12 @@ async fn proxy(upstream: SocketAddr, settings: &[(&'static str, &str)]) -> (Sock
         settings.iter().map(|(key, text)| (["server", *key], *text)).collect();
     let settings: Vec<(&[&'static str], &str)> = settings.iter().map(|(path, text)| (&path[..], *text)).collect();
     let scorer: Arc<dyn Scorer> = Arc::new(Longest);
-    let app = App::with_scorers(config(upstream, &settings), HashMap::from([("m".to_owned(), scorer)])).unwrap();
+    let process =
+        Process::with_scorers(config(upstream, &settings), HashMap::from([("m".to_owned(), scorer)])).unwrap();
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (front, own) = (proxy.local_addr().unwrap(), api.local_addr().unwrap());
-    tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, app, std::future::pending()));
+    tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, process, std::future::pending()));
     (front, own)
 }
 

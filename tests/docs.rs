@@ -3,12 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use bytes::Bytes;
 use clap::CommandFactory;
@@ -24,7 +19,7 @@ use rerank_proxy::{
     memory::Memory,
     telemetry::{Counts, Metrics},
 };
-use scoring::{Provider, Request, ScoreFuture, Scored, Scorer, ScorerStats, remote::Api};
+use scoring::{Provider, Scored, ScorerStats, remote::Api};
 use serde_json::Value;
 
 const SEARCHES: &str = include_str!("../docs/searches.md");
@@ -55,8 +50,9 @@ fn every_reason_is_explained_and_no_other() {
 
 #[test]
 fn every_metric_is_explained_and_no_other() {
-    let scorer: Arc<dyn Scorer> = Arc::new(Nobody);
-    let metrics = Metrics::of(Arc::new(HashMap::from([("some".to_owned(), scorer)])), Memory::new(0), None);
+    // A model that is run here, and has nothing to do.
+    let stats = || vec![("some".to_owned(), ScorerStats::default())];
+    let metrics = Metrics::of(stats, Memory::new(0), None);
     // What has a label is not shown before it was counted.
     metrics.applied(Counts::of(&Scored::default()));
     metrics.shadowed(Err(SkipReason::Sort));
@@ -69,23 +65,6 @@ fn every_metric_is_explained_and_no_other() {
     let explained = explained.map(|row| &row[..row.find(['`', '{']).unwrap()]);
     let explained: Vec<String> = explained.map(|name| format!("rerank_proxy_{name}")).collect();
     assert_eq!(explained.iter().map(String::as_str).collect::<BTreeSet<_>>(), there);
-}
-
-/// A model that is run here, and has nothing to do.
-struct Nobody;
-
-impl Scorer for Nobody {
-    fn score<'a>(&'a self, _: Request<'a>) -> ScoreFuture<'a> {
-        Box::pin(async { Ok(Scored::default()) })
-    }
-
-    fn stats(&self) -> Option<ScorerStats> {
-        Some(ScorerStats::default())
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
 }
 
 #[test]

@@ -16,10 +16,10 @@ use std::{
 use common::{Cluster, json};
 use reqwest::{Client, Response};
 use rerank_proxy::{
-    app::App,
     config::FlagSetting,
     open_models::Config,
     server::{self, Listeners},
+    state::Process,
 };
 use scoring::{LongPassages, Request, Score, Scorer, remote::Api};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ type Setting<'a> = (&'a [&'static str], &'a str);
 /// A proxy. One with a model in this process must be stopped: a process that ends while models are still loaded or run on its
 /// other threads may crash, as ONNX Runtime takes its own state down.
 struct Proxy {
-    app: Arc<App>,
+    process: Arc<Process>,
     front: SocketAddr,
     api: SocketAddr,
     running: oneshot::Sender<()>,
@@ -66,8 +66,8 @@ impl Proxy {
         let flag = |(path, text): &Setting| (path.to_vec(), (*text).to_owned(), "test");
         let flags: Vec<FlagSetting> = usual.iter().chain(settings).map(flag).collect();
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let app = App::start(Config::load(None, variables, &flags).unwrap()).unwrap();
-        until(|| app.scorers["m"].ready().is_ok()).await;
+        let process = Process::start(Config::load(None, variables, &flags).unwrap()).unwrap();
+        until(|| process.snapshot().scorers["m"].ready().is_ok()).await;
         let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = TcpListener::bind(api).await.unwrap();
         let (running, ended) = oneshot::channel();
@@ -75,11 +75,11 @@ impl Proxy {
             let _ = ended.await;
         };
         Self {
-            app: app.clone(),
+            process: process.clone(),
             front: proxy.local_addr().unwrap(),
             api: api.local_addr().unwrap(),
             running,
-            serving: tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, app, ended)),
+            serving: tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, process, ended)),
         }
     }
 
@@ -87,10 +87,10 @@ impl Proxy {
     async fn stop(self) {
         drop(self.running);
         self.serving.await.unwrap().unwrap();
-        let scorers = self.app.scorers.clone();
-        drop(self.app);
+        let snapshot = self.process.snapshot();
+        drop(self.process);
         // Ours is the last one: dropping it waits for the threads.
-        until(|| Arc::strong_count(&scorers) == 1).await;
+        until(|| Arc::strong_count(&snapshot) == 1).await;
     }
 
     /// One whose model is asked at `url`.
@@ -162,7 +162,7 @@ async fn every_api_that_a_model_may_be_asked_through_gets_from_us_the_scores_tha
         (&["api", "keys_env"], "KEYS"),
     ];
     let server = Proxy::start(&settings, &[("KEYS", "one,two")]).await;
-    let own = scores(&server.app.scorers["m"]).await;
+    let own = scores(&server.process.snapshot().scorers["m"]).await;
     assert!(own.iter().any(|score| (score.raw - own[0].raw).abs() > 1e-3), "they differ: {own:?}");
     let (_cluster, cluster) = cluster().await;
     for (name, api) in Api::NAMES {
@@ -172,7 +172,7 @@ async fn every_api_that_a_model_may_be_asked_through_gets_from_us_the_scores_tha
             let usual: [Setting; 2] = [(&["models", "m", "api_key_env"], "KEY"), (&["upstream", "url"], &cluster)];
             let settings = [&usual[..], if api.takes_model() { &named } else { &[] }].concat();
             let client = Proxy::asking(&url, name, &settings, &[("KEY", "two")]).await;
-            for (told, own) in scores(&client.app.scorers["m"]).await.iter().zip(&own) {
+            for (told, own) in scores(&client.process.snapshot().scorers["m"]).await.iter().zip(&own) {
                 let expected = if api.gives_logits() { own.raw } else { own.value() };
                 assert!((told.raw - expected).abs() < 1e-6, "{name} {url}: {} instead of {expected}", told.raw);
                 assert!((told.value() - own.value()).abs() < 1e-6, "{name} {url}");
@@ -218,7 +218,7 @@ async fn with_a_wrong_key_or_an_unknown_model_searches_go_on_and_health_says_why
         ];
         let client = Proxy::asking(&format!("http://{}", server.api), api, &settings, &[("KEY", key)]).await;
         // A server that refuses every call is left alone after a while.
-        while client.app.scorers["m"].ready().is_ok() {
+        while client.process.snapshot().scorers["m"].ready().is_ok() {
             let (said, ids) = page(client.search(QUERY).await).await;
             assert_eq!((said.as_str(), ids.join("")), ("skipped; reason=model-unavailable", "01234".to_owned()));
         }
@@ -250,7 +250,7 @@ async fn a_server_that_dies_takes_no_search_with_it_and_is_asked_again_when_it_i
     assert!(applied("before".to_owned()).await);
     server.stop().await;
     let mut count = 0;
-    while client.app.scorers["m"].ready().is_ok() {
+    while client.process.snapshot().scorers["m"].ready().is_ok() {
         count += 1;
         applied(format!("while it is away {count}")).await;
         assert!(count < 1000);
@@ -262,7 +262,7 @@ async fn a_server_that_dies_takes_no_search_with_it_and_is_asked_again_when_it_i
         assert!(began.elapsed() < PLENTY);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(client.app.scorers["m"].ready(), Ok(()));
+    assert_eq!(client.process.snapshot().scorers["m"].ready(), Ok(()));
     server.stop().await;
 }
 

@@ -21,7 +21,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::{app::App, server};
+use rerank_proxy::{server, state::Process};
 use scoring::{
     LongPassages, RemoteModel, RemoteScorer, Request, Scale, Score, ScoreCache, ScoreError, Scored, Scorer, remote::Api,
 };
@@ -527,8 +527,9 @@ async fn a_search_through_the_proxy_is_reranked_by_a_remote_model() {
     let proxy = listener.local_addr().unwrap();
     let scorer: Arc<dyn Scorer> = Arc::new(scorer(model(server.address, Api::CohereV2)));
     let settings: &[(&[&'static str], &str)] = &[(&["rules", "0", "budget"], "20s")];
-    let app = App::with_scorers(common::config(cluster.address, settings), HashMap::from([("m".to_owned(), scorer)]));
-    tokio::spawn(server::run(listener, app.unwrap(), std::future::pending()));
+    let process =
+        Process::with_scorers(common::config(cluster.address, settings), HashMap::from([("m".to_owned(), scorer)]));
+    tokio::spawn(server::run(listener, process.unwrap(), std::future::pending()));
     for cached in [0, 5] {
         let search = reqwest::Client::new()
             .post(format!("http://{proxy}/i/_search?size=3"))

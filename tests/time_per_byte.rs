@@ -27,9 +27,9 @@ use engines::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use rerank_proxy::{
+    cluster::{encoding::Coding, headers::strip_hop_by_hop},
     config::{RequestOption, rules::IndexPatterns},
     request_options::RequestOptions,
-    upstream::{encoding::Coding, headers::strip_hop_by_hop},
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::{app::App, config::FlagSetting, open_models::Config, server};
+use rerank_proxy::{config::FlagSetting, open_models::Config, server, state::Process};
 use scoring::{LocalScorer, Scorer, models::ModelFolder};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -46,10 +46,10 @@ impl Proxy {
         ];
         let config = Config::load(None, [], &settings)?;
         let scorers = HashMap::from([("measured".to_owned(), scorer as Arc<dyn Scorer>)]);
-        let app = App::with_scorers(config, scorers)?;
+        let process = Process::with_scorers(config, scorers)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        tokio::spawn(server::run(listener, app, std::future::pending()));
+        tokio::spawn(server::run(listener, process, std::future::pending()));
         Ok(Proxy { url, client: reqwest::Client::builder().no_proxy().build()?, answers })
     }
 

@@ -13,9 +13,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::{
     call::{Call, Document, Shape},
     fault::Fault,
-    json_of,
+    response,
 };
-use crate::{ranking::Ranking, upstream::body::Body};
+use crate::{cluster::body::Body, ranking::Ranking};
 
 /// The answer to a call, of which `sent` is the body.
 pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str, tells_cached: bool) -> Vec<u8> {
@@ -91,7 +91,7 @@ pub(super) fn fault(shape: Shape, fault: &Fault) -> Response<Body> {
         }
         Shape::Infinity | Shape::Voyage => json!({"detail": reason}),
     };
-    let mut response = json_of(fault.status(), format!("{body}\n").into_bytes());
+    let mut response = response::json(fault.status(), format!("{body}\n").into_bytes());
     let headers = response.headers_mut();
     if fault.may_pass() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::{
         api::{
-            call::{Door, Limits, read},
+            call::{ApiVersion, Limits, read},
             waiting,
         },
         ranking::NotRanked,
@@ -135,7 +135,7 @@ mod tests {
     use engines::order::Ranked;
     use scoring::{Scale, Score, Scored};
 
-    fn call(door: Door, sent: &[u8]) -> Call {
+    fn call(door: ApiVersion, sent: &[u8]) -> Call {
         let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
         read(door, sent, Limits { documents: 10, windows: 8 }, &waited).unwrap()
     }
@@ -148,7 +148,7 @@ mod tests {
         Ranking { ranked: ranked.into(), scored: Scored { scores, budget_hit: false, shed: 0 } }
     }
 
-    fn answered(door: Door, body: &str) -> Value {
+    fn answered(door: ApiVersion, body: &str) -> Value {
         let sent = Bytes::copy_from_slice(body.as_bytes());
         let call = call(door, &sent);
         let body = super::body(&call, &sent, &ranking(), "fast", true);
@@ -167,11 +167,11 @@ mod tests {
         let usage = json!({"prompt_tokens": 14, "total_tokens": 14, "pairs": 2, "cached": 0});
         let meta = |version| json!({"api_version": {"version": version}, "tokens": {"input_tokens": 14}});
         assert_eq!(
-            answered(Door::Unversioned, r#"{"query":"q","texts":["a","\ud800 b"],"raw_scores":true}"#),
+            answered(ApiVersion::Unversioned, r#"{"query":"q","texts":["a","\ud800 b"],"raw_scores":true}"#),
             json!([{"index": 1, "score": 1.5}, {"index": 0, "score": 0.0}])
         );
         assert_eq!(
-            answered(Door::V1, r#"{"query":"q","documents":["a",{"text":"b","id":1}],"return_documents":true}"#),
+            answered(ApiVersion::V1, r#"{"query":"q","documents":["a",{"text":"b","id":1}],"return_documents":true}"#),
             json!({
                 "object": "rerank", "id": null, "created": null, "model": "fast", "usage": usage, "meta": meta("1"),
                 "results": [
@@ -181,11 +181,14 @@ mod tests {
             })
         );
         assert_eq!(
-            answered(Door::V2, r#"{"query":"q","documents":["a","b"],"top_n":1,"return_documents":true}"#),
+            answered(ApiVersion::V2, r#"{"query":"q","documents":["a","b"],"top_n":1,"return_documents":true}"#),
             json!({"id": null, "meta": meta("2"), "results": [{"index": 1, "relevance_score": 0.817_574_44}]})
         );
         assert_eq!(
-            answered(Door::Unversioned, r#"{"query":"q","documents":["a","b"],"return_documents":true,"top_n":9}"#),
+            answered(
+                ApiVersion::Unversioned,
+                r#"{"query":"q","documents":["a","b"],"return_documents":true,"top_n":9}"#
+            ),
             json!({
                 "object": "rerank", "id": null, "created": null, "model": "fast", "usage": usage,
                 "results": [
@@ -195,7 +198,7 @@ mod tests {
             })
         );
         assert_eq!(
-            answered(Door::V1, r#"{"query":"q","documents":["a","b"],"return_documents":true,"top_k":1}"#),
+            answered(ApiVersion::V1, r#"{"query":"q","documents":["a","b"],"return_documents":true,"top_k":1}"#),
             json!({
                 "object": "list", "model": "fast", "usage": usage,
                 "data": [{"index": 1, "relevance_score": 0.817_574_44, "document": "b"}],
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn a_document_comes_back_as_it_was_sent() {
         let sent = Bytes::from_static(br#"{"query":"q","texts":["a","\ud800 \u00e9\/b"],"return_text":true}"#);
-        let call = call(Door::Unversioned, &sent);
+        let call = call(ApiVersion::Unversioned, &sent);
         let answer = String::from_utf8(super::body(&call, &sent, &ranking(), "fast", false)).unwrap();
         assert!(answer.contains(r#""text":"\ud800 \u00e9\/b"}"#), "{answer}");
     }

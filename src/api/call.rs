@@ -13,7 +13,7 @@ use crate::ranking::NotRanked;
 
 /// Where a call comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum ApiVersion {
     /// `/rerank`, of TEI and infinity.
     Unversioned,
     /// `/v1/rerank`, of Cohere's first version, Jina and Voyage.
@@ -50,7 +50,7 @@ impl Shape {
     }
 }
 
-impl Door {
+impl ApiVersion {
     /// The shape of what nobody has read yet.
     pub(super) fn usual_shape(self) -> Shape {
         match self {
@@ -127,17 +127,18 @@ const MAX_FIELD: usize = 255;
 
 /// Reads a call, in time that grows with the bytes of its body, and as long as it is `waited` for. The fault comes with the
 /// shape in which it is to be told.
-pub(super) fn read(door: Door, body: &[u8], limits: Limits, waited: &Waited) -> Result<Call, (Shape, Fault)> {
-    let unreadable = |error: String| (door.usual_shape(), Fault::Unreadable(format!("the body is not JSON: {error}")));
+pub(super) fn read(version: ApiVersion, body: &[u8], limits: Limits, waited: &Waited) -> Result<Call, (Shape, Fault)> {
+    let unreadable =
+        |error: String| (version.usual_shape(), Fault::Unreadable(format!("the body is not JSON: {error}")));
     // serde_json does not look into the strings of what it ignores.
     let text = str::from_utf8(body).map_err(|error| unreadable(error.to_string()))?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| unreadable(error.to_string()))?;
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err((door.usual_shape(), Fault::Invalid("the body must be an object".to_owned())));
+        return Err((version.usual_shape(), Fault::Invalid("the body must be an object".to_owned())));
     }
     let text = text::with_whole_pairs(body);
     let members = Members::of(&text);
-    let shape = door.shape(&members);
+    let shape = version.shape(&members);
     members.call(shape, limits, waited).map_err(|fault| (shape, fault))
 }
 

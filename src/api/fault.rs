@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{memory::Spent, ranking::NotRanked, upstream::encoding::DecodeError};
+use crate::{cluster::encoding::DecodeError, memory::Spent, ranking::NotRanked};
+
+/// Why there is no answer on a connection of the reserve.
+pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections, or open requests, as it may have \
+    (server.max_connections); beyond them, it only answers /_rerank/health and /_rerank/metrics";
 
 /// Why a call is not answered with a ranking. The text is for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +50,7 @@ pub(super) enum Fault {
     #[error("too much is held for other calls and searches (limits.memory); try again later")]
     NoMemory(Spent),
     /// There is no place for its client's connection.
-    #[error("{}", super::NO_PLACE)]
+    #[error("{}", NO_PLACE)]
     NoPlace,
     /// A bug of ours.
     #[error("internal error: this is a bug in rerank-proxy, please report it")]

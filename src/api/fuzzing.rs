@@ -5,20 +5,20 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    call::{self, Door, Limits},
+    call::{self, ApiVersion, Limits},
     waiting,
 };
 
 /// As they are by default.
 const LIMITS: Limits = Limits { documents: 10_000, windows: 64 };
 
-/// Reads `body` as a call through each door.
+/// Reads `body` as a call through each version.
 ///
 /// What is refused has a reason. What is read has a query, and documents that are where they are said to be.
 pub fn call(body: &[u8]) {
     let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_hours(1));
-    for door in [Door::Unversioned, Door::V1, Door::V2] {
-        match call::read(door, body, LIMITS, &waited) {
+    for version in [ApiVersion::Unversioned, ApiVersion::V1, ApiVersion::V2] {
+        match call::read(version, body, LIMITS, &waited) {
             Ok(call) => {
                 assert!(!call.query.trim().is_empty());
                 assert!((1..=LIMITS.documents).contains(&call.documents.len()));

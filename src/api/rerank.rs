@@ -16,32 +16,37 @@ use tracing::{debug, warn};
 
 use super::{
     answer as words,
-    call::{self, Call, Door, Limits, Shape},
+    call::{self, ApiVersion, Call, Limits, Shape},
     fault::Fault,
-    json_of, waiting,
+    response, waiting,
 };
 use crate::{
-    app::App,
+    cluster::{
+        body::{Body, Bounds, Filled, Patience, Unheld, fill},
+        encoding::{self, Coding},
+    },
     config::{Keys, MAX_WINDOWS, RequestOption},
     guard::{aside, computed},
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
     request_options::RequestOptions,
+    state::Context,
     telemetry::Counts,
-    upstream::{
-        body::{Body, Bounds, Filled, Patience, Unheld, fill},
-        encoding::{self, Coding},
-    },
 };
 
 /// A fault, and the words it is to be told in.
 type Refused = (Shape, Fault);
 
 /// Answers a call.
-pub(super) async fn answer(app: &App, door: Door, headers: &HeaderMap, body: &mut Incoming) -> Response<Body> {
+pub(super) async fn answer(
+    context: &Context,
+    version: ApiVersion,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+) -> Response<Body> {
     let began = Instant::now();
-    let (shape, mut response) = match answered(app, door, headers, body, began).await {
+    let (shape, mut response) = match answered(context, version, headers, body, began).await {
         Ok(answered) => answered,
         Err((shape, fault)) => {
             // What is wrong with a model its own lines in the log say, once and not for every call.
@@ -53,37 +58,39 @@ pub(super) async fn answer(app: &App, door: Door, headers: &HeaderMap, body: &mu
         }
     };
     report::took(response.headers_mut(), began.elapsed());
-    app.metrics.called(shape.name(), response.status(), began.elapsed());
+    context.process.metrics.called(shape.name(), response.status(), began.elapsed());
     response
 }
 
 async fn answered(
-    app: &App,
-    door: Door,
+    context: &Context,
+    version: ApiVersion,
     headers: &HeaderMap,
     body: &mut Incoming,
     began: Instant,
 ) -> Result<(Shape, Response<Body>), Refused> {
-    let config = &app.config.api;
-    let usual = |fault| (door.usual_shape(), fault);
-    let permit = app.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
+    let config = &context.snapshot.config.api;
+    let usual = |fault| (version.usual_shape(), fault);
+    let permit =
+        context.process.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
     // What is begun on another thread goes on where the client leaves, and is under way until it ends.
     let permit = Arc::new(permit);
     // Of the options that a search has, a call has the budget only.
     let is_budget = |option: &&RequestOption| matches!(option, RequestOption::Budget | RequestOption::LongerBudget);
-    let allowed: Vec<RequestOption> = app.config.clients.headers.iter().filter(is_budget).copied().collect();
+    let allowed: Vec<RequestOption> =
+        context.snapshot.config.clients.headers.iter().filter(is_budget).copied().collect();
     let options = RequestOptions::read(headers, &allowed);
     let options = options.map_err(|invalid| usual(Fault::Unreadable(invalid.to_string())))?;
     let budget = options.budget(config.budget);
     let deadline = began + budget;
-    let (sent, mut room) = hold(app, headers, body, began, budget, &permit).await.map_err(usual)?;
+    let (sent, mut room) = hold(context, headers, body, began, budget, &permit).await.map_err(usual)?;
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
     let (_waiting, waited) = waiting::until(deadline);
     let read = aside(move || {
         let _under_way = under_way;
-        call::read(door, &held, limits, &waited)
+        call::read(version, &held, limits, &waited)
     })
     .await;
     let mut call = read.map_err(|_| usual(Fault::Internal))??;
@@ -91,38 +98,38 @@ async fn answered(
     let refused = |fault| (shape, fault);
     // What goes back is what was sent: the texts are needed only here.
     let texts = call.documents.iter_mut().map(|document| mem::take(&mut document.text)).collect();
-    let (model, scorer) = model(app, call.model.as_deref()).map_err(refused)?;
+    let (model, scorer) = model(context, call.model.as_deref()).map_err(refused)?;
     let documents = Documents { query: &call.query, texts, long: call.long.unwrap_or(config.long_passages), deadline };
     let ranking = rank(scorer, documents).await.map_err(|reason| refused(reason.into()))?;
     if !call.may_truncate {
         whole(&ranking).map_err(refused)?;
     }
     let counts = Counts::of(&ranking.scored);
-    app.metrics.ranked(counts);
+    context.process.metrics.ranked(counts);
 
     let model = model.to_owned();
     // Whether a pair was scored before confirms a guess at a text that somebody else sees: no business of just anyone.
     let tells_cached = matches!(config.keys, Keys::Held(_));
     let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
     let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
-    let mut response = json_of(StatusCode::OK, room.split(body.len()).keep(body));
+    let mut response = response::json(StatusCode::OK, room.split(body.len()).keep(body));
     report::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
 }
 
 /// The body of a call, without its content coding, and what is on the account for what is made of it.
 async fn hold(
-    app: &App,
+    context: &Context,
     headers: &HeaderMap,
     body: &mut Incoming,
     began: Instant,
     budget: Duration,
     permit: &Arc<OwnedSemaphorePermit>,
 ) -> Result<(Bytes, Held), Fault> {
-    let limit = app.config.api.request_body;
+    let limit = context.snapshot.config.api.request_body;
     // Who sends slowly is not to keep others from calling.
     let patience = Patience::InAll(budget.saturating_sub(began.elapsed()));
-    let bounds = Bounds { bytes: limit, copies: CALL_COPIES, patience, memory: &app.memory };
+    let bounds = Bounds { bytes: limit, copies: CALL_COPIES, patience, memory: &context.process.memory };
     let (sent, room) = match fill(body, bounds).await {
         Ok(Filled::Whole(sent, room)) => (sent, room),
         Ok(Filled::Short(_, Unheld::TooLarge)) => return Err(Fault::too_large(limit)),
@@ -134,7 +141,7 @@ async fn hold(
         Some(Coding::Identity) => Ok((sent, room)),
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
         Some(coding) => {
-            let (under_way, memory) = (permit.clone(), app.memory.clone());
+            let (under_way, memory) = (permit.clone(), context.process.memory.clone());
             let decoded = aside(move || {
                 let _under_way = under_way;
                 encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
@@ -147,17 +154,20 @@ async fn hold(
 }
 
 /// The model that a client means, by the name that we have for it.
-fn model<'a>(app: &'a App, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn Scorer>), Fault> {
-    let config = &app.config.api;
+fn model<'a>(context: &'a Context, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn Scorer>), Fault> {
+    let config = &context.snapshot.config.api;
     let name = config.model_named(asked).ok_or_else(|| {
         Fault::Invalid(format!(
             "`model` is missing, and there is no usual one (api.model): there is {}",
-            super::status::names(app).join(", ")
+            super::status::names(context).join(", ")
         ))
     })?;
-    let is_model = app.config.models.contains_key(name);
-    let scorer = app.scorers.get(name).filter(|_| is_model).ok_or_else(|| {
-        Fault::NoModel(format!("there is no model `{name}` here; there is {}", super::status::names(app).join(", ")))
+    let is_model = context.snapshot.config.models.contains_key(name);
+    let scorer = context.snapshot.scorers.get(name).filter(|_| is_model).ok_or_else(|| {
+        Fault::NoModel(format!(
+            "there is no model `{name}` here; there is {}",
+            super::status::names(context).join(", ")
+        ))
     })?;
     Ok((name, scorer))
 }

@@ -4,18 +4,18 @@
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{answer, call::Shape, fault::Fault, json_of};
-use crate::{app::App, open_models::OpenModel, ranking::NotRanked, upstream::body::Body};
+use super::{answer, call::Shape, fault::Fault, response};
+use crate::{cluster::body::Body, open_models::OpenModel, ranking::NotRanked, state::Context};
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
-pub(super) fn health(app: &App) -> Response<Body> {
+pub(super) fn health(context: &Context) -> Response<Body> {
     let mut ready = true;
     let (mut models, mut devices) = (Map::new(), Map::new());
     // A cascade is as ready as its models.
-    let mut names = names(app);
+    let mut names = names(context);
     names.sort_unstable();
     for name in names {
-        let Some(scorer) = app.scorers.get(name) else { continue };
+        let Some(scorer) = context.snapshot.scorers.get(name) else { continue };
         let state = scorer.ready();
         ready &= state.is_ok();
         // What it was loaded on before is of no interest where it is not there now.
@@ -24,30 +24,30 @@ pub(super) fn health(app: &App) -> Response<Body> {
         devices.extend(device.map(|device| (name.to_owned(), Value::String(device))));
     }
     let status = if ready { "ready" } else { "forwarding only" };
-    json_of(
+    response::json(
         StatusCode::OK,
         line(&json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models, "devices": devices})),
     )
 }
 
 /// TEI's health, for those who send rerank calls only: 503 while the model that they get is not there.
-pub(super) fn model_health(app: &App) -> Response<Body> {
-    let meant = app.config.api.model.as_deref();
+pub(super) fn model_health(context: &Context) -> Response<Body> {
+    let meant = context.snapshot.config.api.model.as_deref();
     let mut states =
-        names(app).into_iter().filter(|name| meant.is_none_or(|meant| meant == *name)).filter_map(|name| {
-            let state = app.scorers.get(name)?.ready();
+        names(context).into_iter().filter(|name| meant.is_none_or(|meant| meant == *name)).filter_map(|name| {
+            let state = context.snapshot.scorers.get(name)?.ready();
             state.err().map(|why| format!("{name}: {why}"))
         });
     match states.next() {
         Some(why) => answer::fault(Shape::Tei, &Fault::NotRanked(NotRanked::Unavailable(why))),
-        None => json_of(StatusCode::OK, Vec::new()),
+        None => response::json(StatusCode::OK, Vec::new()),
     }
 }
 
 /// What TEI says of its model, of the one that is asked where a call names none.
-pub(super) fn info(app: &App) -> Response<Body> {
-    let config = &app.config.api;
-    let first = names(app).into_iter().next().unwrap_or_default();
+pub(super) fn info(context: &Context) -> Response<Body> {
+    let config = &context.snapshot.config.api;
+    let first = names(context).into_iter().next().unwrap_or_default();
     let name = config.model.as_deref().unwrap_or(first);
     let mut info = json!({
         "model_id": name,
@@ -57,7 +57,7 @@ pub(super) fn info(app: &App) -> Response<Body> {
         "max_input_length": Value::Null,
         "max_concurrent_requests": config.concurrency,
         "max_client_batch_size": config.max_documents,
-        "max_batch_tokens": app.config.scoring.queue_tokens,
+        "max_batch_tokens": context.snapshot.config.scoring.queue_tokens,
         "max_batch_requests": Value::Null,
         "tokenization_workers": Value::Null,
         "auto_truncate": true,
@@ -66,25 +66,25 @@ pub(super) fn info(app: &App) -> Response<Body> {
         "docker_label": Value::Null,
     });
     // Of a model on a server nothing is known.
-    if let Some(OpenModel::Local(folder)) = app.models.get(name) {
+    if let Some(OpenModel::Local(folder)) = context.snapshot.models.get(name) {
         info["model_sha"] = json!(folder.revision());
         info["max_input_length"] = json!(folder.max_length());
         info["model_dtype"] = json!(folder.onnx().file_stem().map(|stem| stem.to_string_lossy()));
     }
-    json_of(StatusCode::OK, line(&info))
+    response::json(StatusCode::OK, line(&info))
 }
 
 /// The models, and what else they are called here.
-pub(super) fn models(app: &App) -> Response<Body> {
-    let aliases = app.config.api.aliases.keys().map(String::as_str);
+pub(super) fn models(context: &Context) -> Response<Body> {
+    let aliases = context.snapshot.config.api.aliases.keys().map(String::as_str);
     let entry = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "rerank-proxy"});
-    let data: Vec<Value> = names(app).into_iter().chain(aliases).map(entry).collect();
-    json_of(StatusCode::OK, line(&json!({"object": "list", "data": data})))
+    let data: Vec<Value> = names(context).into_iter().chain(aliases).map(entry).collect();
+    response::json(StatusCode::OK, line(&json!({"object": "list", "data": data})))
 }
 
 /// The names of the models.
-pub(super) fn names(app: &App) -> Vec<&str> {
-    app.config.models.keys().map(String::as_str).collect()
+pub(super) fn names(context: &Context) -> Vec<&str> {
+    context.snapshot.config.models.keys().map(String::as_str).collect()
 }
 
 fn line(value: &Value) -> Vec<u8> {

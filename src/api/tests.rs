@@ -46,25 +46,25 @@ fn every_reference_of_the_openapi_document_leads_somewhere() {
 fn every_member_of_a_request_is_in_the_openapi_document_and_counts() {
     // Each with a value that it cannot have: what counts is refused by its name.
     let requests = [
-        (Door::Unversioned, "TeiRequest"),
-        (Door::Unversioned, "Request"),
-        (Door::V1, "Request"),
-        (Door::V1, "VoyageRequest"),
-        (Door::V2, "Request"),
+        (ApiVersion::Unversioned, "TeiRequest"),
+        (ApiVersion::Unversioned, "Request"),
+        (ApiVersion::V1, "Request"),
+        (ApiVersion::V1, "VoyageRequest"),
+        (ApiVersion::V2, "Request"),
     ];
-    for (door, name) in requests {
+    for (version, name) in requests {
         let schema = document()["components"]["schemas"][name]["properties"].clone();
         for member in schema.as_object().unwrap().keys() {
             let list = if name == "TeiRequest" { "texts" } else { "documents" };
-            let mut body = json!({"query": "q", list: ["a"]});
+            let mut body = serde_json::json!({"query": "q", list: ["a"]});
             if name == "VoyageRequest" {
                 body["truncation"] = Value::Null;
             }
-            body[member] = json!({"no": "such"});
+            body[member] = serde_json::json!({"no": "such"});
             let limits = call::Limits { documents: 1, windows: 1 };
             let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
-            let refused = call::read(door, body.to_string().as_bytes(), limits, &waited);
-            let is_left_alone = door == Door::V2 && member == "return_documents";
+            let refused = call::read(version, body.to_string().as_bytes(), limits, &waited);
+            let is_left_alone = version == ApiVersion::V2 && member == "return_documents";
             match refused {
                 Err((_, fault)) => assert!(fault.to_string().contains(&format!("`{member}`")), "{member}: {fault}"),
                 Ok(_) => assert!(is_left_alone, "{name}: {member} does not count"),

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use crate::{
-    app::App,
     commands::{config_args::model_key, wait_until_ready},
     config::FlagSetting,
     demo::{self, DemoOptions},
     open_models::Config,
-    panics, server, telemetry,
+    panics, server,
+    state::Process,
+    telemetry,
 };
 
 /// The bundled model.
@@ -55,9 +56,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
-            let app = App::start(self::config(model, &upstream, &listen)?)?;
-            wait_until_ready(&app).await?;
-            tokio::spawn(server::run(listener, app, std::future::pending()));
+            let process = Process::start(self::config(model, &upstream, &listen)?)?;
+            wait_until_ready(&process).await?;
+            tokio::spawn(server::run(listener, process, std::future::pending()));
             Ok(())
         };
         let (shutdown, _) = server::Stop::listen()?.into_parts();

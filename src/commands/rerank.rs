@@ -14,12 +14,12 @@ use engines::passage::PassageSpec;
 
 use crate::{
     api::text,
-    app::App,
     commands::{config_args::ConfigArgs, wait_until_ready},
     config::Settings,
     open_models::Config,
     panics,
     ranking::{Documents, NotRanked, Ranking, rank},
+    state::Process,
     telemetry,
 };
 
@@ -105,9 +105,10 @@ pub fn run(args: &RerankArgs) -> anyhow::Result<()> {
     panics::tell_in_log();
     let ranking = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let long = config.settings.api.long_passages;
-        let app = App::start(config)?;
-        wait_until_ready(&app).await?;
-        let scorer = app.scorers.get(&model).context("there is no such model")?;
+        let process = Process::start(config)?;
+        wait_until_ready(&process).await?;
+        let snapshot = process.snapshot();
+        let scorer = snapshot.scorers.get(&model).context("there is no such model")?;
         let texts = lines.iter().map(|line| line.text.clone()).collect();
         let deadline = Instant::now() + args.budget.unwrap_or(FOREVER);
         let ranking = rank(scorer, Documents { query: &args.query, texts, long, deadline }).await;

@@ -5,10 +5,10 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::{
-    app::App,
     commands::config_args::ConfigArgs,
     panics,
     server::{self, Listeners, Stop},
+    state::Process,
     telemetry,
 };
 
@@ -30,29 +30,31 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     telemetry::start_log(&config.settings.log);
     panics::tell_in_log();
     server::raise_descriptor_limit();
-    let app = App::start(config)?;
+    let process = Process::start(config)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let (stop, stop_now) = Stop::listen()?.into_parts();
         server::ignore_hangup()?;
-        let listen = app.config.server.listen;
+        let snapshot = process.snapshot();
+        let config = &snapshot.config;
+        let listen = config.server.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-        let api = match app.config.api.listen {
+        let api = match config.api.listen {
             Some(listen) => Some(
                 TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen} (api.listen)"))?,
             ),
             None => None,
         };
-        let upstream = &app.config.upstream;
+        let upstream = &config.upstream;
         info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
         println!("listening on http://{}", listener.local_addr()?);
-        if let Some(note) = app.config.api.note(app.config.server.listen) {
+        if let Some(note) = config.api.note(config.server.listen) {
             warn!("{note}");
         }
         if let Some(api) = &api {
             println!("the rerank API is on http://{}", api.local_addr()?);
         }
         tokio::select! {
-            ended = server::run(Listeners { proxy: listener, api }, app, stop) => Ok(ended?),
+            ended = server::run(Listeners { proxy: listener, api }, process, stop) => Ok(ended?),
             () = stop_now => bail!("a second signal to stop: open requests were cut off"),
         }
     })

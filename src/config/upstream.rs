@@ -10,7 +10,7 @@ use http::{
 use super::section::Section;
 
 /// The cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// `http` or `https`.
     pub scheme: Scheme,

@@ -13,14 +13,14 @@ use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use hyper::body::Incoming;
 
 use crate::{
-    config::LimitsConfig,
-    guard::planned_apart,
-    memory::{Held, Memory, REQUEST_COPIES, Spent},
-    upstream::{
+    cluster::{
         Attempts, Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
+    config::LimitsConfig,
+    guard::planned_apart,
+    memory::{Held, Memory, REQUEST_COPIES, Spent},
 };
 
 /// The client's request, and how it reads.

@@ -19,14 +19,14 @@ use super::{
     unreachable,
 };
 use crate::{
-    app::App,
-    guard::computed,
-    memory::{ANSWER_COPIES, Held},
-    upstream::{
+    cluster::{
         Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding},
     },
+    guard::computed,
+    memory::{ANSWER_COPIES, Held},
+    state::Context,
 };
 
 /// An answer that is held.
@@ -66,30 +66,30 @@ struct Judgement {
 }
 
 /// Sends the searches as `forward` has them.
-pub(super) async fn fetch(app: &App, call: &SearchCall, forward: &Forward) -> Result<Fetched, Unusable> {
+pub(super) async fn fetch(context: &Context, call: &SearchCall, forward: &Forward) -> Result<Fetched, Unusable> {
     let judgement = Judgement { differs: call.differs(forward), reshapes: call.is_rendered() };
-    hold(app, call.forwarded(forward, app.config.upstream.compressed), judgement).await
+    hold(context, call.forwarded(forward, context.snapshot.config.upstream.compressed), judgement).await
 }
 
 /// Sends the client's own request.
-pub(super) async fn fetch_original(app: &App, call: &SearchCall) -> Result<Fetched, Unusable> {
-    hold(app, call.original(), Judgement { differs: false, reshapes: false }).await
+pub(super) async fn fetch_original(context: &Context, call: &SearchCall) -> Result<Fetched, Unusable> {
+    hold(context, call.original(), Judgement { differs: false, reshapes: false }).await
 }
 
 /// Sends a request of our own; its answer is of no use to the client as such.
-pub(super) async fn fetch_aside(app: &App, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
+pub(super) async fn fetch_aside(context: &Context, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
     let judgement = Judgement { differs: true, reshapes: true };
-    hold(app, outgoing, judgement).await.map_err(|unusable| unusable.reason())
+    hold(context, outgoing, judgement).await.map_err(|unusable| unusable.reason())
 }
 
-async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Unusable> {
-    let Answered { response, was_last } = match send(app, outgoing).await {
+async fn hold(context: &Context, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Unusable> {
+    let Answered { response, was_last } = match send(context, outgoing).await {
         Ok(answered) => answered,
         Err(error) if judgement.differs && error.is_broken() => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
             return Err(Unusable::Broken);
         }
-        Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(app, &error)), SkipReason::UpstreamError)),
+        Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(context, &error)), SkipReason::UpstreamError)),
     };
     let (head, body) = response.into_parts();
     let unusable = |head, body, reason, again: bool| match judgement.differs && again {
@@ -97,7 +97,7 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
         false => Unusable::AsAsked(Box::new(Response::from_parts(head, body)), reason),
     };
     if head.status == StatusCode::TOO_MANY_REQUESTS && judgement.differs {
-        return Err(too_many(app, head, body).await);
+        return Err(too_many(context, head, body).await);
     }
     if !head.status.is_success() {
         let again = is_worth_asking_again(head.status, judgement.reshapes);
@@ -106,13 +106,13 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
     let Some(coding) = json_in(&head.headers) else {
         return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
     };
-    let limit = app.config.limits.answer;
-    let (sent, room) = match buffer(body, bounds(app, limit, ANSWER_COPIES)).await {
+    let limit = context.snapshot.config.limits.answer;
+    let (sent, room) = match buffer(body, bounds(context, limit, ANSWER_COPIES)).await {
         Ok(Buffered::Whole(sent, room)) => (sent, room),
-        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => return Err(stalled(app)),
+        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => return Err(stalled(context)),
         Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
         Err(error) if was_last && !judgement.differs => {
-            return Err(Unusable::AsAsked(Box::new(broken(app, &error)), SkipReason::UpstreamError));
+            return Err(Unusable::AsAsked(Box::new(broken(context, &error)), SkipReason::UpstreamError));
         }
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
@@ -123,7 +123,7 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
         return Ok(Fetched { head, answer: sent, room });
     }
     drop(room);
-    match decoded(app, coding, sent.clone(), limit, ANSWER_COPIES).await {
+    match decoded(context, coding, sent.clone(), limit, ANSWER_COPIES).await {
         Ok((answer, room)) => Ok(Fetched { head, answer, room }),
         Err(reason) => Err(unusable(head, Body::whole(sent), reason, true)),
     }
@@ -131,38 +131,43 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
 
 /// An answer without its content coding, and what is on the account for what is made of it.
 pub(super) async fn decoded(
-    app: &App,
+    context: &Context,
     coding: Coding,
     sent: Bytes,
     limit: usize,
     copies: usize,
 ) -> Result<(Bytes, Held), SkipReason> {
-    let memory = app.memory.clone();
+    let memory = context.process.memory.clone();
     // What a few bytes become may be large.
     Ok(computed(usize::MAX, move || encoding::decode(coding, &sent, limit, &memory, copies)).await??)
 }
 
 /// Within which bounds an answer of the cluster is held.
-pub(super) fn bounds(app: &App, bytes: usize, copies: usize) -> Bounds<'_> {
-    Bounds { bytes, copies, patience: Patience::ForEachFrame(app.config.limits.body_timeout), memory: &app.memory }
+pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'_> {
+    Bounds {
+        bytes,
+        copies,
+        patience: Patience::ForEachFrame(context.snapshot.config.limits.body_timeout),
+        memory: &context.process.memory,
+    }
 }
 
 /// What becomes of an answer to our own request that stopped coming: a cluster that is as slow as that is not asked again.
-fn stalled(app: &App) -> Unusable {
-    let timeout = app.config.limits.body_timeout;
-    app.metrics.upstream_failed();
+fn stalled(context: &Context) -> Unusable {
+    let timeout = context.snapshot.config.limits.body_timeout;
+    context.process.metrics.upstream_failed();
     warn!(?timeout, "the cluster's answer stopped coming");
     let reason = format!("the cluster's answer stopped coming for {timeout:?}");
-    let response = failure(app, StatusCode::GATEWAY_TIMEOUT, "upstream_timeout_exception", &reason);
+    let response = failure(context, StatusCode::GATEWAY_TIMEOUT, "upstream_timeout_exception", &reason);
     Unusable::AsAsked(Box::new(response), SkipReason::UpstreamError)
 }
 
 /// What becomes of a 429: a queue that is full stands, but a circuit breaker may have tripped on the size of what we asked
 /// for, and is asked again as the client did.
-async fn too_many(app: &App, head: response::Parts, body: Incoming) -> Unusable {
+async fn too_many(context: &Context, head: response::Parts, body: Incoming) -> Unusable {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
-    let body = match buffer(body, bounds(app, LONGEST, 1)).await {
+    let body = match buffer(body, bounds(context, LONGEST, 1)).await {
         Ok(Buffered::Whole(body, _)) if memchr::memmem::find(&body, BREAKER).is_some() => {
             return Unusable::Again(SkipReason::UpstreamError);
         }

@@ -20,13 +20,13 @@ use super::{
     window::Planned,
 };
 use crate::{
-    app::App,
+    cluster::body::Body,
     config::rules::{self, Explicit, Mode, Rule},
     guard::{computed, guarded, is_quick_request, planned_apart},
     memory::Held,
     report::Report,
     request_options::RequestOptions,
-    upstream::body::Body,
+    state::Context,
 };
 
 /// How many templates the cluster is asked to render at a time.
@@ -112,16 +112,16 @@ impl Prepared {
 
 /// Prepares a request.
 pub(super) async fn prepare(
-    app: &Arc<App>,
+    context: &Context,
     call: SearchCall,
     wishes: &RequestOptions,
     run: Run,
 ) -> Result<Prepared, Halt> {
     let mut call = call;
-    let mut room = call.room_for_planning(&app.memory).map_err(SkipReason::from)?;
+    let mut room = call.room_for_planning(&context.process.memory).map_err(SkipReason::from)?;
     if call.as_request().route.door.is_template() {
-        let found = planning(app, &call, |app, request| app.dialect.searches(request)).await??;
-        let reasons: Vec<_> = found.iter().map(|search| unruled(app, search, wishes, run)).collect();
+        let found = planning(context, &call, |context, request| context.dialect.searches(request)).await??;
+        let reasons: Vec<_> = found.iter().map(|search| unruled(context, search, wishes, run)).collect();
         if let Some(reasons) = reasons.into_iter().collect::<Option<Vec<SkipReason>>>() {
             // None of them is ours: nothing is worth rendering.
             let searches = reasons.into_iter().map(Err).collect();
@@ -129,26 +129,29 @@ pub(super) async fn prepare(
             return Ok(Prepared { call, searches, forward: None, ignored, view_of: None, _room: room });
         }
     }
-    if let Some(path_and_query) = planning(app, &call, |app, request| app.dialect.introduction(request)).await? {
-        let said = fetch_aside(app, call.get(path_and_query)).await.map_or_else(|_| Bytes::new(), |said| said.answer);
-        planning(app, &call, move |app, request| app.dialect.introduce(request, &said)).await?;
+    if let Some(path_and_query) =
+        planning(context, &call, |context, request| context.dialect.introduction(request)).await?
+    {
+        let said =
+            fetch_aside(context, call.get(path_and_query)).await.map_or_else(|_| Bytes::new(), |said| said.answer);
+        planning(context, &call, move |context, request| context.dialect.introduce(request, &said)).await?;
     }
     if call.as_request().route.door.is_template() {
-        call = rendered(app, call).await?;
-        room = call.room_for_planning(&app.memory).map_err(SkipReason::from)?;
+        call = rendered(context, call).await?;
+        room = call.room_for_planning(&context.process.memory).map_err(SkipReason::from)?;
     }
-    let mut found = planning(app, &call, |app, request| app.dialect.searches(request)).await??;
+    let mut found = planning(context, &call, |context, request| context.dialect.searches(request)).await??;
     if let [search] = &mut found[..]
         && search.indices.is_none()
     {
-        search.indices = Some(discovered(app, &call, search.view.as_deref()).await?);
+        search.indices = Some(discovered(context, &call, search.view.as_deref()).await?);
     }
     let view_of = match &found[..] {
         [Search { indices, view: Some(_), .. }] => indices.clone(),
         _ => None,
     };
     let own = wishes.clone();
-    let plans = planning(app, &call, move |app, request| plans(app, request, &found, &own, run)).await?;
+    let plans = planning(context, &call, move |context, request| plans(context, request, &found, &own, run)).await?;
     let (searches, forward) = plans.map_err(|cause| match cause {
         NoPlan::Skip(reason) => Halt::StandBack(reason),
         NoPlan::Refuse { kind, reason } => Halt::Refused { kind, reason },
@@ -160,15 +163,15 @@ pub(super) async fn prepare(
 
 /// Runs a pure step over the request: here where that is quick, and else where it holds nobody up.
 async fn planning<T: Send + 'static>(
-    app: &Arc<App>,
+    context: &Context,
     call: &SearchCall,
-    step: impl FnOnce(&App, SearchRequest<'_>) -> T + Send + 'static,
+    step: impl FnOnce(&Context, SearchRequest<'_>) -> T + Send + 'static,
 ) -> Result<T, SkipReason> {
     if is_quick_request(call.size()) {
-        return guarded(|| step(app, call.as_request()));
+        return guarded(|| step(context, call.as_request()));
     }
-    let (app, call) = (app.clone(), call.clone());
-    planned_apart(move || step(&app, call.as_request())).await
+    let (context, call) = (context.clone(), call.clone());
+    planned_apart(move || step(&context, call.as_request())).await
 }
 
 /// What becomes of each search.
@@ -176,7 +179,7 @@ type Plans = Vec<Result<Planned, SkipReason>>;
 
 /// What becomes of each search, and what is sent where one of them is to be reranked.
 fn plans(
-    app: &App,
+    context: &Context,
     request: SearchRequest<'_>,
     found: &[Search],
     wishes: &RequestOptions,
@@ -185,7 +188,7 @@ fn plans(
     let multi = request.route.door.is_multi();
     let mut searches = Vec::with_capacity(found.len());
     for search in found {
-        searches.push(match planned(app, request, search, wishes, run) {
+        searches.push(match planned(context, request, search, wishes, run) {
             Ok(planned) => Ok(planned),
             Err(NoPlan::Skip(reason)) => Err(reason),
             // One search of several cannot be refused before the others are answered: the cluster says what it thinks.
@@ -196,14 +199,19 @@ fn plans(
     let mut forward = None;
     if searches.iter().any(Result::is_ok) {
         let plans: Vec<_> = searches.iter().map(|search| search.as_ref().ok().map(|planned| &*planned.plan)).collect();
-        forward = Some(guarded(|| app.dialect.assemble(request, &plans))??);
+        forward = Some(guarded(|| context.dialect.assemble(request, &plans))??);
     }
     Ok((searches, forward))
 }
 
 /// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
-fn ruled<'a>(app: &'a App, search: &Search, wishes: &RequestOptions, run: Run) -> Result<(&'a Rule, Mode), SkipReason> {
-    let rule = search.indices.as_deref().and_then(|indices| rules::find(&app.config.rules, indices));
+fn ruled<'a>(
+    context: &'a Context,
+    search: &Search,
+    wishes: &RequestOptions,
+    run: Run,
+) -> Result<(&'a Rule, Mode), SkipReason> {
+    let rule = search.indices.as_deref().and_then(|indices| rules::find(&context.snapshot.config.rules, indices));
     let rule = rule.ok_or(SkipReason::NoRule)?;
     match (wishes.mode(rule), run) {
         (Mode::Off, _) | (Mode::On, Run::Aside) => Err(SkipReason::Off),
@@ -212,67 +220,75 @@ fn ruled<'a>(app: &'a App, search: &Search, wishes: &RequestOptions, run: Run) -
 }
 
 /// Why the search is not worth rendering, as far as its rule alone says.
-fn unruled(app: &App, search: &Search, wishes: &RequestOptions, run: Run) -> Option<SkipReason> {
-    match ruled(app, search, wishes, run) {
+fn unruled(context: &Context, search: &Search, wishes: &RequestOptions, run: Run) -> Option<SkipReason> {
+    match ruled(context, search, wishes, run) {
         Err(reason) => Some(reason),
         Ok((_, mode)) => (mode == Mode::Shadow && run == Run::InPlace).then_some(SkipReason::Shadow),
     }
 }
 
 /// The request with its templates rendered by the cluster.
-async fn rendered(app: &Arc<App>, call: SearchCall) -> Result<SearchCall, Halt> {
+async fn rendered(context: &Context, call: SearchCall) -> Result<SearchCall, Halt> {
     let mut answers: Vec<Bytes> = Vec::new();
-    let asked = planning(app, &call, |app, request| app.dialect.renderings(request)).await??;
+    let asked = planning(context, &call, |context, request| context.dialect.renderings(request)).await??;
     for some in asked.chunks(RENDERED_AT_ONCE) {
-        let asked = some.iter().map(|(path, body)| fetch_aside(app, call.with_body(path.clone(), body.clone())));
+        let asked = some.iter().map(|(path, body)| fetch_aside(context, call.with_body(path.clone(), body.clone())));
         for answer in join_all(asked).await {
             answers.push(answer?.answer);
         }
     }
     // A few bytes may render to many: what comes out is a search's body like any other.
     let size: usize = answers.iter().map(Bytes::len).sum();
-    if size > app.config.limits.request_body {
+    if size > context.snapshot.config.limits.request_body {
         return Err(SkipReason::TooLarge.into());
     }
-    let room = app.memory.hold(size + answers.iter().map(|answer| json::size_of_tree(answer)).sum::<usize>());
+    let room =
+        context.process.memory.hold(size + answers.iter().map(|answer| json::size_of_tree(answer)).sum::<usize>());
     let mut room = room.map_err(SkipReason::from)?;
-    let step = move |app: &App, request: SearchRequest<'_>| app.dialect.rendered(request, &answers);
-    let (path_and_query, body) = planning(app, &call, step).await??;
+    let step = move |context: &Context, request: SearchRequest<'_>| context.dialect.rendered(request, &answers);
+    let (path_and_query, body) = planning(context, &call, step).await??;
     let body = room.split(body.len()).keep(body);
     Ok(call.rendered(path_and_query, body))
 }
 
 /// The indices of a search over a view that was not opened through this process: the cluster is asked as the client
 /// asked, and its hits tell. Where no rule is for them, that answer is the client's.
-async fn discovered(app: &App, call: &SearchCall, view: Option<&str>) -> Result<String, Halt> {
-    let Fetched { head, answer, mut room } = match fetch_original(app, call).await {
+async fn discovered(context: &Context, call: &SearchCall, view: Option<&str>) -> Result<String, Halt> {
+    let Fetched { head, answer, mut room } = match fetch_original(context, call).await {
         Ok(fetched) => fetched,
         Err(Unusable::AsAsked(response, reason)) => return Err(Halt::Answered(response, reason)),
         Err(Unusable::Again(reason)) => return Err(Halt::StandBack(reason)),
         Err(Unusable::Broken) => return Err(Halt::Broken),
     };
-    let (dialect, hits) = (app.dialect.clone(), answer.clone());
+    let (dialect, hits) = (context.dialect.clone(), answer.clone());
     let indices = computed(answer.len(), move || dialect.indices_of_hits(&hits)).await?;
     if let Some((view, indices)) = view.zip(indices.as_deref()) {
-        app.dialect.remember_view(view, indices);
+        context.dialect.remember_view(view, indices);
     }
-    match indices.filter(|indices| rules::find(&app.config.rules, indices).is_some()) {
+    match indices.filter(|indices| rules::find(&context.snapshot.config.rules, indices).is_some()) {
         Some(indices) => Ok(indices),
         None => Err(Halt::Answered(Box::new(whole(call, head, answer, &mut room).await), SkipReason::NoRule)),
     }
 }
 
 fn planned(
-    app: &App,
+    context: &Context,
     request: SearchRequest<'_>,
     search: &Search,
     wishes: &RequestOptions,
     run: Run,
 ) -> Result<Planned, NoPlan> {
-    let (rule, mode) = ruled(app, search, wishes, run)?;
+    let (rule, mode) = ruled(context, search, wishes, run)?;
     let model = wishes.model.as_ref().unwrap_or(&rule.model);
-    if !app.scorers.contains_key(model) && mode != Mode::Shadow {
-        let names: Vec<&str> = app.config.models.keys().chain(app.config.cascades.keys()).map(String::as_str).collect();
+    if !context.snapshot.scorers.contains_key(model) && mode != Mode::Shadow {
+        let names: Vec<&str> = context
+            .snapshot
+            .config
+            .models
+            .keys()
+            .chain(context.snapshot.config.cascades.keys())
+            .map(String::as_str)
+            .collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse { kind: "illegal_argument_exception", reason });
     }
@@ -284,7 +300,7 @@ fn planned(
         leave_explicit: rule.explicit == Explicit::Cluster,
         scores: matches!(rule.blend, Blend::Linear { .. }) || wishes.explain != Explain::No,
     };
-    let plan = match guarded(|| app.dialect.plan(request, search, &terms))? {
+    let plan = match guarded(|| context.dialect.plan(request, search, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
         Err(NoPlan::Refuse { .. }) if mode == Mode::Shadow => return Err(SkipReason::Shadow.into()),
         plan => plan?,
@@ -302,7 +318,7 @@ fn planned(
         blend: rule.blend,
         long: rule.long_passages,
         shown: rule.score,
-        explain: app.config.clients.explain.of(wishes.explain),
-        detail: app.config.clients.explain,
+        explain: context.snapshot.config.clients.explain.of(wishes.explain),
+        detail: context.snapshot.config.clients.explain,
     })
 }

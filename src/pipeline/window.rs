@@ -19,10 +19,10 @@ use tracing::debug;
 
 use super::fetch;
 use crate::{
-    app::App,
     config::{Detail, rules::ShownScore},
     guard::{computed, guarded_future},
     ranking::outputs,
+    state::Context,
     telemetry::Counts,
 };
 
@@ -56,9 +56,15 @@ pub(super) enum Outcome {
 
 /// The answer to one search, as the client gets it; `answered` is when the cluster's answer was complete, and `size` how
 /// large it was in all.
-pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered: Instant, size: usize) -> Outcome {
+pub(super) async fn rerank(
+    context: &Context,
+    planned: &Planned,
+    answer: Bytes,
+    answered: Instant,
+    size: usize,
+) -> Outcome {
     let unusable = |reason| Outcome::Unusable { reason, stands: false };
-    let (candidates, texts) = match candidates(app, planned, &answer, size).await {
+    let (candidates, texts) = match candidates(context, planned, &answer, size).await {
         Ok(Ok(candidates)) => split(candidates, planned.explain),
         Ok(Err(unreadable)) => {
             let stands = matches!(unreadable, Unreadable::Error(status) if fetch::stands(status));
@@ -66,7 +72,7 @@ pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered
         }
         Err(reason) => return unusable(reason),
     };
-    match reranked(app, planned, &candidates, texts, &answer, answered, size).await {
+    match reranked(context, planned, &candidates, texts, &answer, answered, size).await {
         Ok((body, counts)) => Outcome::Reranked(body, counts),
         Err(reason) => {
             let plan = planned.plan.clone();
@@ -78,14 +84,14 @@ pub(super) async fn rerank(app: &App, planned: &Planned, answer: Bytes, answered
 
 /// The figures of one search that is scored for their sake only.
 pub(super) async fn measure(
-    app: &App,
+    context: &Context,
     planned: &Planned,
     answer: &Bytes,
     answered: Instant,
 ) -> Result<Counts, SkipReason> {
-    let candidates = candidates(app, planned, answer, answer.len()).await??;
+    let candidates = candidates(context, planned, answer, answer.len()).await??;
     let hits = candidates.layout.hits.len();
-    Ok(Counts::of(&score(app, planned, hits, candidates.passages, answered).await?))
+    Ok(Counts::of(&score(context, planned, hits, candidates.passages, answered).await?))
 }
 
 /// The candidates, and what is to be scored of them. That may be most of the answer, so that it is copied only where it is
@@ -99,18 +105,18 @@ fn split(mut candidates: Candidates, explain: Explain) -> (Arc<Candidates>, Vec<
 }
 
 async fn candidates(
-    app: &App,
+    context: &Context,
     planned: &Planned,
     answer: &Bytes,
     size: usize,
 ) -> Result<Result<Candidates, Unreadable>, SkipReason> {
-    let (dialect, plan, explain) = (app.dialect.clone(), planned.plan.clone(), planned.explain);
+    let (dialect, plan, explain) = (context.dialect.clone(), planned.plan.clone(), planned.explain);
     let answer = answer.clone();
     computed(size, move || dialect.candidates(&answer, &Reading { plan: &plan, explain })).await
 }
 
 async fn reranked(
-    app: &App,
+    context: &Context,
     planned: &Planned,
     candidates: &Arc<Candidates>,
     texts: Vec<Option<String>>,
@@ -118,7 +124,7 @@ async fn reranked(
     answered: Instant,
     size: usize,
 ) -> Result<(Bytes, Counts), SkipReason> {
-    let scored = score(app, planned, candidates.layout.hits.len(), texts, answered).await?;
+    let scored = score(context, planned, candidates.layout.hits.len(), texts, answered).await?;
     let counts = Counts::of(&scored);
     let (planned, candidates, answer) = (planned.clone(), candidates.clone(), answer.clone());
     let mut body = computed(size, move || reorder(&planned, &candidates, &scored, &answer)).await?;
@@ -131,7 +137,7 @@ async fn reranked(
 
 /// The scores of a window, or why there are none.
 async fn score(
-    app: &App,
+    context: &Context,
     planned: &Planned,
     hits: usize,
     texts: Vec<Option<String>>,
@@ -146,7 +152,7 @@ async fn score(
         return Err(SkipReason::NoPassages);
     }
     let passages = texts.into_iter().flatten().collect();
-    let scorer = app.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
+    let scorer = context.snapshot.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
     let scoring = guarded_future(scorer.score(Request {
         query: &planned.plan.query,

@@ -89,7 +89,7 @@ impl Activity {
     }
 
     /// When a byte was last read or written.
-    pub(super) fn moved(&self) -> Instant {
+    pub(super) fn last_moved(&self) -> Instant {
         self.state().moved
     }
 
@@ -173,8 +173,8 @@ impl OpenRequest {
     }
 
     /// The answer's body: the request is open until the stream has all of it.
-    pub(super) fn until_sent<B>(self, body: B) -> Answer<B> {
-        Answer { body, open: Arc::new(self) }
+    pub(super) fn until_sent<B>(self, body: B) -> ObservedBody<B> {
+        ObservedBody { body, open: Arc::new(self) }
     }
 }
 
@@ -186,12 +186,12 @@ impl Drop for OpenRequest {
 
 /// A body that keeps its request open.
 #[derive(Debug)]
-pub(super) struct Answer<B> {
+pub(super) struct ObservedBody<B> {
     body: B,
     open: Arc<OpenRequest>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ObservedBody<B> {
     type Data = Unsent;
     type Error = B::Error;
 
@@ -238,12 +238,12 @@ impl Buf for Unsent {
 
 /// A client's stream, which tells what comes and goes.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Arc<Activity>,
 }
 
-impl<S> Watched<S> {
+impl<S> ObservedStream<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
@@ -259,7 +259,7 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
@@ -271,7 +271,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.wrote(result)
@@ -311,7 +311,7 @@ mod tests {
     /// A connection that was accepted at `.1`.
     fn accepted() -> (Arc<Activity>, Instant) {
         let activity = Activity::new();
-        let now = activity.moved();
+        let now = activity.last_moved();
         (activity, now)
     }
 

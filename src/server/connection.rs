@@ -7,7 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{self, Poll, ready},
     time::Duration,
 };
 
@@ -25,15 +25,15 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    activity::{Activity, Watched},
+    activity::{Activity, ObservedStream},
     admission::Place,
-    owed::Owed,
+    unread::UnreadAnswers,
 };
 use crate::{
     api,
-    app::App,
+    cluster::{body::Body, connections::MAX_BUFFER, headers::MAX_HEADERS},
     pipeline,
-    upstream::{MAX_BUFFER, body::Body, headers::MAX_HEADERS},
+    state::{Context, ServingThread},
 };
 
 /// How long a connection in the reserve lives. It is for one short answer.
@@ -106,7 +106,7 @@ impl End {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::Receiver<Notice>) {
+pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut notices: watch::Receiver<Notice>) {
     // The place is the last to go: it is free when the stream is closed.
     let Arrival { place: mut its_place, stream, peer, front } = arrival;
     let stream = match tokio::net::TcpStream::from_std(stream) {
@@ -115,23 +115,27 @@ pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::R
     };
     tcp::prepare(&stream);
     let activity = Activity::new();
-    let header_timeout = app.config.server.header_timeout;
+    let (header_timeout, send_timeout) = {
+        let config = &thread.process.snapshot().config;
+        (config.server.header_timeout, config.limits.send_timeout)
+    };
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
-    let owed = Arc::new(Owed::new(app.config.limits.send_timeout));
+    let unread = Arc::new(UnreadAnswers::new(send_timeout));
     let service = service_fn(|request| {
-        let (open, app, owed, exchanges) = (activity.request(), app.clone(), owed.clone(), exchanges.clone());
+        let context = thread.context(Request::<Incoming>::uri(&request).path());
+        let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
         async move {
             let (response, exchange) = match in_reserve {
-                true => (answer_in_reserve(front, app, request).await, None),
-                false => answer(front, app, request, exchanges).await,
+                true => (answer_in_reserve(front, context, request).await, None),
+                false => answer(front, context, request, exchanges).await,
             };
-            Ok::<_, Infallible>(owed.watched(response).map(|body| open.with(exchange).until_sent(body)))
+            Ok::<_, Infallible>(unread.track(response).map(|body| open.with(exchange).until_sent(body)))
         }
     });
     let protocols = protocols();
-    let stream = TokioIo::new(Watched::new(stream, activity.clone()));
+    let stream = TokioIo::new(ObservedStream::new(stream, activity.clone()));
     let mut http = pin!(protocols.serve_connection(stream, service));
     let mut watchdog = Watchdog::new(&activity, header_timeout);
     let end = loop {
@@ -145,12 +149,12 @@ pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::R
                 break End::OfItself;
             }
             end = watchdog.bites() => break end,
-            () = owed.overdue(&activity) => break End::Unread,
+            () = unread.overdue(&activity) => break End::Unread,
             () = leaves(&mut must_leave, in_reserve_until) => break End::LeftReserve,
             Ok(()) = notices.changed() => {
                 let notice = *notices.borrow_and_update();
                 match notice {
-                    Notice::MakeRoom if !activity.is_busy() && activity.moved().elapsed() >= header_timeout => {
+                    Notice::MakeRoom if !activity.is_busy() && activity.last_moved().elapsed() >= header_timeout => {
                         break End::MadeRoom;
                     }
                     Notice::Serve | Notice::MakeRoom => {}
@@ -163,7 +167,7 @@ pub(super) async fn serve(arrival: Arrival, app: Arc<App>, mut notices: watch::R
         }
     };
     if let Some(reason) = end.reason() {
-        app.metrics.connection_closed(reason);
+        thread.process.metrics.connection_closed(reason);
     }
     debug!(%peer, ?end, "connection closed");
 }
@@ -186,26 +190,26 @@ fn protocols() -> auto::Builder<TokioExecutor> {
 /// The answer, and the permit to ask the cluster where one was needed, which is to be kept until the answer is sent.
 async fn answer(
     front: Front,
-    app: Arc<App>,
+    context: Context,
     request: Request<Incoming>,
     exchanges: Arc<Semaphore>,
 ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
     match front {
-        Front::Api => (api::handle_at_root(app, request).await, None),
-        Front::Proxy if api::owns(request.uri().path()) => (pipeline::handle(app, request).await, None),
+        Front::Api => (api::handle_at_root(context, request).await, None),
+        Front::Proxy if api::owns(request.uri().path()) => (pipeline::handle(context, request).await, None),
         Front::Proxy => match timeout(TURN, exchanges.acquire_owned()).await {
-            Ok(Ok(exchange)) => (pipeline::handle(app, request).await, Some(exchange)),
-            Ok(Err(_)) | Err(_) => (pipeline::handle_in_reserve(app, request).await, None),
+            Ok(Ok(exchange)) => (pipeline::handle(context, request).await, Some(exchange)),
+            Ok(Err(_)) | Err(_) => (pipeline::handle_in_reserve(context, request).await, None),
         },
     }
 }
 
 /// Only how we are; and the connection is not kept, so that others can ask.
-async fn answer_in_reserve(front: Front, app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
+async fn answer_in_reserve(front: Front, context: Context, request: Request<Incoming>) -> Response<Body> {
     let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = match front {
-        Front::Proxy => pipeline::handle_in_reserve(app, request).await,
-        Front::Api => api::handle_in_reserve(&app, request, true).await,
+        Front::Proxy => pipeline::handle_in_reserve(context, request).await,
+        Front::Api => api::handle_in_reserve(&context, request, true).await,
     };
     if is_http1 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -244,7 +248,7 @@ impl<'a> Watchdog<'a> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<End> {
         let Some((end, at)) = self.due() else { return Poll::Pending };
         if self.timer.deadline() != at {
             self.timer.as_mut().reset(at);
@@ -258,7 +262,7 @@ impl<'a> Watchdog<'a> {
         if self.closing && !self.activity.is_busy() {
             // An open head of HTTP/1 is closed at once, and so is by hyper what is idle.
             let goodbye = if self.activity.is_http2() { GOODBYE } else { Duration::ZERO };
-            let silent_since = self.activity.waits_for_head_since().unwrap_or_else(|| self.activity.moved());
+            let silent_since = self.activity.waits_for_head_since().unwrap_or_else(|| self.activity.last_moved());
             return Some((End::Closing, silent_since + goodbye));
         }
         Some((End::HeaderTimeout, self.activity.waits_for_head_since()? + self.header_timeout))

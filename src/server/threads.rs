@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::connection::{self, Arrival, Notice};
-use crate::app::App;
+use crate::state::{Process, ServingThread};
 
 /// What a thread is told; that nothing more can come, that the server ends.
 enum Message {
@@ -26,11 +26,12 @@ pub(super) struct Threads {
 
 impl Threads {
     /// One thread per core, all of them together for so many connections. Fails where the system gives no thread or no reactor.
-    pub(super) fn start(app: &App, connections: usize) -> io::Result<Self> {
+    pub(super) fn start(process: &Arc<Process>, connections: usize) -> io::Result<Self> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         // Connections that wait for later requests take descriptors as well.
         let idle = connections.div_ceil(cores);
-        let threads = (0..cores).map(|number| start(number, app.for_thread(idle))).collect::<io::Result<_>>()?;
+        let threads =
+            (0..cores).map(|number| start(number, process.serving_thread(idle))).collect::<io::Result<_>>()?;
         Ok(Self { threads, next: 0 })
     }
 
@@ -58,26 +59,26 @@ impl Threads {
     }
 }
 
-fn start(number: usize, app: Arc<App>) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
+fn start(number: usize, thread: ServingThread) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (finished, done) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
-        runtime.block_on(serve(receiver, app));
+        runtime.block_on(serve(receiver, Arc::new(thread)));
         let _ = finished.send(());
     })?;
     Ok((sender, done))
 }
 
 /// Serves connections until no more can come, then waits for the open requests.
-async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, app: Arc<App>) {
+async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Arc<ServingThread>) {
     let (notices, _) = watch::channel(Notice::Serve);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             message = messages.recv() => match message {
                 Some(Message::Arrived(arrival)) => {
-                    connections.spawn(connection::serve(arrival, app.clone(), notices.subscribe()));
+                    connections.spawn(connection::serve(arrival, thread.clone(), notices.subscribe()));
                 }
                 Some(Message::MakeRoom) => {
                     notices.send_replace(Notice::MakeRoom);

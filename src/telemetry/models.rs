@@ -1,16 +1,16 @@
 //! What the models do at the moment, read out at every scrape. Owns the names; the figures are the scorers' own.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::fmt;
 
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
-use scoring::{Scorer, ScorerStats};
+use scoring::ScorerStats;
 
-/// The scorers by name, of which those that run a model here have figures.
-pub(super) struct Models(pub(super) Arc<HashMap<String, Arc<dyn Scorer>>>);
+/// Reads the figures of each model that runs in this process, by its name.
+pub(super) struct Models(pub(super) Box<dyn Fn() -> Vec<(String, ScorerStats)> + Send + Sync>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Label {
@@ -19,14 +19,14 @@ struct Label {
 
 impl fmt::Debug for Models {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
+        formatter.debug_tuple("Models").finish_non_exhaustive()
     }
 }
 
 impl Collector for Models {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let mut all: Vec<(Label, ScorerStats)> =
-            self.0.iter().filter_map(|(name, scorer)| Some((Label { model: name.clone() }, scorer.stats()?))).collect();
+            (self.0)().into_iter().map(|(model, stats)| (Label { model }, stats)).collect();
         all.sort_by(|(a, _), (b, _)| a.model.cmp(&b.model));
         let mut gauge = |name: &str, help: &str, value: fn(&ScorerStats) -> Option<f64>| -> fmt::Result {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

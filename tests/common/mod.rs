@@ -16,7 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rerank_proxy::{app::App, config::FlagSetting, open_models::Config, server};
+use rerank_proxy::{config::FlagSetting, open_models::Config, server, state::Process};
 use scoring::{self as scoring, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -148,8 +148,8 @@ async fn proxy_of<const N: usize>(config: Config, models: [(&str, Arc<dyn Scorer
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let models: HashMap<String, _> = models.map(|(name, scorer)| (name.to_owned(), scorer)).into();
-    let app = App::with_scorers(config, models);
-    tokio::spawn(server::run(listener, app.unwrap(), std::future::pending()));
+    let process = Process::with_scorers(config, models);
+    tokio::spawn(server::run(listener, process.unwrap(), std::future::pending()));
     address
 }
 

@@ -1,5 +1,5 @@
 //! Models on disk: where they are looked for and what to tell an operator whose model is not there. What a found folder
-//! contains is the business of [`folder`]; running it is that of [`crate::`].
+//! contains is the business of [`folder`]; running it is that of the backend.
 
 mod content;
 pub(crate) mod external;

@@ -10,21 +10,21 @@ use crate::api::waiting;
 
 const LIMITS: Limits = Limits { documents: 5, windows: 8 };
 
-fn read(door: Door, body: &[u8]) -> Result<Call, (Shape, Fault)> {
+fn read(version: ApiVersion, body: &[u8]) -> Result<Call, (Shape, Fault)> {
     let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
-    super::read(door, body, LIMITS, &waited)
+    super::read(version, body, LIMITS, &waited)
 }
 
-fn call(door: Door, body: &Value) -> Call {
-    read(door, body.to_string().as_bytes()).unwrap()
+fn call(version: ApiVersion, body: &Value) -> Call {
+    read(version, body.to_string().as_bytes()).unwrap()
 }
 
-fn fault(door: Door, body: impl AsRef<[u8]>) -> (Shape, Fault) {
-    read(door, body.as_ref()).unwrap_err()
+fn fault(version: ApiVersion, body: impl AsRef<[u8]>) -> (Shape, Fault) {
+    read(version, body.as_ref()).unwrap_err()
 }
 
-fn reason(door: Door, body: &Value) -> String {
-    let (_, fault) = fault(door, body.to_string());
+fn reason(version: ApiVersion, body: &Value) -> String {
+    let (_, fault) = fault(version, body.to_string());
     assert_eq!(fault.status().as_u16(), 422, "{fault}");
     fault.to_string()
 }
@@ -41,16 +41,16 @@ fn each_api_is_told_by_its_path_and_its_members() {
         body[name] = value;
         body
     };
-    for (door, body, shape) in [
-        (Door::Unversioned, json!({"query": "q", "texts": ["a"]}), Shape::Tei),
-        (Door::Unversioned, documents.clone(), Shape::Infinity),
-        (Door::V1, documents.clone(), Shape::V1),
-        (Door::V1, with("top_n", json!(3)), Shape::V1),
-        (Door::V1, with("top_k", json!(null)), Shape::Voyage),
-        (Door::V1, with("truncation", json!(true)), Shape::Voyage),
-        (Door::V2, documents.clone(), Shape::V2),
+    for (version, body, shape) in [
+        (ApiVersion::Unversioned, json!({"query": "q", "texts": ["a"]}), Shape::Tei),
+        (ApiVersion::Unversioned, documents.clone(), Shape::Infinity),
+        (ApiVersion::V1, documents.clone(), Shape::V1),
+        (ApiVersion::V1, with("top_n", json!(3)), Shape::V1),
+        (ApiVersion::V1, with("top_k", json!(null)), Shape::Voyage),
+        (ApiVersion::V1, with("truncation", json!(true)), Shape::Voyage),
+        (ApiVersion::V2, documents.clone(), Shape::V2),
     ] {
-        assert_eq!(call(door, &body).shape, shape, "{door:?} {body}");
+        assert_eq!(call(version, &body).shape, shape, "{version:?} {body}");
     }
 }
 
@@ -60,20 +60,20 @@ fn every_member_counts_by_the_name_that_its_api_has_for_it() {
         "query": "q", "texts": ["a", "b"], "truncate": false, "truncation_direction": "Right", "raw_scores": true,
         "return_text": true, "top_n": 1,
     });
-    let read = call(Door::Unversioned, &tei);
+    let read = call(ApiVersion::Unversioned, &tei);
     assert_eq!((read.top, read.with_documents, read.raw_scores, read.may_truncate), (Some(1), true, true, false));
     let cohere = json!({
         "query": "q", "documents": ["a"], "model": "m", "top_n": 2, "return_documents": true, "max_chunks_per_doc": 3,
     });
-    let read = call(Door::V1, &cohere);
+    let read = call(ApiVersion::V1, &cohere);
     assert_eq!((read.top, read.with_documents, read.may_truncate), (Some(2), true, true));
     assert_eq!(read.model.as_deref(), Some("m"));
     assert_eq!(read.long, Some(LongPassages::Windows { overlap: OVERLAP, at_most: 3 }));
     let second = json!({"query": "q", "documents": ["a"], "max_tokens_per_doc": 7, "return_documents": true});
-    let read = call(Door::V2, &second);
+    let read = call(ApiVersion::V2, &second);
     assert_eq!((read.long, read.with_documents), (Some(LongPassages::Beginning { tokens: 7 }), false));
     let voyage = json!({"query": "q", "documents": ["a"], "top_k": 4, "truncation": false});
-    let read = call(Door::V1, &voyage);
+    let read = call(ApiVersion::V1, &voyage);
     assert_eq!((read.top, read.may_truncate), (Some(4), false));
 }
 
@@ -84,18 +84,18 @@ fn what_is_null_was_not_said() {
         "max_tokens_per_doc": null, "max_chunks_per_doc": null, "rank_fields": null, "truncate": null,
         "truncation_direction": null,
     });
-    let said = call(Door::V1, &json!({"query": "q", "documents": ["a"]}));
-    let read = call(Door::V1, &nulls);
+    let said = call(ApiVersion::V1, &json!({"query": "q", "documents": ["a"]}));
+    let read = call(ApiVersion::V1, &nulls);
     assert_eq!((&read.model, read.top, read.long), (&None, None, None));
     assert_eq!((read.with_documents, read.may_truncate), (said.with_documents, said.may_truncate));
     let infinity = json!({"query": "q", "documents": ["a"], "model": "default/not-specified"});
-    assert_eq!(call(Door::Unversioned, &infinity).model, None);
+    assert_eq!(call(ApiVersion::Unversioned, &infinity).model, None);
 }
 
 #[test]
 fn documents_are_texts_or_objects_with_them() {
     let body = json!({"query": {"text": "q"}, "documents": ["a", {"id": 1, "text": "b"}, ""], "priority": 3});
-    let read = call(Door::V1, &body);
+    let read = call(ApiVersion::V1, &body);
     assert_eq!((read.query.as_str(), texts(&read)), ("q", vec!["a", "b", ""]));
     let sent = body.to_string();
     let written: Vec<&str> = read.documents.iter().map(|document| &sent[document.span.clone()]).collect();
@@ -108,13 +108,13 @@ fn rank_fields_say_what_is_read_of_objects() {
         {"title": "T", "body": "B", "year": 1999, "tags": ["x", "y"]}, {"body": "only"}, {"other": "o"}, "plain"
     ]);
     let body = json!({"query": "q", "documents": documents, "rank_fields": ["title", "tags", "body"]});
-    assert_eq!(texts(&call(Door::V1, &body)), ["T\nx\ny\nB", "only", "", "plain"]);
+    assert_eq!(texts(&call(ApiVersion::V1, &body)), ["T\nx\ny\nB", "only", "", "plain"]);
 }
 
 #[test]
 fn a_call_for_which_nobody_waits_any_more_is_read_no_further() {
     let body = json!({"query": "q", "documents": ["a", {"text": 7}]}).to_string();
-    let over = |waited: &waiting::Waited| super::read(Door::V2, body.as_bytes(), LIMITS, waited).unwrap_err();
+    let over = |waited: &waiting::Waited| super::read(ApiVersion::V2, body.as_bytes(), LIMITS, waited).unwrap_err();
     let late = (Shape::V2, Fault::NotRanked(NotRanked::Late { scored: 0, documents: 2 }));
     let (_waiting, waited) = waiting::until(Instant::now());
     assert_eq!(over(&waited), late, "the deadline");
@@ -126,14 +126,14 @@ fn a_call_for_which_nobody_waits_any_more_is_read_no_further() {
 #[test]
 fn of_several_members_of_one_name_the_last_one_counts() {
     let body = r#"{"query":"a","qu\u0065ry":"b","documents":7,"documents":["x"],"top_n":1,"top_n":null}"#;
-    let read = read(Door::V1, body.as_bytes()).unwrap();
+    let read = read(ApiVersion::V1, body.as_bytes()).unwrap();
     assert_eq!((read.query.as_str(), texts(&read), read.top), ("b", vec!["x"], None));
 }
 
 #[test]
 fn half_of_a_surrogate_pair_is_no_reason_to_refuse_a_text() {
     let body = r#"{"query":"q \ud83d","documents":["\ude00 a",{"t":"b\ud800"}],"rank_fields":["t"]}"#;
-    let read = read(Door::V1, body.as_bytes()).unwrap();
+    let read = read(ApiVersion::V1, body.as_bytes()).unwrap();
     assert_eq!((read.query.as_str(), texts(&read)), ("q \u{fffd}", vec!["\u{fffd} a", "b\u{fffd}"]));
     assert_eq!(&body[read.documents[0].span.clone()], r#""\ude00 a""#, "it goes back as it came");
 }
@@ -169,14 +169,14 @@ fn what_is_wrong_is_told_by_its_name() {
         ("max_tokens_per_doc", json!("all"), "`max_tokens_per_doc` must be a whole number"),
         ("truncation_direction", json!("left"), "`truncation_direction` must be \"right\""),
     ] {
-        let reason = reason(Door::V1, &body(name, value));
+        let reason = reason(ApiVersion::V1, &body(name, value));
         assert!(reason.starts_with(told), "{reason}");
     }
-    let (_, unread) = fault(Door::V1, r#"{"query":"q","documents":[{"t":"a","n":1e999}],"rank_fields":["t"]}"#);
+    let (_, unread) = fault(ApiVersion::V1, r#"{"query":"q","documents":[{"t":"a","n":1e999}],"rank_fields":["t"]}"#);
     assert!(unread.to_string().starts_with("`documents[0]` must be"), "{unread}");
     let both = json!({"query": "q", "documents": ["a"], "max_tokens_per_doc": 1, "max_chunks_per_doc": 1});
-    assert!(reason(Door::V1, &both).contains("exclude each other"));
-    assert_eq!(reason(Door::Unversioned, &json!({"query": "q"})), "`texts` is missing");
+    assert!(reason(ApiVersion::V1, &both).contains("exclude each other"));
+    assert_eq!(reason(ApiVersion::Unversioned, &json!({"query": "q"})), "`texts` is missing");
 }
 
 #[test]
@@ -192,17 +192,17 @@ fn what_is_no_json_or_no_list_or_too_long_has_a_status_of_its_own() {
         (br#"{"query":"q","documents":["","","","",""]}"#, 0),
         (br#"{"query":"q","documents":["","","","","",""]}"#, 413),
     ] {
-        let outcome = read(Door::V1, body).map_or_else(|(_, fault)| fault.status().as_u16(), |_| 0);
+        let outcome = read(ApiVersion::V1, body).map_or_else(|(_, fault)| fault.status().as_u16(), |_| 0);
         assert_eq!(outcome, status, "{}", String::from_utf8_lossy(body));
     }
-    let (shape, too_long) = fault(Door::V2, r#"{"query":"q","documents":[1,1,1,1,1,1]}"#);
+    let (shape, too_long) = fault(ApiVersion::V2, r#"{"query":"q","documents":[1,1,1,1,1,1]}"#);
     assert_eq!((shape, too_long.to_string()), (Shape::V2, "more than 5 documents (api.max_documents)".to_owned()));
 }
 
 #[test]
 fn more_windows_than_there_may_be_are_as_many_as_there_may_be() {
     let body = json!({"query": "q", "documents": ["a"], "max_chunks_per_doc": 1024});
-    assert_eq!(call(Door::V1, &body).long, Some(LongPassages::Windows { overlap: OVERLAP, at_most: 8 }));
+    assert_eq!(call(ApiVersion::V1, &body).long, Some(LongPassages::Windows { overlap: OVERLAP, at_most: 8 }));
 }
 
 proptest! {
@@ -211,8 +211,8 @@ proptest! {
         query in "[a-z]{1,9}",
         documents in prop::collection::vec(any::<String>(), 1..6),
     ) {
-        for (door, name) in [(Door::Unversioned, "texts"), (Door::V1, "documents"), (Door::V2, "documents")] {
-            let read = call(door, &json!({"query": query, name: documents}));
+        for (version, name) in [(ApiVersion::Unversioned, "texts"), (ApiVersion::V1, "documents"), (ApiVersion::V2, "documents")] {
+            let read = call(version, &json!({"query": query, name: documents}));
             prop_assert_eq!(&read.query, &query);
             prop_assert_eq!(texts(&read), documents.iter().map(String::as_str).collect::<Vec<_>>());
         }
@@ -220,8 +220,8 @@ proptest! {
 
     #[test]
     fn any_body_is_read_or_refused(body in r#"(\{"query":"q","(documents|texts)":)?[\[\]{}",:a\\u0-9d ]{0,40}"#) {
-        for door in [Door::Unversioned, Door::V1, Door::V2] {
-            let _ = read(door, body.as_bytes());
+        for version in [ApiVersion::Unversioned, ApiVersion::V1, ApiVersion::V2] {
+            let _ = read(version, body.as_bytes());
         }
     }
 }

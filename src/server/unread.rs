@@ -15,37 +15,37 @@ use tokio::{
 };
 
 use super::activity::Activity;
-use crate::upstream::body::Body;
+use crate::cluster::body::Body;
 
 /// A client that takes some of it is given a second more for each so many bytes.
 const BYTES_A_SECOND: usize = 64 * 1024;
 
-/// The answers that a connection owes its client.
+/// The answers on a connection that its client has not read to the end.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(super) struct UnreadAnswers {
     timeout: Duration,
-    answers: Mutex<Vec<Answer>>,
+    answers: Mutex<Vec<UnreadAnswer>>,
     added: Notify,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct UnreadAnswer {
     /// Gone when the last byte of it was written.
-    unread: Weak<()>,
+    token: Weak<()>,
     size: usize,
     due: Instant,
 }
 
-impl Owed {
+impl UnreadAnswers {
     /// `timeout` is for an answer of no bytes.
     pub(super) fn new(timeout: Duration) -> Self {
         Self { timeout, answers: Mutex::default(), added: Notify::new() }
     }
 
-    /// The same response, whose body is owed from now on as far as it is held.
-    pub(super) fn watched(&self, mut response: Response<Body>) -> Response<Body> {
-        struct Watched(Bytes, #[allow(dead_code, reason = "it is there to be dropped")] Arc<()>);
-        impl AsRef<[u8]> for Watched {
+    /// The same response, whose body is tracked from now on as far as it is held in memory.
+    pub(super) fn track(&self, mut response: Response<Body>) -> Response<Body> {
+        struct Tracked(Bytes, #[allow(dead_code, reason = "it is there to be dropped")] Arc<()>);
+        impl AsRef<[u8]> for Tracked {
             fn as_ref(&self) -> &[u8] {
                 &self.0
             }
@@ -53,23 +53,23 @@ impl Owed {
         let (token, mut size) = (Arc::new(()), 0);
         for bytes in response.body_mut().held().filter(|bytes| !bytes.is_empty()) {
             size += bytes.len();
-            *bytes = Bytes::from_owner(Watched(std::mem::take(bytes), token.clone()));
+            *bytes = Bytes::from_owner(Tracked(std::mem::take(bytes), token.clone()));
         }
         if size > 0 {
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-            answers.retain(Answer::is_unread);
+            answers.retain(UnreadAnswer::is_unread);
             // Answers of one connection share its way to the client.
             let all = size + answers.iter().map(|answer| answer.size).sum::<usize>();
             let due = Instant::now() + self.timeout + Duration::from_secs((all / BYTES_A_SECOND) as u64);
-            answers.push(Answer { unread: Arc::downgrade(&token), size, due });
+            answers.push(UnreadAnswer { token: Arc::downgrade(&token), size, due });
             drop(answers);
             self.added.notify_one();
         }
         response
     }
 
-    /// Resolves when an answer was not read in time, or when the connection's client takes nothing at all of what it is
-    /// owed.
+    /// Resolves when an answer was not read in time, or when the connection's client takes nothing at all of what
+    /// waits for it.
     pub(super) async fn overdue(&self, activity: &Activity) {
         loop {
             let Some(due) = self.next_due() else {
@@ -90,14 +90,14 @@ impl Owed {
 
     fn next_due(&self) -> Option<Instant> {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.retain(Answer::is_unread);
+        answers.retain(UnreadAnswer::is_unread);
         answers.iter().map(|answer| answer.due).min()
     }
 }
 
-impl Answer {
+impl UnreadAnswer {
     fn is_unread(&self) -> bool {
-        self.unread.strong_count() > 0
+        self.token.strong_count() > 0
     }
 }
 
@@ -109,33 +109,33 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_read_is_owed_no_more_and_what_was_not_is_overdue() {
-        let owed = Owed::new(Duration::from_millis(20));
-        let read = owed.watched(Response::new(Body::whole("read")));
+        let answers = UnreadAnswers::new(Duration::from_millis(20));
+        let read = answers.track(Response::new(Body::whole("read")));
         assert_eq!(read.into_body().collect().await.unwrap().to_bytes(), "read");
-        assert_eq!(owed.next_due(), None);
-        let unread = owed.watched(Response::new(Body::whole("unread")));
-        owed.overdue(&Activity::new()).await;
+        assert_eq!(answers.next_due(), None);
+        let unread = answers.track(Response::new(Body::whole("unread")));
+        answers.overdue(&Activity::new()).await;
         drop(unread);
-        assert_eq!(owed.next_due(), None);
-        let _ = owed.watched(Response::new(Body::empty()));
-        assert_eq!(owed.next_due(), None);
+        assert_eq!(answers.next_due(), None);
+        let _ = answers.track(Response::new(Body::empty()));
+        assert_eq!(answers.next_due(), None);
     }
 
     #[tokio::test]
     async fn answers_that_share_a_connection_share_its_time() {
-        let owed = Owed::new(Duration::ZERO);
-        let answer = || owed.watched(Response::new(Body::whole(vec![0; 5 * BYTES_A_SECOND])));
+        let answers = UnreadAnswers::new(Duration::ZERO);
+        let answer = || answers.track(Response::new(Body::whole(vec![0; 5 * BYTES_A_SECOND])));
         let (_first, second) = (answer(), answer());
-        let due = |place: usize| owed.answers.lock().unwrap()[place].due;
+        let due = |place: usize| answers.answers.lock().unwrap()[place].due;
         assert!(due(1) > due(0) + Duration::from_secs(4));
         drop(second);
-        assert_eq!(owed.next_due(), Some(due(0)));
+        assert_eq!(answers.next_due(), Some(due(0)));
     }
 
     #[tokio::test]
     async fn a_large_answer_has_longer() {
-        let owed = Owed::new(Duration::ZERO);
-        let _large = owed.watched(Response::new(Body::whole(vec![0; 10 * BYTES_A_SECOND])));
-        assert!(owed.next_due().unwrap() > Instant::now() + Duration::from_secs(9));
+        let answers = UnreadAnswers::new(Duration::ZERO);
+        let _large = answers.track(Response::new(Body::whole(vec![0; 10 * BYTES_A_SECOND])));
+        assert!(answers.next_due().unwrap() > Instant::now() + Duration::from_secs(9));
     }
 }

@@ -1,0 +1,66 @@
+//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`]), a request
+//! on its way there ([`request`]), what can go wrong ([`error`]), and [`headers`], [`body`] and content codings
+//! ([`encoding`]) on both legs.
+
+pub mod body;
+pub mod connections;
+pub mod encoding;
+pub mod error;
+pub mod headers;
+pub mod request;
+
+use http::{
+    Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use net::connect::{Connector, connector};
+
+use crate::config::UpstreamConfig;
+pub use connections::Connections;
+pub use error::UpstreamError;
+pub use request::{Attempts, Outgoing};
+
+/// The cluster, as the proxy reaches it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// At least one. All of them answer alike.
+    nodes: Vec<Node>,
+    connector: Connector,
+    /// The client's `Host` header reaches the node; else the node's own name does.
+    preserve_host: bool,
+}
+
+/// One node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
+}
+
+impl Cluster {
+    /// The cluster of `config`; no connection is made. Fails where the system's root certificates cannot be read.
+    pub fn new(config: &UpstreamConfig) -> std::io::Result<Self> {
+        Ok(Self {
+            nodes: vec![Node { scheme: config.scheme.clone(), authority: config.authority.clone() }],
+            connector: connector(config.connect_timeout)?,
+            preserve_host: config.preserve_host,
+        })
+    }
+
+    /// The node that the next request goes to.
+    fn node(&self) -> &Node {
+        self.nodes.first().expect("a cluster has at least one node")
+    }
+}
+
+impl Node {
+    fn uri(&self, path_and_query: PathAndQuery) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path_and_query);
+        Uri::from_parts(parts).expect("scheme, authority and path together make a URI")
+    }
+}

@@ -1,0 +1,337 @@
+//! The state of a running proxy, by how long it lives: the [`Process`]; the [`Snapshot`] of it that a reload replaces; the
+//! [`ServingThread`]; and the [`Context`] of one request, which holds on to all three until the request is answered.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use arc_swap::ArcSwap;
+use engines::{
+    dialect::Dialect,
+    elastic::Elastic,
+    solr::{self, Solr},
+};
+use scoring::{
+    Scorer, ScorerStats,
+    cache::ScoreCache,
+    cascade::Cascade,
+    local::{LocalScorer, ScoringOptions},
+    remote::RemoteScorer,
+    runtime::Runtime,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    cluster::{Cluster, Connections},
+    config::{CascadeConfig, Engine, Settings},
+    memory::Memory,
+    open_models::{Config, OpenModel, OpenModels},
+    telemetry::Metrics,
+};
+
+/// How many searches may be scored in the background at once (mode `shadow`); further ones are not.
+const SHADOWS: usize = 4;
+
+/// The models by name, and the cascades by their label.
+pub type Scorers = HashMap<String, Arc<dyn Scorer>>;
+
+/// What lives as long as the process.
+pub struct Process {
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// What may be held of requests and answers.
+    pub memory: Arc<Memory>,
+    /// Permits for shadow searches.
+    pub shadows: Arc<Semaphore>,
+    /// Permits for calls of the rerank API.
+    pub calls: Arc<Semaphore>,
+    snapshot: ArcSwap<Snapshot>,
+}
+
+/// What a reload replaces, as one: each request sees the settings, models and cluster of a single moment.
+pub struct Snapshot {
+    /// What the operator decided.
+    pub config: Settings,
+    /// The models that it names, opened.
+    pub models: OpenModels,
+    /// The search engines' APIs that are spoken here.
+    dialects: Arc<Dialects>,
+    /// The way to the cluster.
+    pub cluster: Arc<Cluster>,
+    /// The models by name, and the cascades by their label.
+    pub scorers: Scorers,
+    was_replaced: AtomicBool,
+}
+
+/// One serving thread. Its connections to the cluster are its own, so that no request has to wake another thread.
+pub struct ServingThread {
+    /// The process that it serves for.
+    pub process: Arc<Process>,
+    /// How many connections to the cluster it keeps for later.
+    idle: usize,
+    connections: ArcSwap<Connections>,
+}
+
+/// What one request is answered with. Whatever is replaced meanwhile, its request sees one state to the end.
+#[derive(Clone)]
+pub struct Context {
+    /// What outlives it.
+    pub process: Arc<Process>,
+    /// What a reload may have replaced since.
+    pub snapshot: Arc<Snapshot>,
+    /// The API that the request speaks.
+    pub dialect: Arc<dyn Dialect>,
+    /// The connections of the serving thread to the cluster.
+    pub connections: Arc<Connections>,
+}
+
+impl Process {
+    /// Loads the ONNX Runtime, where a model needs it, and starts loading the models in the background; until one is
+    /// there, its searches go unreranked. Rerank servers are not asked before a search comes.
+    ///
+    /// Fails where the runtime's library is missing or lacks what a model is to be run on, or the system's root
+    /// certificates cannot be read.
+    pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
+        let cache = Arc::new(ScoreCache::start(config.settings.cache.clone())?);
+        let scorers = start_models(&config, &cache)?;
+        Ok(Self::with(Snapshot::new(config, scorers)?, Some(cache)))
+    }
+
+    /// A process with models of the caller's making. The cascades of the configuration are made of them.
+    pub fn with_scorers(config: Config, models: Scorers) -> io::Result<Arc<Self>> {
+        Ok(Self::with(Snapshot::new(config, models)?, None))
+    }
+
+    fn with(snapshot: Snapshot, cache: Option<Arc<ScoreCache>>) -> Arc<Self> {
+        let memory = Memory::new(snapshot.config.limits.memory);
+        Arc::new_cyclic(|process: &std::sync::Weak<Self>| {
+            let process = process.clone();
+            let stats = move || process.upgrade().map(|process| process.snapshot().stats()).unwrap_or_default();
+            Self {
+                metrics: Arc::new(Metrics::of(stats, memory.clone(), cache)),
+                memory,
+                shadows: Arc::new(Semaphore::new(SHADOWS)),
+                calls: Arc::new(Semaphore::new(snapshot.config.api.concurrency)),
+                snapshot: ArcSwap::from_pointee(snapshot),
+            }
+        })
+    }
+
+    /// The state that requests see which come now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Has requests that come from now on see `new`; those that are open keep what they began with.
+    pub fn replace(&self, new: Snapshot) {
+        self.snapshot.swap(Arc::new(new)).was_replaced.store(true, Ordering::Relaxed);
+    }
+
+    /// One of the threads that serve; it keeps at most `idle` connections to the cluster.
+    pub fn serving_thread(self: &Arc<Self>, idle: usize) -> ServingThread {
+        let connections = Connections::new(self.snapshot().cluster.clone(), idle);
+        ServingThread { process: self.clone(), idle, connections: ArcSwap::from_pointee(connections) }
+    }
+}
+
+impl Snapshot {
+    /// A state with these models; the cascades of the configuration are made of them. Makes no connection.
+    pub fn new(config: Config, models: Scorers) -> io::Result<Self> {
+        let dialects = Arc::new(Dialects::of(config.settings.upstream.engine));
+        let cluster = Arc::new(Cluster::new(&config.settings.upstream)?);
+        Ok(Self::with(config, models, dialects, cluster))
+    }
+
+    /// The same in the place of `self`: where the cluster is the same, so are the connections to it, and what is remembered
+    /// of it.
+    pub fn followed_by(&self, config: Config, models: Scorers) -> io::Result<Self> {
+        if config.settings.upstream != self.config.upstream {
+            return Self::new(config, models);
+        }
+        Ok(Self::with(config, models, self.dialects.clone(), self.cluster.clone()))
+    }
+
+    fn with(config: Config, models: Scorers, dialects: Arc<Dialects>, cluster: Arc<Cluster>) -> Self {
+        let Config { settings: config, models: opened } = config;
+        let mut scorers = models;
+        for (label, CascadeConfig { first, then, keep }) in &config.cascades {
+            if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
+                let cascade = Cascade::new(first.clone(), then.clone(), *keep);
+                scorers.insert(label.clone(), Arc::new(cascade));
+            }
+        }
+        Self { dialects, cluster, scorers, models: opened, config, was_replaced: AtomicBool::new(false) }
+    }
+
+    /// What the models do at the moment, by name, as far as they run in this process.
+    fn stats(&self) -> Vec<(String, ScorerStats)> {
+        let stats = |(name, scorer): (&String, &Arc<dyn Scorer>)| Some((name.clone(), scorer.stats()?));
+        self.scorers.iter().filter_map(stats).collect()
+    }
+}
+
+impl Drop for Snapshot {
+    /// Models wait for their threads when they are dropped. The last request that held on to a replaced snapshot may be
+    /// answered on a serving thread, which is not to wait. At the end of the process they do go here: it waits for them.
+    fn drop(&mut self) {
+        if *self.was_replaced.get_mut() {
+            let scorers = std::mem::take(&mut self.scorers);
+            // Where the system gives no thread, the models that could not be handed over are dropped by the failed attempt.
+            let _ = thread::Builder::new().name("retire-models".to_owned()).spawn(move || drop(scorers));
+        }
+    }
+}
+
+impl ServingThread {
+    /// The state for a request to `path` that comes now.
+    pub fn context(&self, path: &str) -> Context {
+        let snapshot = self.process.snapshot();
+        Context {
+            dialect: snapshot.dialects.for_path(path).clone(),
+            connections: self.connections_to(&snapshot.cluster),
+            snapshot,
+            process: self.process.clone(),
+        }
+    }
+
+    /// Its connections, new ones where the cluster was replaced.
+    fn connections_to(&self, cluster: &Arc<Cluster>) -> Arc<Connections> {
+        let kept = self.connections.load_full();
+        if Arc::ptr_eq(kept.cluster(), cluster) {
+            return kept;
+        }
+        let new = Arc::new(Connections::new(cluster.clone(), self.idle));
+        self.connections.store(new.clone());
+        new
+    }
+}
+
+/// The dialects that are spoken here.
+struct Dialects {
+    default: Arc<dyn Dialect>,
+    /// The one for the paths that are Solr's, where the engine is told by the path.
+    solr: Option<Arc<dyn Dialect>>,
+}
+
+impl Dialects {
+    fn of(engine: Engine) -> Self {
+        let elastic = || -> Arc<dyn Dialect> { Arc::new(Elastic::default()) };
+        let solr = || -> Arc<dyn Dialect> { Arc::new(Solr::default()) };
+        match engine {
+            Engine::Auto => Self { default: elastic(), solr: Some(solr()) },
+            Engine::Elasticsearch | Engine::OpenSearch => Self { default: elastic(), solr: None },
+            Engine::Solr => Self { default: solr(), solr: None },
+        }
+    }
+
+    /// The dialect of requests to this path: no path of one family of engines is a search of the other.
+    fn for_path(&self, path: &str) -> &Arc<dyn Dialect> {
+        self.solr.as_ref().filter(|_| solr::owns(path)).unwrap_or(&self.default)
+    }
+}
+
+/// Starts loading each model, and names the rerank servers.
+fn start_models(config: &Config, cache: &Arc<ScoreCache>) -> anyhow::Result<Scorers> {
+    let mut loaded: Option<Runtime> = None;
+    let mut scorers = Scorers::new();
+    let settings = &config.settings.scoring;
+    for (name, model) in &config.models {
+        let scorer: Arc<dyn Scorer> = match model {
+            OpenModel::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
+            OpenModel::Local(folder) => {
+                let runtime = match loaded.take() {
+                    Some(runtime) => runtime,
+                    None => {
+                        let runtime = Runtime::load(settings.onnxruntime.as_deref())?;
+                        config.check_providers(&runtime)?;
+                        runtime
+                    }
+                };
+                let options = ScoringOptions {
+                    workers: settings.workers,
+                    threads: settings.threads,
+                    queue_tokens: settings.queue_tokens,
+                    cache: cache.clone(),
+                };
+                Arc::new(LocalScorer::start(folder.clone(), loaded.insert(runtime), options))
+            }
+        };
+        scorers.insert(name.clone(), scorer);
+    }
+    Ok(scorers)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use scoring::{Request, ScoreFuture, Scored};
+
+    use super::*;
+
+    /// A model that takes its time to end, and tells on which thread it does.
+    struct Slow(mpsc::Sender<Option<String>>);
+
+    impl Scorer for Slow {
+        fn score<'a>(&'a self, _: Request<'a>) -> ScoreFuture<'a> {
+            Box::pin(async { Ok(Scored::default()) })
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let _ = self.0.send(thread::current().name().map(str::to_owned));
+        }
+    }
+
+    fn config(upstream: &str) -> Config {
+        let model = "fixtures/models/tiny-deberta-v2";
+        let settings: [(&[&str], &str); 3] =
+            [(&["upstream", "url"], upstream), (&["models", "m", "path"], model), (&["rules", "0", "index"], "*")];
+        let flags = settings.map(|(path, text)| (path.to_vec(), text.to_owned(), "test"));
+        Config::load(None, [], &flags).unwrap()
+    }
+
+    fn models(ended: &mpsc::Sender<Option<String>>) -> Scorers {
+        let model: Arc<dyn Scorer> = Arc::new(Slow(ended.clone()));
+        HashMap::from([("m".to_owned(), model)])
+    }
+
+    #[test]
+    fn an_open_request_keeps_its_state_and_the_models_of_it_end_on_a_thread_of_their_own() {
+        let (ended, when_ended) = mpsc::channel();
+        let process = Process::with_scorers(config("http://one:9200"), models(&ended)).unwrap();
+        let serving = process.serving_thread(8);
+        let open = serving.context("/products/_search");
+        process.replace(process.snapshot().followed_by(config("http://two:9200"), models(&ended)).unwrap());
+        let next = serving.context("/products/_search");
+        assert_eq!(open.snapshot.config.upstream.authority, "one:9200");
+        assert_eq!(next.snapshot.config.upstream.authority, "two:9200");
+        assert!(!Arc::ptr_eq(open.connections.cluster(), next.connections.cluster()));
+        assert!(when_ended.try_recv().is_err(), "the open request may still ask its models");
+        drop(open);
+        let thread = when_ended.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(thread.as_deref(), Some("retire-models"));
+    }
+
+    #[test]
+    fn connections_stay_where_the_cluster_does() {
+        let (ended, _when_ended) = mpsc::channel();
+        let process = Process::with_scorers(config("http://one:9200"), models(&ended)).unwrap();
+        let serving = process.serving_thread(8);
+        let first = serving.context("/");
+        process.replace(process.snapshot().followed_by(config("http://one:9200"), models(&ended)).unwrap());
+        let next = serving.context("/");
+        assert!(Arc::ptr_eq(&first.connections, &next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
+    }
+}
