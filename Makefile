@@ -53,8 +53,10 @@ bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, o
 	$(CARGO) build --release --bin rerank-proxy --example origin --example load
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
 
-lint: need-rust need-lints need-python ## formatting, clippy and documentation, warnings denied
+lint: need-rust need-lints need-python ## formatting, structure, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
+	$(PYTHON) scripts/structure.py --self-test
+	$(PYTHON) scripts/structure.py --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
 	$(PYTHON) -c 'import ast, pathlib; [ast.parse(p.read_bytes(), str(p)) for d in ("scripts", "tests") for p in pathlib.Path(d).rglob("*.py")]'

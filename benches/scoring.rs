@@ -27,7 +27,7 @@ use bare::Bare;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use proxy::Proxy;
 use scoring::{
-    LocalScorer, LongPassages, Provider, Providers, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
+    LocalScorer, LongPassages, Priority, Provider, Providers, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
     models::{ModelFolder, search_folders},
 };
 use searches::{Corpus, Search, WINDOW};
@@ -93,7 +93,7 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
     let cache = Arc::new(ScoreCache::new(256 << 20));
     let scoring = ScoringOptions { workers: 0, threads: 0, queue_tokens: 1 << 28, cache };
     let scorer = Arc::new(LocalScorer::start(folder.clone(), runtime, scoring));
-    while scorer.ready().is_err() {
+    while !scorer.readiness().is_ready() {
         std::thread::sleep(Duration::from_millis(10));
     }
     let proxy = tokio.block_on(Proxy::start(folder, scorer.clone()))?;
@@ -249,7 +249,7 @@ where
 
 fn request(query: &str, passages: Vec<String>) -> Request<'_> {
     let deadline = Instant::now() + Duration::from_mins(10);
-    Request { query, passages, long: LongPassages::Truncate, deadline, patient: false }
+    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search }
 }
 
 /// The scorer alone.

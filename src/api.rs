@@ -9,7 +9,7 @@
 mod answer;
 mod call;
 mod fault;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod rerank;
 mod response;

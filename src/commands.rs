@@ -11,9 +11,10 @@ pub mod models;
 pub mod rerank;
 pub mod serve;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::bail;
+use scoring::{Readiness, loaded};
 
 use crate::state::Process;
 
@@ -22,13 +23,13 @@ const LOADING: Duration = Duration::from_mins(5);
 
 /// Waits until every model is loaded. `serve` forwards in the meantime; the other subcommands have nothing else to do.
 async fn wait_until_ready(process: &Process) -> anyhow::Result<()> {
-    let began = Instant::now();
-    while let Some(Err(why)) = process.snapshot().scorers.values().map(|scorer| scorer.ready()).find(Result::is_err) {
-        // A server would try again, as somebody may put a file in place.
-        if why != "loading" || began.elapsed() > LOADING {
-            bail!("the model is not there: {why}");
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let snapshot = process.snapshot();
+    let all = || {
+        let mut states = snapshot.scorers.values().map(|scorer| scorer.readiness());
+        states.find(|state| !state.is_ready()).unwrap_or(Readiness::Ready)
+    };
+    match loaded(LOADING, all).await {
+        Readiness::Ready => Ok(()),
+        why => bail!("the model is not there: {why}"),
     }
-    Ok(())
 }

@@ -20,23 +20,23 @@ use crate::evaluate::{self, Target};
 pub mod load;
 pub mod report;
 
-/// How many ports above a taken one are tried.
+/// The number of ports above a taken one that are tried.
 const PORTS_TO_TRY: u16 = 50;
 
-/// How many searches are under way at once while measuring. Few, so that on small machines scoring one window does not
+/// The number of searches in flight at once while measuring. Few, so that on small machines scoring one window does not
 /// starve another of its budget.
 const CONCURRENCY: usize = 4;
 
-/// What the demo is asked to do.
+/// The options of the demo.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
     /// Exit after printing instead of staying up.
     pub once: bool,
     /// Print the measures as one JSON object, last of all.
     pub json: bool,
-    /// Where the proxy listens; the next free port when this one is taken.
+    /// The address that the proxy listens on; the next free port when this one is taken.
     pub listen: SocketAddr,
-    /// Where the embedded engine listens; the next free port when this one is taken.
+    /// The address that the demo engine listens on; the next free port when this one is taken.
     pub engine_listen: SocketAddr,
 }
 
@@ -45,7 +45,7 @@ pub struct DemoOptions {
 /// `options.once`, returns when `shutdown` resolves.
 ///
 /// # Errors
-/// When something cannot be started or loaded, when a search fails, and when a measured answer was not reranked:
+/// Something cannot be started or loaded, a search fails, or a measured answer was not reranked:
 /// the "after" would be a lie.
 pub async fn run(
     options: &DemoOptions,

@@ -6,12 +6,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::{Context, anyhow, bail};
 use evaluation::{
     comparison::{CUTOFF, Ranking, Run},
-    dataset::{Dataset, Query},
+    judgements::{Dataset, Query},
 };
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-/// Where and how to search: a `multi_match` over `fields` for the query's text.
+/// A target to search: a `multi_match` over `fields` for the query's text.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The engine's or the proxy's URL, such as `http://localhost:9200`.
@@ -20,14 +20,14 @@ pub struct Target {
     pub index: String,
     /// The fields to search, with boosts (`title^2`).
     pub fields: Vec<String>,
-    /// How many searches are under way at once, at least 1.
+    /// The number of searches in flight at once, at least 1.
     pub concurrency: usize,
 }
 
 /// Sends every judged query of `dataset` to `target`.
 ///
 /// # Errors
-/// When a search fails, is not answered with 200, or its answer has no hits array. The query is named.
+/// A search fails, is not answered with 200, or its answer has no hits array. The query is named.
 pub async fn run(client: &reqwest::Client, target: &Target, dataset: &Dataset) -> anyhow::Result<Run> {
     let permits = Arc::new(Semaphore::new(target.concurrency.max(1)));
     let mut searches = JoinSet::new();

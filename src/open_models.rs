@@ -74,7 +74,7 @@ impl Config {
     pub fn check_providers(&self, runtime: &Runtime) -> Result<(), ConfigErrors> {
         let lacking = self.models.iter().filter_map(|(name, model)| {
             let OpenModel::Local(folder) = model else { return None };
-            let message = folder.providers().in_library(runtime).err()?;
+            let message = runtime.offered(folder.providers()).err()?.to_string();
             let origin = match self.settings.models.get(name) {
                 Some(ModelConfig::Local(local)) => local.provider_origin.clone(),
                 _ => Origin::Nowhere,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 
 use engines::order::{self, Blend, ModelScore, Ranked};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use scoring::{LongPassages, Request, Score, ScoreError, Scored, Scorer, held_to};
+use scoring::{LongPassages, Priority, Request, Score, ScoreError, Scored, Scorer, held_to};
 
 /// A portion has at most so many documents, and about so many bytes of text. Large enough to keep every worker busy, small
 /// beside `scoring.queue_tokens`: what waits for one caller must leave room for others.
@@ -75,7 +75,7 @@ pub enum NotRanked {
 /// A list of which a single document has no score is not ranked: whoever asks wants to know of all of them.
 pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<Ranking, NotRanked> {
     let Documents { query, texts, long, deadline } = documents;
-    let portion = |passages| score(scorer, Request { query, passages, long, deadline, patient: true });
+    let portion = |passages| score(scorer, Request { query, passages, long, deadline, priority: Priority::Background });
     let portions: Vec<Scored> = stream::iter(portions(texts)).map(portion).buffered(PORTIONS).try_collect().await?;
     let mut scored = Scored::default();
     for portion in portions {
@@ -140,7 +140,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use scoring::{Scale, Score, ScoreFuture};
+    use scoring::{Readiness, Scale, Score, ScoreFuture};
 
     /// Scores a text as the number that it begins with, in logits; what is no number has no score.
     struct Numbers {
@@ -150,15 +150,15 @@ mod tests {
 
     impl Scorer for Numbers {
         fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a> {
-            assert!(request.patient, "searches go first");
+            assert_eq!(request.priority, Priority::Background, "searches go first");
             let number = |text: &String| text.split(' ').next()?.parse().ok();
             let score = |text| number(text).map(|number| Score::fresh(number, Scale::Logit));
             let scores = request.passages.iter().map(score).collect();
             Box::pin(async move { Ok(Scored { scores, budget_hit: self.late, shed: self.shed }) })
         }
 
-        fn ready(&self) -> Result<(), String> {
-            Ok(())
+        fn readiness(&self) -> Readiness {
+            Readiness::Ready
         }
     }
 
@@ -198,8 +198,8 @@ mod tests {
             Box::pin(std::future::pending())
         }
 
-        fn ready(&self) -> Result<(), String> {
-            Ok(())
+        fn readiness(&self) -> Readiness {
+            Readiness::Ready
         }
     }
 

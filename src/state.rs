@@ -19,11 +19,11 @@ use engines::{
 };
 use scoring::{
     Scorer, ScorerStats,
+    backend::Runtime,
     cache::ScoreCache,
     cascade::Cascade,
     local::{LocalScorer, ScoringOptions},
     remote::RemoteScorer,
-    runtime::Runtime,
 };
 use tokio::sync::Semaphore;
 
@@ -271,7 +271,7 @@ fn start_models(config: &Config, cache: &Arc<ScoreCache>) -> anyhow::Result<Scor
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
-    use scoring::{Request, ScoreFuture, Scored};
+    use scoring::{Readiness, Request, ScoreFuture, Scored};
 
     use super::*;
 
@@ -283,8 +283,8 @@ mod tests {
             Box::pin(async { Ok(Scored::default()) })
         }
 
-        fn ready(&self) -> Result<(), String> {
-            Ok(())
+        fn readiness(&self) -> Readiness {
+            Readiness::Ready
         }
     }
 

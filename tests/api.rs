@@ -412,8 +412,8 @@ impl Scorer for Silent {
         })
     }
 
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
+    fn readiness(&self) -> scoring::Readiness {
+        scoring::Readiness::Ready
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use scoring::{
-    Cascade, LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, Stage,
+    Cascade, LocalScorer, LongPassages, Priority, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, Stage,
     models::ModelFolder,
 };
 
@@ -30,8 +30,8 @@ fn scorer(runtime: &Runtime, model: &str, cache: &Arc<ScoreCache>) -> Arc<dyn Sc
     let options = ScoringOptions { workers: 1, threads: 1, queue_tokens: 1 << 20, cache: cache.clone() };
     let scorer = LocalScorer::start(folder, runtime, options);
     let limit = Instant::now() + Duration::from_mins(1);
-    while let Err(reason) = scorer.ready() {
-        assert!(Instant::now() < limit, "{reason}");
+    while !scorer.readiness().is_ready() {
+        assert!(Instant::now() < limit, "{}", scorer.readiness());
         std::thread::sleep(Duration::from_millis(5));
     }
     Arc::new(scorer)
@@ -41,7 +41,7 @@ async fn scored(scorer: &dyn Scorer) -> Scored {
     let passages = PASSAGES.map(str::to_owned).to_vec();
     let deadline = Instant::now() + Duration::from_mins(2);
     scorer
-        .score(Request { query: QUERY, passages, long: LongPassages::Truncate, deadline, patient: false })
+        .score(Request { query: QUERY, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search })
         .await
         .unwrap()
 }

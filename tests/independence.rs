@@ -11,7 +11,8 @@ use std::{
 
 use futures_util::future::join_all;
 use scoring::{
-    LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, models::ModelFolder,
+    LocalScorer, LongPassages, Priority, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions,
+    models::ModelFolder,
 };
 
 /// Models, and the variants that are run: int8 ones quantise a whole run together, and would show their company.
@@ -28,8 +29,8 @@ fn started((model, variant): (&str, &str), workers: usize, threads: usize) -> Lo
     let cache = Arc::new(ScoreCache::new(1 << 24));
     let scorer = LocalScorer::start(folder, runtime, ScoringOptions { workers, threads, queue_tokens: 1 << 24, cache });
     let limit = Instant::now() + Duration::from_mins(1);
-    while let Err(reason) = scorer.ready() {
-        assert!(Instant::now() < limit, "{reason}");
+    while !scorer.readiness().is_ready() {
+        assert!(Instant::now() < limit, "{}", scorer.readiness());
         std::thread::sleep(Duration::from_millis(5));
     }
     scorer
@@ -49,7 +50,10 @@ fn window() -> Vec<String> {
 
 async fn scored(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Scored {
     let deadline = Instant::now() + Duration::from_mins(2);
-    scorer.score(Request { query, passages, long: LongPassages::Truncate, deadline, patient: false }).await.unwrap()
+    scorer
+        .score(Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search })
+        .await
+        .unwrap()
 }
 
 fn raws(scored: &Scored) -> Vec<f32> {

@@ -21,7 +21,7 @@ use rerank_proxy::{
     server::{self, Listeners},
     state::Process,
 };
-use scoring::{LongPassages, Request, Score, Scorer, remote::Api};
+use scoring::{LongPassages, Priority, Request, Score, Scorer, remote::Api};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -67,7 +67,7 @@ impl Proxy {
         let flags: Vec<FlagSetting> = usual.iter().chain(settings).map(flag).collect();
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let process = Process::start(Config::load(None, variables, &flags).unwrap()).unwrap();
-        until(|| process.snapshot().scorers["m"].ready().is_ok()).await;
+        until(|| process.snapshot().scorers["m"].readiness().is_ready()).await;
         let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api = TcpListener::bind(api).await.unwrap();
         let (running, ended) = oneshot::channel();
@@ -143,7 +143,8 @@ async fn cluster() -> (Cluster, String) {
 async fn scores(scorer: &Arc<dyn Scorer>) -> Vec<Score> {
     let passages = TEXTS.map(str::to_owned).to_vec();
     let (long, deadline) = (LongPassages::Truncate, Instant::now() + PLENTY);
-    let scored = scorer.score(Request { query: QUERY, passages, long, deadline, patient: false }).await.unwrap();
+    let scored =
+        scorer.score(Request { query: QUERY, passages, long, deadline, priority: Priority::Search }).await.unwrap();
     scored.scores.into_iter().map(Option::unwrap).collect()
 }
 
@@ -218,7 +219,7 @@ async fn with_a_wrong_key_or_an_unknown_model_searches_go_on_and_health_says_why
         ];
         let client = Proxy::asking(&format!("http://{}", server.api), api, &settings, &[("KEY", key)]).await;
         // A server that refuses every call is left alone after a while.
-        while client.process.snapshot().scorers["m"].ready().is_ok() {
+        while client.process.snapshot().scorers["m"].readiness().is_ready() {
             let (said, ids) = page(client.search(QUERY).await).await;
             assert_eq!((said.as_str(), ids.join("")), ("skipped; reason=model-unavailable", "01234".to_owned()));
         }
@@ -250,7 +251,7 @@ async fn a_server_that_dies_takes_no_search_with_it_and_is_asked_again_when_it_i
     assert!(applied("before".to_owned()).await);
     server.stop().await;
     let mut count = 0;
-    while client.process.snapshot().scorers["m"].ready().is_ok() {
+    while client.process.snapshot().scorers["m"].readiness().is_ready() {
         count += 1;
         applied(format!("while it is away {count}")).await;
         assert!(count < 1000);
@@ -262,7 +263,7 @@ async fn a_server_that_dies_takes_no_search_with_it_and_is_asked_again_when_it_i
         assert!(began.elapsed() < PLENTY);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(client.process.snapshot().scorers["m"].ready(), Ok(()));
+    assert_eq!(client.process.snapshot().scorers["m"].readiness(), scoring::Readiness::Ready);
     server.stop().await;
 }
 

@@ -10,10 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use scoring::inference::{Loader, Output};
 use scoring::{
-    LocalScorer, LongPassages, Request, Runtime, Score, ScoreCache, Scorer, ScoringOptions, Span, encode::Encoder,
-    inference::Inference, models::ModelFolder, onnx::OnnxLoader,
+    LocalScorer, LongPassages, Priority, Request, Runtime, Score, ScoreCache, Scorer, ScoringOptions, Span,
+    backend::{self, Inference, Sessions},
+    encode::Encoder,
+    model_output::Output,
+    models::ModelFolder,
 };
 use serde_json::Value;
 
@@ -43,8 +45,8 @@ fn scorer(model: &str, variant: &str) -> LocalScorer {
         ScoringOptions { workers: 2, threads: 1, queue_tokens: 1 << 20, cache: Arc::new(ScoreCache::new(1 << 24)) };
     let scorer = LocalScorer::start(folder(model, variant), &runtime(), options);
     let limit = Instant::now() + Duration::from_mins(1);
-    while let Err(reason) = scorer.ready() {
-        assert!(Instant::now() < limit, "{reason}");
+    while !scorer.readiness().is_ready() {
+        assert!(Instant::now() < limit, "{}", scorer.readiness());
         std::thread::sleep(Duration::from_millis(5));
     }
     scorer
@@ -65,7 +67,7 @@ fn ids(value: &Value) -> Vec<i64> {
 async fn raw_scores(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Vec<f32> {
     let deadline = Instant::now() + Duration::from_mins(2);
     let scored = scorer
-        .score(Request { query, passages, long: LongPassages::Truncate, deadline, patient: false })
+        .score(Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search })
         .await
         .unwrap();
     scored.scores.into_iter().map(|score| score.expect("there is time for all").raw).collect()
@@ -167,7 +169,7 @@ async fn scored_in_windows(scorer: &LocalScorer, case: &Value, of: &str, key: &s
         query: golden["query"].as_str().unwrap(),
         passages: vec![case["passage"].as_str().unwrap().to_owned()],
         long: LongPassages::Windows { overlap, at_most: 16 },
-        patient: false,
+        priority: Priority::Search,
         deadline: Instant::now() + Duration::from_mins(2),
     };
     let score = scorer.score(request).await.unwrap().scores[0].unwrap();
@@ -275,7 +277,7 @@ async fn quantised_logits_rank_as_those_of_onnx_runtime_in_python() {
 #[tokio::test]
 async fn embeddings_are_those_of_onnx_runtime_in_python() {
     let golden = golden(MINILM);
-    let mut model = OnnxLoader::new(folder(MINILM, "model_quantized"), runtime()).load(1).unwrap();
+    let mut model = backend::open(folder(MINILM, "model_quantized"), &runtime(), Sessions::Several).load(1).unwrap();
     for case in golden["texts"].as_array().unwrap() {
         let vector = embed(&mut *model, case["text"].as_str().unwrap());
         let expected = floats(&case["embedding_int8"]);

@@ -1,7 +1,7 @@
 //! What holds for every search and every answer, over generated ones: realistic bodies with every kind of query, page, sort
-//! and option that planning reads, and answers of any content and layout. Owns the generators and the rules of DESIGN
-//! that need a second opinion (which reason, which page, which text); the promises that need none are asserted by the fuzz
-//! entry points, which are called with the same inputs.
+//! and option that planning reads, and answers of any content and layout. Owns the generators and the rules of
+//! docs/searches.md that need a second opinion (which reason, which page, which text); the promises that need none are asserted
+//! by the fuzz entry points, which are called with the same inputs.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -137,7 +137,7 @@ impl Generated {
         format!("/shop/_search?{}", parameters.join("&"))
     }
 
-    /// Why there is no plan, by the order in which DESIGN has the conditions; `None` where there is one.
+    /// Why there is no plan, by the order in which docs/searches.md has the conditions; `None` where there is one.
     fn reason(&self) -> Option<SkipReason> {
         let by_score = self.sort.as_ref().is_none_or(|(_, by_score)| *by_score);
         match self.page() {

@@ -23,7 +23,8 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rerank_proxy::{server, state::Process};
 use scoring::{
-    LongPassages, RemoteModel, RemoteScorer, Request, Scale, Score, ScoreCache, ScoreError, Scored, Scorer, remote::Api,
+    LongPassages, Priority, RemoteModel, RemoteScorer, Request, Scale, Score, ScoreCache, ScoreError, Scored, Scorer,
+    remote::Api,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -63,7 +64,13 @@ fn stars(counts: &[usize]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline: Instant::now() + budget, patient: false }
+    Request {
+        query,
+        passages,
+        long: LongPassages::Truncate,
+        deadline: Instant::now() + budget,
+        priority: Priority::Search,
+    }
 }
 
 async fn score_within(scorer: &RemoteScorer, counts: &[usize], budget: Duration) -> Result<Scored, ScoreError> {
@@ -312,10 +319,10 @@ async fn a_server_that_fails_again_and_again_is_left_alone_then_tried_with_one_c
     .await;
     let scorer = tei(&server);
     for _ in 0..5 {
-        assert_eq!(scorer.ready(), Ok(()));
+        assert_eq!(scorer.readiness(), scoring::Readiness::Ready);
         score_within(&scorer, &[1], PLENTY).await.unwrap_err();
     }
-    let why = scorer.ready().unwrap_err();
+    let why = scorer.readiness().to_string();
     assert!(why.contains("status 500"), "{why}");
     // Nothing is sent while the circuit is open; after a second, one call is, and then the others.
     let error = score_within(&scorer, &[1, 2, 3, 4, 5], PLENTY).await.unwrap_err();
@@ -328,7 +335,7 @@ async fn a_server_that_fails_again_and_again_is_left_alone_then_tried_with_one_c
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    assert!(scored.scores.iter().all(Option::is_some) && scorer.ready().is_ok());
+    assert!(scored.scores.iter().all(Option::is_some) && scorer.readiness().is_ready());
     assert_eq!(calls.load(Ordering::SeqCst), 8, "five failures and three batches");
 }
 
@@ -339,7 +346,7 @@ async fn a_server_that_will_not_take_a_text_is_not_taken_for_one_in_trouble() {
     for _ in 0..6 {
         score_within(&scorer, &[1], PLENTY).await.unwrap_err();
     }
-    assert_eq!(scorer.ready(), Ok(()));
+    assert_eq!(scorer.readiness(), scoring::Readiness::Ready);
 }
 
 #[tokio::test]
@@ -349,7 +356,7 @@ async fn clients_in_a_hurry_do_not_take_the_server_from_the_others() {
     for _ in 0..6 {
         score_within(&scorer, &[1], Duration::from_millis(5)).await.unwrap();
     }
-    assert_eq!(scorer.ready(), Ok(()));
+    assert_eq!(scorer.readiness(), scoring::Readiness::Ready);
 }
 
 /// A rerank server that answers rightly, but no call before it is let.
@@ -416,7 +423,7 @@ async fn clients_that_give_up_early_do_not_take_a_slow_server_from_the_others() 
     let hurried = (1..=6).map(|stars| gives_up(stars, patience));
     let leaving = (7..=12).map(|stars| gives_up(stars, PLENTY));
     futures_util::future::join_all(hurried.chain(leaving)).await;
-    assert_eq!(scorer.ready(), Ok(()));
+    assert_eq!(scorer.readiness(), scoring::Readiness::Ready);
     server.let_go();
     assert_eq!(raw(&scorer, &[13, 14]).await, [Some(1.3), Some(1.4)]);
 }
@@ -440,7 +447,7 @@ async fn a_server_that_hangs_is_left_alone_though_no_search_has_the_time_that_a_
     let timeout = Duration::from_millis(500);
     let scorer = scorer(RemoteModel { timeout, concurrency: 1, ..model(server.address, Api::Tei) });
     let began = Instant::now();
-    while scorer.ready().is_ok() {
+    while scorer.readiness().is_ready() {
         assert!(began.elapsed() < PLENTY, "the circuit never opened");
         // An error where the circuit opens in between.
         let _ = score_within(&scorer, &[1], Duration::from_millis(10)).await;
@@ -500,7 +507,7 @@ async fn neither_texts_nor_keys_are_in_the_log_or_in_errors() {
         for _ in 0..6 {
             let texts = vec!["t3xt".to_owned()];
             let error = scorer.score(request("qu3ry", texts, PLENTY)).await.unwrap_err();
-            tracing::info!("{error} {error:?} {:?}", scorer.ready());
+            tracing::info!("{error} {error:?} {:?}", scorer.readiness());
         }
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -4,6 +4,7 @@
 use ort::{session::Session, value::TensorRef};
 use scoring::{
     Providers, Runtime,
+    backend::register,
     models::{Kind, ModelFolder},
 };
 use tokenizers::{
@@ -25,7 +26,7 @@ impl Bare {
         let builder =
             Session::builder(runtime.environment())?.with_intra_threads(cores)?.with_intra_op_spinning(false)?;
         let Providers { list, device } = folder.providers();
-        let mut builder = list[0].register(builder, *device, cores)?;
+        let mut builder = register(list[0], builder, *device, cores)?;
         let session = builder.commit_from_file(folder.onnx())?;
         let mut tokenizer = Tokenizer::from_file(folder.tokenizer()).map_err(|error| error.to_string())?;
         let truncation = TruncationParams { max_length: folder.max_length(), ..TruncationParams::default() };

@@ -16,11 +16,11 @@ pub(super) fn health(context: &Context) -> Response<Body> {
     names.sort_unstable();
     for name in names {
         let Some(scorer) = context.snapshot.scorers.get(name) else { continue };
-        let state = scorer.ready();
-        ready &= state.is_ok();
+        let state = scorer.readiness();
+        ready &= state.is_ready();
         // What it was loaded on before is of no interest where it is not there now.
-        let device = scorer.device().filter(|_| state.is_ok());
-        models.insert(name.to_owned(), state.map_or_else(Value::String, |()| Value::String("ready".to_owned())));
+        let device = scorer.device().filter(|_| state.is_ready());
+        models.insert(name.to_owned(), Value::String(state.to_string()));
         devices.extend(device.map(|device| (name.to_owned(), Value::String(device))));
     }
     let status = if ready { "ready" } else { "forwarding only" };
@@ -35,8 +35,8 @@ pub(super) fn model_health(context: &Context) -> Response<Body> {
     let meant = context.snapshot.config.api.model.as_deref();
     let mut states =
         names(context).into_iter().filter(|name| meant.is_none_or(|meant| meant == *name)).filter_map(|name| {
-            let state = context.snapshot.scorers.get(name)?.ready();
-            state.err().map(|why| format!("{name}: {why}"))
+            let state = context.snapshot.scorers.get(name)?.readiness();
+            (!state.is_ready()).then(|| format!("{name}: {state}"))
         });
     match states.next() {
         Some(why) => answer::fault(Shape::Tei, &Fault::NotRanked(NotRanked::Unavailable(why))),

@@ -7,10 +7,10 @@ use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
 use evaluation::capacity::{
     costs::Costs,
-    measure::{self, Plan},
+    measure::{self, Task},
     passages::Passages,
-    plan::{self, Question},
     recommend::{Aim, Recommendation},
+    replicas::{self, Question},
     report,
     traffic::{Traffic, Zipf},
 };
@@ -143,7 +143,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let workers = args.workers.filter(|&workers| workers > 0);
     let costs = Costs { workers: workers.unwrap_or(costs.workers), ..costs };
     let advice = Recommendation::of(&costs, aim);
-    let answer = traffic.map(|traffic| {
+    let forecast = traffic.map(|traffic| {
         let simulation = &args.simulation;
         let mut caches: Vec<u64> = simulation.cache.iter().map(ByteSize::as_u64).collect();
         caches.sort_unstable();
@@ -156,15 +156,15 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
             shared_cache: simulation.shared_cache.map_or(0, |size| size.as_u64()),
             target: simulation.target,
         };
-        plan::answer(&traffic, &costs, &question, &mut progress)
+        replicas::forecast(&traffic, &costs, &question, &mut progress)
     });
     if args.json {
-        println!("{}", report::json(&costs, &advice, answer.as_ref()));
+        println!("{}", report::json(&costs, &advice, forecast.as_ref()));
         return Ok(());
     }
     print!("{}\n{}", report::measured(&costs), report::recommended(&costs, &advice));
-    if let Some(answer) = answer {
-        print!("\n{}", report::planned(&answer));
+    if let Some(forecast) = forecast {
+        print!("\n{}", report::planned(&forecast));
     }
     Ok(())
 }
@@ -184,14 +184,14 @@ fn measured(args: &BenchArgs, progress: &mut dyn FnMut(&str)) -> anyhow::Result<
         progress("this is a debug build: tokens and look-ups take longer than in a release");
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = Plan {
+    let task = Task {
         folder: &folder,
         workers: args.workers.filter(|&workers| workers > 0).unwrap_or(cores),
         query: &args.query,
         passages: &passages,
         time: Duration::try_from_secs_f64(args.seconds).context("--seconds")?,
     };
-    measure::measure(&plan, &runtime, progress).map_err(|error| anyhow!("cannot measure {model}: {error}"))
+    measure::measure(&task, &runtime, progress).map_err(|error| anyhow!("cannot measure {model}: {error}"))
 }
 
 fn traffic(args: &SimulationArgs) -> anyhow::Result<Traffic> {

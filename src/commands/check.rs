@@ -21,7 +21,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
         config.check_providers(&runtime)?;
         for (name, model) in &config.models {
             let OpenModel::Local(folder) = model else { continue };
-            if let Some(why) = folder.providers().second_choice(&runtime) {
+            if let Some(why) = runtime.second_choice(folder.providers()) {
                 eprintln!("note: models.{name}.provider: {why}");
             }
         }

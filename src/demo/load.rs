@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
-use evaluation::dataset::Dataset;
+use evaluation::judgements::Dataset;
 use serde_json::{Value, json};
 
 /// The index that the corpus is loaded into.
@@ -12,7 +12,7 @@ pub const INDEX: &str = "demo";
 /// Writes every passage of `dataset` into [`INDEX`] at the engine `url`, and waits until it can be found.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses a passage.
+/// The engine cannot be reached or refuses a passage.
 pub async fn load(client: &reqwest::Client, url: &str, dataset: &Dataset) -> anyhow::Result<()> {
     let mut lines = String::new();
     for passage in &dataset.passages {

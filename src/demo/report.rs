@@ -1,11 +1,11 @@
-//! What the demo prints: before/after tables, the measures with the losses, and the last line for programs. Pure: text
-//! out of a comparison; plain ASCII layout within [`WIDTH`] columns, no colours.
+//! The texts that the demo prints: before/after tables, the measures with the losses, and the last line for programs.
+//! Pure: text out of a comparison; plain ASCII layout within [`WIDTH`] columns, no colours.
 
 use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
 
 use evaluation::{
     comparison::{CUTOFF, Comparison, QueryComparison},
-    dataset::Dataset,
+    judgements::Dataset,
 };
 use serde_json::{Value, json};
 
@@ -14,10 +14,10 @@ use super::load::INDEX;
 /// The widest line, in columns.
 pub const WIDTH: usize = 100;
 
-/// How many hits a table shows.
+/// The number of hits that a table shows.
 const ROWS: usize = 5;
 
-/// How many losses are listed.
+/// The number of losses that are listed.
 const LOSSES: usize = 5;
 
 /// Columns for a title in a table.
@@ -71,7 +71,7 @@ fn table(why: &str, compared: &QueryComparison, titles: &HashMap<&str, &str>, da
     text
 }
 
-/// How far the hit at `row` has come: `+3`, `-1`, `=`, or `new`.
+/// The places that the hit at `row` has moved: `+3`, `-1`, `=`, or `new`.
 fn moved(row: usize, before: &[String], after: &[String]) -> String {
     let Some(id) = after.get(row) else { return String::new() };
     match before.iter().position(|other| other == id) {
@@ -126,7 +126,7 @@ pub fn summary(comparison: &Comparison, dataset: &Dataset) -> String {
     text
 }
 
-/// Where things listen, as soon as they do, and what is being waited for.
+/// The addresses that things listen on, as soon as they do, and what is being waited for.
 pub fn greeting(engine: SocketAddr, proxy: SocketAddr, dataset: &Dataset) -> String {
     format!(
         "search engine (BM25)      http://{engine}\n\
@@ -136,7 +136,7 @@ pub fn greeting(engine: SocketAddr, proxy: SocketAddr, dataset: &Dataset) -> Str
     )
 }
 
-/// What to try.
+/// The next things to try.
 pub fn invitation(engine: SocketAddr, proxy: SocketAddr, comparison: &Comparison) -> String {
     let example = comparison.by_gain().last().map_or("", |query| query.query.text.as_str()).to_owned();
     let plain: String = example.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();

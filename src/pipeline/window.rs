@@ -13,7 +13,7 @@ use engines::{
     plan::{Explain, Plan, SkipReason},
     rewrite::{Layout, Placed, rewrite},
 };
-use scoring::{LongPassages, Request, ScoreError, Scored, Span, held_to};
+use scoring::{LongPassages, Priority, Request, ScoreError, Scored, Span, held_to};
 use serde_json::json;
 use tracing::debug;
 
@@ -159,7 +159,7 @@ async fn score(
         passages,
         long: planned.long,
         deadline,
-        patient: false,
+        priority: Priority::Search,
     }));
     let scored = held_to(deadline, scoring).await.ok_or(SkipReason::Budget)??;
     let mut scored = scored.map_err(|error| match error {

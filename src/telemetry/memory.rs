@@ -1,4 +1,4 @@
-//! The memory budget at the moment, read out at every scrape. Owns the names.
+//! The memory budget at the moment, read at every scrape. Owns the names.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What the models do at the moment, read out at every scrape. Owns the names; the figures are the scorers' own.
+//! The figures of the models at the moment, read at every scrape. Owns the names; the figures are the scorers' own.
 
 use std::fmt;
 

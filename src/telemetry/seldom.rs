@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long one warning stands for all of its kind.
+/// The time that one warning stands for all of its kind.
 const QUIET: Duration = Duration::from_mins(1);
 
 /// One kind of warning.

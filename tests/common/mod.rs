@@ -174,8 +174,8 @@ impl Scorer for Longest {
         Box::pin(async { Ok(Scored { scores, budget_hit: false, shed: 0 }) })
     }
 
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
+    fn readiness(&self) -> scoring::Readiness {
+        scoring::Readiness::Ready
     }
 }
 
@@ -189,8 +189,8 @@ impl Scorer for Shortest {
         Box::pin(async { Ok(Scored { scores, ..Scored::default() }) })
     }
 
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
+    fn readiness(&self) -> scoring::Readiness {
+        scoring::Readiness::Ready
     }
 }
 
@@ -206,8 +206,8 @@ where
         Box::pin((self.0)())
     }
 
-    fn ready(&self) -> Result<(), String> {
-        Err("faulty".to_owned())
+    fn readiness(&self) -> scoring::Readiness {
+        scoring::Readiness::Failed("faulty".to_owned())
     }
 }
 

@@ -49,12 +49,12 @@ fn spans(text: &str) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// Whether a character is part of a word by itself (ALetter, Numeric, ExtendNumLet).
+/// True for a character that is part of a word by itself (ALetter, Numeric, ExtendNumLet).
 fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_' || is_combining(character)
 }
 
-/// Whether punctuation between `before` and `after` keeps them one word: `don't`, `U.S.`, `3.14`, `1,000` (rules
+/// True where punctuation between `before` and `after` keeps them one word: `don't`, `U.S.`, `3.14`, `1,000` (rules
 /// WB6, WB7, WB11 and WB12).
 fn joins(before: char, middle: char, after: char) -> bool {
     let letters = before.is_alphabetic() && after.is_alphabetic() && !is_ideograph(after);
@@ -77,7 +77,7 @@ fn is_ideograph(character: char) -> bool {
     matches!(character, '\u{3040}'..='\u{309f}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{20000}'..='\u{2fa1f}')
 }
 
-/// Whether `pattern`, in which `*` stands for any text and `?` for one character, matches all of `text`.
+/// True where `pattern`, in which `*` stands for any text and `?` for one character, matches all of `text`.
 pub(crate) fn wildcard_matches(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();

@@ -1,4 +1,4 @@
-//! What the demo engine refuses, in the shape in which Elasticsearch says it:
+//! Refusals of the demo engine, in the shape in which Elasticsearch says it:
 //! `{"error":{"root_cause":[…],"type":…,"reason":…},"status":…}`.
 
 use http::StatusCode;

@@ -90,7 +90,7 @@ pub(crate) fn malformed(error: &serde_json::Error) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, "x_content_parse_exception", format!("malformed JSON: {error}"))
 }
 
-/// What an endpoint answers.
+/// The answer of an endpoint.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: StatusCode,
@@ -126,7 +126,7 @@ impl Reply {
     }
 }
 
-/// How the client wants its reply: versioned media type or plain, pretty or compact.
+/// The form in which the client wants its reply: versioned media type or plain, pretty or compact.
 #[derive(Debug)]
 pub(crate) struct Form {
     json_type: &'static str,

@@ -1,5 +1,5 @@
-//! Which fields an index has and how each is searched: from the mapping given at creation, and from the documents
-//! themselves as Elasticsearch's dynamic mapping does (strings become `text` with a `keyword` beside it). Pure.
+//! The mapping: which fields an index has and how each is searched, from the mapping given at creation, and from the
+//! documents themselves as Elasticsearch's dynamic mapping does (strings become `text` with a `keyword` beside it). Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 
-/// How the values of a field are matched.
+/// The ways in which the values of a field are matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Analysed into tokens, scored by BM25.
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
 /// One searchable field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldSpec {
-    /// How it is matched.
+    /// The way in which it is matched.
     pub(crate) kind: Kind,
     /// The dotted path in `_source` that its values come from; differs from its name for a multi-field.
     pub(crate) source_path: String,
@@ -95,7 +95,7 @@ impl Mapping {
         }
     }
 
-    /// Whether `path` lies within a field that is kept as it is.
+    /// True where `path` lies within a field that is kept as it is.
     fn is_under_opaque(&self, path: &str) -> bool {
         let ends = path.match_indices('.').map(|(at, _)| at);
         ends.into_iter().any(|end| self.fields.get(&path[..end]).is_some_and(|spec| spec.kind == Kind::Opaque))
@@ -150,7 +150,7 @@ fn collect(properties: &Value, prefix: &str, fields: &mut BTreeMap<String, Field
     Ok(())
 }
 
-/// How the demo engine treats a mapping type.
+/// The kind under which the demo engine treats a mapping type.
 fn kind_of(declared: &str) -> Kind {
     match declared {
         "text" | "match_only_text" | "search_as_you_type" | "annotated_text" | "semantic_text" => Kind::Text,

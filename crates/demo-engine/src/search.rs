@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
-    Engine,
     analysis::wildcard_matches,
+    document::Document,
+    engine::Engine,
     error::ApiError,
     exchange::{Call, Reply},
     query,
     snapshot::{Snapshot, scalar_text},
-    store::Document,
 };
 
 mod ask;

@@ -15,12 +15,12 @@ use tantivy::{
 
 use crate::{
     analysis,
+    document::Document,
     error::ApiError,
     mapping::{Kind, Mapping, leaves},
-    store::Document,
 };
 
-/// What tantivy may use while it builds a segment, in bytes.
+/// The memory that tantivy may use while it builds a segment, in bytes.
 const BUILD_MEMORY: usize = 15_000_000;
 
 /// Longer keywords are not indexed, as in Elasticsearch's dynamic mapping (and tantivy's terms end at 64 KiB).
@@ -32,7 +32,7 @@ pub(crate) struct SearchField {
     pub(crate) kind: Kind,
     /// The dotted path in `_source` that the values come from.
     pub(crate) source_path: String,
-    /// Where tantivy has it; only text and keyword fields.
+    /// The field that tantivy has it in; only text and keyword fields.
     pub(crate) indexed: Option<Field>,
 }
 

@@ -12,24 +12,12 @@ use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::{error::ApiError, mapping::Mapping, snapshot::Snapshot};
+use crate::{document::Document, error::ApiError, mapping::Mapping, snapshot::Snapshot};
 
 /// The longest id, in bytes; Elasticsearch's limit.
 const ID_LIMIT: usize = 512;
 
-/// One stored document, never changed: a new version is a new document.
-#[derive(Debug)]
-pub(crate) struct Document {
-    pub(crate) id: String,
-    pub(crate) version: u64,
-    pub(crate) sequence: u64,
-    /// `_source` as it was sent, byte for byte.
-    pub(crate) raw: Box<RawValue>,
-    /// The same, parsed.
-    pub(crate) source: Value,
-}
-
-/// What a write did, as the document and bulk endpoints report it.
+/// The outcome of a write, as the document and bulk endpoints report it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Written {
     #[serde(rename = "_index")]
@@ -71,7 +59,7 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Contents {
     mapping: Mapping,
-    /// By sequence number, that is, in the order of the last write.
+    /// The documents by sequence number, that is, in the order of the last write.
     documents: BTreeMap<u64, Arc<Document>>,
     sequence_by_id: HashMap<String, u64>,
     next_sequence: u64,

@@ -1,11 +1,11 @@
-//! How two runs over judged queries compare, query by query. Owns the comparison; whoever runs the queries hands in the answers.
+//! The comparison of two runs over judged queries, query by query. Whoever runs the queries hands in the answers.
 
 use crate::{
-    dataset::{Dataset, Query},
+    judgements::{Dataset, Query},
     measures::{mean, ndcg_at, reciprocal_rank_at},
 };
 
-/// How many results are measured.
+/// The number of results that are measured.
 pub const CUTOFF: usize = 10;
 
 /// Two measurements closer than this are a tie.
@@ -21,13 +21,13 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// Whether the answer says that it was reranked, or had nothing that could change places.
+    /// True where the answer says that it was reranked, or had nothing that could change places.
     pub fn is_reranked(&self) -> bool {
         let says = |start: &str| self.rerank.as_deref().is_some_and(|header| header.trim_start().starts_with(start));
         says("applied") || (self.passage_ids.len() < 2 && says("skipped"))
     }
 
-    /// Whether time ran out before every candidate was scored.
+    /// True where time ran out before every candidate was scored.
     pub fn is_cut_short(&self) -> bool {
         self.rerank.as_deref().is_some_and(|header| header.contains("budget-hit=?1"))
     }
@@ -39,14 +39,14 @@ pub type Run = Vec<Ranking>;
 /// One measure of one query, before and after.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Change {
-    /// Without reranking.
+    /// The measure without reranking.
     pub before: f64,
-    /// With it.
+    /// The measure with reranking.
     pub after: f64,
 }
 
 impl Change {
-    /// What reranking added.
+    /// The change that reranking made.
     pub fn gain(self) -> f64 {
         self.after - self.before
     }
@@ -70,7 +70,7 @@ pub struct QueryComparison {
 /// A dataset's judged queries before and after.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// In the dataset's order.
+    /// The judged queries, in the dataset's order.
     pub queries: Vec<QueryComparison>,
 }
 
@@ -123,7 +123,7 @@ impl Comparison {
         queries
     }
 
-    /// How many queries got a better, a worse and the same NDCG.
+    /// The numbers of queries that got a better, a worse and the same NDCG.
     pub fn wins_losses_ties(&self) -> (usize, usize, usize) {
         let gains = self.queries.iter().map(|query| query.ndcg.gain());
         gains.fold((0, 0, 0), |(wins, losses, ties), gain| match gain {

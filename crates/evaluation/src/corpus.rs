@@ -1,11 +1,11 @@
 //! The bundled corpus with its judged queries: compiled in, so that they are there in any folder.
 
-use crate::dataset::{Dataset, DatasetError};
+use crate::judgements::{Dataset, DatasetError};
 
 /// The corpus as a judged dataset.
 ///
 /// # Errors
-/// When a file of the corpus is malformed; a test keeps that from being released.
+/// A file of the corpus is malformed; a test keeps that from being released.
 pub fn dataset() -> Result<Dataset, DatasetError> {
     Dataset::parse(
         include_str!("../../../fixtures/corpus/passages.jsonl"),

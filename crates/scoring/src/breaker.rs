@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-/// So many failures in a row open the circuit.
+/// The number of failures in a row that open the circuit.
 const FAILURES: u32 = 5;
-/// How long the circuit stays open at first; each probe that fails doubles it.
+/// The time for which the circuit stays open at first; each probe that fails doubles it.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// How long it stays open at most.
+/// The time for which it stays open at most.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Whether calls may be made.
+/// The state of a circuit.
 #[derive(Debug)]
 pub(crate) struct Breaker(State);
 
@@ -20,7 +20,7 @@ enum State {
     Closed { failures: u32 },
     /// No call before `until`.
     Open { until: Instant, pause: Duration },
-    /// One call is under way, and decides.
+    /// One call is in flight, and decides.
     HalfOpen { pause: Duration },
 }
 
@@ -31,12 +31,12 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Whether calls go through.
+    /// True where calls go through.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.0, State::Closed { .. })
     }
 
-    /// Whether [`Self::admit`] would let a call through now.
+    /// True where [`Self::admit`] would let a call through now.
     pub(crate) fn would_admit(&self, now: Instant) -> bool {
         match self.0 {
             State::Closed { .. } => true,
@@ -45,7 +45,7 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may be made now. After the pause one may, and no other until its end is told with
+    /// Tells whether a call may be made now. After the pause one may, and no other until its end is told with
     /// [`Self::succeeded`], [`Self::failed`] or [`Self::given_up`].
     pub(crate) fn admit(&mut self, now: Instant) -> bool {
         let is_admitted = self.would_admit(now);
@@ -57,7 +57,7 @@ impl Breaker {
         is_admitted
     }
 
-    /// When the pause ends, while there is one.
+    /// The end of the pause, while there is one.
     pub(crate) fn pause_ends(&self) -> Option<Instant> {
         match self.0 {
             State::Open { until, .. } => Some(until),
@@ -65,14 +65,14 @@ impl Breaker {
         }
     }
 
-    /// A call was answered. True where that closed the circuit.
+    /// Notes that a call was answered. True where that closed the circuit.
     pub(crate) fn succeeded(&mut self) -> bool {
         let was_closed = self.is_closed();
         self.0 = State::Closed { failures: 0 };
         !was_closed
     }
 
-    /// A call failed. Where that opened the circuit: for how long.
+    /// Notes that a call failed. Returns the pause, where that opened the circuit.
     pub(crate) fn failed(&mut self, now: Instant) -> Option<Duration> {
         let pause = match self.0 {
             State::Closed { failures } if failures + 1 < FAILURES => {
@@ -88,7 +88,7 @@ impl Breaker {
         Some(pause)
     }
 
-    /// A call was given up before anything could be told from it; the next may try.
+    /// Notes that a call was given up before anything could be told from it; the next may try.
     pub(crate) fn given_up(&mut self, now: Instant) {
         if let State::HalfOpen { pause } = self.0 {
             self.0 = State::Open { until: now, pause };
@@ -97,63 +97,4 @@ impl Breaker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::default();
-        let openings: Vec<_> = (0..FAILURES).filter_map(|_| breaker.failed(now)).collect();
-        assert_eq!(openings, [SHORTEST]);
-        breaker
-    }
-
-    #[test]
-    fn failures_in_a_row_open_it_and_a_success_between_starts_the_count_anew() {
-        let now = Instant::now();
-        let mut breaker = Breaker::default();
-        for _ in 0..3 {
-            for _ in 1..FAILURES {
-                assert_eq!(breaker.failed(now), None);
-            }
-            assert!(breaker.admit(now));
-            assert!(!breaker.succeeded());
-        }
-        assert!(!opened(now).admit(now));
-    }
-
-    #[test]
-    fn after_the_pause_one_call_may_try_and_its_success_closes_it() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        assert!(!breaker.admit(now + SHORTEST / 2));
-        assert_eq!(breaker.pause_ends(), Some(now + SHORTEST));
-        assert!(breaker.admit(now + SHORTEST));
-        assert!(!breaker.admit(now + SHORTEST), "one probe at a time");
-        assert!(!breaker.is_closed());
-        assert!(breaker.succeeded());
-        assert!(breaker.is_closed() && breaker.admit(now + SHORTEST));
-    }
-
-    #[test]
-    fn the_pause_doubles_with_each_failed_probe_up_to_a_bound() {
-        let mut now = Instant::now();
-        let mut breaker = opened(now);
-        let mut pause = SHORTEST;
-        for expected in [2, 4, 8, 16, 30, 30] {
-            now += pause;
-            assert!(breaker.admit(now));
-            pause = breaker.failed(now).expect("opened again");
-            assert_eq!(pause, Duration::from_secs(expected));
-            assert_eq!(breaker.failed(now), None, "a late failure changes nothing");
-        }
-    }
-
-    #[test]
-    fn a_probe_that_is_given_up_leaves_room_for_the_next() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        assert!(breaker.admit(now + SHORTEST));
-        breaker.given_up(now + SHORTEST);
-        assert!(breaker.admit(now + SHORTEST));
-    }
-}
+mod tests;

@@ -1,5 +1,5 @@
-//! Two models in a row: a cheap one scores the whole window, a better one re-scores the best of it. Owns who goes on, how
-//! the time is shared, and how the scores of both become one scale; what scores is any [`Scorer`].
+//! Two models in a row: a cheap one scores the whole window, a better one re-scores the best of it. Owns which passages go
+//! on, how the time is shared, and how the scores of both become one scale; the two models are any [`Scorer`]s.
 
 use std::{
     sync::Arc,
@@ -9,14 +9,19 @@ use std::{
 use tokio::time::timeout_at;
 use tracing::debug;
 
-use crate::{Request, Score, ScoreError, ScoreFuture, Scored, Scorer, Stage};
+use crate::{
+    readiness::Readiness,
+    request::Request,
+    score::{Score, ScoreError, Scored, Stage},
+    scorer::{ScoreFuture, Scorer},
+};
 
-/// How long after its deadline a stage may still hand over what it has. Less than what is granted to the whole ([`super::held_to`]),
-/// so that one stage that breaks its word does not take the other's scores with it.
+/// The time after its deadline within which a stage may still hand over what it has. Less than the cascade itself has
+/// ([`crate::scorer::held_to`]), so that one stage that is late does not take the other's scores with it.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// The lowest that a score of the second model counts as: below it there is room for those that follow, one float each.
-/// No model means anything by such a number.
+/// The lowest score of the second model; a lower one counts as this. There are floats enough below it for the scores that
+/// follow, and no model means anything by such a number.
 const FLOOR: f32 = f32::MIN / 2.0;
 
 /// Two scorers, the second for the best of the first.
@@ -33,12 +38,12 @@ impl Cascade {
     }
 
     async fn score_in_turn(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
-        let Request { query, mut passages, long, deadline, patient } = request;
+        let Request { query, mut passages, long, deadline, priority } = request;
         let count = passages.len();
-        // What the first one leaves of its half goes to the second.
+        // The time that the first one leaves of its half goes to the second.
         let now = Instant::now();
         let half = now + deadline.saturating_duration_since(now) / 2;
-        let all = Request { query, passages: passages.clone(), long, deadline: half, patient };
+        let all = Request { query, passages: passages.clone(), long, deadline: half, priority };
         let (first, first_failure) = said(by(half, self.first.score(all)).await, count);
 
         let kept = self.kept(&first.scores);
@@ -46,21 +51,19 @@ impl Cascade {
             return first_failure.map_or(Ok(first), Err);
         }
         let best = kept.iter().map(|&place| std::mem::take(&mut passages[place])).collect();
-        let again = Request { query, passages: best, long, deadline, patient };
+        let again = Request { query, passages: best, long, deadline, priority };
         let (again, then_failure) = said(by(deadline, self.then.score(again)).await, kept.len());
 
         let then = kept.into_iter().zip(again.scores).filter_map(|(place, score)| Some((place, score?))).collect();
         let scores = joined(&first.scores, then);
         let is_overloaded = first_failure == Some(ScoreError::Overloaded);
         let budget_hit = first.budget_hit || again.budget_hit;
-        // What one had no room for may have a score of the other.
+        // Passages that one did not admit may have a score of the other.
         let shed = if is_overloaded { count } else { first.shed + again.shed };
         let shed = shed.min(scores.iter().filter(|score| score.is_none()).count());
-        match first_failure.or(then_failure) {
-            Some(failure) if !budget_hit && scores.iter().all(Option::is_none) => Err(failure),
-            // What the second had no time for has the first one's score.
-            _ => Ok(Scored { scores, budget_hit: budget_hit || is_overloaded, shed }),
-        }
+        let scored = Scored { scores, budget_hit, shed }.unless_all_failed(first_failure.or(then_failure))?;
+        // Passages that the second had no time for have the first one's score.
+        Ok(Scored { budget_hit: budget_hit || is_overloaded, ..scored })
     }
 
     /// The places of the passages that go on, best first: those with the best scores, ties in the order they came in;
@@ -78,18 +81,19 @@ impl Scorer for Cascade {
     }
 
     /// One of the two is enough.
-    fn ready(&self) -> Result<(), String> {
-        self.first.ready().or_else(|why| self.then.ready().map_err(|_| why))
+    fn readiness(&self) -> Readiness {
+        let first = self.first.readiness();
+        if self.then.readiness().is_ready() { Readiness::Ready } else { first }
     }
 }
 
-/// What a stage has by its deadline; nothing where it breaks its word.
+/// The scores that a stage has by its deadline; none where it breaks its word.
 async fn by(deadline: Instant, scoring: ScoreFuture<'_>) -> Result<Scored, ScoreError> {
     let late = Scored { budget_hit: true, ..Scored::default() };
     timeout_at((deadline + GRACE).into(), scoring).await.unwrap_or(Ok(late))
 }
 
-/// A stage's scores of `count` passages, and why it has none.
+/// A stage's scores of `count` passages, and the reason where it has none.
 fn said(outcome: Result<Scored, ScoreError>, count: usize) -> (Scored, Option<ScoreError>) {
     match outcome {
         Ok(mut scored) => {
@@ -111,7 +115,7 @@ fn best_first(scores: &[Option<Score>]) -> Vec<usize> {
     places
 }
 
-/// What to sort by: no score is below any, and the two zeros are one.
+/// The number to sort by: no score is below any, and the two zeros are one.
 fn raw(score: Option<Score>) -> f32 {
     score.map_or(f32::NEG_INFINITY, |score| score.raw + 0.0)
 }

@@ -1,23 +1,23 @@
 //! Text to token ids, exactly as the model's reference implementation does it: `[CLS] query [SEP] passage [SEP]`,
-//! truncated longest-first at the model's length or cut into windows, never padded. What becomes of the ids is the
-//! business of [`super::inference`].
+//! truncated longest-first at the model's length or cut into windows, never padded. Running a model on the ids is the
+//! business of [`crate::backend`].
 
 use std::{ops::Range, panic::resume_unwind, path::Path, sync::OnceLock, thread};
 
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 use unicode_segmentation::GraphemeCursor;
 
-use crate::{LongPassages, Span};
+use crate::{request::LongPassages, score::Span};
 
 /// One input of a model, without padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     /// Token ids, special tokens included.
     pub ids: Vec<i64>,
-    /// For each token which segment it belongs to: 0 for the query, 1 for the passage (0 throughout for families that
+    /// The segment of each token: 0 for the query, 1 for the passage (0 throughout for families that
     /// have no segments).
     pub type_ids: Vec<i64>,
-    /// Whether the end of the text was cut off, and is in no window.
+    /// True where the end of the text was cut off, and is in no window.
     pub truncated: bool,
     /// The part of the text that it holds, where it is one window of several.
     pub span: Option<Span>,
@@ -29,7 +29,7 @@ impl Encoded {
         self.ids.len()
     }
 
-    /// Whether there is no token at all.
+    /// True where there is no token at all.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -41,29 +41,31 @@ pub struct Encoder {
     tokenizer: Tokenizer,
     /// In tokens, special ones included.
     max_length: usize,
-    /// How many threads share the texts of one call.
+    /// The number of threads that share the texts of one call.
     threads: usize,
 }
 
 /// Fewer texts are not worth starting a thread for.
 const TEXTS_OF_A_THREAD: usize = 4;
 
-/// More bytes than a token of ordinary text has. So far into a long text it is tokenized at first; further where that
-/// does not fill the model.
+/// More bytes than a token of ordinary text has. A long text is tokenized up to here at first; further where that does not
+/// fill the model.
 const BYTES_PER_TOKEN: usize = 8;
 
-/// How many tokens before the end of a beginning may be other ones than those of the whole text: some tokenizers take a
+/// The number of tokens before the end of a beginning that may differ from those of the whole text: some tokenizers take a
 /// word and the white space after it together, or take a word that is longer than 100 characters for one they do not know.
 const UNSURE: usize = 128;
 
-/// So many bytes without white space are no word. More than 100 characters, which some tokenizers read of a word at most.
+/// The length of what can no longer be a word, in bytes without white space. More than 100 characters, which some tokenizers
+/// read of a word at most.
 const LONGEST_WORD: usize = 1024;
 
-/// Where so many bytes of a text for each token that is needed have too few of them, it is no language (a file in base64, a
-/// page of blanks), and is read no further: tokenizing takes about 80 bytes of memory and 0.4 microseconds a byte.
+/// The bytes of a text that are read at most for each token that is needed. A text with fewer tokens is no language (a
+/// file in base64, a page of blanks), and is read no further: tokenizing takes about 80 bytes of memory and 0.4
+/// microseconds a byte.
 const BYTES_PER_TOKEN_AT_MOST: usize = BYTES_PER_TOKEN * FURTHER * FURTHER * FURTHER;
 
-/// How many times further a text is tokenized where that did not fill the model.
+/// The factor by which more of a text is tokenized where that did not fill the model.
 const FURTHER: usize = 4;
 
 impl Encoder {
@@ -128,7 +130,7 @@ impl Encoder {
         Ok(Query { text, tokens, length })
     }
 
-    /// How many tokens a query has in all, as far as such a text is read.
+    /// The number of tokens that a query has in all, as far as such a text is read.
     fn length(&self, query: &Query) -> tokenizers::Result<usize> {
         if let Some(&length) = query.length.get() {
             return Ok(length);
@@ -165,11 +167,11 @@ impl Encoder {
         Ok(Encoded { truncated: encoded.truncated || is_longer || !is_whole, ..encoded })
     }
 
-    /// Whether more must be known of a query and a text of so many tokens than that neither fits: of two that are both cut
-    /// to half of what is odd, the longer one has the odd token.
+    /// True where it must be known which of a query and a text of so many tokens is longer: where both are cut to half of an
+    /// odd number, the longer one has the odd token.
     fn asks_which_is_longer(&self, query: &Query, text: usize) -> bool {
-        let room = self.room(true);
-        room % 2 == 1 && query.tokens.len().min(text) > room / 2
+        let capacity = self.capacity(true);
+        capacity % 2 == 1 && query.tokens.len().min(text) > capacity / 2
     }
 
     fn encode_windows(
@@ -179,25 +181,25 @@ impl Encoder {
         overlap: usize,
         at_most: usize,
     ) -> tokenizers::Result<Vec<Encoded>> {
-        let both = self.room(query.is_some());
+        let both = self.capacity(query.is_some());
         let query_length = query.map_or(0, |query| query.tokens.len());
-        let room = both - query_length.min(both / 2);
-        let overlap = overlap.min(room.saturating_sub(1) / 2);
+        let capacity = both - query_length.min(both / 2);
+        let overlap = overlap.min(capacity.saturating_sub(1) / 2);
         let at_most = at_most.max(1);
         // One more than are read, to know that there are more.
-        let needed = (at_most - 1).saturating_mul(room - overlap).saturating_add(room + 1);
+        let needed = (at_most - 1).saturating_mul(capacity - overlap).saturating_add(capacity + 1);
         let mut read = 0;
         let mut tokens = tokenize_as_needed(text, needed, |text| {
             read = text.len();
             self.tokenizer.encode(text, false)
         })?;
         let is_whole = read == text.len();
-        if room == 0 || tokens.len() <= both / 2 || query_length + tokens.len() <= both {
+        if capacity == 0 || tokens.len() <= both / 2 || query_length + tokens.len() <= both {
             let encoded = self.truncated(query, tokens)?;
             return Ok(vec![Encoded { truncated: encoded.truncated || !is_whole, ..encoded }]);
         }
         let query = query.map(|query| cut(query.tokens.clone(), both / 2));
-        tokens.truncate(room, overlap, TruncationDirection::Right);
+        tokens.truncate(capacity, overlap, TruncationDirection::Right);
         let others = tokens.take_overflowing();
         let (several, unread) = (!others.is_empty(), others.len() + 1 > at_most || !is_whole);
         let mut windows = Vec::with_capacity(at_most.min(others.len() + 1));
@@ -216,21 +218,21 @@ impl Encoder {
     /// As much of the two as fits, the reference's way (`longest_first`): the longer one is cut to what the other leaves, or
     /// both to half where both have more than that.
     fn truncated(&self, query: Option<&Query>, text: Encoding) -> tokenizers::Result<Encoded> {
-        let (room, whole) = (self.room(query.is_some()), text.len());
+        let (capacity, whole) = (self.capacity(query.is_some()), text.len());
         let Some(query) = query else {
-            let text = cut(text, room);
-            return self.joined(None, text, whole > room, None);
+            let text = cut(text, capacity);
+            return self.joined(None, text, whole > capacity, None);
         };
-        let (half, odd) = (room / 2, room % 2);
+        let (half, odd) = (capacity / 2, capacity % 2);
         let of_query = match query.tokens.len() {
             length if length.min(whole) > half => {
                 let is_longer = odd == 1 && self.length(query)? > whole;
                 if is_longer { half + odd } else { half }
             }
-            length if length > half => length.min(room - whole),
+            length if length > half => length.min(capacity - whole),
             length => length,
         };
-        let text = cut(text, room - of_query);
+        let text = cut(text, capacity - of_query);
         let truncated = text.len() < whole;
         self.joined(Some(cut(query.tokens.clone(), of_query)), text, truncated, None)
     }
@@ -257,8 +259,8 @@ impl Encoder {
         Ok(Encoded { ids: widen(joined.get_ids()), type_ids: widen(joined.get_type_ids()), truncated, span })
     }
 
-    /// How many tokens fit beside the special ones.
-    fn room(&self, pair: bool) -> usize {
+    /// The number of tokens that fit beside the special ones.
+    fn capacity(&self, pair: bool) -> usize {
         let special = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(pair));
         self.max_length.saturating_sub(special)
     }
@@ -269,7 +271,7 @@ struct Query<'q> {
     text: &'q str,
     /// All of its tokens, or at least as many as fit into an input.
     tokens: Encoding,
-    /// How many there are in all, once that is known.
+    /// The number that there are in all, once that is known.
     length: OnceLock<usize>,
 }
 
@@ -293,7 +295,7 @@ fn tokenize_as_needed(
     tokenize(text)
 }
 
-/// What comes before the first white space after `bytes`, or some way after it where there is none (many scripts have none,
+/// The part before the first white space after `bytes`, or some way after it where there is none (many scripts have none,
 /// nor do encoded files), if that is less than all.
 fn beginning(text: &str, bytes: usize) -> Option<&str> {
     let latest = text.ceil_char_boundary(bytes.saturating_add(LONGEST_WORD));

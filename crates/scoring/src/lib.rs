@@ -1,35 +1,46 @@
 //! Scoring: (query, passage) pairs in, scores out, before a deadline. A [`Scorer`] keeps that promise; it runs a model in
 //! this process ([`local`]), asks a rerank server ([`remote`]), or asks two scorers in a row ([`cascade`]).
 //!
-//! Nothing here knows search engines or answers HTTP.
+//! Nothing here knows search engines or answers HTTP. Only [`backend`] knows ONNX Runtime, only [`remote`] and
+//! [`models::hub`] make HTTP calls, and only [`cache`] knows Redis.
 
+mod readiness;
+mod request;
+mod retire;
+mod score;
 mod scorer;
 
 pub mod cascade;
 pub mod local;
 pub mod remote;
 
-pub mod cache;
+mod lookup;
 
-pub mod encode;
-pub mod inference;
-pub mod onnx;
+pub mod cache;
+pub mod model_output;
+
+mod admission;
 mod pool;
-mod priority;
+
+pub mod backend;
+pub mod encode;
 pub mod provider;
-mod room;
-pub mod runtime;
 
 pub mod models;
 
 mod breaker;
 pub mod panics;
+mod thread_priority;
 
+pub use admission::Admission;
+pub use backend::Runtime;
 pub use cache::{CacheOptions, ScoreCache};
 pub use cascade::Cascade;
-pub use local::{LocalScorer, ScorerStats, ScoringOptions};
+pub use local::{LocalScorer, ScoringOptions};
 pub use provider::{Provider, Providers};
+pub use readiness::{Readiness, loaded};
 pub use remote::{RemoteModel, RemoteScorer};
-pub use room::Room;
-pub use runtime::Runtime;
-pub use scorer::{LongPassages, Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer, Span, Stage, held_to};
+pub use request::{LongPassages, Priority, Request};
+pub use retire::retire;
+pub use score::{Scale, Score, ScoreError, Scored, Span, Stage};
+pub use scorer::{ScoreFuture, Scorer, ScorerStats, held_to};

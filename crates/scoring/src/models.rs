@@ -1,5 +1,5 @@
-//! Models on disk: where they are looked for and what to tell an operator whose model is not there. What a found folder
-//! contains is the business of [`folder`]; running it is that of the backend.
+//! Models on disk: where they are looked for and what to tell an operator whose model is not there. The content of a folder
+//! is the business of [`folder`]; running it is that of [`crate::backend`].
 
 mod content;
 pub(crate) mod external;
@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 
 pub use folder::{Kind, ModelFolder, Pooling};
 
-/// Why a model cannot be used. Every message names the file or folder and what to do about it.
+/// The reason why a model cannot be used. Every message names the file or folder and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// Neither a path nor a known folder.
     #[error("no model `{name}`; looked in {}{}", list(.looked_in), hint(.name))]
     NotFound {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
         /// Every folder or path that was tried.
         looked_in: Vec<PathBuf>,
@@ -31,7 +31,7 @@ pub enum ModelError {
     Missing {
         /// The file that should be there.
         file: PathBuf,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
     /// A file of the folder could not be read.
@@ -39,7 +39,7 @@ pub enum ModelError {
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file of the folder says something that we cannot work with.
@@ -47,7 +47,7 @@ pub enum ModelError {
     Unsupported {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The problem, and the remedy.
         problem: String,
     },
 }
@@ -73,9 +73,9 @@ pub fn locate(name_or_path: &str, search: &[PathBuf]) -> Result<PathBuf, ModelEr
     })
 }
 
-/// Where models are looked for, best first: the configured folder, `models` in the working directory and beside the
-/// executable, and the bundled `fixtures/models` of a source checkout. Folders that do not exist are listed too, so
-/// that an error can name them.
+/// The folders that models are looked for in, best first: the configured folder, `models` in the working directory and
+/// beside the executable, and the bundled `fixtures/models` of a source checkout. Folders that do not exist are listed
+/// too, so that an error can name them.
 pub fn search_folders(configured: Option<&Path>) -> Vec<PathBuf> {
     let executable = std::env::current_exe().unwrap_or_default();
     let mut folders: Vec<PathBuf> = configured.map(Path::to_path_buf).into_iter().collect();

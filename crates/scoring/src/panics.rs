@@ -1,9 +1,10 @@
-//! What may be told of a panic. Messages of the standard library quote the text at hand (the end of a slice that is within
-//! a character), and texts of queries and documents never go to the log; so what is quoted is left out, and what follows.
+//! The part of a panic's message that may be logged. Messages of the standard library quote the text at hand (the end of
+//! a slice that is within a character), and texts of queries and documents never go to the log; so quotations are left
+//! out, and all that follows.
 
 use std::any::Any;
 
-/// What a panic said, up to the first thing that it quotes.
+/// The message of a panic, up to the first quotation.
 pub fn message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");

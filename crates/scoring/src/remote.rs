@@ -1,74 +1,49 @@
 //! The scorer that asks a rerank server: cache, then calls in batches, then whatever is there at the deadline. Owns which
-//! texts are sent and when; [`api`] owns the wire shapes, `server` one exchange over HTTP, `call` what becomes of a call that
-//! was begun, and what that says of the server. No text and no key is ever logged.
+//! texts are sent and when; [`api`] owns the wire shapes, `server` one exchange over HTTP, `call` the end of a call that was
+//! begun, and what that says of the server. No text and no key is ever logged.
 
 pub mod api;
 mod call;
+mod model;
 mod server;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use futures_util::{StreamExt, stream};
-use http::{HeaderValue, Uri};
 use tokio::{sync::Semaphore, time::timeout_at};
 
 use crate::{
-    LongPassages, Request, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer,
     cache::{Key, Keys, ScoreCache, normalise},
-    inference::Output,
-    local::Missing,
+    lookup::{Computed, Found, Missing},
+    model_output::ModelOutput,
+    readiness::Readiness,
+    request::{LongPassages, Request},
+    score::{ScoreError, Scored},
+    scorer::{ScoreFuture, Scorer},
 };
 pub use api::Api;
 use call::{Attempt, Peer};
-
-/// A model on a rerank server, as the operator describes it.
-#[derive(Debug, Clone)]
-pub struct RemoteModel {
-    /// Where calls go.
-    pub url: Uri,
-    /// What the server speaks.
-    pub api: Api,
-    /// The model's name there.
-    pub model: Option<String>,
-    /// The header `Authorization`; marked as sensitive, so that it is not shown.
-    pub authorization: Option<HeaderValue>,
-    /// How many texts a call has at most.
-    pub batch: usize,
-    /// How many calls may be under way at once, those of all searches together.
-    pub concurrency: usize,
-    /// How long a call may take.
-    pub timeout: Duration,
-}
+pub use model::RemoteModel;
 
 /// A model on a rerank server.
 pub struct RemoteScorer {
     peer: Arc<Peer>,
     cache: Arc<ScoreCache>,
     revision: String,
-    /// One permit for each call under way, which the call itself holds.
+    /// One permit for each call in flight, which the call itself holds.
     turns: Arc<Semaphore>,
 }
 
-/// Why a batch has no scores.
+/// The reason why a batch has no scores.
 enum Missed {
     /// There was no time.
     Deadline,
-    /// For the operator.
+    /// The call failed; the text is for the operator.
     Failed(String),
 }
 
-/// What became of the texts that the cache did not know.
-struct Asked {
-    outputs: Vec<Option<Output>>,
-    cut_off: bool,
-    failure: Option<String>,
-}
-
 impl RemoteScorer {
-    /// Makes no call yet. `name` is what the log calls it. Fails where the system's root certificates cannot be read.
+    /// A scorer that has made no call yet. `name` is for the log. Fails where the system's root certificates cannot be read.
     pub fn new(name: &str, model: RemoteModel, cache: Arc<ScoreCache>) -> std::io::Result<Self> {
         let named = model.model.as_deref().unwrap_or_default();
         Ok(Self {
@@ -83,33 +58,18 @@ impl RemoteScorer {
         let Request { query, passages, deadline, .. } = request;
         let query = normalise(query);
         let keys = Keys::of_pairs(&self.revision, LongPassages::Truncate, &query);
-        let passage_keys: Vec<Key> = passages.iter().map(|passage| keys.key(passage)).collect();
-        let known = self.cache.look_up_all(&passage_keys, deadline).await;
-        let mut missing = Missing::default();
-        let mut scores = Vec::with_capacity(passages.len());
-        for (place, (passage, known)) in passages.into_iter().zip(known).enumerate() {
-            if known.is_none() {
-                missing.add(place, passage_keys[place], passage);
-            }
-            scores.push(known.and_then(|made| score(&made.output, true)));
-        }
-        let asked = self.ask(&query, &missing, deadline).await;
-        for (place, which) in missing.places {
-            scores[place] = asked.outputs[which].as_ref().and_then(|output| score(output, false));
-        }
-        match asked.failure {
-            Some(failure) if !asked.cut_off && scores.iter().all(Option::is_none) => {
-                Err(ScoreError::Unavailable(failure))
-            }
-            _ => Ok(Scored { scores, budget_hit: asked.cut_off, shed: 0 }),
-        }
+        let texts = passages.into_iter().map(|passage| (keys.key(&passage), passage));
+        let ask = async |missing| Ok(self.ask(&query, missing, deadline).await);
+        let found = Found::look_up(&self.cache, texts, deadline, ask).await?;
+        let scores = found.scores();
+        found.scored(scores)
     }
 
     /// Sends the batches, first ones first. A batch that fails is its own loss only.
-    async fn ask(&self, query: &str, missing: &Missing, deadline: Instant) -> Asked {
+    async fn ask(&self, query: &str, missing: Missing, deadline: Instant) -> Computed {
         let (texts, keys) = (&missing.texts, &missing.keys);
         let model = &self.peer.model;
-        let mut asked = Asked { outputs: vec![None; texts.len()], cut_off: false, failure: None };
+        let mut computed = Computed { outputs: vec![None; texts.len()], ..Computed::default() };
         let call = async |(number, texts): (usize, &[String])| {
             let begin = number * model.batch;
             (begin, self.call(query, texts, &keys[begin..begin + texts.len()], deadline).await)
@@ -119,13 +79,13 @@ impl RemoteScorer {
         if !self.peer.is_trusted()
             && let Some(first) = batches.next()
         {
-            asked.take(call(first).await);
+            take(&mut computed, call(first).await);
         }
         let mut calls = std::pin::pin!(stream::iter(batches.map(call)).buffer_unordered(model.concurrency.max(1)));
         while let Some(answer) = calls.next().await {
-            asked.take(answer);
+            take(&mut computed, answer);
         }
-        asked
+        computed
     }
 
     /// One batch: its outputs by the deadline. A call that was begun goes on without the search, for as long as the model's
@@ -137,7 +97,7 @@ impl RemoteScorer {
         texts: &[String],
         keys: &[Key],
         deadline: Instant,
-    ) -> Result<Vec<Option<Output>>, Missed> {
+    ) -> Result<Vec<Option<ModelOutput>>, Missed> {
         // Before the turn, which a call without an answer may hold for long.
         if !self.peer.may_be_called(Instant::now()) {
             return Err(Missed::Failed(self.peer.why_not()));
@@ -169,31 +129,20 @@ impl Scorer for RemoteScorer {
         Box::pin(self.score_window(request))
     }
 
-    fn ready(&self) -> Result<(), String> {
-        if self.peer.is_trusted() { Ok(()) } else { Err(self.peer.why_not()) }
+    fn readiness(&self) -> Readiness {
+        if self.peer.is_trusted() { Readiness::Ready } else { Readiness::Paused(self.peer.why_not()) }
     }
 }
 
-impl Asked {
-    fn take(&mut self, (begin, answer): (usize, Result<Vec<Option<Output>>, Missed>)) {
-        match answer {
-            Ok(outputs) => {
-                for (place, output) in self.outputs[begin..].iter_mut().zip(outputs) {
-                    *place = output;
-                }
+/// Puts the outputs of the batch that begins at `begin` in their places.
+fn take(computed: &mut Computed, (begin, answer): (usize, Result<Vec<Option<ModelOutput>>, Missed>)) {
+    match answer {
+        Ok(outputs) => {
+            for (place, output) in computed.outputs[begin..].iter_mut().zip(outputs) {
+                *place = output;
             }
-            Err(Missed::Deadline) => self.cut_off = true,
-            Err(Missed::Failed(failure)) => self.failure = Some(failure),
         }
+        Err(Missed::Deadline) => computed.budget_hit = true,
+        Err(Missed::Failed(failure)) => computed.failure = Some(failure),
     }
-}
-
-/// A relevance is the server's own scale, and both what to order by and what to show.
-fn score(output: &Output, cached: bool) -> Option<Score> {
-    let (raw, scale) = match *output {
-        Output::Logit(logit) => (logit, Scale::Logit),
-        Output::Relevance(relevance) => (relevance, Scale::AsIs),
-        Output::Embedding(_) | Output::Embeddings(_) => return None,
-    };
-    Some(Score { cached, ..Score::fresh(raw, scale) })
 }

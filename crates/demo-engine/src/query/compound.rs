@@ -1,15 +1,22 @@
 //! Clauses made of clauses: `bool`, `dis_max`, `constant_score`.
 
 use serde_json::Value;
-use tantivy::query::{AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, Occur, Query};
+use tantivy::query::{AllQuery, BooleanQuery, ConstScoreQuery, EmptyQuery, Occur, Query};
 
-use super::{Options, boosted, build_at, minimum};
-use crate::{error::ApiError, snapshot::Snapshot};
+use super::{
+    minimum,
+    options::Options,
+    scored::{best_of, boosted, unscored},
+};
+use crate::error::ApiError;
 
-pub(super) fn bool_(snapshot: &Snapshot, body: &Value, depth: usize) -> Result<Box<dyn Query>, ApiError> {
+/// The query for a clause within a clause.
+type Inner<'a> = &'a dyn Fn(&Value) -> Result<Box<dyn Query>, ApiError>;
+
+pub(super) fn bool_(body: &Value, inner: Inner) -> Result<Box<dyn Query>, ApiError> {
     let known = ["must", "should", "filter", "must_not", "minimum_should_match"];
     let options = Options::of("bool", body, &known)?;
-    let clauses = |name: &str| many(snapshot, options.get(name), depth);
+    let clauses = |name: &str| many(options.get(name), inner);
     let (must, should) = (clauses("must")?, clauses("should")?);
     let (filter, must_not) = (clauses("filter")?, clauses("must_not")?);
 
@@ -40,9 +47,9 @@ pub(super) fn bool_(snapshot: &Snapshot, body: &Value, depth: usize) -> Result<B
     Ok(boosted(Box::new(BooleanQuery::new(parts)), options.boost()?))
 }
 
-pub(super) fn dis_max(snapshot: &Snapshot, body: &Value, depth: usize) -> Result<Box<dyn Query>, ApiError> {
+pub(super) fn dis_max(body: &Value, inner: Inner) -> Result<Box<dyn Query>, ApiError> {
     let options = Options::of("dis_max", body, &["queries", "tie_breaker"])?;
-    let queries = many(snapshot, options.get("queries"), depth)?;
+    let queries = many(options.get("queries"), inner)?;
     if queries.is_empty() {
         return Err(ApiError::parsing("[dis_max] requires 'queries' field with at least one clause"));
     }
@@ -50,36 +57,19 @@ pub(super) fn dis_max(snapshot: &Snapshot, body: &Value, depth: usize) -> Result
     Ok(boosted(best_of(queries, tie_breaker), options.boost()?))
 }
 
-pub(super) fn constant_score(snapshot: &Snapshot, body: &Value, depth: usize) -> Result<Box<dyn Query>, ApiError> {
+pub(super) fn constant_score(body: &Value, inner: Inner) -> Result<Box<dyn Query>, ApiError> {
     let options = Options::of("constant_score", body, &["filter"])?;
     let filter =
         options.get("filter").ok_or_else(|| ApiError::parsing("[constant_score] requires a 'filter' element"))?;
-    let filter = build_at(snapshot, filter, depth)?;
+    let filter = inner(filter)?;
     Ok(Box::new(ConstScoreQuery::new(filter, options.boost()?)))
 }
 
-/// The best of `queries` counts, the others by `tie_breaker`.
-pub(super) fn best_of(mut queries: Vec<Box<dyn Query>>, tie_breaker: f32) -> Box<dyn Query> {
-    match (queries.pop(), queries.is_empty()) {
-        (None, _) => Box::new(EmptyQuery),
-        (Some(only), true) => only,
-        (Some(last), false) => {
-            queries.push(last);
-            Box::new(DisjunctionMaxQuery::with_tie_breaker(queries, tie_breaker))
-        }
-    }
-}
-
-/// `query` as a filter: it decides what matches and adds nothing to the score.
-pub(super) fn unscored(query: Box<dyn Query>) -> Box<dyn Query> {
-    Box::new(ConstScoreQuery::new(query, 0.0))
-}
-
 /// One clause or an array of them.
-fn many(snapshot: &Snapshot, clauses: Option<&Value>, depth: usize) -> Result<Vec<Box<dyn Query>>, ApiError> {
+fn many(clauses: Option<&Value>, inner: Inner) -> Result<Vec<Box<dyn Query>>, ApiError> {
     match clauses {
         None => Ok(Vec::new()),
-        Some(Value::Array(clauses)) => clauses.iter().map(|clause| build_at(snapshot, clause, depth)).collect(),
-        Some(clause) => Ok(vec![build_at(snapshot, clause, depth)?]),
+        Some(Value::Array(clauses)) => clauses.iter().map(inner).collect(),
+        Some(clause) => Ok(vec![inner(clause)?]),
     }
 }

@@ -6,13 +6,16 @@ use std::cmp::Ordering;
 use serde_json::Value;
 use tantivy::query::{EmptyQuery, Query};
 
-use super::{Options, boosted, full_text, on_field};
+use super::{
+    options::{Options, on_field},
+    scored::{self, boosted},
+};
 use crate::{
     analysis,
+    document::Document,
     error::ApiError,
     mapping::{Kind, leaves},
     snapshot::{SearchField, Snapshot, scalar_text},
-    store::Document,
 };
 
 pub(super) fn term(snapshot: &Snapshot, body: &Value) -> Result<Box<dyn Query>, ApiError> {
@@ -29,8 +32,7 @@ pub(super) fn term(snapshot: &Snapshot, body: &Value) -> Result<Box<dyn Query>, 
 /// The documents that have `value` in `field`: as an indexed term where there are terms, else compared.
 pub(super) fn equals(snapshot: &Snapshot, field: &SearchField, value: &Value) -> Box<dyn Query> {
     if field.indexed.is_some() {
-        return scalar_text(value)
-            .map_or_else(|| Box::new(EmptyQuery) as Box<dyn Query>, |v| full_text::term(field, &v));
+        return scalar_text(value).map_or_else(|| Box::new(EmptyQuery) as Box<dyn Query>, |v| scored::term(field, &v));
     }
     snapshot.matching(|document| Snapshot::values(field, document).into_iter().any(|found| same(found, value)))
 }
@@ -136,10 +138,10 @@ pub(super) fn range(snapshot: &Snapshot, body: &Value) -> Result<Box<dyn Query>,
     Ok(boosted(query, options.boost()?))
 }
 
-/// Whether an order of a value to a bound lies within it.
+/// True for the orders of a value to a bound that lie within it.
 type Fits = fn(Ordering) -> bool;
 
-/// What an exact clause sees of `document` under `field`: tokens of analysed text, else the values themselves.
+/// The values that an exact clause sees of `document` under `field`: tokens of analysed text, else the values themselves.
 fn searchable_values(field: &SearchField, document: &Document) -> Vec<Value> {
     let values = Snapshot::values(field, document);
     if field.kind != Kind::Text {

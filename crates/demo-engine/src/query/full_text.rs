@@ -1,33 +1,23 @@
-//! Clauses whose text is analysed: `match`, `match_phrase`, `multi_match`. Scores are Lucene's BM25 (k1 = 1.2,
-//! b = 0.75, without the constant factor k1 + 1 that tantivy's has), so they can be laid beside a cluster's; only the
-//! average length counts documents without the field, too, which Lucene leaves out.
+//! Clauses whose text is analysed: `match`, `match_phrase`, `multi_match`.
 
 use serde_json::Value;
-use tantivy::{
-    Term,
-    query::{BooleanQuery, EmptyQuery, PhraseQuery, Query, TermQuery},
-    schema::IndexRecordOption,
+use tantivy::query::{BooleanQuery, EmptyQuery, Query};
+
+use super::{
+    exact, minimum,
+    options::{Options, on_field},
+    scored::{best_of, boosted, phrase, term},
 };
+use crate::{analysis, error::ApiError, mapping::Kind, snapshot::Snapshot};
 
-use super::{Options, boosted, compound::best_of, exact, minimum, on_field};
-use crate::{
-    analysis,
-    error::ApiError,
-    mapping::Kind,
-    snapshot::{SearchField, Snapshot},
-};
-
-/// What turns tantivy's BM25 into Lucene's, which left out the factor k1 + 1 with version 8.
-const LUCENE_SCALE: f32 = 1.0 / 2.2;
-
-/// How the tokens of a text have to match.
+/// The number and order of tokens of a text that have to match.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Need<'a> {
     /// One of them.
     Any,
     /// Every one.
     All,
-    /// As many as a `minimum_should_match` says.
+    /// As many of them as a `minimum_should_match` says.
     Minimum(&'a Value),
     /// All of them in order, at most so many positions apart.
     Phrase { slop: u32 },
@@ -69,7 +59,7 @@ pub(super) fn multi_match(snapshot: &Snapshot, body: &Value) -> Result<Box<dyn Q
     Ok(boosted(query, options.boost()?))
 }
 
-/// How the tokens must match according to `operator` and `minimum_should_match`.
+/// The need that `operator` and `minimum_should_match` state.
 fn need<'a>(options: &Options<'a>) -> Result<Need<'a>, ApiError> {
     Ok(match (options.get("minimum_should_match"), options.all_required("operator")?) {
         (Some(spec), false) => Need::Minimum(spec),
@@ -149,20 +139,4 @@ pub(super) fn on(snapshot: &Snapshot, name: &str, text: &str, need: Need<'_>) ->
         return Ok(Box::new(EmptyQuery));
     }
     Ok(Box::new(BooleanQuery::union_with_minimum_required_clauses(queries, required)))
-}
-
-/// The phrase that `tokens` make, if they make one.
-fn phrase(field: &SearchField, tokens: &[String], slop: u32) -> Option<Box<dyn Query>> {
-    let indexed = field.indexed.filter(|_| tokens.len() > 1)?;
-    let terms = tokens.iter().map(|token| Term::from_field_text(indexed, token)).enumerate().collect();
-    let phrase = PhraseQuery::new_with_offset_and_slop(terms, slop);
-    Some(boosted(Box::new(phrase), LUCENE_SCALE))
-}
-
-/// One indexed term, scored by BM25.
-pub(super) fn term(field: &SearchField, token: &str) -> Box<dyn Query> {
-    let Some(indexed) = field.indexed else { return Box::new(EmptyQuery) };
-    let frequencies = if field.kind == Kind::Text { IndexRecordOption::WithFreqs } else { IndexRecordOption::Basic };
-    let term = TermQuery::new(Term::from_field_text(indexed, token), frequencies);
-    boosted(Box::new(term), LUCENE_SCALE)
 }

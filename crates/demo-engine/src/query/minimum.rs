@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
-/// How many of `clauses` optional clauses must match according to `spec`. May exceed `clauses`: then nothing matches.
+/// The number of `clauses` optional clauses that must match according to `spec`. May exceed `clauses`: then nothing matches.
 ///
 /// # Errors
 /// 400 for anything but an integer or a percentage (the conditional form `2<75%` is not supported).

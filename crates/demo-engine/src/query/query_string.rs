@@ -8,10 +8,10 @@ use serde_json::Value;
 use tantivy::query::{AllQuery, BooleanQuery, ConstScoreQuery, EmptyQuery, Occur, Query};
 
 use super::{
-    Options, boosted,
-    compound::best_of,
     exact,
     full_text::{self, Need},
+    options::{DEPTH_LIMIT, Options},
+    scored::{best_of, boosted},
 };
 use crate::{error::ApiError, snapshot::Snapshot};
 
@@ -73,7 +73,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     /// Reads clauses up to the end or the closing parenthesis.
     fn clauses(&mut self, fields: &[(String, f32)], depth: usize) -> Result<Box<dyn Query>, ApiError> {
-        if depth > super::DEPTH_LIMIT {
+        if depth > DEPTH_LIMIT {
             return Err(self.failed("too many nested parentheses"));
         }
         let default = if self.all_required { Occur::Must } else { Occur::Should };
@@ -236,9 +236,9 @@ impl Parser<'_> {
         Ok(Some(Word::Operand(Operand::Query(boosted(query, boost.unwrap_or(1.0))))))
     }
 
-    /// What follows `field:`.
+    /// The clause after `field:`.
     fn on_field(&mut self, field: &str, depth: usize) -> Result<Option<Word>, ApiError> {
-        if depth > super::DEPTH_LIMIT {
+        if depth > DEPTH_LIMIT {
             return Err(self.failed("too many fields, one inside the other"));
         }
         while self.characters.next_if(|c| c.is_whitespace()).is_some() {}
@@ -290,7 +290,7 @@ impl Parser<'_> {
     }
 }
 
-/// What a word turns out to be.
+/// The kinds of words.
 enum Word {
     And,
     Or,

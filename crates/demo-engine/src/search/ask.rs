@@ -1,4 +1,4 @@
-//! What a search asks for, from its body and its URL; where both say something, the URL wins, as in Elasticsearch.
+//! A search as its body and its URL ask for it; where both say something, the URL wins, as in Elasticsearch.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::{error::ApiError, exchange::Call};
 /// The largest `from + size`; Elasticsearch's `index.max_result_window`.
 const RESULT_WINDOW: usize = 10_000;
 
-/// How many hits are counted unless the search says otherwise.
+/// The number of hits that are counted unless the search says otherwise.
 const TOTAL_HITS_UP_TO: usize = 10_000;
 
 /// The body's keys that mean something here.
@@ -62,7 +62,7 @@ const PARAMETERS: [&str; 31] = [
     "ignore_throttled",
 ];
 
-/// How exactly the total is reported.
+/// The exactness with which the total is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrackTotal {
     Exact,
@@ -81,7 +81,7 @@ pub(super) struct Ask {
     pub(super) fields: Vec<String>,
     /// Never empty: best score first is the default.
     pub(super) sort: Vec<SortKey>,
-    /// Whether hits carry their `sort` values, that is, whether the search said how to sort.
+    /// True where hits carry their `sort` values, that is, where the search said how to sort.
     pub(super) show_sort: bool,
     pub(super) track_scores: bool,
     pub(super) track_total: TrackTotal,

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use serde_json::{Value, json};
 
 use crate::{
+    document::Document,
     error::ApiError,
     mapping::Kind,
     snapshot::{SearchField, Snapshot, scalar_text},
-    store::Document,
 };
 
 /// One level of a sort.
@@ -27,7 +27,7 @@ pub(super) enum Resolved<'a> {
     Unmapped,
 }
 
-/// Where a match stands in one level.
+/// The position of a match in one level.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Position {
     Number(f64),
@@ -121,7 +121,7 @@ pub(super) fn resolve<'a>(keys: &[SortKey], snapshot: &'a Snapshot) -> Result<Ve
 }
 
 impl Resolved<'_> {
-    /// Where `document` stands; of several values the smallest counts going up, the largest going down.
+    /// The position of `document`; of several values the smallest counts going up, the largest going down.
     pub(super) fn position(&self, document: &Document, score: f32) -> Position {
         match self {
             Self::Score => Position::Number(f64::from(score)),
@@ -156,7 +156,7 @@ impl Position {
     }
 }
 
-/// Which of two matches comes first.
+/// The order of two matches.
 pub(super) fn compare(keys: &[SortKey], left: &[Position], right: &[Position]) -> Ordering {
     let levels = keys.iter().zip(left.iter().zip(right));
     let mut orders = levels.map(|(key, (left, right))| order(left, right, key.descending()));

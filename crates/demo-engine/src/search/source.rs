@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{analysis::wildcard_matches, error::ApiError, exchange::Call, store::Document};
+use crate::{analysis::wildcard_matches, document::Document, error::ApiError, exchange::Call};
 
-/// Which part of `_source` a hit shows.
+/// The part of `_source` that a hit shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct SourceFilter {
     hidden: bool,
@@ -33,7 +33,7 @@ impl SourceFilter {
         }
     }
 
-    /// What the URL says, or `otherwise` when it says nothing.
+    /// The filter of the URL, or `otherwise` when it has none.
     pub(crate) fn of_url(call: &Call, otherwise: Self) -> Self {
         let list = |name: &str| -> Vec<String> {
             let text = call.parameter(name).unwrap_or_default();
@@ -62,7 +62,7 @@ impl SourceFilter {
         raw.map(Some).map_err(|error| ApiError::internal(error.to_string()))
     }
 
-    /// What is left of `value` at `path`; `None` when nothing is.
+    /// The rest of `value` at `path`; `None` when nothing is left.
     fn kept(&self, value: &Value, path: &str) -> Option<Value> {
         match value {
             Value::Object(members) => {
@@ -89,7 +89,7 @@ impl SourceFilter {
     }
 }
 
-/// Whether one of `patterns` names `path` or an object around it.
+/// True where one of `patterns` names `path` or an object around it.
 fn covers(patterns: &[String], path: &str) -> bool {
     let ends = path.match_indices('.').map(|(at, _)| at).chain([path.len()]);
     ends.into_iter().any(|end| patterns.iter().any(|pattern| wildcard_matches(pattern, &path[..end])))

@@ -1,12 +1,12 @@
-//! What a model costs on one machine, as it is measured, written as JSON and read again. Owns the shape of that JSON and
-//! the arithmetic of it (the cost of a length that was not measured); measures nothing.
+//! The costs of a model on one machine, as they are measured, written as JSON and read again. Owns the shape of that JSON
+//! and the arithmetic of it (the cost of a length that was not measured); measures nothing.
 
 use serde::{Deserialize, Serialize};
 
 /// Everything that [`super::measure`] finds out. Times are in the unit that their name says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// Which model.
+    /// The model.
     pub model: Model,
     /// Processors of the machine.
     pub cores: usize,
@@ -15,7 +15,7 @@ pub struct Costs {
     /// Processor time that the scoring threads got while all were running, of what they wanted, 0 to 1: less where other
     /// programs were busy. Unknown elsewhere than on Linux, and of a moment too short to tell.
     pub processor_share: Option<f64>,
-    /// What the passages are like.
+    /// The lengths of the passages.
     pub passages: Lengths,
     /// Pairs run one by one, by length; shortest first.
     pub pairs: Vec<PairCost>,
@@ -29,42 +29,42 @@ pub struct Costs {
     pub cold_window: Window,
     /// One search at a time, all of its window cached.
     pub cached_window: Window,
-    /// What the score cache counts for one entry, in bytes.
+    /// The bytes that the score cache counts for one entry.
     pub cache_entry_bytes: f64,
     /// Resident memory of the process with all workers loaded, in bytes; unknown elsewhere than on Linux.
     pub resident_bytes: Option<u64>,
 }
 
-/// What was measured.
+/// The model that was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
-    /// Its folder's name.
+    /// The name of its folder.
     pub name: String,
     /// The ONNX file that was run.
     pub onnx: String,
-    /// Whether it reads each text alone; then a cached passage serves every query.
+    /// True for a model that reads each text alone; then a cached passage serves every query.
     pub is_bi_encoder: bool,
     /// The longest input in tokens.
     pub max_length: usize,
-    /// Of the folder's content.
+    /// The revision of the folder's content.
     pub revision: String,
 }
 
-/// How long inputs are, in tokens, special ones and the query included.
+/// The lengths of inputs in tokens, special ones and the query included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lengths {
-    /// Where the texts are from.
+    /// The origin of the texts.
     pub source: String,
-    /// How many texts.
+    /// The number of texts.
     pub count: usize,
-    /// How many of them the model does not read to the end.
+    /// The number of texts that the model does not read to the end.
     pub truncated: usize,
     /// The 0th to the 100th percentile.
     pub percentiles: Vec<usize>,
 }
 
 impl Lengths {
-    /// Of inputs with these lengths, of which there is at least one.
+    /// The percentiles of these lengths, of which there is at least one.
     pub fn of(source: String, mut tokens: Vec<usize>, truncated: usize) -> Lengths {
         tokens.sort_unstable();
         let last = tokens.len().saturating_sub(1);
@@ -83,11 +83,11 @@ impl Lengths {
 pub struct PairCost {
     /// The length in all.
     pub tokens: usize,
-    /// With one worker running and the others idle, the median.
+    /// The time with one worker running and the others idle, the median.
     pub one_worker_ms: f64,
-    /// With all workers running at once, the mean.
+    /// The time with all workers running at once, the mean.
     pub all_workers_ms: f64,
-    /// Of the machine, with all workers running.
+    /// The rate of the machine, with all workers running.
     pub pairs_per_second: f64,
 }
 
@@ -96,7 +96,7 @@ pub struct PairCost {
 pub struct Batches {
     /// Why there are none.
     pub not_offered: Option<String>,
-    /// By length, then by size.
+    /// The costs by length, then by size.
     pub sizes: Vec<BatchCost>,
 }
 
@@ -105,9 +105,9 @@ pub struct Batches {
 pub struct BatchCost {
     /// The length of each.
     pub tokens: usize,
-    /// How many are run together.
+    /// The number of inputs that are run together.
     pub together: usize,
-    /// With one worker, for each pair of the group.
+    /// The time with one worker, for each pair of the group.
     pub ms_a_pair: f64,
 }
 
@@ -120,18 +120,18 @@ pub struct Layout {
     pub threads: usize,
     /// The length of each pair.
     pub tokens: usize,
-    /// Until one pair is done, the median.
+    /// The time until one pair is done, the median.
     pub ms_a_pair: f64,
-    /// Of the machine.
+    /// The rate of the machine.
     pub pairs_per_second: f64,
 }
 
 /// Searches of one window, one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Window {
-    /// How many passages.
+    /// The number of passages.
     pub passages: usize,
-    /// Until the last has its score, the median.
+    /// The time until the last has its score, the median.
     pub ms: f64,
 }
 
@@ -158,7 +158,7 @@ impl Costs {
         Ok(costs)
     }
 
-    /// What one pair of this length costs a worker while all workers run, in seconds, tokenisation included. Between
+    /// The seconds that one pair of this length costs a worker while all workers run, tokenisation included. Between
     /// lengths that were measured it runs straight; beyond the last, as between the last two.
     pub fn pair_seconds(&self, tokens: usize) -> f64 {
         let ms = |pair: &PairCost| pair.all_workers_ms;
@@ -174,13 +174,13 @@ impl Costs {
         run.max(0.0) / 1e3 + self.tokenisation_us / 1e6
     }
 
-    /// What a pair costs a worker at each percentile of the passages' lengths, in seconds: any of them is as likely as
+    /// The seconds that a pair costs a worker at each percentile of the passages' lengths: any of them is as likely as
     /// any other.
     pub fn pair_costs(&self) -> Vec<f64> {
         self.passages.percentiles.iter().map(|&tokens| self.pair_seconds(tokens)).collect()
     }
 
-    /// What a search costs beside running pairs, in seconds: keys, look-ups, answers, for a window of this size.
+    /// The seconds that a search costs beside running pairs: keys, look-ups, answers, for a window of this size.
     pub fn look_up_seconds(&self, window: usize) -> f64 {
         self.cached_window.ms / 1e3 * window as f64 / self.cached_window.passages as f64
     }

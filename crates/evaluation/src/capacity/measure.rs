@@ -1,5 +1,5 @@
 //! Runs one model on this machine and times it. Owns what is run, in which order and for how long; the threads are those
-//! of `drive`, or, for whole searches, the scorer that the proxy itself uses.
+//! of `sessions`, or, for whole searches, the scorer that the proxy itself uses.
 
 use std::{
     sync::Arc,
@@ -8,16 +8,17 @@ use std::{
 };
 
 use scoring::{
-    LocalScorer, LongPassages, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
+    LocalScorer, LongPassages, Priority, Readiness, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
+    backend::{self, BackendError, Sessions},
     encode::{Encoded, Encoder},
+    loaded,
     models::{Kind, ModelFolder},
-    onnx::OnnxLoader,
 };
 
 use super::{
     costs::{BatchCost, Batches, Costs, Layout, Lengths, Model, PairCost, Window},
-    drive::{self, Cell, median},
     passages::Passages,
+    sessions::{self, Cell, median},
 };
 
 /// Lengths that are measured, in tokens: those that the model can read, and its longest.
@@ -30,20 +31,20 @@ const GROUP_TOKENS: usize = 512;
 /// Passages of a measured search, or fewer where the model is slow.
 const WINDOW: usize = 100;
 const WINDOW_AT_LEAST: usize = 10;
-/// How long the model may take to load.
+/// The time that the model may take to load.
 const LOADING: Duration = Duration::from_mins(5);
 
-/// What is to be measured, and for how long.
-pub struct Plan<'a> {
+/// The task: what is measured, and for how long.
+pub struct Task<'a> {
     /// The model.
     pub folder: &'a ModelFolder,
     /// Scoring threads, 1 or more.
     pub workers: usize,
-    /// What passages are scored against.
+    /// The query that passages are scored against.
     pub query: &'a str,
     /// The passages.
     pub passages: &'a Passages,
-    /// How long to measure in all, loading not counted. Every figure is made once at least, so that a slow model takes
+    /// The time to measure in all, loading not counted. Every figure is made once at least, so that a slow model takes
     /// longer.
     pub time: Duration,
 }
@@ -52,13 +53,13 @@ pub struct Plan<'a> {
 ///
 /// # Errors
 /// The model cannot be loaded or run, or the tokenizer refuses every passage.
-pub fn measure(plan: &Plan, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -> Result<Costs, String> {
-    let folder = plan.folder;
+pub fn measure(task: &Task, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -> Result<Costs, String> {
+    let folder = task.folder;
     progress("tokenising");
     let encoder = Encoder::load(&folder.tokenizer(), folder.max_length())?;
-    let inputs = Inputs::encode(&encoder, plan)?;
+    let inputs = Inputs::encode(&encoder, task)?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let share = |share: f64, cells: usize| plan.time.mul_f64(share / cells.max(1) as f64);
+    let share = |share: f64, cells: usize| task.time.mul_f64(share / cells.max(1) as f64);
     let cell = |tokens, together, time| Cell { group: vec![inputs.of(tokens); together], time };
 
     let longest = folder.max_length().min(LENGTHS[LENGTHS.len() - 1]);
@@ -67,37 +68,39 @@ pub fn measure(plan: &Plan, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -
         |time| -> Vec<Cell> { lengths.iter().map(|&tokens| cell(tokens, 1, share(time, lengths.len()))).collect() };
     // First of all, so that the memory of other sessions does not count.
     progress("whole searches");
-    let searches = searches(plan, runtime)?;
+    let searches = searches(task, runtime)?;
 
-    let loader = OnnxLoader::new(folder.clone(), runtime.clone());
+    let loader = backend::open(folder.clone(), runtime, Sessions::Several);
+    let told = |error: BackendError| error.to_string();
     progress("one worker, by length");
     // The groups are run by the same session as the pairs alone that they are compared with.
     let group_sizes = group_sizes(folder, &lengths);
     let mut cells = alone(0.25);
     cells.extend(group_sizes.iter().map(|&(tokens, together)| cell(tokens, together, share(0.15, group_sizes.len()))));
-    let mut one_worker = drive::run(&loader, 1, 1, &cells)?.timings;
+    let mut one_worker = sessions::run(&*loader, 1, 1, &cells).map_err(told)?.timings;
     let groups = one_worker.split_off(lengths.len());
 
     progress("all workers at once, by length");
-    let all_workers = drive::run(&loader, plan.workers, 1, &alone(0.25))?;
+    let all_workers = sessions::run(&*loader, task.workers, 1, &alone(0.25)).map_err(told)?;
 
     let mut layouts = Vec::new();
     let middle = inputs.lengths.percentile(50);
-    let to_try = layouts_of(plan.workers);
+    let to_try = layouts_of(task.workers);
     for &(workers, threads) in &to_try {
         progress(&format!("sessions x threads: {workers} x {threads}"));
-        let timing = drive::run(&loader, workers, threads, &[cell(middle, 1, share(0.15, to_try.len()))])?.timings[0];
+        let cells = [cell(middle, 1, share(0.15, to_try.len()))];
+        let timing = sessions::run(&*loader, workers, threads, &cells).map_err(told)?.timings[0];
         let (ms_a_pair, pairs_per_second) = (rounded(timing.group_ms), rounded(timing.pairs_per_second));
         layouts.push(Layout { workers, threads, tokens: middle, ms_a_pair, pairs_per_second });
     }
 
-    let pair = |(&tokens, (one, all)): (&usize, (&drive::Timing, &drive::Timing))| PairCost {
+    let pair = |(&tokens, (one, all)): (&usize, (&sessions::Timing, &sessions::Timing))| PairCost {
         tokens,
         one_worker_ms: rounded(one.group_ms),
-        all_workers_ms: rounded(1e3 * plan.workers as f64 / all.pairs_per_second),
+        all_workers_ms: rounded(1e3 * task.workers as f64 / all.pairs_per_second),
         pairs_per_second: rounded(all.pairs_per_second),
     };
-    let batch = |(&(tokens, together), timing): (&(usize, usize), &drive::Timing)| BatchCost {
+    let batch = |(&(tokens, together), timing): (&(usize, usize), &sessions::Timing)| BatchCost {
         tokens,
         together,
         ms_a_pair: rounded(timing.group_ms / together as f64),
@@ -117,7 +120,7 @@ pub fn measure(plan: &Plan, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -
             revision: folder.revision().to_owned(),
         },
         cores,
-        workers: plan.workers,
+        workers: task.workers,
         processor_share: all_workers.processor_share.map(rounded),
         passages: inputs.lengths,
         pairs: lengths.iter().zip(one_worker.iter().zip(&all_workers.timings)).map(pair).collect(),
@@ -151,21 +154,21 @@ fn layouts_of(workers: usize) -> Vec<(usize, usize)> {
 
 /// Tokens to run.
 struct Inputs {
-    /// As long as the model reads, if there is that much text.
+    /// The longest input that the model reads, if there is that much text.
     longest: Encoded,
     lengths: Lengths,
     tokenisation_us: f64,
 }
 
 impl Inputs {
-    fn encode(encoder: &Encoder, plan: &Plan) -> Result<Inputs, String> {
-        let query = (plan.folder.kind() == Kind::CrossEncoder).then_some(plan.query);
-        let texts: Vec<&str> = plan.passages.texts.iter().map(String::as_str).collect();
+    fn encode(encoder: &Encoder, task: &Task) -> Result<Inputs, String> {
+        let query = (task.folder.kind() == Kind::CrossEncoder).then_some(task.query);
+        let texts: Vec<&str> = task.passages.texts.iter().map(String::as_str).collect();
         let began = Instant::now();
         let (mut tokens, mut truncated, mut refusal, mut count) = (Vec::new(), 0, None, 0_usize);
         // As the pool does it, a few at a time; for so many texts as there is time for.
         for chunk in texts.chunks(32) {
-            if count > 0 && began.elapsed() > plan.time.mul_f64(0.05) {
+            if count > 0 && began.elapsed() > task.time.mul_f64(0.05) {
                 break;
             }
             count += chunk.len();
@@ -188,12 +191,12 @@ impl Inputs {
         for passage in texts.iter().cycle().take(1000) {
             text.push_str(passage);
             text.push(' ');
-            if text.len() > 16 * plan.folder.max_length() {
+            if text.len() > 16 * task.folder.max_length() {
                 break;
             }
         }
         let longest = encoder.encode(query, &[&text], LongPassages::Truncate).remove(0)?.swap_remove(0);
-        let lengths = Lengths::of(plan.passages.source.clone(), tokens, truncated);
+        let lengths = Lengths::of(task.passages.source.clone(), tokens, truncated);
         Ok(Inputs { longest, lengths, tokenisation_us })
     }
 
@@ -217,45 +220,47 @@ struct Searches {
 }
 
 /// Searches one at a time, by the scorer that the proxy uses.
-fn searches(plan: &Plan, runtime: &Runtime) -> Result<Searches, String> {
+fn searches(task: &Task, runtime: &Runtime) -> Result<Searches, String> {
     let cache = Arc::new(ScoreCache::new(64 << 20));
     let options =
-        ScoringOptions { workers: plan.workers, threads: 1, queue_tokens: 1 << 28, cache: Arc::clone(&cache) };
-    let scorer = LocalScorer::start(plan.folder.clone(), runtime, options);
-    let began = Instant::now();
-    while scorer.stats().is_none_or(|stats| stats.loaded_workers < plan.workers) {
-        let reason = scorer.ready().err().unwrap_or_else(|| "loading".to_owned());
-        if reason != "loading" || began.elapsed() > LOADING {
-            return Err(reason);
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
+        ScoringOptions { workers: task.workers, threads: 1, queue_tokens: 1 << 28, cache: Arc::clone(&cache) };
+    let scorer = LocalScorer::start(task.folder.clone(), runtime, options);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let tokio = tokio.map_err(|error| error.to_string())?;
+    let all_workers = || match scorer.readiness() {
+        _ if scorer.stats().is_some_and(|stats| stats.loaded_workers >= task.workers) => Readiness::Ready,
+        Readiness::Ready => Readiness::Loading,
+        other => other,
+    };
+    match tokio.block_on(loaded(LOADING, all_workers)) {
+        Readiness::Ready => {}
+        why => return Err(why.to_string()),
+    }
     // A number in front makes a text that is not cached.
     let mut number = 0;
     let mut fresh = |count: usize| -> Vec<String> {
-        let texts = plan.passages.texts.iter().cycle().skip(number % plan.passages.texts.len()).take(count);
+        let texts = task.passages.texts.iter().cycle().skip(number % task.passages.texts.len()).take(count);
         let texts = texts.enumerate().map(|(at, text)| format!("{} {text}", number + at)).collect();
         number += count;
         texts
     };
     let search = |passages: Vec<String>| -> Result<f64, String> {
         let deadline = Instant::now() + Duration::from_hours(1);
-        let request = Request { query: plan.query, passages, long: LongPassages::Truncate, deadline, patient: false };
+        let request =
+            Request { query: task.query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search };
         let began = Instant::now();
         let scored = tokio.block_on(scorer.score(request)).map_err(|error| error.to_string())?;
         let time = began.elapsed().as_secs_f64() * 1e3;
         if scored.scores.iter().any(Option::is_none) { Err("a passage got no score".to_owned()) } else { Ok(time) }
     };
     // The first run of each worker is slower.
-    search(fresh(2 * plan.workers))?;
-    let few_ms = search(fresh(2 * plan.workers))?;
-    let affordable = plan.time.mul_f64(0.15).as_secs_f64() * 1e3 / few_ms * (2 * plan.workers) as f64;
+    search(fresh(2 * task.workers))?;
+    let few_ms = search(fresh(2 * task.workers))?;
+    let affordable = task.time.mul_f64(0.15).as_secs_f64() * 1e3 / few_ms * (2 * task.workers) as f64;
     let passages = (affordable as usize).clamp(WINDOW_AT_LEAST, WINDOW);
     let repeated = |share: f64, next: &mut dyn FnMut() -> Vec<String>| -> Result<Vec<f64>, String> {
         let (began, mut times) = (Instant::now(), Vec::new());
-        while times.is_empty() || began.elapsed() < plan.time.mul_f64(share) {
+        while times.is_empty() || began.elapsed() < task.time.mul_f64(share) {
             times.push(search(next())?);
         }
         Ok(times)

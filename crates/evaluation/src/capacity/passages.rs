@@ -7,23 +7,23 @@ use serde_json::Value;
 
 use crate::corpus;
 
-/// Where a line of JSON may have its text, in this order.
+/// The members of a line of JSON that may hold its text, in this order.
 const TEXT_KEYS: [&str; 4] = ["text", "passage", "body", "content"];
 
 /// Texts that are taken of a file with more, evenly from all of it.
 const AT_MOST: usize = 2000;
 
-/// Texts, and what to call them.
+/// Texts, and their name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Passages {
-    /// For the report.
+    /// The origin of the texts, for the report.
     pub source: String,
-    /// At least one; none is empty.
+    /// The texts, at least one; none is empty.
     pub texts: Vec<String>,
 }
 
 impl Passages {
-    /// Those of the bundled corpus, title and text.
+    /// The passages of the bundled corpus, title and text.
     ///
     /// # Errors
     /// The corpus is malformed, which a test of it excludes.
@@ -33,7 +33,7 @@ impl Passages {
         Ok(Passages { source: String::from("the bundled corpus"), texts })
     }
 
-    /// Those in `file`: one a line, or one JSON object a line.
+    /// The passages in `file`: one a line, or one JSON object a line.
     ///
     /// # Errors
     /// The file cannot be read, has no text, or a line is not as its first; the message names file and line.

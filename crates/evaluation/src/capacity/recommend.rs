@@ -1,4 +1,5 @@
-//! What to set, and what one replica carries, worked out from [`Costs`]. Pure; the rules are stated here and in the report.
+//! The recommendation: settings, and the load of one replica, worked out from [`Costs`]. Pure;
+//! the rules are stated here and in the report.
 
 use serde::Serialize;
 
@@ -22,38 +23,40 @@ const DRAWS: usize = 400;
 const PLAYED: u32 = 1000;
 const HALVINGS: usize = 8;
 
-/// What is wanted.
+/// The aim of a recommendation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Aim {
-    /// What reranking may add to a search, in seconds: 95 of 100 searches shall stay below, all end there.
+    /// The seconds that reranking may add to a search: 95 of 100 searches shall stay below, all end there.
     pub added_latency: f64,
-    /// How busy the scoring threads may be on average, 0 to 1.
+    /// The share of time that the scoring threads may be busy on average, 0 to 1.
     pub utilisation: f64,
 }
 
 /// The advice.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recommendation {
-    /// What it was worked out for: the added latency that is accepted, in milliseconds.
+    /// The added latency that it was worked out for, in milliseconds.
     pub added_latency_ms: f64,
-    /// How busy the scoring threads are taken to be.
+    /// The share of time that the scoring threads are taken to be busy.
     pub utilisation: f64,
     /// Hits to rerank.
     pub window: usize,
     /// Time for it, in milliseconds: all of the added latency.
     pub budget_ms: f64,
-    /// Whether the window takes at most its part of the added latency on an idle machine. If not, it is the smallest.
+    /// True where the window takes at most its part of the added latency on an idle machine. If not, it is the
+    /// smallest window.
     pub fits: bool,
     /// Each window, smallest first.
     pub windows: Vec<WindowLoad>,
 }
 
-/// What one window size means.
+/// The load that one window size allows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WindowLoad {
     /// Hits to rerank.
     pub window: usize,
-    /// Until all have a score, nothing cached, on an idle machine, in milliseconds: 95 of 100 windows take no longer.
+    /// The time until all have a score, nothing cached, on an idle machine, in milliseconds: 95 of 100 windows take no
+    /// longer.
     pub idle_p95_ms: f64,
     /// Searches a second that one replica carries, by the share of them that are cached: its threads are no busier than
     /// the utilisation, and [`FULLY_SCORED`] of the others are scored in full within the added latency. 0 where a
@@ -64,14 +67,14 @@ pub struct WindowLoad {
 /// One share of cached searches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct AtHitRate {
-    /// 0 to 1.
+    /// The share of searches that are cached, 0 to 1.
     pub hit_rate: f64,
-    /// That one replica carries.
+    /// The load that one replica carries.
     pub searches_per_second: f64,
 }
 
 impl Recommendation {
-    /// For a machine with these costs.
+    /// The recommendation for a machine with these costs.
     pub fn of(costs: &Costs, aim: Aim) -> Recommendation {
         let windows: Vec<WindowLoad> = WINDOWS.iter().map(|&window| load(costs, aim, window)).collect();
         let limit = aim.added_latency * 1e3 * IDLE_SHARE;
@@ -137,7 +140,7 @@ fn in_time(costs: &Costs, aim: Aim, window: usize, at_most: f64) -> f64 {
     few
 }
 
-/// How long a window takes that finds all workers idle, in seconds.
+/// The seconds that a window takes which finds all workers idle.
 fn idle_p95(pairs: &[f64], workers: usize, window: usize) -> f64 {
     let mut random = Random::new(0);
     let mut draw = || {

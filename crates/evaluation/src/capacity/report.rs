@@ -1,4 +1,4 @@
-//! What is printed: a table for people, one object for machines. Pure; plain ASCII within [`WIDTH`] columns.
+//! The report: a table for people, one object for machines. Pure; plain ASCII within [`WIDTH`] columns.
 
 use std::fmt::Write as _;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{
     costs::Costs,
-    plan::{Answer, REPLICAS_AT_MOST, Trial},
     recommend::{FULLY_SCORED, HIT_RATES, IDLE_SHARE, Recommendation},
+    replicas::{Forecast, REPLICAS_AT_MOST, Trial},
 };
 
 /// The widest line, in columns.
@@ -18,15 +18,15 @@ pub const WIDTH: usize = 100;
 const BUSY: f64 = 0.9;
 
 /// All of it, for machines.
-pub fn json(costs: &Costs, advice: &Recommendation, answer: Option<&Answer>) -> Value {
+pub fn json(costs: &Costs, advice: &Recommendation, forecast: Option<&Forecast>) -> Value {
     let mut whole = json!({"costs": costs, "recommendation": advice});
-    if let Some(answer) = answer {
-        whole["simulation"] = json!(answer);
+    if let Some(forecast) = forecast {
+        whole["simulation"] = json!(forecast);
     }
     whole
 }
 
-/// What was measured.
+/// The tables of what was measured.
 pub fn measured(costs: &Costs) -> String {
     let mut text = String::new();
     let model = &costs.model;
@@ -107,7 +107,7 @@ fn batches(text: &mut String, costs: &Costs) {
     }
 }
 
-/// What to set, and what a replica carries.
+/// The settings that are recommended, and the load that a replica carries.
 pub fn recommended(costs: &Costs, advice: &Recommendation) -> String {
     let mut text = String::new();
     let half = advice.added_latency_ms * IDLE_SHARE;
@@ -148,45 +148,45 @@ pub fn recommended(costs: &Costs, advice: &Recommendation) -> String {
     text
 }
 
-/// What came of the simulation.
-pub fn planned(answer: &Answer) -> String {
+/// The outcome of the simulation.
+pub fn planned(forecast: &Forecast) -> String {
     let mut text = String::new();
     heading(&mut text, "Simulation");
-    wrapped(&mut text, &answer.traffic);
+    wrapped(&mut text, &forecast.traffic);
     line(
         &mut text,
         format!(
             "{} searches, {} different queries, {} a second",
-            answer.searches,
-            answer.distinct,
-            shown(answer.searches_per_second)
+            forecast.searches,
+            forecast.distinct,
+            shown(forecast.searches_per_second)
         ),
     );
-    let (window, budget, workers) = (answer.window, shown(answer.budget_ms), answer.workers);
+    let (window, budget, workers) = (forecast.window, shown(forecast.budget_ms), forecast.workers);
     line(
         &mut text,
         format!("window {window}, budget {budget} ms, {workers} worker(s) a replica, caches empty at first"),
     );
-    if answer.shared_cache_bytes > 0 {
-        line(&mut text, format!("a cache of {} that all replicas share", ByteSize(answer.shared_cache_bytes)));
+    if forecast.shared_cache_bytes > 0 {
+        line(&mut text, format!("a cache of {} that all replicas share", ByteSize(forecast.shared_cache_bytes)));
     }
     text.push('\n');
     let head = ["cache", "replicas", "hit rate", "utilisation", "all scored", "mean depth", "p50 ms", "p99 ms"];
     let head: String = head.iter().map(|name| format!("{name:>12}")).collect();
     line(&mut text, head);
-    for trial in &answer.trials {
+    for trial in &forecast.trials {
         line(&mut text, row(trial));
     }
     text.push('\n');
-    if let Some(enough) = answer.all_pairs_fit_bytes {
+    if let Some(enough) = forecast.all_pairs_fit_bytes {
         wrapped(&mut text, &format!("All pairs fit into {}: larger caches were not tried.", ByteSize(enough)));
     }
-    if answer.is_bi_encoder {
+    if forecast.is_bi_encoder {
         let why = "A cached passage of a bi-encoder serves every query, which this does not know: hit rates are higher than \
                    shown where queries find the same passages.";
         wrapped(&mut text, why);
     }
-    wrapped(&mut text, &conclusion(answer));
+    wrapped(&mut text, &conclusion(forecast));
     text
 }
 
@@ -207,9 +207,9 @@ fn row(trial: &Trial) -> String {
     .collect()
 }
 
-fn conclusion(answer: &Answer) -> String {
-    let target = format!("{} %", shown(answer.target * 100.0));
-    if let Some(fewest) = &answer.fewest {
+fn conclusion(forecast: &Forecast) -> String {
+    let target = format!("{} %", shown(forecast.target * 100.0));
+    if let Some(fewest) = &forecast.fewest {
         return format!(
             "{} replica(s) with a cache of {}: {:.1} % of the searches have all scores within the budget ({target} were \
              asked for).",
@@ -219,11 +219,11 @@ fn conclusion(answer: &Answer) -> String {
         );
     }
     let none = format!("No number of replicas up to {REPLICAS_AT_MOST} scores {target} of the searches in full");
-    if answer.idle_ms > answer.budget_ms {
+    if forecast.idle_ms > forecast.budget_ms {
         return format!(
             "{none}: a window takes {} ms on an idle replica, more than the budget. More replicas do not help; a smaller \
              window, a longer budget, a smaller model or a faster machine would.",
-            shown(answer.idle_ms)
+            shown(forecast.idle_ms)
         );
     }
     format!("{none}. A smaller window, a longer budget or a larger cache may.")
@@ -282,8 +282,8 @@ mod tests {
     use super::*;
     use crate::capacity::{
         costs::tests::sample,
-        plan::{Question, answer},
         recommend::Aim,
+        replicas::{Question, forecast},
         traffic::Zipf,
     };
 
@@ -295,8 +295,8 @@ mod tests {
         let traffic = Zipf { exponent: 1.0, queries: 100, rate: 20.0, duration: 10.0, seed: 1 }.traffic();
         let (window, caches) = (advice.window, vec![1 << 20]);
         let question = Question { window, budget: 0.3, workers: 2, caches, shared_cache: 1 << 30, target: 0.99 };
-        let answer = answer(&traffic, &costs, &question, &mut |_| {});
-        measured(&costs) + &recommended(&costs, &advice) + &planned(&answer)
+        let forecast = forecast(&traffic, &costs, &question, &mut |_| {});
+        measured(&costs) + &recommended(&costs, &advice) + &planned(&forecast)
     }
 
     fn one_line(text: &str) -> String {

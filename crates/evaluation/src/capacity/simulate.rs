@@ -4,12 +4,12 @@
 
 use std::{ops::Range, time::Duration};
 
-use scoring::Room;
+use scoring::Admission;
 
 use super::{
     costs::Costs,
     random::mix,
-    recent::{Known, Recent},
+    simulated_cache::{Known, SimulatedCache},
 };
 
 /// A search that comes in.
@@ -17,11 +17,11 @@ use super::{
 pub struct Arrival {
     /// Seconds since the beginning; never before the arrival in front of it.
     pub at: f64,
-    /// Which query: equal numbers are equal queries, which find the same hits.
+    /// The number of the query: equal numbers are equal queries, which find the same hits.
     pub query: u32,
 }
 
-/// What searches cost.
+/// The costs of searches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchCosts {
     /// A worker's seconds for a pair; each is as likely. Which one a pair has depends on query and rank alone.
@@ -31,7 +31,7 @@ pub struct SearchCosts {
 }
 
 impl SearchCosts {
-    /// For a window of this size.
+    /// The costs for a window of this size.
     pub fn of(costs: &Costs, window: usize) -> SearchCosts {
         SearchCosts { pairs: costs.pair_costs(), look_up: costs.look_up_seconds(window) }
     }
@@ -42,16 +42,16 @@ impl SearchCosts {
     }
 }
 
-/// What the load meets.
+/// The setting: what the load meets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
-    /// Searches go to them in turn.
+    /// The number of replicas; searches go to them in turn.
     pub replicas: usize,
-    /// Of each replica.
+    /// The scoring threads of each replica.
     pub workers: usize,
     /// Hits to rerank.
     pub window: u32,
-    /// In seconds.
+    /// The budget in seconds.
     pub budget: f64,
     /// Pairs that the cache of each replica has room for.
     pub cache_pairs: u64,
@@ -61,10 +61,10 @@ pub struct Setting {
     pub shared_round_trip: f64,
 }
 
-/// What came of it.
+/// The outcome of a simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Outcome {
-    /// Searches.
+    /// The number of searches.
     pub searches: usize,
     /// The share of pairs that were cached, or in the making for an earlier search.
     pub hit_rate: f64,
@@ -76,7 +76,7 @@ pub struct Outcome {
     pub mean_depth: f64,
     /// Added latency of the middle search, in seconds.
     pub p50: f64,
-    /// Of the slowest but 1 %.
+    /// Added latency of the slowest search but 1 %, in seconds.
     pub p99: f64,
 }
 
@@ -112,26 +112,27 @@ impl Workers {
 
 struct Replica {
     workers: Workers,
-    cache: Recent,
+    cache: SimulatedCache,
 }
 
 impl Replica {
-    /// How many of these pairs of a search the queue takes on that comes at `begin`.
+    /// The number of these pairs of a search that the queue takes on, where the search comes at `begin`.
     fn depth(&self, query: u32, ranks: Range<u32>, begin: f64, deadline: f64, costs: &SearchCosts) -> u32 {
         let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        let room = Room {
+        let admission = Admission {
             total: seconds((deadline - begin) * self.workers.0.len() as f64),
             ahead: seconds(self.workers.0.iter().map(|free| (free - begin).max(0.0)).sum()),
         };
-        room.depth(ranks.map(|rank| seconds(costs.of_pair(query, rank)))) as u32
+        admission.depth(ranks.map(|rank| seconds(costs.of_pair(query, rank)))) as u32
     }
 }
 
 /// Plays `arrivals` through.
 pub fn simulate(arrivals: &[Arrival], costs: &SearchCosts, setting: &Setting) -> Outcome {
-    let replica = || Replica { workers: Workers::idle(setting.workers), cache: Recent::new(setting.cache_pairs) };
+    let replica =
+        || Replica { workers: Workers::idle(setting.workers), cache: SimulatedCache::new(setting.cache_pairs) };
     let mut replicas: Vec<Replica> = (0..setting.replicas.max(1)).map(|_| replica()).collect();
-    let mut shared = Recent::new(setting.shared_pairs);
+    let mut shared = SimulatedCache::new(setting.shared_pairs);
     let (mut hits, mut busy, mut full, mut depth, mut end) = (0_u64, 0.0, 0_usize, 0_u64, 0.0_f64);
     let mut latencies = Vec::with_capacity(arrivals.len());
     let count = replicas.len();
@@ -175,7 +176,7 @@ fn play(
     costs: &SearchCosts,
     setting: &Setting,
     replica: &mut Replica,
-    shared: &mut Recent,
+    shared: &mut SimulatedCache,
 ) -> Search {
     let deadline = arrival.at + setting.budget;
     let mut begin = arrival.at + costs.look_up;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{random::Random, simulate::Arrival};
 
-/// Where a line of JSON may have its time and its query, in this order.
+/// The members of a line of JSON that may hold its time and its query, in this order.
 const TIME_KEYS: [&str; 4] = ["timestamp", "@timestamp", "time", "ts"];
 const QUERY_KEYS: [&str; 3] = ["query", "q", "text"];
 
@@ -18,9 +18,9 @@ const MILLISECONDS_FROM: f64 = 1e11;
 /// Searches in the order in which they come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Traffic {
-    /// For the report.
+    /// The origin of the searches, for the report.
     pub source: String,
-    /// At least one.
+    /// The searches, at least one.
     pub arrivals: Vec<Arrival>,
 }
 
@@ -33,7 +33,7 @@ pub struct Zipf {
     pub queries: usize,
     /// Searches a second, more than 0.
     pub rate: f64,
-    /// In seconds.
+    /// The time that is played, in seconds.
     pub duration: f64,
     /// Equal seeds give equal searches.
     pub seed: u64,
@@ -119,7 +119,7 @@ impl Traffic {
         if time > 0.0 { self.arrivals.len() as f64 / time } else { 0.0 }
     }
 
-    /// How many different queries.
+    /// The number of different queries.
     pub fn distinct(&self) -> usize {
         let mut queries: Vec<u32> = self.arrivals.iter().map(|arrival| arrival.query).collect();
         queries.sort_unstable();
@@ -128,7 +128,7 @@ impl Traffic {
     }
 }
 
-/// How a log is written.
+/// The formats of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Json { timed: bool },

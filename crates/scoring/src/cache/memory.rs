@@ -1,5 +1,5 @@
-//! The level of the cache in this process: outputs by key, bounded in bytes. Owns what an entry is taken to weigh, how long
-//! it stays, and its counters.
+//! The level of the cache in this process: outputs by key, bounded in bytes. Owns the weight of an entry, how long it
+//! stays, and its counters.
 
 use std::{
     sync::{
@@ -11,16 +11,16 @@ use std::{
 
 use moka::notification::RemovalCause;
 
-use super::{Key, MemoryStats};
-use crate::inference::{Made, Output};
+use super::{key::Key, stats::MemoryStats};
+use crate::model_output::{ModelOutput, Output};
 
-/// What an entry costs beside key and value, in bytes: hash table, reference counts, the policy's deque nodes and
+/// The cost of an entry beside key and value, in bytes: hash table, reference counts, the policy's deque nodes and
 /// frequency sketch. Measured as resident memory over a million entries in moka 0.12.
 const OVERHEAD: usize = 300;
 
 #[derive(Debug)]
 pub(super) struct Memory {
-    entries: moka::sync::Cache<Key, Made>,
+    entries: moka::sync::Cache<Key, ModelOutput>,
     hits: AtomicU64,
     misses: AtomicU64,
     evictions: Arc<AtomicU64>,
@@ -33,7 +33,7 @@ impl Memory {
         let evicted = Arc::clone(&evictions);
         let mut entries = moka::sync::Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_, made| weigh(made))
+            .weigher(|_, output| weigh(output))
             .eviction_listener(move |_, _, cause| {
                 if cause == RemovalCause::Size {
                     evicted.fetch_add(1, Ordering::Relaxed);
@@ -45,22 +45,22 @@ impl Memory {
         Memory { entries: entries.build(), hits: AtomicU64::new(0), misses: AtomicU64::new(0), evictions }
     }
 
-    /// What is known of each key; each counts as a hit or a miss.
-    pub(super) fn look_up_all(&self, keys: &[Key]) -> Vec<Option<Made>> {
-        let found: Vec<Option<Made>> = keys.iter().map(|key| self.entries.get(key)).collect();
+    /// The outputs that are known, in the order of the keys; each counts as a hit or a miss.
+    pub(super) fn look_up_all(&self, keys: &[Key]) -> Vec<Option<ModelOutput>> {
+        let found: Vec<Option<ModelOutput>> = keys.iter().map(|key| self.entries.get(key)).collect();
         let hits = found.iter().flatten().count();
         self.hits.fetch_add(hits as u64, Ordering::Relaxed);
         self.misses.fetch_add((found.len() - hits) as u64, Ordering::Relaxed);
         found
     }
 
-    /// What is known of `key`; counts as nothing.
-    pub(super) fn peek(&self, key: Key) -> Option<Made> {
+    /// The output for `key`; counts neither as a hit nor as a miss.
+    pub(super) fn peek(&self, key: Key) -> Option<ModelOutput> {
         self.entries.get(&key)
     }
 
-    pub(super) fn insert(&self, key: Key, made: Made) {
-        self.entries.insert(key, made);
+    pub(super) fn insert(&self, key: Key, output: ModelOutput) {
+        self.entries.insert(key, output);
     }
 
     pub(super) fn stats(&self) -> MemoryStats {
@@ -75,16 +75,16 @@ impl Memory {
     }
 }
 
-/// What an entry is taken to weigh, in bytes.
-pub(super) fn weigh(made: &Made) -> u32 {
-    let heap = match &made.output {
+/// The weight of an entry, in bytes.
+pub(super) fn weigh(output: &ModelOutput) -> u32 {
+    let heap = match &output.output {
         Output::Logit(_) | Output::Relevance(_) => 0,
         Output::Embedding(vector) => vector_bytes(vector),
         Output::Embeddings(windows) => {
             size_of_val(&**windows) + windows.iter().map(|(_, vector)| vector_bytes(vector)).sum::<usize>()
         }
     };
-    let bytes = size_of::<Key>() + size_of::<Made>() + heap + OVERHEAD;
+    let bytes = size_of::<Key>() + size_of::<ModelOutput>() + heap + OVERHEAD;
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
@@ -96,8 +96,8 @@ fn vector_bytes(vector: &[f32]) -> usize {
 mod tests {
     use super::*;
 
-    fn logit(number: f32) -> Made {
-        Made { output: Output::Logit(number), truncated: true, span: None, tokens: 3 }
+    fn logit(number: f32) -> ModelOutput {
+        ModelOutput { output: Output::Logit(number), truncated: true, span: None, tokens: 3 }
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         let memory = Memory::new(100_000, None);
         for index in 0..1000 {
             let output = Output::Embedding(vec![0.0; 384].into());
-            memory.insert(Key(index), Made { output, truncated: false, span: None, tokens: 3 });
+            memory.insert(Key(index), ModelOutput { output, truncated: false, span: None, tokens: 3 });
         }
         let stats = memory.stats();
         assert!((50_000..=100_000).contains(&stats.bytes), "{stats:?}");

@@ -1,7 +1,7 @@
-//! The level of the cache that replicas share, in Redis or Valkey. Owns what is asked and written there and when; the
-//! connection, and whether to use it, belong to [`link`]. A search asks once, for all that memory does not know; what was
-//! computed is written in the background, and what does not fit into the buffer before it is dropped. Nothing here fails a
-//! search: what is not answered in time is not known.
+//! The level of the cache that replicas share, in Redis or Valkey. Owns its look-ups and writes; the connection, and the
+//! decision to use it, belong to [`link`]. A search asks once, for all that memory does not know. Outputs are written in the
+//! background; those that do not fit into the buffer before it are dropped. Nothing here fails a search: a look-up that is
+//! not answered in time finds nothing.
 
 mod link;
 
@@ -22,30 +22,30 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use super::{Key, SharedOptions, SharedStats, codec, memory::weigh};
-use crate::inference::Made;
+use super::{codec, key::Key, memory::weigh, options::SharedOptions, stats::SharedStats};
+use crate::model_output::ModelOutput;
 use link::{Link, is_lost};
 
-/// How many entries may wait to be written.
+/// The number of entries that may wait to be written.
 const BUFFER: usize = 8192;
-/// How many bytes they may take: one entry may be the vectors of many windows.
+/// The number of bytes that they may take: one entry may be the vectors of many windows.
 const BUFFER_BYTES: usize = 16 << 20;
-/// How many are written in one go: few, for look-ups wait behind them on the same connection.
+/// The number of entries that are written in one go: few, for look-ups wait behind them on the same connection.
 const BATCH: usize = 64;
-/// How long to wait for more to write: scores come one by one.
+/// The wait for more to write: scores come one by one.
 const LINGER: Duration = Duration::from_millis(10);
-/// How long a batch may take; nobody waits for it.
+/// The time that a batch may take; nobody waits for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Shared {
     common: Arc<Common>,
-    to_write: mpsc::Sender<(Key, Made)>,
+    to_write: mpsc::Sender<(Key, ModelOutput)>,
 }
 
-/// What searches and the background thread have in common.
+/// The state that searches and the background thread share.
 struct Common {
     link: Link,
-    /// How long a look-up may take.
+    /// The time that a look-up may take.
     timeout: Duration,
     ttl: Duration,
     prefix: String,
@@ -54,9 +54,9 @@ struct Common {
     failures: AtomicU64,
     stored: AtomicU64,
     dropped: AtomicU64,
-    /// What the entries take that wait to be written, in bytes.
+    /// The size of the entries that wait to be written, in bytes.
     waiting: AtomicUsize,
-    /// Whether the last batch was refused.
+    /// True where the last batch was refused.
     refused: AtomicBool,
 }
 
@@ -95,8 +95,9 @@ impl Shared {
         Ok(Shared { common, to_write })
     }
 
-    /// What is known of each key. At the latest at the deadline, and where it is known to be away at once, it is nothing.
-    pub(super) async fn look_up_all(&self, keys: &[Key], deadline: Instant) -> Vec<Option<Made>> {
+    /// The outputs that are known, in the order of the keys, at the latest at the deadline. At once nothing, where the server
+    /// is known to be away.
+    pub(super) async fn look_up_all(&self, keys: &[Key], deadline: Instant) -> Vec<Option<ModelOutput>> {
         match self.common.ask(keys, deadline).await {
             Some(found) => {
                 let hits = found.iter().flatten().count();
@@ -109,10 +110,10 @@ impl Shared {
     }
 
     /// Leaves an entry to be written; does not wait.
-    pub(super) fn insert(&self, key: Key, made: Made) {
-        let (common, bytes) = (&self.common, weigh(&made) as usize);
+    pub(super) fn insert(&self, key: Key, output: ModelOutput) {
+        let (common, bytes) = (&self.common, weigh(&output) as usize);
         let has_room = common.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= BUFFER_BYTES;
-        if !has_room || self.to_write.try_send((key, made)).is_err() {
+        if !has_room || self.to_write.try_send((key, output)).is_err() {
             common.waiting.fetch_sub(bytes, Ordering::Relaxed);
             common.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -132,8 +133,8 @@ impl Shared {
 }
 
 impl Common {
-    /// `None` where there was no answer.
-    async fn ask(&self, keys: &[Key], deadline: Instant) -> Option<Vec<Option<Made>>> {
+    /// Asks the server; `None` where there was no answer.
+    async fn ask(&self, keys: &[Key], deadline: Instant) -> Option<Vec<Option<ModelOutput>>> {
         let now = Instant::now();
         let mut connection = self.link.connection().filter(|_| now < deadline)?;
         let mut command = redis::cmd("MGET");
@@ -165,8 +166,8 @@ impl Common {
         (values.len() == keys.len()).then(|| keys.iter().zip(values).map(decode).collect())
     }
 
-    /// Writes what comes, until no more can come.
-    async fn write_all(&self, mut entries: mpsc::Receiver<(Key, Made)>) {
+    /// Writes entries as they come, until no more can come.
+    async fn write_all(&self, mut entries: mpsc::Receiver<(Key, ModelOutput)>) {
         let mut batch = Vec::with_capacity(BATCH);
         while entries.recv_many(&mut batch, BATCH).await > 0 {
             if batch.len() < BATCH {
@@ -179,17 +180,17 @@ impl Common {
             }
             let outcome = if self.write(&batch).await { &self.stored } else { &self.dropped };
             outcome.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            let bytes: usize = batch.drain(..).map(|(_, made)| weigh(&made) as usize).sum();
+            let bytes: usize = batch.drain(..).map(|(_, output)| weigh(&output) as usize).sum();
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
-    async fn write(&self, batch: &[(Key, Made)]) -> bool {
+    async fn write(&self, batch: &[(Key, ModelOutput)]) -> bool {
         let Some(mut connection) = self.link.connection() else { return false };
         let mut pipeline = redis::pipe();
         let ttl = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
-        for (key, made) in batch {
-            pipeline.cmd("SET").arg(self.name(*key)).arg(codec::encode(*key, made)).arg("PX").arg(ttl).ignore();
+        for (key, output) in batch {
+            pipeline.cmd("SET").arg(self.name(*key)).arg(codec::encode(*key, output)).arg("PX").arg(ttl).ignore();
         }
         match timeout(WRITE_TIMEOUT, pipeline.exec_async(&mut connection.inner)).await {
             Ok(Ok(())) => {
@@ -209,7 +210,7 @@ impl Common {
         false
     }
 
-    /// What an entry is called there.
+    /// The name of an entry there.
     fn name(&self, key: Key) -> String {
         let mut name = self.prefix.clone();
         BASE64_URL_SAFE_NO_PAD.encode_string(key.bytes(), &mut name);

@@ -5,7 +5,10 @@ use std::sync::Mutex;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{LongPassages, Scale, ScoreFuture};
+use crate::{
+    request::{LongPassages, Priority},
+    score::Scale,
+};
 
 /// What was asked of a model: passages, what becomes of long ones, the deadline.
 type Asked = (Vec<String>, LongPassages, Instant);
@@ -31,10 +34,10 @@ where
         })
     }
 
-    fn ready(&self) -> Result<(), String> {
+    fn readiness(&self) -> Readiness {
         match (self.answer)(&[]) {
-            Some(Err(failure)) => Err(failure.to_string()),
-            _ => Ok(()),
+            Some(Err(failure)) => Readiness::Failed(failure.to_string()),
+            _ => Readiness::Ready,
         }
     }
 }
@@ -63,7 +66,7 @@ const GONE: fn(&[String]) -> Option<Result<Scored, ScoreError>> =
 fn request(passages: &[&str], budget: Duration) -> Request<'static> {
     let passages = passages.iter().map(|&text| text.to_owned()).collect();
     let long = LongPassages::Windows { overlap: 3, at_most: 4 };
-    Request { query: "q", passages, long, deadline: Instant::now() + budget, patient: false }
+    Request { query: "q", passages, long, deadline: Instant::now() + budget, priority: Priority::Search }
 }
 
 const AMPLE: Duration = Duration::from_mins(1);
@@ -115,7 +118,7 @@ async fn without_the_first_model_the_second_scores_the_cluster_s_best() {
         let scored = cascade.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores");
         assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), Some(2.0), None], cut));
         assert_eq!(stages(&scored)[0], Some(Stage::Then(None)));
-        assert_eq!(cascade.ready(), Ok(()));
+        assert_eq!(cascade.readiness(), Readiness::Ready);
     }
 }
 
@@ -154,7 +157,7 @@ async fn without_the_second_model_the_first_one_s_scores_stand() {
         assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), Some(3.0), Some(2.0)], false));
         assert_eq!(stages(&scored)[1], Some(Stage::First(3.0)));
         assert_eq!(scored.scores[1].expect("a score").scale, Scale::Logit);
-        assert_eq!(cascade.ready(), Ok(()));
+        assert_eq!(cascade.readiness(), Readiness::Ready);
     }
 }
 
@@ -180,7 +183,7 @@ async fn without_either_model_the_search_is_told_why() {
     let overloaded = fake(|_: &[String]| Some(Err(ScoreError::Overloaded)));
     let cascade = Cascade::new(overloaded, fake(GONE), 2);
     assert_eq!(cascade.score(request(&["1", "2"], AMPLE)).await, Err(ScoreError::Overloaded));
-    assert_eq!(cascade.ready(), Err(ScoreError::Overloaded.to_string()));
+    assert_eq!(cascade.readiness(), Readiness::Failed(ScoreError::Overloaded.to_string()));
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ fn windows_hold_every_token_in_order_and_overlap_as_they_should(
     let found = windows(encoder, query.as_deref(), &text, overlap, at_most);
     let simple = truncated(encoder, query.as_deref(), &text);
     prop_assert!((1..=at_most).contains(&found.len()));
-    let both = encoder.room(query.is_some());
+    let both = encoder.capacity(query.is_some());
     let special = encoder.tokenizer.get_post_processor().unwrap().added_tokens(query.is_some());
     prop_assert!(found.iter().all(|window| window.len() <= max_length.max(special)));
     if found.len() == 1 && found[0].span.is_none() {
@@ -231,13 +231,13 @@ fn windows_hold_every_token_in_order_and_overlap_as_they_should(
     }
     let all = tokens(encoder, &text);
     let query = query.map(|query| tokens(encoder, &query).len().min(both / 2));
-    let room = both - query.unwrap_or(0);
-    let overlap = overlap.min((room - 1) / 2);
+    let capacity = both - query.unwrap_or(0);
+    let overlap = overlap.min((capacity - 1) / 2);
     for (place, window) in found.iter().enumerate() {
-        let start = place * (room - overlap);
-        prop_assert_eq!(held(window, query), &all[start..all.len().min(start + room)]);
+        let start = place * (capacity - overlap);
+        prop_assert_eq!(held(window, query), &all[start..all.len().min(start + capacity)]);
     }
-    let end = ((found.len() - 1) * (room - overlap) + room).min(all.len());
+    let end = ((found.len() - 1) * (capacity - overlap) + capacity).min(all.len());
     let last = found.last().unwrap();
     prop_assert_eq!(last.truncated, end < all.len());
     prop_assert!(found.len() == at_most || end == all.len());
@@ -272,7 +272,7 @@ fn windows_are_those_of_the_tokenizers_library(
     text.set_type_ids(vec![u32::from(!alone); text.len()]);
     let (query, text) = if alone { (text, None) } else { (encode("the time"), Some(text)) };
     let truncation = TruncationParams {
-        max_length: encoder.room(!alone),
+        max_length: encoder.capacity(!alone),
         strategy: if alone { TruncationStrategy::OnlyFirst } else { TruncationStrategy::OnlySecond },
         stride,
         direction: TruncationDirection::Right,
@@ -299,7 +299,7 @@ proptest! {
         let (query, text) = (query.repeat(queries), text.repeat(texts));
         let encode = |text: &str| encoder.tokenizer.encode(text, false).unwrap();
         let truncation = TruncationParams {
-            max_length: encoder.room(true),
+            max_length: encoder.capacity(true),
             strategy: TruncationStrategy::LongestFirst,
             ..TruncationParams::default()
         };

@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::*;
-use crate::{encode::Encoded, inference::Inference, models::Pooling};
+use crate::{
+    backend::{BackendError, Inference},
+    encode::Encoded,
+    models::Pooling,
+};
 
 /// Tokens are bytes, and windows end at a bar; counts what it runs.
 struct Fake {
@@ -15,7 +19,7 @@ struct Fake {
 }
 
 impl Loader for Fake {
-    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
         Ok(Box::new(Fake { output: self.output, runs: Arc::clone(&self.runs) }))
     }
 }
@@ -48,7 +52,7 @@ impl Inference for Fake {
         texts.iter().map(encode).collect()
     }
 
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
         self.runs.fetch_add(group.len(), Ordering::SeqCst);
         Ok(group.iter().map(|encoded| (self.output)(encoded)).collect())
     }
@@ -72,8 +76,8 @@ fn setting_with(kind: Kind, queue_tokens: usize, output: fn(&Encoded) -> Output)
     let fake = Arc::new(Fake { output, runs: Arc::clone(&runs) });
     let cache = Arc::new(ScoreCache::new(1 << 20));
     let options = PoolOptions { workers: 1, queue_tokens, ..PoolOptions::default() };
-    let scorer = LocalScorer::with_loader(fake, kind, String::from("revision"), options, cache);
-    while scorer.ready().is_err() {
+    let scorer = LocalScorer::with_loader(fake, kind, options, cache);
+    while !scorer.readiness().is_ready() {
         std::thread::sleep(Duration::from_millis(1));
     }
     Setting { scorer, runs }
@@ -98,7 +102,7 @@ fn passages(texts: &[&str]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline, patient: false }
+    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search }
 }
 
 fn later() -> Instant {

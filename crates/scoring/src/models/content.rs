@@ -1,5 +1,5 @@
-//! What the files of a model hold: their hash, by which scores are kept, and whether they still hold it. Files are looked at
-//! again for what the system says of them (length, times), and read again only where that has changed.
+//! The content of a model's files: their hash, which the keys of scores depend on, and the check that it is still the same.
+//! A file is read again only where its length, one of its times or its identity has changed.
 
 use std::{
     fs::{File, Metadata},
@@ -31,18 +31,18 @@ struct ReadFile {
     hash: u128,
 }
 
-/// What is read.
+/// The files that are read.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     /// The graph; its external files are found in it.
     pub(super) onnx: PathBuf,
     /// The other files.
     pub(super) others: [PathBuf; 2],
-    /// What else scores depend on.
+    /// The settings that scores depend on besides.
     pub(super) reading: String,
 }
 
-/// What the system says of a file; when that is the same, its bytes are.
+/// The file system's account of a file; where that is the same, its bytes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     length: u64,
@@ -104,7 +104,7 @@ impl Content {
         &self.external
     }
 
-    /// Whether a file mentions the operator that makes a graph depend on its batch.
+    /// True where a file mentions the operator that makes a graph depend on its batch.
     pub(super) fn quantises_activations(&self) -> bool {
         self.quantises_activations
     }

@@ -13,7 +13,7 @@ use super::{
     ModelError,
     content::{Content, Source},
 };
-use crate::Providers;
+use crate::provider::Providers;
 
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
 const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
@@ -21,21 +21,21 @@ const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl",
 /// Tokens, when no file of the folder says how many the model takes.
 const USUAL_MAX_LENGTH: usize = 512;
 
-/// What a model does with text.
+/// The kind of a model: how it reads text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Reads query and passage together; one logit.
     CrossEncoder,
     /// Reads each text alone; one vector, compared by cosine.
     BiEncoder {
-        /// How token vectors become one, where the graph does not do it.
+        /// The way in which token vectors become one, where the graph does not do it.
         pooling: Pooling,
-        /// Whether the vector is scaled to length 1.
+        /// True where the vector is scaled to length 1.
         normalise: bool,
     },
 }
 
-/// How a bi-encoder's token vectors become one.
+/// The way in which a bi-encoder's token vectors become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// The mean of all tokens.
@@ -138,7 +138,7 @@ impl ModelFolder {
         self.pad_id
     }
 
-    /// What the model is to be run on.
+    /// The providers that the model is to be run on.
     pub fn providers(&self) -> &Providers {
         &self.providers
     }
@@ -157,13 +157,13 @@ impl ModelFolder {
         self.content.check()
     }
 
-    /// xxh3-128 in hex over the ONNX file, its external files, the tokenizer and the configuration: equal revisions give equal
-    /// scores.
+    /// xxh3-128 in hex over the ONNX file, its external files, the tokenizer and the configuration: equal revisions give
+    /// equal scores.
     pub fn revision(&self) -> &str {
         &self.revision
     }
 
-    /// Whether the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
+    /// True where the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
     /// model depends on what shares its batch.
     pub fn quantises_activations(&self) -> bool {
         self.content.quantises_activations()
@@ -299,147 +299,4 @@ fn read_json(file: &Path) -> Result<Option<Value>, ModelError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::models::protobuf::written;
-
-    fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
-        let file = folder.join(name);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, content).unwrap();
-    }
-
-    /// A folder with these files beside a tokenizer and an ONNX file.
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("config.json", "{}"), ("tokenizer.json", "{}"), ("onnx/model.onnx", "float")] {
-            write(folder.path(), name, text);
-        }
-        for (name, text) in files {
-            write(folder.path(), name, text);
-        }
-        folder
-    }
-
-    fn opened(files: &[(&str, &str)]) -> ModelFolder {
-        ModelFolder::open(folder(files).path(), None).unwrap()
-    }
-
-    fn refused(files: &[(&str, &str)], variant: Option<&str>) -> String {
-        ModelFolder::open(folder(files).path(), variant).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn a_classifier_with_one_label_is_a_cross_encoder() {
-        let config = r#"{"architectures": ["DebertaV2ForSequenceClassification"], "id2label": {"0": "LABEL_0"}}"#;
-        assert_eq!(opened(&[("config.json", config)]).kind(), Kind::CrossEncoder);
-        let config = r#"{"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "b"}}"#;
-        let error = refused(&[("config.json", config)], None);
-        assert!(error.contains("config.json") && error.contains("2 labels"), "{error}");
-    }
-
-    #[test]
-    fn pooling_and_normalisation_come_from_the_sentence_transformers_files() {
-        let modules = r#"[{"path": "pool", "type": "sentence_transformers.models.Pooling"}]"#;
-        let pooling = r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}"#;
-        let kind = opened(&[("modules.json", modules), ("pool/config.json", pooling)]).kind();
-        assert_eq!(kind, Kind::BiEncoder { pooling: Pooling::Cls, normalise: false });
-        assert_eq!(opened(&[]).kind(), Kind::BiEncoder { pooling: Pooling::Mean, normalise: true });
-        let error = refused(&[("1_Pooling/config.json", r#"{"pooling_mode_lasttoken": true}"#)], None);
-        assert!(error.contains("1_Pooling") && error.contains("lasttoken"), "{error}");
-    }
-
-    #[test]
-    fn the_smallest_sensible_length_counts() {
-        let config = ("config.json", r#"{"model_type": "bert", "max_position_embeddings": 512}"#);
-        assert_eq!(opened(&[config, ("sentence_bert_config.json", r#"{"max_seq_length": 256}"#)]).max_length(), 256);
-        let endless = ("tokenizer_config.json", r#"{"model_max_length": 1000000000000000019884624838656}"#);
-        assert_eq!(opened(&[config, endless]).max_length(), 512);
-        let offset = ("config.json", r#"{"model_type": "xlm-roberta", "max_position_embeddings": 514}"#);
-        assert_eq!(opened(&[offset, endless]).max_length(), 512);
-        assert_eq!(opened(&[]).max_length(), USUAL_MAX_LENGTH);
-    }
-
-    #[test]
-    fn a_quantised_graph_is_preferred_and_a_variant_overrides() {
-        let folder = folder(&[("onnx/model_quantized.onnx", "xDynamicQuantizeLinearx")]);
-        let preferred = ModelFolder::open(folder.path(), None).unwrap();
-        assert!(preferred.onnx().ends_with("onnx/model_quantized.onnx") && preferred.quantises_activations());
-        for variant in ["model", "model.onnx"] {
-            let chosen = ModelFolder::open(folder.path(), Some(variant)).unwrap();
-            assert!(chosen.onnx().ends_with("onnx/model.onnx") && !chosen.quantises_activations());
-        }
-        let error = ModelFolder::open(folder.path(), Some("model_fp16")).unwrap_err().to_string();
-        assert!(error.contains("model_fp16.onnx") && error.contains("model_quantized.onnx"), "{error}");
-    }
-
-    #[test]
-    fn the_revision_changes_with_the_content_and_with_nothing_else() {
-        let revision = |files: &[(&str, &str)]| opened(files).revision().to_owned();
-        let base = revision(&[]);
-        assert_eq!((base.len(), &base), (32, &revision(&[("README.md", "other words")])));
-        for changed in ["onnx/model.onnx", "tokenizer.json", "config.json", "onnx/model.onnx_data"] {
-            assert_ne!(base, revision(&[(changed, r#"{"changed": 1}"#)]), "{changed}");
-        }
-    }
-
-    #[test]
-    fn the_revision_covers_every_file_that_the_graph_keeps_values_in_whatever_its_name() {
-        let folder = folder(&[("onnx/weights.bin", "values"), ("onnx/parts/two", "more")]);
-        let graph = written::model(&[written::external("weights.bin"), written::external("parts/two")]);
-        write(folder.path(), "onnx/model.onnx", graph);
-        let open = || ModelFolder::open(folder.path(), None);
-        let before = open().unwrap();
-        assert_eq!(before.external(), ["onnx/parts/two", "onnx/weights.bin"].map(|name| folder.path().join(name)));
-        for changed in ["onnx/weights.bin", "onnx/parts/two"] {
-            let content = std::fs::read(folder.path().join(changed)).unwrap();
-            write(folder.path(), changed, "other");
-            assert_ne!(open().unwrap().revision(), before.revision(), "{changed}");
-            write(folder.path(), changed, content);
-            assert_eq!(open().unwrap().revision(), before.revision(), "{changed}");
-        }
-        std::fs::remove_file(folder.path().join("onnx/weights.bin")).unwrap();
-        let error = open().unwrap_err().to_string();
-        assert!(error.contains("weights.bin is missing"), "{error}");
-        write(folder.path(), "onnx/model.onnx", written::model(&[written::external("../config.json")]));
-        let error = open().unwrap_err().to_string();
-        assert!(error.contains("model.onnx") && error.contains("`../config.json`, outside of its folder"), "{error}");
-    }
-
-    #[test]
-    fn files_that_were_exchanged_are_noticed_and_files_that_were_touched_are_none() {
-        let folder = folder(&[]);
-        let opened = ModelFolder::open(folder.path(), None).unwrap();
-        opened.check_unchanged().unwrap();
-        for name in ["onnx/model.onnx", "tokenizer.json", "config.json"] {
-            let content = std::fs::read(folder.path().join(name)).unwrap();
-            write(folder.path(), name, "f1oat");
-            let error = opened.check_unchanged().unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains("has changed") && error.contains("restart"), "{error}");
-            write(folder.path(), name, content);
-            opened.check_unchanged().unwrap();
-        }
-        std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-        let error = opened.check_unchanged().unwrap_err().to_string();
-        assert!(error.contains("tokenizer.json"), "{error}");
-    }
-
-    #[test]
-    fn an_operator_is_noticed_across_two_reads() {
-        let graph = format!("{}DynamicQuantizeLinear", "x".repeat((1 << 20) - 5));
-        assert!(opened(&[("onnx/model.onnx", &graph)]).quantises_activations());
-    }
-
-    #[test]
-    fn what_is_missing_or_broken_is_named() {
-        let folder = folder(&[]);
-        std::fs::remove_file(folder.path().join("onnx/model.onnx")).unwrap();
-        let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
-        assert!(error.contains("optimum-cli export onnx"), "{error}");
-        std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-        let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
-        assert!(error.contains("tokenizer.json is missing"), "{error}");
-        let error = refused(&[("config.json", "{")], None);
-        assert!(error.contains("config.json") && error.contains("not valid JSON"), "{error}");
-    }
-}
+mod tests;

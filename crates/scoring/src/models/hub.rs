@@ -1,5 +1,5 @@
-//! What is asked of the Hugging Face Hub, in its public HTTP API: what a repository holds, and the bytes of one file.
-//! Which files are wanted and where they go is the business of [`super::pull`].
+//! The Hugging Face Hub in its public HTTP API: the content of a repository, and the bytes of one file. The choice of files,
+//! and where they go, is the business of [`super::pull`].
 //! See <https://huggingface.co/docs/hub/api>.
 
 use std::{
@@ -22,24 +22,24 @@ use tokio::time::timeout;
 
 use super::lock::hex;
 
-/// How long nothing may come before a transfer counts as broken off.
+/// The time without a byte after which a transfer counts as broken off.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// As many redirects are followed.
+/// The number of redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
 
-/// A Hub, and who we are to it.
+/// A Hub, and how it is called.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// Without a slash at the end.
+    /// The URL, without a slash at the end.
     pub endpoint: String,
-    /// For gated and private repositories.
+    /// The token for gated and private repositories.
     pub token: Option<String>,
-    /// Nothing is fetched.
+    /// True where nothing may be fetched.
     pub offline: bool,
 }
 
-/// What a repository holds at one commit.
+/// The content of a repository at one commit.
 #[derive(Debug, Deserialize)]
 pub struct RepositoryInfo {
     /// The commit.
@@ -63,7 +63,7 @@ pub struct RemoteFile {
     pub lfs: Option<LargeFile>,
 }
 
-/// What the Hub says about a large file.
+/// The Hub's description of a large file.
 #[derive(Debug, Clone, Deserialize)]
 pub struct LargeFile {
     /// In lower-case hex.
@@ -71,7 +71,7 @@ pub struct LargeFile {
 }
 
 impl Hub {
-    /// As `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` have it.
+    /// The Hub as `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` have it.
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
@@ -84,7 +84,7 @@ impl Hub {
         Self { endpoint: endpoint.trim_end_matches('/').to_owned(), token, offline }
     }
 
-    /// What `repository` holds at `revision`: a branch, a tag or a commit.
+    /// The content of `repository` at `revision`: a branch, a tag or a commit.
     ///
     /// # Errors
     /// The Hub cannot be reached, or has no such thing for us.

@@ -6,9 +6,9 @@
 pub struct Known {
     /// The name, which is also that of its folder.
     pub name: &'static str,
-    /// Where its ONNX files are: `organisation/repository`.
+    /// The repository of its ONNX files: `organisation/repository`.
     pub repository: &'static str,
-    /// What it does.
+    /// The kind of model, as it is shown.
     pub kind: &'static str,
 }
 

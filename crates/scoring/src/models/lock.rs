@@ -1,5 +1,5 @@
 //! The lock file: which revision of a model was first pulled, and the sha256 of each of its files. Later pulls, `models
-//! verify` and every load are held against it. Fetches nothing.
+//! verify` and every load are compared with it. Fetches nothing.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ pub const FILE_NAME: &str = "rerank-proxy.lock";
 /// Names the lock file, where it is to be elsewhere.
 pub const ENV: &str = "RERANK_PROXY_LOCK";
 
-/// What is locked, by the name of the model's folder.
+/// The locked models, by the names of their folders.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// The models.

@@ -1,5 +1,5 @@
-//! The protobuf of an ONNX file, read from front to back: fields, texts, and what a tensor says of itself. Holds neither the
-//! file nor any values. Which messages are looked into is the reader's business.
+//! The protobuf of an ONNX file, read from front to back: fields, texts, and the description of a tensor. Holds neither
+//! the file nor any values. Which messages are looked into is the reader's business.
 
 use std::{
     fs::File,
@@ -20,23 +20,23 @@ pub(crate) struct Source {
     position: u64,
 }
 
-/// What a `TensorProto` says of itself.
+/// The description in a `TensorProto`.
 #[derive(Debug, Default)]
 pub(crate) struct Tensor {
     pub(crate) name: String,
     pub(crate) shape: Vec<i64>,
     /// `TensorProto.DataType`.
     pub(crate) data_type: i64,
-    /// Where its raw values are in the file: start and length in bytes.
+    /// The place of its raw values in the file: start and length in bytes.
     pub(crate) raw: Option<(u64, u64)>,
-    /// Whether its values are in another file.
+    /// True where its values are in another file.
     pub(crate) is_external: bool,
-    /// What `external_data` says of that file, as keys and values.
+    /// The description of that file in `external_data`, as keys and values.
     pub(crate) external: Vec<(String, String)>,
 }
 
 impl Tensor {
-    /// What `external_data` says under `key`.
+    /// The value in `external_data` under `key`.
     pub(crate) fn external(&self, key: &str) -> Option<&str> {
         self.external.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
@@ -50,7 +50,7 @@ impl Source {
         Ok((Source { input: BufReader::new(file), position: 0 }, end))
     }
 
-    /// Where a field of so many bytes ends that begins here.
+    /// The end of a field of so many bytes that begins here.
     pub(crate) fn end(&self, length: u64) -> u64 {
         self.position + length
     }

@@ -18,7 +18,7 @@ use super::{
 /// A model as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Of its folder.
+    /// The name of its folder.
     pub name: String,
     /// `organisation/repository`.
     pub repository: String,

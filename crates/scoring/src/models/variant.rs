@@ -1,7 +1,8 @@
 //! Which ONNX file of a model is run, where nobody said. The same rule picks what is pulled and what is loaded.
 
-/// ONNX files by preference on a CPU, without folder and ending. Quantised ones come first: on a CPU they score about three times
-/// as many pairs a second and order them all but alike. Those made for one kind of processor are taken on that kind.
+/// ONNX files by preference on a CPU, without folder and ending. Quantised ones come first: on a CPU they score about
+/// three times as many pairs a second and order them all but alike. Those made for one kind of processor are taken on
+/// that kind.
 fn preferred_on_cpu() -> Vec<&'static str> {
     let mut names = vec!["model_quantized", "model_int8"];
     #[cfg(target_arch = "x86_64")]

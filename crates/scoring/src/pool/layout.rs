@@ -1,5 +1,5 @@
-//! How the cores are shared out: workers, and threads to each. Owns the choice, which is measured where the operator has
-//! not made it, so that what else the machine does at the time does not decide it.
+//! The layout of the cores: workers, and threads to each. Owns the choice, which is measured where the operator has not made
+//! it, so that what else the machine does at the time does not decide it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    LongPassages,
+    backend::{BackendError, Inference, Loader},
     encode::Encoded,
-    inference::{Inference, Loader},
+    request::LongPassages,
 };
 
 /// Workers, and threads that the model of each runs on.
@@ -25,13 +25,13 @@ pub(super) struct Layout {
 /// and a worker to each core leaves none idle at the end of a window.
 const MARGIN: f64 = 1.1;
 
-/// How often the two ways take turns before the second is preferred.
+/// The number of turns that the two ways take before the second is preferred.
 const ROUNDS: usize = 7;
 
-/// In how many of them it may fall short.
+/// The number of turns in which it may fall short.
 const EXCEPTIONS: usize = 1;
 
-/// How long each way is tried in a round; at least one run is.
+/// The time for which each way is tried in a round; at least one run is made.
 const TRIAL: Duration = Duration::from_millis(50);
 
 /// The share of a round's time for which a worker may have waited for its core, while others had it.
@@ -48,7 +48,7 @@ struct Round {
     waited: f64,
 }
 
-/// What one model did while it was tried.
+/// The figures of one model while it was tried.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trial {
     /// Pairs a second.
@@ -58,7 +58,7 @@ struct Trial {
 }
 
 impl Layout {
-    /// What the operator's numbers say, 0 standing for what suits the machine; `None` where that is to be measured.
+    /// The layout of the operator's numbers, 0 standing for what suits the machine; `None` where that is to be measured.
     pub(super) fn configured(workers: usize, threads: usize, cores: usize) -> Option<Layout> {
         match (workers, threads) {
             (0, 0) if cores > 1 => None,
@@ -68,7 +68,7 @@ impl Layout {
         }
     }
 
-    /// Whichever of two ways to use two cores does more pairs a second: a worker on each, or one worker on both. More
+    /// The one of two ways to use two cores that does more pairs a second: a worker on each, or one worker on both. More
     /// than two threads on one pair are not tried: what is lost in waiting for each other grows with their number.
     ///
     /// Other processes may have the cores in the meantime, now more and now less. So the two ways take turns, with
@@ -77,10 +77,10 @@ impl Layout {
     /// and only then. A round in which others had the cores tells nothing.
     ///
     /// # Errors
-    /// Why the model could not be loaded or run.
-    pub(super) fn measured(loader: &dyn Loader, cores: usize) -> Result<Layout, String> {
+    /// The model could not be loaded or run.
+    pub(super) fn measured(loader: &dyn Loader, cores: usize) -> Result<Layout, BackendError> {
         let mut rounds = Vec::with_capacity(ROUNDS);
-        let is_together: Result<bool, String> = thread::scope(|scope| {
+        let is_together: Result<bool, BackendError> = thread::scope(|scope| {
             let ways = [
                 vec![Runner::start(scope, loader, 1), Runner::start(scope, loader, 1)],
                 vec![Runner::start(scope, loader, 2)],
@@ -104,7 +104,8 @@ impl Layout {
     }
 }
 
-/// Whether one worker on both cores is the better way, as far as the rounds tell; `None` where another is to be measured.
+/// True where one worker on both cores is the better way, as far as the rounds tell; `None` where another is to be
+/// measured.
 ///
 /// A worker on each is the rule, and one on both the exception, which has to be clearly better in every round but one, on
 /// cores that nobody else wanted. Where that cannot be told, the rule is the way that loses less.
@@ -116,8 +117,8 @@ fn verdict(rounds: &[Round]) -> Option<bool> {
     (rounds.len() >= ROUNDS).then_some(true)
 }
 
-/// What runners do together when they run at the same time.
-fn try_out(runners: &[Runner]) -> Result<Trial, String> {
+/// Has runners run at the same time, and adds up what they do.
+fn try_out(runners: &[Runner]) -> Result<Trial, BackendError> {
     runners.iter().for_each(Runner::go);
     runners.iter().try_fold(Trial::default(), |all, runner| {
         let one = runner.trial()?;
@@ -128,7 +129,7 @@ fn try_out(runners: &[Runner]) -> Result<Trial, String> {
 /// A thread with a model of its own that runs when it is told to; ends when this is dropped.
 struct Runner {
     turns: Sender<()>,
-    said: Receiver<Result<Trial, String>>,
+    said: Receiver<Result<Trial, BackendError>>,
 }
 
 impl Runner {
@@ -136,7 +137,7 @@ impl Runner {
     fn start<'scope>(scope: &'scope Scope<'scope, '_>, loader: &'scope dyn Loader, threads: usize) -> Runner {
         let ((turns, its_turns), (says, said)) = (mpsc::channel(), mpsc::channel());
         scope.spawn(move || {
-            let work = AssertUnwindSafe(|| -> Result<(), String> {
+            let work = AssertUnwindSafe(|| -> Result<(), BackendError> {
                 let mut model = loader.load(threads)?;
                 let sample = sample(&*model)?;
                 // The first run allocates.
@@ -147,9 +148,9 @@ impl Runner {
                 }
                 Ok(())
             });
-            let ended = catch_unwind(work).unwrap_or_else(|_| Err(String::from("it panicked")));
-            if let Err(reason) = ended {
-                says.send(Err(reason)).ok();
+            let ended = catch_unwind(work).unwrap_or_else(|_| Err(BackendError::Panicked(String::from("it panicked"))));
+            if let Err(error) = ended {
+                says.send(Err(error)).ok();
             }
         });
         Runner { turns, said }
@@ -160,14 +161,14 @@ impl Runner {
         self.turns.send(()).ok();
     }
 
-    /// What it says next.
-    fn trial(&self) -> Result<Trial, String> {
-        self.said.recv().unwrap_or_else(|_| Err(String::from("its thread ended")))
+    /// The next trial that it tells of.
+    fn trial(&self) -> Result<Trial, BackendError> {
+        self.said.recv().unwrap_or_else(|_| Err(BackendError::Start(String::from("its thread ended"))))
     }
 }
 
 /// Runs pairs of about 128 tokens for a while.
-fn trial(model: &mut dyn Inference, sample: &Encoded) -> Result<Trial, String> {
+fn trial(model: &mut dyn Inference, sample: &Encoded) -> Result<Trial, BackendError> {
     let (began, waited_before, mut runs) = (Instant::now(), waited(), 0);
     while runs == 0 || began.elapsed() < TRIAL {
         run(model, sample)?;
@@ -178,21 +179,21 @@ fn trial(model: &mut dyn Inference, sample: &Encoded) -> Result<Trial, String> {
     Ok(Trial { rate: f64::from(runs) / took, waited: waited / took })
 }
 
-/// How long the calling thread has been ready to run in its life, and another had the core; nothing where the system does not
-/// say (Linux does: `Documentation/scheduler/sched-stats.rst`).
+/// The time for which the calling thread was ready to run in its life while another had the core; nothing where the system
+/// does not say (Linux does: `Documentation/scheduler/sched-stats.rst`).
 fn waited() -> Duration {
     let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = said.split_whitespace().nth(1).and_then(|number| number.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
-fn sample(model: &dyn Inference) -> Result<Encoded, String> {
+fn sample(model: &dyn Inference) -> Result<Encoded, BackendError> {
     let text = "how long does it take here to read this ".repeat(14);
-    let mut windows = model.encode(None, &[&text], LongPassages::Truncate).remove(0)?;
+    let mut windows = model.encode(None, &[&text], LongPassages::Truncate).remove(0).map_err(BackendError::Run)?;
     Ok(windows.remove(0))
 }
 
-fn run(model: &mut dyn Inference, sample: &Encoded) -> Result<(), String> {
+fn run(model: &mut dyn Inference, sample: &Encoded) -> Result<(), BackendError> {
     model.run(&[sample]).map(drop)
 }
 

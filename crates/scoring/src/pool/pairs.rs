@@ -1,5 +1,5 @@
-//! Who waits for which pair. Owns the promise that a pair is run once, however many searches want it at the same time:
-//! each search queues its own work, whichever comes first is run, and its output answers all of them.
+//! The pairs that are in flight, and who waits for each. Owns the promise that a pair is run once, however many searches want
+//! it at the same time: each search queues its own work, whichever comes first is run, and its output answers all of them.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::job::Job;
-use crate::{cache::Key, inference::Made};
+use crate::{cache::Key, model_output::ModelOutput};
 
 /// Every pair that somebody waits for.
 #[derive(Default)]
@@ -16,13 +16,14 @@ pub(super) struct Pairs(Mutex<HashMap<Key, Wanted>>);
 
 #[derive(Default)]
 struct Wanted {
-    /// Jobs, and which of their texts it is.
+    /// Jobs, and the place of the pair among their texts.
     by: Vec<(Arc<Job>, usize)>,
     running: bool,
 }
 
 impl Pairs {
-    /// Of each of these pairs, whether it is being run, or somebody waits for it whose deadline is no later than this one.
+    /// Tells for each of these pairs whether it is being run, or somebody waits for it whose deadline is no later than this
+    /// one.
     pub(super) fn wanted(&self, keys: &[Key], deadline: Instant) -> Vec<bool> {
         let pairs = self.lock();
         let is_sooner = |(job, _): &(Arc<Job>, usize)| job.work.deadline <= deadline && !job.is_pointless();
@@ -30,7 +31,7 @@ impl Pairs {
         keys.iter().map(|key| pairs.get(key).is_some_and(wanted)).collect()
     }
 
-    /// Somebody waits for the texts of `job` that are to be run.
+    /// Notes that somebody waits for the texts of `job` that are to be run.
     pub(super) fn want(&self, job: &Arc<Job>) {
         let mut pairs = self.lock();
         for index in 0..job.depth() {
@@ -38,7 +39,7 @@ impl Pairs {
         }
     }
 
-    /// Nobody waits for `job` any more. What is being run is run to its end.
+    /// Notes that nobody waits for `job` any more. Pairs that are being run are run to their end.
     pub(super) fn forget(&self, job: &Arc<Job>) {
         let mut pairs = self.lock();
         for index in 0..job.depth() {
@@ -50,7 +51,7 @@ impl Pairs {
         }
     }
 
-    /// Whether somebody waits for the pair and nobody is running it.
+    /// True where somebody waits for the pair and nobody is running it.
     pub(super) fn waits(&self, key: Key) -> bool {
         self.lock().get(&key).is_some_and(|pair| !pair.running)
     }
@@ -68,9 +69,9 @@ impl Pairs {
     }
 
     /// Ends a pair for all who wait for it.
-    pub(super) fn answer(&self, key: Key, made: &Made) {
+    pub(super) fn answer(&self, key: Key, output: &ModelOutput) {
         for (job, index) in self.take(key) {
-            job.answer(index, made.clone());
+            job.answer(index, output.clone());
         }
     }
 

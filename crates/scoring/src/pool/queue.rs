@@ -1,5 +1,6 @@
-//! The order of work, and how much of it there is room for: what is patient last, earliest due first, then arrival, then the
-//! cluster's order within a request. Owns the heap, how a request is cut into tasks, and what earlier requests take of the time; runs nothing.
+//! The order of work, and how much of it is admitted: background work last, earliest due first, then arrival, then the
+//! cluster's order within a request. Owns the heap, how a request is cut into tasks, and what earlier requests take of the
+//! time; runs nothing.
 
 use std::{
     cmp::Ordering,
@@ -9,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    Grouping,
-    job::{Job, Work},
+use super::{job::Job, options::Grouping, work::Work};
+use crate::{
+    admission::Admission,
+    encode::Encoded,
+    request::Priority::{self, Background, Search},
 };
-use crate::{encode::Encoded, room::Room};
 
 /// Inputs of at least this many tokens fill a core on their own.
 const LONG: usize = 96;
@@ -22,17 +24,17 @@ const LONG: usize = 96;
 /// sooner: a small one need not wait until a large one is through.
 const PATIENCE: u32 = 2;
 
-/// Everything that waits, and whether to go on.
+/// The work that waits, and the state of the threads.
 #[derive(Default)]
 pub(super) struct Queue {
     tasks: BinaryHeap<Task>,
-    /// What was admitted and may not be done yet.
+    /// Jobs that were admitted and may not be done yet.
     jobs: Vec<Admitted>,
     arrivals: u64,
     pub(super) stopping: bool,
-    /// Whether any worker has ever loaded a model.
+    /// True once any worker has loaded a model.
     pub(super) proven: bool,
-    /// Threads that have not ended.
+    /// The number of threads that have not ended.
     pub(super) threads: usize,
 }
 
@@ -51,7 +53,7 @@ pub(super) struct Task {
     rank: usize,
 }
 
-/// What is to be done.
+/// The step that a task is.
 pub(super) enum Step {
     /// Tokenize these texts and queue their runs.
     Encode(Range<usize>),
@@ -61,7 +63,7 @@ pub(super) enum Step {
 
 /// A text as the model reads it.
 pub(super) struct Input {
-    /// Which of the job's texts.
+    /// The place among the job's texts.
     pub(super) index: usize,
     /// One, or several where the text is long.
     pub(super) windows: Vec<Encoded>,
@@ -75,8 +77,9 @@ impl Input {
 }
 
 impl Queue {
-    /// What there is room for in a request's time; `time` is what it would take on one worker.
-    pub(super) fn room(&mut self, work: &Work, time: Duration, workers: usize) -> Room {
+    /// The time that a request has, and the part of it that earlier ones take; `time` is what the request would take on one
+    /// worker.
+    pub(super) fn admission(&mut self, work: &Work, time: Duration, workers: usize) -> Admission {
         let (now, deadline) = (Instant::now(), work.deadline);
         let due = due(now, deadline, time, workers);
         self.jobs.retain(|admitted| admitted.job.upgrade().is_some_and(|job| !job.is_pointless()));
@@ -86,18 +89,18 @@ impl Queue {
             .jobs
             .iter()
             .filter_map(|admitted| Some((admitted.job.upgrade()?, admitted.due)))
-            .filter(|(job, others_due)| match (job.work.patient, work.patient) {
-                (false, true) => true,
-                (true, false) => false,
-                _ => job.work.deadline <= deadline || *others_due <= due,
+            .filter(|(job, others_due)| match (job.work.priority, work.priority) {
+                (Search, Background) => true,
+                (Background, Search) => false,
+                (Search, Search) | (Background, Background) => job.work.deadline <= deadline || *others_due <= due,
             })
             .map(|(job, _)| (job.work.deadline, job.ahead()))
             .collect();
         earlier.sort_unstable();
-        // What there is no time for before its own deadline is dropped then, and takes nothing from who comes after.
+        // Work that there is no time for before its own deadline is dropped then, and takes nothing from those after it.
         let ahead =
             earlier.iter().fold(Duration::ZERO, |ahead, (deadline, work)| (ahead + *work).min(until(*deadline)));
-        Room { total: until(deadline), ahead }
+        Admission { total: until(deadline), ahead }
     }
 
     /// Queues a new job. It is tokenized in chunks of `chunk` texts.
@@ -115,12 +118,12 @@ impl Queue {
         }));
     }
 
-    /// Queues what follows from a task.
+    /// Queues the tasks that follow from another.
     pub(super) fn extend(&mut self, tasks: Vec<Task>) {
         self.tasks.extend(tasks);
     }
 
-    /// The most urgent task that somebody still waits for; what nobody waits for is dropped on the way.
+    /// The most urgent task that somebody still waits for; those that nobody waits for are dropped on the way.
     pub(super) fn next(&mut self) -> Option<Task> {
         loop {
             let task = self.tasks.pop()?;
@@ -130,13 +133,13 @@ impl Queue {
         }
     }
 
-    /// How many tasks there are.
+    /// The number of tasks.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Drops everything that waits.
+    /// Drops all work that waits.
     pub(super) fn stop(&mut self) {
         self.stopping = true;
         self.tasks.clear();
@@ -166,9 +169,9 @@ impl Task {
         runs.into_iter().map(task).collect()
     }
 
-    /// Whatever compares smallest is done first.
-    fn urgency(&self) -> (bool, Instant, u64, usize) {
-        (self.job.work.patient, self.due, self.arrival, self.rank)
+    /// The task that compares smallest is done first.
+    fn urgency(&self) -> (Priority, Instant, u64, usize) {
+        (self.job.work.priority, self.due, self.arrival, self.rank)
     }
 }
 

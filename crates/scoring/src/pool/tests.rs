@@ -2,20 +2,27 @@
 
 mod stress;
 
-use std::sync::{
-    Condvar, Mutex,
-    mpsc::{self, Receiver, Sender},
+use std::{
+    sync::{
+        Condvar, Mutex,
+        atomic::AtomicUsize,
+        mpsc::{self, Receiver, Sender},
+    },
+    time::Instant,
 };
 
 use super::*;
 use crate::{
-    LongPassages, Span,
+    backend::{BackendError, Inference},
     cache::Keys,
     encode::Encoded,
-    inference::{Inference, Made, Output},
+    model_output::{ModelOutput, Output},
+    request::{LongPassages, Priority},
+    score::Span,
 };
+use work::Outcome;
 
-type Run = dyn Fn(&[&Encoded]) -> Result<Vec<Output>, String> + Send + Sync;
+type Run = dyn Fn(&[&Encoded]) -> Result<Vec<Output>, BackendError> + Send + Sync;
 
 /// A model whose tokens are the bytes of the text, and which runs a closure.
 struct Fake {
@@ -28,15 +35,15 @@ struct Fake {
 struct FakeModel(Arc<Run>);
 
 impl Fake {
-    fn new(run: impl Fn(&[&Encoded]) -> Result<Vec<Output>, String> + Send + Sync + 'static) -> Arc<Fake> {
+    fn new(run: impl Fn(&[&Encoded]) -> Result<Vec<Output>, BackendError> + Send + Sync + 'static) -> Arc<Fake> {
         Arc::new(Fake { run: Arc::new(run), loads: AtomicUsize::new(0), failing_loads: 0 })
     }
 }
 
 impl Loader for Fake {
-    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
         if self.loads.fetch_add(1, Ordering::SeqCst) < self.failing_loads {
-            return Err(String::from("no such model"));
+            return Err(BackendError::Start(String::from("no such model")));
         }
         Ok(Box::new(FakeModel(Arc::clone(&self.run))))
     }
@@ -54,7 +61,7 @@ impl Inference for FakeModel {
         texts.iter().map(encode).collect()
     }
 
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
         (self.0)(group)
     }
 }
@@ -103,7 +110,7 @@ fn one_worker() -> PoolOptions {
 
 fn started(loader: Arc<Fake>, options: PoolOptions) -> Pool {
     let pool = Pool::start(loader, Arc::new(ScoreCache::new(1 << 20)), options);
-    wait_until(|| pool.ready().is_ok());
+    wait_until(|| pool.readiness().is_ready());
     pool
 }
 
@@ -130,16 +137,16 @@ fn texts(texts: &[&str]) -> Vec<String> {
 
 fn work(texts: Vec<String>, deadline: Instant) -> Work {
     let keys = texts.iter().map(|text| keys().key(text)).collect();
-    Work { query: None, texts, keys, long: LongPassages::Truncate, deadline, patient: false }
+    Work { query: None, texts, keys, long: LongPassages::Truncate, deadline, priority: Priority::Search }
 }
 
 fn submit(pool: &Pool, passages: &[&str], deadline: Instant) -> Result<Ticket, ScoreError> {
     pool.submit(work(texts(passages), deadline))
 }
 
-fn logits(outcome: &job::Outcome) -> Vec<Option<f32>> {
-    let logit = |made: &Option<Made>| match made {
-        Some(Made { output: Output::Logit(logit), .. }) => Some(*logit),
+fn logits(outcome: &Outcome) -> Vec<Option<f32>> {
+    let logit = |output: &Option<ModelOutput>| match output {
+        Some(ModelOutput { output: Output::Logit(logit), .. }) => Some(*logit),
         _ => None,
     };
     outcome.outputs.iter().map(logit).collect()
@@ -188,22 +195,22 @@ async fn the_earliest_deadline_goes_first_then_arrival_then_rank() {
 }
 
 #[tokio::test]
-async fn what_is_patient_goes_last_though_it_is_due_first_and_takes_no_room_from_the_rest() {
+async fn background_work_goes_last_though_it_is_due_first_and_takes_no_time_from_searches() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
-    pool.shared.pace.ran(1, 1, Duration::from_millis(100));
+    pool.shared.cost_model.ran(1, 1, Duration::from_millis(100));
     let blocker = submit(&pool, &["blocker"], later()).unwrap();
     begins.recv().unwrap();
     let now = Instant::now();
-    let patient = |name: &str| {
+    let background = |name: &str| {
         let texts = (10..50).map(|number| format!("{name}{number}")).collect();
-        pool.submit(Work { patient: true, ..work(texts, now + Duration::from_secs(4)) })
+        pool.submit(Work { priority: Priority::Background, ..work(texts, now + Duration::from_secs(4)) })
     };
-    let first = patient("p").unwrap();
+    let first = background("p").unwrap();
     let many = (10..30).map(|number| number.to_string()).collect();
     let search = pool.submit(work(many, now + Duration::from_secs(5))).unwrap();
     assert_eq!(search.depth(), 20, "whatever else there is to do by then");
-    assert_eq!(patient("q").err(), Some(ScoreError::Overloaded));
+    assert_eq!(background("q").err(), Some(ScoreError::Overloaded));
     gate.open();
     for ticket in [blocker, search] {
         assert_eq!(ticket.outcome().await.open, 0);
@@ -213,14 +220,14 @@ async fn what_is_patient_goes_last_though_it_is_due_first_and_takes_no_room_from
 }
 
 #[tokio::test]
-async fn what_is_patient_leaves_half_of_the_queue_to_the_rest() {
+async fn background_work_leaves_half_of_the_queue_to_searches() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, PoolOptions { queue_tokens: 4, ..one_worker() });
     let first = submit(&pool, &["a"], later()).unwrap();
     begins.recv().unwrap();
-    let patient = |name| pool.submit(Work { patient: true, ..work(texts(&[name]), later()) });
-    let second = patient("b").unwrap();
-    assert_eq!(patient("c").err(), Some(ScoreError::Overloaded));
+    let background = |name| pool.submit(Work { priority: Priority::Background, ..work(texts(&[name]), later()) });
+    let second = background("b").unwrap();
+    assert_eq!(background("c").err(), Some(ScoreError::Overloaded));
     let third = submit(&pool, &["d", "e"], later()).unwrap();
     assert_eq!(third.depth(), 2);
     gate.open();
@@ -278,11 +285,11 @@ async fn a_hung_model_costs_the_budget_and_then_refuses_at_once() {
     let outcome = submit(&pool, &["a"], soon()).unwrap().outcome().await;
     begins.recv().unwrap();
     assert_eq!((logits(&outcome), outcome.open), (vec![None], 1));
-    wait_until(|| pool.ready().is_err());
+    wait_until(|| !pool.readiness().is_ready());
     let refusal = submit(&pool, &["b"], later()).err();
     assert!(matches!(&refusal, Some(ScoreError::Unavailable(why)) if why.contains("stuck")), "{refusal:?}");
     gate.open();
-    wait_until(|| pool.ready().is_ok());
+    wait_until(|| pool.readiness().is_ready());
     assert_eq!(logits(&submit(&pool, &["b"], later()).unwrap().outcome().await), [Some(98.0)]);
 }
 
@@ -329,8 +336,8 @@ async fn a_model_that_panics_whatever_it_is_given_is_not_loaded_again_at_once() 
     let useless = Fake::new(|_| panic!("always"));
     let pool = started(Arc::clone(&useless) as _, options());
     assert!(submit(&pool, &["a"], later()).unwrap().outcome().await.failure.unwrap().contains("always"));
-    wait_until(|| pool.ready().is_err());
-    assert_eq!(pool.ready().unwrap_err(), "it panicked at its first run after it was loaded");
+    wait_until(|| !pool.readiness().is_ready());
+    assert_eq!(pool.readiness().to_string(), "it panicked at its first run after it was loaded");
     assert_eq!(useless.loads.load(Ordering::SeqCst), 1);
     drop(pool);
 
@@ -347,7 +354,13 @@ async fn a_model_that_panics_whatever_it_is_given_is_not_loaded_again_at_once() 
 #[tokio::test]
 async fn a_failed_run_and_a_refused_text_have_no_output() {
     let pool = started(
-        Fake::new(|group| if group[0].len() == 3 { Err(String::from("out of memory")) } else { Ok(first_byte(group)) }),
+        Fake::new(|group| {
+            if group[0].len() == 3 {
+                Err(BackendError::Run(String::from("out of memory")))
+            } else {
+                Ok(first_byte(group))
+            }
+        }),
         one_worker(),
     );
     let outcome = submit(&pool, &["bad", "a", "untokenizable"], later()).unwrap().outcome().await;
@@ -373,9 +386,9 @@ async fn a_model_that_loads_at_the_third_attempt_serves() {
     let options = PoolOptions { retry_after: Duration::from_millis(100), ..one_worker() };
     let pool = Pool::start(Arc::clone(&fake) as _, Arc::new(ScoreCache::new(1 << 20)), options);
     wait_until(|| fake.loads.load(Ordering::SeqCst) > 0);
-    wait_until(|| pool.ready() == Err(String::from("no such model")));
+    wait_until(|| pool.readiness() == Readiness::Failed(String::from("no such model")));
     assert_eq!(submit(&pool, &["a"], later()).err(), Some(ScoreError::Unavailable(String::from("no such model"))));
-    wait_until(|| pool.ready().is_ok());
+    wait_until(|| pool.readiness().is_ready());
     assert_eq!(logits(&submit(&pool, &["a"], later()).unwrap().outcome().await), [Some(97.0)]);
     assert_eq!(fake.loads.load(Ordering::SeqCst), 3);
 }
@@ -433,8 +446,8 @@ async fn what_another_job_has_made_is_not_made_again() {
         one_worker(),
     );
     for text in ["x", "y"] {
-        let made = Made { output: Output::Logit(1.5), truncated: false, span: None, tokens: 3 };
-        pool.shared.cache.insert(keys().key(text), made);
+        let known = ModelOutput { output: Output::Logit(1.5), truncated: false, span: None, tokens: 3 };
+        pool.shared.cache.insert(keys().key(text), known);
     }
     let ticket = submit(&pool, &["x", "y", "zz"], later()).unwrap();
     assert_eq!(logits(&ticket.outcome().await), [Some(1.5), Some(1.5), Some(122.0)]);
@@ -487,7 +500,7 @@ async fn a_failed_pair_fails_for_all_who_want_it() {
         Fake::new(move |_| {
             began.send(()).ok();
             its_gate.pass();
-            Err(String::from("out of memory"))
+            Err(BackendError::Run(String::from("out of memory")))
         }),
         one_worker(),
     );
@@ -507,7 +520,7 @@ async fn under_overload_windows_shrink_before_searches_are_refused() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
     // Every text of two tokens takes 10 ms, as far as is known.
-    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(5)));
+    (0..100).for_each(|_| pool.shared.cost_model.ran(1, 1, Duration::from_millis(5)));
     let budget = || Instant::now() + Duration::from_secs(1);
     let window =
         |search: usize| ('A'..='Z').map(|letter| format!("{letter}{}", char::from(97 + search as u8))).collect();
@@ -537,7 +550,7 @@ async fn under_overload_windows_shrink_before_searches_are_refused() {
 async fn searches_that_want_the_same_are_not_shed_for_it() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
-    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(20)));
+    (0..100).for_each(|_| pool.shared.cost_model.ran(1, 1, Duration::from_millis(20)));
     let deadline = Instant::now() + Duration::from_secs(20);
     let window: Vec<String> = (0..100).map(|number| format!("{number:4}")).collect();
     let first = pool.submit(work(window.clone(), deadline)).unwrap();
@@ -555,7 +568,7 @@ async fn searches_that_want_the_same_are_not_shed_for_it() {
 async fn what_a_search_has_no_time_for_is_not_reckoned_with() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
-    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(5)));
+    (0..100).for_each(|_| pool.shared.cost_model.ran(1, 1, Duration::from_millis(5)));
     // Alone in an empty queue it is taken whole, though it would take ten times its budget.
     let now = Instant::now();
     let endless =
@@ -573,7 +586,7 @@ async fn what_a_search_has_no_time_for_is_not_reckoned_with() {
 async fn what_a_search_with_more_time_wants_too_costs_a_tighter_one_as_much_as_ever() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
-    pool.shared.pace.ran(1, 1, Duration::from_millis(200));
+    pool.shared.cost_model.ran(1, 1, Duration::from_millis(200));
     let tight = Instant::now() + Duration::from_secs(5);
     let blocker = submit(&pool, &["blocker"], tight).unwrap();
     begins.recv().unwrap();
@@ -593,7 +606,7 @@ async fn what_a_search_with_more_time_wants_too_costs_a_tighter_one_as_much_as_e
 async fn a_small_request_is_not_stuck_behind_a_large_one() {
     let (fake, begins, gate) = gated();
     let pool = started(fake, one_worker());
-    (0..100).for_each(|_| pool.shared.pace.ran(1, 1, Duration::from_millis(1)));
+    (0..100).for_each(|_| pool.shared.cost_model.ran(1, 1, Duration::from_millis(1)));
     let deadline = later();
     let blocker = submit(&pool, &["blocker"], deadline).unwrap();
     begins.recv().unwrap();
@@ -621,13 +634,13 @@ impl Inference for Windowed {
         texts.iter().map(|text| Ok(text.as_bytes().chunks(10).enumerate().map(window).collect())).collect()
     }
 
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
         Ok(first_byte(group))
     }
 }
 
 impl Loader for Windowed {
-    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
         Ok(Box::new(Windowed))
     }
 }
@@ -635,7 +648,7 @@ impl Loader for Windowed {
 #[tokio::test]
 async fn of_the_windows_of_a_text_the_best_counts() {
     let pool = Pool::start(Arc::new(Windowed), Arc::new(ScoreCache::new(1 << 20)), one_worker());
-    wait_until(|| pool.ready().is_ok());
+    wait_until(|| pool.readiness().is_ready());
     let long = format!("{}{}{}{}", "a".repeat(10), "z".repeat(10), "z".repeat(10), "bb");
     let outcome = submit(&pool, &["q", &long], later()).unwrap().outcome().await;
     assert_eq!(logits(&outcome), [Some(113.0), Some(122.0)]);
@@ -656,10 +669,10 @@ fn dropping_the_pool_ends_its_threads() {
 fn dropping_the_pool_waits_for_a_model_that_is_being_loaded() {
     struct Slow(Arc<Gate>, Sender<()>);
     impl Loader for Slow {
-        fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+        fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
             self.1.send(()).ok();
             self.0.pass();
-            Err(String::from("too late"))
+            Err(BackendError::Start(String::from("too late")))
         }
     }
     let (gate, (began, begins)) = (Arc::new(Gate::default()), mpsc::channel());

@@ -1,5 +1,5 @@
-//! A call that was begun: it goes on to its end, whoever still waits for it, and owns what its end says of the server (the
-//! circuit breaker is told of each, once) and what is kept of it (the scores, in the cache).
+//! A call that was begun: it goes on to its end, whoever still waits for it. Owns what its end says of the server (the
+//! circuit breaker is told of each, once), and that its scores are kept in the cache.
 
 use std::{
     io,
@@ -14,24 +14,24 @@ use tokio::time::timeout_at;
 use tracing::{debug, info, warn};
 
 use super::{
-    RemoteModel,
     api::Answer,
+    model::RemoteModel,
     server::{Failure, Server},
 };
 use crate::{
     breaker::Breaker,
     cache::{Key, ScoreCache},
-    inference::{Made, Output},
+    model_output::{ModelOutput, Output},
 };
 
-/// The server of a model, and what is known of it.
+/// The server of a model, and the state of its circuit breaker.
 pub(super) struct Peer {
     pub(super) model: RemoteModel,
-    /// What the model is called in the log.
+    /// The model's name in the log.
     name: String,
     server: Server,
     circuit: Mutex<Circuit>,
-    /// Whether an odd answer, or a call that the server would not take, has been warned of.
+    /// True once an odd answer, or a call that the server would not take, has been warned of.
     warned: AtomicBool,
 }
 
@@ -42,7 +42,7 @@ struct Circuit {
 }
 
 impl Peer {
-    /// Makes no call yet. Fails where the system's root certificates cannot be read.
+    /// A server that was not called yet. Fails where the system's root certificates cannot be read.
     pub(super) fn new(name: &str, model: RemoteModel) -> io::Result<Self> {
         Ok(Self {
             name: name.to_owned(),
@@ -53,17 +53,17 @@ impl Peer {
         })
     }
 
-    /// Whether it has not failed again and again of late.
+    /// True where it has not failed again and again of late.
     pub(super) fn is_trusted(&self) -> bool {
         self.circuit().breaker.is_closed()
     }
 
-    /// Whether a call begun now would be let through.
+    /// True where a call begun now would be let through.
     pub(super) fn may_be_called(&self, now: Instant) -> bool {
         self.circuit().breaker.would_admit(now)
     }
 
-    /// Why it is not called.
+    /// The reason why it is not called.
     pub(super) fn why_not(&self) -> String {
         format!("not called for a while after failures in a row, the last: {}", self.circuit().last_failure)
     }
@@ -88,7 +88,7 @@ impl Peer {
         circuit.last_failure = failure;
     }
 
-    /// Told once: what a server does wrong, it does wrong all the time.
+    /// Warns once: a mistake that a server makes, it makes all the time.
     fn warn_once(&self, what: &str) {
         let (model, url) = (&self.name, &self.model.url);
         if self.warned.swap(true, Ordering::Relaxed) {
@@ -99,7 +99,7 @@ impl Peer {
     }
 }
 
-/// A call that the breaker let through, and is told of however it ends.
+/// A call that the breaker admitted. However it ends, the breaker is told.
 pub(super) struct Attempt {
     peer: Arc<Peer>,
     began: Instant,
@@ -107,7 +107,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// `None` where the server is to be left alone.
+    /// Begins a call; `None` where the server is to be left alone.
     pub(super) fn begin(peer: &Arc<Peer>, now: Instant) -> Option<Self> {
         let is_admitted = peer.circuit().breaker.admit(now);
         // Not made where it is not admitted: its end would be told of.
@@ -122,7 +122,7 @@ impl Attempt {
         keys: &[Key],
         wanted_until: Instant,
         cache: &ScoreCache,
-    ) -> Result<Vec<Option<Output>>, Failure> {
+    ) -> Result<Vec<Option<ModelOutput>>, Failure> {
         let RemoteModel { api, timeout, .. } = self.peer.model;
         let until = self.began + timeout;
         let answer = timeout_at(until.into(), self.peer.server.ask(body, until.min(wanted_until))).await;
@@ -130,10 +130,11 @@ impl Attempt {
         let answer = answer.and_then(|answer| api.read(&answer, keys.len()).ok_or(Failure::Unreadable(api.name())));
         self.tell(answer.as_ref());
         let output = if api.gives_logits() { Output::Logit } else { Output::Relevance };
-        let outputs: Vec<Option<Output>> = answer?.scores.into_iter().map(|score| score.map(output)).collect();
+        let of_server = |score| ModelOutput::of_server(output(score));
+        let outputs: Vec<_> = answer?.scores.into_iter().map(|score| score.map(of_server)).collect();
         for (key, output) in keys.iter().zip(&outputs) {
-            if let Some(output) = output.clone() {
-                cache.insert(*key, Made { output, truncated: false, span: None, tokens: 0 });
+            if let Some(output) = output {
+                cache.insert(*key, output.clone());
             }
         }
         Ok(outputs)
@@ -155,7 +156,7 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// A call that did not come to its end, as the process ends or there was a panic, tells nothing of the server.
+    /// A call that did not come to its end, because the process ends or there was a panic, says nothing of the server.
     fn drop(&mut self) {
         if !self.is_told {
             self.peer.circuit().breaker.given_up(Instant::now());

@@ -1,5 +1,5 @@
 //! One call to a rerank server over HTTP: connection, key, status, size of the answer, and the one retry where it is safe
-//! and there is time. Owns what may be said of a failure: never a text, a body or the key.
+//! and there is time. Owns the text of a failure, which never has a passage, a body or the key in it.
 
 use std::time::{Duration, Instant};
 
@@ -19,17 +19,17 @@ use net::connect::{Connector, connector};
 const POOL_IDLE: Duration = Duration::from_secs(50);
 /// The longest answer that is read, in bytes: a thousand texts give some 50 KB.
 const MAX_ANSWER: usize = 4 << 20;
-/// Before a connection is tried again: as long as a server that restarts needs to listen, if one is lucky.
+/// The pause before a connection is tried again: a server that restarts may listen by then.
 const RECONNECT: Duration = Duration::from_millis(20);
 
-/// A rerank server, as it is reached.
+/// A rerank server, and how it is reached.
 pub(super) struct Server {
     client: Client<Connector, Full<Bytes>>,
     url: Uri,
     authorization: Option<HeaderValue>,
 }
 
-/// Why a call gave nothing.
+/// The reason why a call gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("no connection: {0}")]
@@ -46,7 +46,7 @@ pub(super) enum Failure {
     Slow(Duration),
 }
 
-/// What an operator may do about a status.
+/// The remedy for a status, for the operator.
 fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 | 403 => " (is the key in the variable that `api_key_env` names the right one?)",
@@ -57,15 +57,15 @@ fn hint(status: StatusCode) -> &'static str {
 }
 
 impl Failure {
-    /// Whether it tells that the server is in trouble, or that no call can succeed. A server that will not take these
+    /// True where the server is in trouble, or no call can succeed. A server that will not take these
     /// texts is alive.
     pub(super) fn is_the_server_s(&self) -> bool {
         let Failure::Status { status, .. } = self else { return true };
         !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
-    /// When the call may be made once more, if at all. Reranking changes nothing on the server, so that a call may be
-    /// repeated; but only one that cost nothing is, or one that the server itself asks to have again.
+    /// The pause after which the call may be made once more, if at all. Reranking changes nothing on the server, so that
+    /// a call may be repeated; but only one that cost nothing is, or one that the server itself asks to have again.
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Failure::Connect(_) => Some(RECONNECT),
@@ -76,7 +76,7 @@ impl Failure {
 }
 
 impl Server {
-    /// No connection is made yet. Fails where the system's root certificates cannot be read.
+    /// A server to which no connection is made yet. Fails where the system's root certificates cannot be read.
     pub(super) fn new(
         url: Uri,
         authorization: Option<HeaderValue>,
@@ -139,7 +139,7 @@ impl Server {
     }
 }
 
-/// What an error of the network comes down to, such as "Connection refused (os error 111)".
+/// The root cause of an error of the network, such as "Connection refused (os error 111)".
 fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map_or_else(String::new, ToString::to_string)
 }

@@ -22,19 +22,19 @@ use tracing::{debug, info, warn};
 
 use crate::breaker::Breaker;
 
-/// How long a connection may take, TLS and log-in included; no search waits for it.
+/// The time that a connection may take, TLS and log-in included; no search waits for it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Link {
     server: ConnectionInfo,
-    /// The name of an entry that nobody writes.
+    /// The name of an entry that nobody writes, which is looked up to try a connection.
     probe: String,
-    /// How long the probe may take: as long as a look-up.
+    /// The time that the probe may take: as long as a look-up.
     timeout: Duration,
     state: Mutex<State>,
-    /// There is no connection any more.
+    /// Signalled when there is no connection any more.
     lost: Notify,
-    /// A look-up had no answer, and no time to wait for one.
+    /// Signalled when a look-up had no answer, and no time to wait for one.
     doubted: Notify,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Link {
 struct State {
     breaker: Breaker,
     connection: Option<MultiplexedConnection>,
-    /// Of the connection at hand, or to come; what is told of an earlier one is no news.
+    /// The number of the connection at hand, or to come; a failure of an earlier one is no news.
     number: u64,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Connection {
     pub(super) number: u64,
 }
 
-/// Whether nothing can be had from the connection any more.
+/// True where the connection cannot be used any more.
 pub(super) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
 }
@@ -73,7 +73,7 @@ impl Link {
         Some(Connection { inner, number: state.number })
     }
 
-    /// A look-up was answered.
+    /// Notes that a look-up was answered.
     pub(super) fn answered(&self, number: u64) {
         let mut state = self.state();
         if state.number == number {
@@ -81,7 +81,7 @@ impl Link {
         }
     }
 
-    /// A look-up or a write failed, and with it perhaps the connection.
+    /// Notes that a look-up or a write failed, and with it perhaps the connection.
     pub(super) fn failed(&self, number: u64, failure: &str, is_lost: bool) {
         debug!(server = %self, %failure, "the shared cache failed");
         let mut state = self.state();
@@ -100,7 +100,8 @@ impl Link {
         }
     }
 
-    /// A look-up was not answered, but had less time than others: the background is to try what an answer takes.
+    /// Notes that a look-up was not answered, but had less time than others: the background is to try how long an answer
+    /// takes.
     pub(super) fn doubted(&self) {
         self.doubted.notify_one();
     }
@@ -186,7 +187,7 @@ impl Link {
     }
 }
 
-/// What the log calls the server.
+/// The server's name in the log.
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.server.addr())

@@ -7,7 +7,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::inference::Output;
+use crate::model_output::Output;
 
 const PLENTY: Duration = Duration::from_mins(1);
 
@@ -56,7 +56,7 @@ async fn a_server_that_is_away_costs_a_search_nothing() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let shared = Shared::start(options(&closed.to_string(), PLENTY)).unwrap();
     assert_eq!(shared.look_up_all(&[Key(1), Key(2)], later()).await, [None, None]);
-    shared.insert(Key(1), Made { output: Output::Logit(1.0), truncated: false, span: None, tokens: 3 });
+    shared.insert(Key(1), ModelOutput { output: Output::Logit(1.0), truncated: false, span: None, tokens: 3 });
     while shared.stats().dropped == 0 {
         sleep(Duration::from_millis(1)).await;
     }
@@ -129,7 +129,7 @@ async fn what_waits_to_be_written_is_bounded_in_bytes() {
     let vector: Arc<[f32]> = vec![0.5; 4096].into();
     for number in 0..2000 {
         let output = Output::Embedding(vector.iter().copied().collect());
-        shared.insert(Key(number), Made { output, truncated: false, span: None, tokens: 3 });
+        shared.insert(Key(number), ModelOutput { output, truncated: false, span: None, tokens: 3 });
     }
     assert!(shared.common.waiting.load(Ordering::Relaxed) <= BUFFER_BYTES);
     assert!(shared.stats().dropped > 500, "32 MB of vectors, {:?}", shared.stats());

@@ -23,12 +23,12 @@ impl Inference for Moody {
         Windowed.encode(query, texts, long)
     }
 
-    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, String> {
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
         let holds = |letter: u8| group.iter().any(|encoded| encoded.ids.contains(&i64::from(letter)));
         thread::sleep(Duration::from_micros(self.some(200)));
         assert!(self.some(2) != 0 || !holds(b'!'), "enough");
         if holds(b'?') {
-            return Err(String::from("does not want to"));
+            return Err(BackendError::Run(String::from("does not want to")));
         }
         let word = |encoded: &&Encoded| match encoded.ids.contains(&i64::from(b'~')) {
             true => f32::NAN,
@@ -41,10 +41,10 @@ impl Inference for Moody {
 struct MoodyLoader(Arc<AtomicU64>);
 
 impl Loader for MoodyLoader {
-    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, String> {
+    fn load(&self, _threads: usize) -> Result<Box<dyn Inference>, BackendError> {
         let moody = Moody(Arc::clone(&self.0));
         match moody.some(4) {
-            0 => Err(String::from("not now")),
+            0 => Err(BackendError::Start(String::from("not now"))),
             1 => panic!("not like this"),
             _ => Ok(Box::new(moody)),
         }
@@ -91,13 +91,13 @@ fn expected(text: &str) -> Option<f32> {
 /// One search, whose client may go away.
 async fn search(pool: &Pool, dice: &mut Dice) {
     let window = dice.window();
-    let is_patient = dice.below(3) != 0;
-    let deadline = if is_patient { later() } else { Instant::now() + Duration::from_micros(dice.below(4000)) };
+    let has_time = dice.below(3) != 0;
+    let deadline = if has_time { later() } else { Instant::now() + Duration::from_micros(dice.below(4000)) };
     let ticket = match pool.submit(work(window.clone(), deadline)) {
         Ok(ticket) => ticket,
         // Every worker may be loading.
         Err(ScoreError::Unavailable(_)) => return thread::sleep(Duration::from_micros(dice.below(1000))),
-        Err(ScoreError::Overloaded) => return assert!(!is_patient, "there was all the time in the world"),
+        Err(ScoreError::Overloaded) => return assert!(!has_time, "there was all the time in the world"),
     };
     let outcome = match dice.below(4) {
         0 => return thread::sleep(Duration::from_micros(dice.below(500))),
@@ -108,9 +108,9 @@ async fn search(pool: &Pool, dice: &mut Dice) {
         }
         _ => ticket.outcome().await,
     };
-    assert!(!is_patient || (outcome.open, outcome.shed) == (0, 0), "{window:?} is {outcome:?}");
+    assert!(!has_time || (outcome.open, outcome.shed) == (0, 0), "{window:?} is {outcome:?}");
     for (text, logit) in window.iter().zip(logits(&outcome)) {
-        let is_right = logit.map_or(outcome.failure.is_some() || !is_patient, |_| logit == expected(text));
+        let is_right = logit.map_or(outcome.failure.is_some() || !has_time, |_| logit == expected(text));
         assert!(is_right, "{text} of {window:?} is {outcome:?}");
     }
 }

@@ -1,0 +1,30 @@
+//! The backend: it runs models in this process. All other code names only the traits ([`Loader`], [`Inference`]), [`open`]
+//! and the library that is loaded ([`Runtime`]); only this file and those below it know ONNX Runtime.
+
+mod inference;
+mod onnx;
+
+use std::sync::Arc;
+
+pub use inference::{BackendError, Inference, Loader};
+pub use onnx::{Runtime, RuntimeError, TESTED_VERSION, register};
+
+use crate::models::ModelFolder;
+
+/// The number of sessions that a model is opened for, as far as it matters to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// A single one, which has the weights to itself.
+    One,
+    /// Several, which share what they can.
+    Several,
+}
+
+/// Opens a model folder: the loader that this returns makes its sessions. Reads no file yet.
+pub fn open(folder: ModelFolder, runtime: &Runtime, sessions: Sessions) -> Arc<dyn Loader> {
+    let loader = onnx::OnnxLoader::new(folder, runtime.clone());
+    match sessions {
+        Sessions::One => Arc::new(loader.for_one_session()),
+        Sessions::Several => Arc::new(loader),
+    }
+}

@@ -1,0 +1,214 @@
+//! The counters and histograms of the process. A metric is declared once, in the table below: its help, its name, its kind and
+//! its unit. What each means to an operator is a row of docs/scoring.md, and a test holds both together. Figures that are read
+//! when somebody asks (of the cache, the memory, the models) are declared in the files beside this one.
+
+use std::{sync::Arc, time::Duration};
+
+use engines::plan::SkipReason;
+use http::StatusCode;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Metric, Registry, Unit},
+};
+use scoring::{ScoreCache, ScorerStats};
+
+use super::{cache::CacheMetrics, counts::Counts, memory, models};
+use crate::memory::Memory;
+
+/// Makes the struct of the metrics, and their registration, out of the declarations. A metric is shown under its field's name,
+/// after the prefix `rerank_proxy_` and before its unit; the line above it is its help.
+macro_rules! metrics {
+    ($(#[doc = $help:literal] $visibility:vis $name:ident: $kind:ty = $begin:expr $(, in $unit:ident)?;)+) => {
+        /// Counters and histograms of the whole process, in Prometheus' sense.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] $visibility $name: $kind,)+
+        }
+
+        impl Default for Metrics {
+            fn default() -> Self {
+                let mut registry = Registry::with_prefix("rerank_proxy");
+                $(
+                    let $name: $kind = $begin;
+                    register(&mut registry, stringify!($name), $help, [$(Unit::$unit)?], &$name);
+                )+
+                Self { registry, $($name,)+ }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Searches by outcome: applied, or why not
+    searches: Family<Outcome, Counter> = Family::default();
+    /// Searches scored off the path, by outcome
+    shadow_searches: Family<Outcome, Counter> = Family::default();
+    /// Calls of the rerank API by shape and status
+    api_calls: Family<Call, Counter> = Family::default();
+    /// Time from a rerank call to its answer
+    api_duration: Histogram = seconds(), in Seconds;
+    /// Pairs that got a score, by where it came from: cache or model
+    pairs: Family<Origin, Counter> = Family::default();
+    /// Searches whose scoring the budget cut off
+    budget_hits: Counter = Counter::default();
+    /// Hits of a window that got a score, by search
+    depth: Histogram = Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]);
+    /// Pairs that were not queued, since earlier searches leave no time for them
+    shed_pairs: Counter = Counter::default();
+    /// Pairs that got a score though the model did not read the passage to its end
+    truncated_passages: Counter = Counter::default();
+    /// Requests that the cluster did not answer
+    upstream_failures: Counter = Counter::default();
+    /// Requests sent once more on a new connection, since the one before broke
+    upstream_retries: Counter = Counter::default();
+    /// Time that reranking added to a search, from the cluster's whole answer to ours
+    rerank_duration: Histogram = seconds(), in Seconds;
+    /// Time that the cluster took for a search that a rule names, body included
+    upstream_duration: Histogram = seconds(), in Seconds;
+    /// Client connections that are open
+    pub(crate) open_connections: Gauge = Gauge::default();
+    /// Client connections for which there was no place
+    refused_connections: Counter = Counter::default();
+    /// Client connections that the proxy closed, by reason
+    closed_connections: Family<Reason, Counter> = Family::default();
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    api: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Origin {
+    origin: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+/// A histogram of times, half a millisecond to five seconds.
+fn seconds() -> Histogram {
+    Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0])
+}
+
+fn register<const UNITS: usize>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    unit: [Unit; UNITS],
+    metric: &(impl Metric + Clone),
+) {
+    let help = help.trim_start();
+    match unit.into_iter().next() {
+        Some(unit) => registry.register_with_unit(name, help, unit, metric.clone()),
+        None => registry.register(name, help, metric.clone()),
+    }
+}
+
+impl Metrics {
+    /// The metrics of a process whose models have the figures that `stats` reads, and with this cache where there is one.
+    pub fn of(
+        stats: impl Fn() -> Vec<(String, ScorerStats)> + Send + Sync + 'static,
+        memory: Arc<Memory>,
+        cache: Option<Arc<ScoreCache>>,
+    ) -> Self {
+        let mut metrics = Self::default();
+        metrics.registry.register_collector(Box::new(memory::Account(memory)));
+        metrics.registry.register_collector(Box::new(models::Models(Box::new(stats))));
+        if let Some(cache) = cache {
+            metrics.registry.register_collector(Box::new(CacheMetrics(cache)));
+        }
+        metrics
+    }
+
+    /// Counts a search that was answered in the new order.
+    pub fn applied(&self, counts: Counts) {
+        self.searches.get_or_create(&Outcome { outcome: "applied" }).inc();
+        self.count_pairs(counts);
+    }
+
+    /// Notes how long reranking held up an answer.
+    pub fn added(&self, time: Duration) {
+        self.rerank_duration.observe(time.as_secs_f64());
+    }
+
+    /// Counts a search that was answered as the cluster would.
+    pub fn skipped(&self, reason: SkipReason) {
+        self.searches.get_or_create(&Outcome { outcome: reason.as_str() }).inc();
+    }
+
+    /// Counts a shadow search, scored or not.
+    pub fn shadowed(&self, outcome: Result<Counts, SkipReason>) {
+        let name = outcome.map_or_else(SkipReason::as_str, |_| "applied");
+        self.shadow_searches.get_or_create(&Outcome { outcome: name }).inc();
+        if let Ok(counts) = outcome {
+            self.count_pairs(counts);
+        }
+    }
+
+    /// Counts a rerank call that was answered.
+    pub fn called(&self, shape: &'static str, status: StatusCode, took: Duration) {
+        self.api_calls.get_or_create(&Call { api: shape, status: status.as_u16() }).inc();
+        self.api_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts the pairs of a list of documents that was ranked as a whole.
+    pub fn ranked(&self, counts: Counts) {
+        let Counts { scored, cached, truncated, .. } = counts;
+        self.pairs.get_or_create(&Origin { origin: "cache" }).inc_by(cached as u64);
+        self.pairs.get_or_create(&Origin { origin: "model" }).inc_by(scored.saturating_sub(cached) as u64);
+        self.truncated_passages.inc_by(truncated as u64);
+    }
+
+    fn count_pairs(&self, counts: Counts) {
+        self.ranked(counts);
+        let Counts { scored, shed, budget_hit, .. } = counts;
+        self.depth.observe(scored as f64);
+        self.shed_pairs.inc_by(shed as u64);
+        if budget_hit {
+            self.budget_hits.inc();
+        }
+    }
+
+    /// Counts a request that the cluster gave no answer to.
+    pub fn upstream_failed(&self) {
+        self.upstream_failures.inc();
+    }
+
+    /// Counts a request that is sent once more, since the connection broke.
+    pub fn upstream_retried(&self) {
+        self.upstream_retries.inc();
+    }
+
+    /// Notes how long the cluster took for a search that a rule names.
+    pub fn upstream_answered(&self, took: Duration) {
+        self.upstream_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts a client's connection that there was no place for.
+    pub(crate) fn connection_refused(&self) {
+        self.refused_connections.inc();
+    }
+
+    /// Counts a client's connection that was closed though the client might have gone on.
+    pub fn connection_closed(&self, reason: &'static str) {
+        self.closed_connections.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing to a string cannot fail");
+        text
+    }
+}
