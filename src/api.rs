@@ -23,12 +23,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use ring::digest;
 use tokio::time::timeout;
 
 use crate::{
     cluster::body::Body,
-    config::{ApiConfig, Keys},
+    config::{ApiConfig, Keys, digest_of},
     state::Context,
 };
 use call::ApiVersion;
@@ -229,11 +228,6 @@ fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
     };
     let Keys::Held(keys) = &config.keys else { return true };
     headers.get(header::AUTHORIZATION).and_then(given).is_some_and(|key| keys.contains(&key))
-}
-
-/// What is kept of a key.
-pub(crate) fn digest_of(key: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, key.as_bytes()).as_ref().to_vec()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! What each subcommand does: one `run` each.
+//! The subcommands: for each a file with its flags and its `run`. Owns what several of them need.
 
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod check;
-mod config_args;
+pub mod config_args;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod health;
@@ -16,24 +16,12 @@ use std::time::Duration;
 use anyhow::bail;
 use scoring::{Readiness, loaded};
 
-pub use config_args::ConfigArgs;
+use crate::state::Process;
 
-use crate::{config::Config, state::Process};
-
-/// How long models may take to load.
+/// The time that models may take to load.
 const LOADING: Duration = Duration::from_mins(5);
 
-/// The configuration that the flags, the environment and the file make together.
-fn load(args: &ConfigArgs) -> anyhow::Result<Config> {
-    let config = Config::load(args.config.as_deref(), std::env::vars(), &args.settings());
-    config.map_err(|errors| {
-        let count = errors.0.len();
-        let noun = if count == 1 { "mistake" } else { "mistakes" };
-        anyhow::anyhow!("{count} {noun} in the configuration:\n{errors}")
-    })
-}
-
-/// `serve` forwards until its models are loaded; who has nothing else to do waits.
+/// Waits until every model is loaded. `serve` forwards in the meantime; the other subcommands have nothing else to do.
 async fn wait_until_ready(process: &Process) -> anyhow::Result<()> {
     let snapshot = process.snapshot();
     let all = || {

@@ -16,14 +16,14 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod open_models;
 
 pub mod server;
 pub mod state;
 
 pub mod pipeline;
 
-pub mod rules;
-pub mod wishes;
+pub mod request_options;
 
 pub mod cluster;
 

@@ -34,12 +34,12 @@ use crate::{
         encoding::{self, Coding},
         headers::check_request,
     },
+    config::rules::{self, Mode},
     guard::{computed, guarded, planned_apart},
     memory::{ANSWER_COPIES, Held},
     report::{self, Report},
-    rules::{self, Mode},
+    request_options::RequestOptions,
     state::Context,
-    wishes::Wishes,
 };
 
 /// The longest answer, in bytes, that opens a view and is read for its id.
@@ -137,9 +137,11 @@ async fn search(context: Context, route: SearchRoute, request: Request<Incoming>
         let reports = [Report::Skipped(SkipReason::NoRule)];
         return stand_back(&context, unread(parts, body), &reports).await;
     }
-    let wishes = match Wishes::read(&parts.headers, &context.snapshot.config.clients.headers) {
+    let wishes = match RequestOptions::read(&parts.headers, &context.snapshot.config.clients.headers) {
         Ok(wishes) => wishes,
-        Err(reason) => return failure(&context, StatusCode::BAD_REQUEST, "illegal_argument_exception", &reason),
+        Err(invalid) => {
+            return failure(&context, StatusCode::BAD_REQUEST, "illegal_argument_exception", &invalid.to_string());
+        }
     };
     if wishes.rerank == Some(false) || rule.is_some_and(|rule| wishes.mode(rule) == Mode::Off) {
         let reports = [Report::Skipped(SkipReason::Off)];

@@ -29,8 +29,9 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cluster::{Cluster, Connections},
-    config::{CascadeConfig, Config, Engine, ModelConfig},
+    config::{CascadeConfig, Engine, Settings},
     memory::Memory,
+    open_models::{Config, OpenModel, OpenModels},
     telemetry::Metrics,
 };
 
@@ -56,7 +57,9 @@ pub struct Process {
 /// What a reload replaces, as one: each request sees the settings, models and cluster of a single moment.
 pub struct Snapshot {
     /// What the operator decided.
-    pub config: Config,
+    pub config: Settings,
+    /// The models that it names, opened.
+    pub models: OpenModels,
     /// The search engines' APIs that are spoken here.
     dialects: Arc<Dialects>,
     /// The way to the cluster.
@@ -95,7 +98,7 @@ impl Process {
     /// Fails where the runtime's library is missing or lacks what a model is to be run on, or the system's root
     /// certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
-        let cache = Arc::new(ScoreCache::start(config.cache.clone())?);
+        let cache = Arc::new(ScoreCache::start(config.settings.cache.clone())?);
         let scorers = start_models(&config, &cache)?;
         Ok(Self::with(Snapshot::new(config, scorers)?, Some(cache)))
     }
@@ -140,21 +143,22 @@ impl Process {
 impl Snapshot {
     /// A state with these models; the cascades of the configuration are made of them. Makes no connection.
     pub fn new(config: Config, models: Scorers) -> io::Result<Self> {
-        let dialects = Arc::new(Dialects::of(config.upstream.engine));
-        let cluster = Arc::new(Cluster::new(&config.upstream)?);
+        let dialects = Arc::new(Dialects::of(config.settings.upstream.engine));
+        let cluster = Arc::new(Cluster::new(&config.settings.upstream)?);
         Ok(Self::with(config, models, dialects, cluster))
     }
 
     /// The same in the place of `self`: where the cluster is the same, so are the connections to it, and what is remembered
     /// of it.
     pub fn followed_by(&self, config: Config, models: Scorers) -> io::Result<Self> {
-        if config.upstream != self.config.upstream {
+        if config.settings.upstream != self.config.upstream {
             return Self::new(config, models);
         }
         Ok(Self::with(config, models, self.dialects.clone(), self.cluster.clone()))
     }
 
     fn with(config: Config, models: Scorers, dialects: Arc<Dialects>, cluster: Arc<Cluster>) -> Self {
+        let Config { settings: config, models: opened } = config;
         let mut scorers = models;
         for (label, CascadeConfig { first, then, keep }) in &config.cascades {
             if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
@@ -162,7 +166,7 @@ impl Snapshot {
                 scorers.insert(label.clone(), Arc::new(cascade));
             }
         }
-        Self { dialects, cluster, scorers, config, was_replaced: AtomicBool::new(false) }
+        Self { dialects, cluster, scorers, models: opened, config, was_replaced: AtomicBool::new(false) }
     }
 
     /// What the models do at the moment, by name, as far as they run in this process.
@@ -236,22 +240,23 @@ impl Dialects {
 fn start_models(config: &Config, cache: &Arc<ScoreCache>) -> anyhow::Result<Scorers> {
     let mut loaded: Option<Runtime> = None;
     let mut scorers = Scorers::new();
+    let settings = &config.settings.scoring;
     for (name, model) in &config.models {
         let scorer: Arc<dyn Scorer> = match model {
-            ModelConfig::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
-            ModelConfig::Local(folder) => {
+            OpenModel::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
+            OpenModel::Local(folder) => {
                 let runtime = match loaded.take() {
                     Some(runtime) => runtime,
                     None => {
-                        let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
+                        let runtime = Runtime::load(settings.onnxruntime.as_deref())?;
                         config.check_providers(&runtime)?;
                         runtime
                     }
                 };
                 let options = ScoringOptions {
-                    workers: config.scoring.workers,
-                    threads: config.scoring.threads,
-                    queue_tokens: config.scoring.queue_tokens,
+                    workers: settings.workers,
+                    threads: settings.threads,
+                    queue_tokens: settings.queue_tokens,
                     cache: cache.clone(),
                 };
                 Arc::new(LocalScorer::start(folder.clone(), loaded.insert(runtime), options))

@@ -17,7 +17,8 @@ use std::{
 use common::{Cluster, Faulty, Shortest, config, hits};
 use reqwest::{Client, RequestBuilder, Response};
 use rerank_proxy::{
-    config::{Config, Keys},
+    config::Keys,
+    open_models::Config,
     server::{self, Listeners},
     state::Process,
 };
@@ -241,7 +242,7 @@ fn keys() -> Keys {
         (vec!["rules", "0", "index"], "*".to_owned(), "test"),
         (vec!["api", "keys_env"], "KEYS".to_owned(), "test"),
     ];
-    Config::load(None, [("KEYS".to_owned(), "one,two".to_owned())], &flags).unwrap().api.keys
+    Config::load(None, [("KEYS".to_owned(), "one,two".to_owned())], &flags).unwrap().settings.api.keys
 }
 
 #[tokio::test]
@@ -251,7 +252,7 @@ async fn on_an_address_that_other_machines_reach_there_is_no_api_without_a_key_o
         let settings: [(&[&str], &str); 2] = [(&["server", "listen"], listen), (&["api", "listen"], api)];
         // What is configured counts; this test itself stays on this machine.
         let mut config = config(nowhere(), &settings);
-        config.api.keys = keys;
+        config.settings.api.keys = keys;
         Proxy::start(config, &[("m", Arc::new(Shortest))]).await
     };
     let proxy = start("0.0.0.0:1", "[::]:2", Keys::Unsaid).await;
@@ -287,7 +288,7 @@ async fn only_who_has_a_key_learns_whether_a_pair_was_scored_before() {
     };
     for (keys, is_told) in [(Keys::Unsaid, false), (Keys::NotNeeded, false), (keys(), true)] {
         let mut config = config(nowhere(), &[]);
-        config.api.keys = keys;
+        config.settings.api.keys = keys;
         let proxy = Proxy::start(config, &[("m", Arc::new(Faulty(cached)))]).await;
         for (path, list) in [("/rerank", "texts"), ("/rerank", "documents"), ("/v1/rerank", "documents")] {
             let body = json!({"query": "q", list: ["a"]});
@@ -305,7 +306,7 @@ async fn only_who_has_a_key_learns_whether_a_pair_was_scored_before() {
 #[tokio::test]
 async fn a_key_is_needed_where_the_operator_says_so() {
     let mut config = config(nowhere(), &[]);
-    config.api.keys = keys();
+    config.settings.api.keys = keys();
     let proxy = Proxy::start(config, &[("m", Arc::new(Shortest))]).await;
     let body = json!({"query": "q", "texts": ["a"]});
     for path in ["/rerank", "/_rerank/rerank"] {

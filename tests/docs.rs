@@ -15,9 +15,9 @@ use engines::{
 };
 use http::{HeaderMap, StatusCode};
 use rerank_proxy::{
+    config::RequestOption,
     memory::Memory,
     telemetry::{Counts, Metrics},
-    wishes::Wish,
 };
 use scoring::{Provider, Scored, ScorerStats, remote::Api};
 use serde_json::Value;
@@ -78,10 +78,10 @@ fn the_readme_names_every_reason() {
 #[test]
 fn every_request_header_is_explained_with_its_default() {
     let rows = table("| header | values | name in `clients.headers` | by default |");
-    assert_eq!(rows.len(), Wish::NAMES.len());
-    for (name, wish) in Wish::NAMES {
+    assert_eq!(rows.len(), RequestOption::NAMES.len());
+    for (name, option) in RequestOption::NAMES {
         let row = rows.iter().find(|row| code(row[2]) == name).unwrap_or_else(|| panic!("no row for `{name}`"));
-        let default = if Wish::DEFAULT.contains(&wish) { "counts" } else { "ignored" };
+        let default = if RequestOption::DEFAULT.contains(&option) { "counts" } else { "ignored" };
         assert_eq!(row[3], default, "{name}");
     }
 }

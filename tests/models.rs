@@ -13,7 +13,7 @@ use bytes::Bytes;
 use common::{Cluster, Seen};
 use http::Response;
 use http_body_util::Full;
-use rerank_proxy::config::Config;
+use rerank_proxy::open_models::Config;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use scoring::models::{
     ModelFolder,

@@ -16,7 +16,8 @@ use std::{
 use common::{Cluster, json};
 use reqwest::{Client, Response};
 use rerank_proxy::{
-    config::{Config, FlagSetting},
+    config::FlagSetting,
+    open_models::Config,
     server::{self, Listeners},
     state::Process,
 };

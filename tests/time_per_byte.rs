@@ -28,8 +28,8 @@ use engines::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use rerank_proxy::{
     cluster::{encoding::Coding, headers::strip_hop_by_hop},
-    rules::IndexPatterns,
-    wishes::{Wish, Wishes},
+    config::{RequestOption, rules::IndexPatterns},
+    request_options::RequestOptions,
 };
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -455,14 +455,14 @@ fn headers_are_read_in_linear_time() {
             let sent = sent("/i/_search", r#"{"query":{"match":{"f":"wine"}}}"#);
             planned_by(elastic, with(sent, header::ACCEPT, &format!("{}*/*", "a/b;c=d, ".repeat(size / 9))))
         }),
-        ("wishes", 32 * KIB, "", |size| {
+        ("request options", 32 * KIB, "", |size| {
             let mut headers = HeaderMap::new();
             for name in ["x-rerank-query", "x-rerank-budget", "x-rerank-window", "x-rerank-explain"] {
                 let name = HeaderName::from_static(name);
                 headers.append(name, "utf-8''%41".repeat(size / 40).parse().unwrap());
             }
             Box::new(move || {
-                black_box(Wishes::read(&headers, &Wish::DEFAULT).is_ok());
+                black_box(RequestOptions::read(&headers, &RequestOption::DEFAULT).is_ok());
                 String::new()
             })
         }),

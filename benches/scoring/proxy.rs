@@ -12,11 +12,7 @@ use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::{
-    config::{Config, FlagSetting},
-    server,
-    state::Process,
-};
+use rerank_proxy::{config::FlagSetting, open_models::Config, server, state::Process};
 use scoring::{LocalScorer, Scorer, models::ModelFolder};
 use serde_json::json;
 use tokio::net::TcpListener;

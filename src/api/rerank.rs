@@ -25,14 +25,14 @@ use crate::{
         body::{Body, Bounds, Filled, Patience, Unheld, fill},
         encoding::{self, Coding},
     },
-    config::{Keys, MAX_WINDOWS},
+    config::{Keys, MAX_WINDOWS, RequestOption},
     guard::{aside, computed},
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
+    request_options::RequestOptions,
     state::Context,
     telemetry::Counts,
-    wishes::{Wish, Wishes},
 };
 
 /// A fault, and the words it is to be told in.
@@ -75,12 +75,13 @@ async fn answered(
         context.process.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
     // What is begun on another thread goes on where the client leaves, and is under way until it ends.
     let permit = Arc::new(permit);
-    // Of what a client may wish of a search, a call has a budget only.
-    let is_budget = |wish: &&Wish| matches!(wish, Wish::Budget | Wish::LongerBudget);
-    let allowed: Vec<Wish> = context.snapshot.config.clients.headers.iter().filter(is_budget).copied().collect();
-    let wishes = Wishes::read(headers, &allowed);
-    let wishes = wishes.map_err(|reason| usual(Fault::Unreadable(reason)))?;
-    let budget = wishes.budget(config.budget);
+    // Of the options that a search has, a call has the budget only.
+    let is_budget = |option: &&RequestOption| matches!(option, RequestOption::Budget | RequestOption::LongerBudget);
+    let allowed: Vec<RequestOption> =
+        context.snapshot.config.clients.headers.iter().filter(is_budget).copied().collect();
+    let options = RequestOptions::read(headers, &allowed);
+    let options = options.map_err(|invalid| usual(Fault::Unreadable(invalid.to_string())))?;
+    let budget = options.budget(config.budget);
     let deadline = began + budget;
     let (sent, mut room) = hold(context, headers, body, began, budget, &permit).await.map_err(usual)?;
 

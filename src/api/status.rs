@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{answer, call::Shape, fault::Fault, response};
-use crate::{cluster::body::Body, config::ModelConfig, ranking::NotRanked, state::Context};
+use crate::{cluster::body::Body, open_models::OpenModel, ranking::NotRanked, state::Context};
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
 pub(super) fn health(context: &Context) -> Response<Body> {
@@ -66,7 +66,7 @@ pub(super) fn info(context: &Context) -> Response<Body> {
         "docker_label": Value::Null,
     });
     // Of a model on a server nothing is known.
-    if let Some(ModelConfig::Local(folder)) = context.snapshot.config.models.get(name) {
+    if let Some(OpenModel::Local(folder)) = context.snapshot.models.get(name) {
         info["model_sha"] = json!(folder.revision());
         info["max_input_length"] = json!(folder.max_length());
         info["model_dtype"] = json!(folder.onnx().file_stem().map(|stem| stem.to_string_lossy()));

@@ -33,6 +33,11 @@ Examples:
 ";
 
 /// Measure a model on this machine: what window, budget, cache and replicas it allows
+///
+/// Run it on the machine that will carry the proxy, while that has nothing else to do. It measures what scoring
+/// costs, recommends a window and a budget, and says how many searches a second one replica carries. With
+/// --simulate it also plays a query log, or searches drawn by Zipf's law, against what was measured, and says how
+/// many replicas and how much cache they take. docs/capacity.md explains each figure.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BenchArgs {

@@ -3,28 +3,37 @@
 
 use scoring::Runtime;
 
-use crate::{commands::ConfigArgs, config::ModelConfig};
+use crate::{commands::config_args::ConfigArgs, open_models::OpenModel};
+
+/// Read the configuration as `serve` would, and say what is wrong with it
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
 
 /// Says on stdout what the configuration amounts to, or fails with everything that is wrong with it.
-pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let config = super::load(args)?;
-    if config.models.values().any(|model| matches!(model, ModelConfig::Local(_))) {
-        let runtime = Runtime::load(config.scoring.onnxruntime.as_deref())?;
+pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
+    let config = args.config.load()?;
+    if config.models.values().any(|model| matches!(model, OpenModel::Local(_))) {
+        let runtime = Runtime::load(config.settings.scoring.onnxruntime.as_deref())?;
         config.check_providers(&runtime)?;
         for (name, model) in &config.models {
-            let ModelConfig::Local(folder) = model else { continue };
+            let OpenModel::Local(folder) = model else { continue };
             if let Some(why) = runtime.second_choice(folder.providers()) {
                 eprintln!("note: models.{name}.provider: {why}");
             }
         }
     }
-    if let Some(note) = config.note_on_api() {
+    let settings = &config.settings;
+    if let Some(note) = settings.api.note(settings.server.listen) {
         eprintln!("note: {note}");
     }
-    let (rules, models) = (config.rules.len(), config.models.len());
+    let (rules, models) = (settings.rules.len(), config.models.len());
     println!(
         "the configuration is right: {rules} rule(s), {models} model(s), {}://{} behind {}",
-        config.upstream.scheme, config.upstream.authority, config.server.listen
+        settings.upstream.scheme, settings.upstream.authority, settings.server.listen
     );
     Ok(())
 }

@@ -1,13 +1,13 @@
-//! The flags that say where the configuration comes from, and those that are settings themselves: several subcommands take
-//! them.
+//! The flags of the configuration: those that say where it comes from, and those that are settings themselves. Owns how
+//! several subcommands load it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::config::FlagSetting;
+use crate::{config::FlagSetting, open_models::Config};
 
-/// Where the configuration comes from. Flags win over `RERANK_PROXY_…` variables, and these over the file.
+// A doc comment would become the text of the subcommands that take these flags.
 #[derive(Debug, Args, Default)]
 pub struct ConfigArgs {
     /// The configuration file (see config.example.toml)
@@ -40,26 +40,41 @@ pub struct ConfigArgs {
 const FLAG_MODEL: &str = "default";
 
 impl ConfigArgs {
+    /// The configuration that the flags, the environment and the file make together.
+    ///
+    /// # Errors
+    /// All mistakes in it, and how many there are.
+    pub fn load(&self) -> anyhow::Result<Config> {
+        let config = Config::load(self.config.as_deref(), std::env::vars(), &self.settings());
+        config.map_err(|errors| {
+            let count = errors.0.len();
+            let noun = if count == 1 { "mistake" } else { "mistakes" };
+            anyhow::anyhow!("{count} {noun} in the configuration:\n{errors}")
+        })
+    }
+
     /// The flags as settings.
-    pub fn settings(&self) -> Vec<FlagSetting> {
+    fn settings(&self) -> Vec<FlagSetting> {
         let mut settings: Vec<FlagSetting> = Vec::new();
-        let mut set = |path: &[&'static str], text: &Option<String>, flag: &'static str| {
-            if let Some(text) = text {
-                settings.push((path.to_vec(), text.clone(), flag));
-            }
+        let mut set = |path: &[&'static str], text: Option<&str>, flag: &'static str| {
+            settings.extend(text.map(|text| (path.to_vec(), text.to_owned(), flag)));
         };
-        set(&["upstream", "url"], &self.upstream, "--upstream");
-        set(&["server", "listen"], &self.listen, "--listen");
-        set(&["log", "level"], &self.log_level, "--log-level");
-        let by_path = self.model.as_ref().is_some_and(|model| std::path::Path::new(model).is_dir());
-        set(&["models", FLAG_MODEL, if by_path { "path" } else { "name" }], &self.model, "--model");
-        let every_index = self.model.as_ref().map(|_| "*".to_owned());
-        let model_name = self.model.as_ref().map(|_| FLAG_MODEL.to_owned());
-        set(&["rules", "0", "index"], &every_index, "--model");
-        set(&["rules", "0", "model"], &model_name, "--model");
-        set(&["rules", "0", "fields"], &self.fields, "--fields");
-        set(&["rules", "0", "window"], &self.window, "--window");
-        set(&["rules", "0", "budget"], &self.budget, "--budget");
+        set(&["upstream", "url"], self.upstream.as_deref(), "--upstream");
+        set(&["server", "listen"], self.listen.as_deref(), "--listen");
+        set(&["log", "level"], self.log_level.as_deref(), "--log-level");
+        if let Some(model) = self.model.as_deref() {
+            set(&["models", FLAG_MODEL, model_key(model)], Some(model), "--model");
+            set(&["rules", "0", "index"], Some("*"), "--model");
+            set(&["rules", "0", "model"], Some(FLAG_MODEL), "--model");
+        }
+        set(&["rules", "0", "fields"], self.fields.as_deref(), "--fields");
+        set(&["rules", "0", "window"], self.window.as_deref(), "--window");
+        set(&["rules", "0", "budget"], self.budget.as_deref(), "--budget");
         settings
     }
+}
+
+/// The key that says where the model is which a flag names: a folder that exists is meant as such.
+pub(super) fn model_key(model: &str) -> &'static str {
+    if Path::new(model).is_dir() { "path" } else { "name" }
 }

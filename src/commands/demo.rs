@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use crate::{
-    config::{Config, FlagSetting},
+    commands::{config_args::model_key, wait_until_ready},
+    config::FlagSetting,
     demo::{self, DemoOptions},
+    open_models::Config,
     panics, server,
     state::Process,
     telemetry,
@@ -38,7 +40,7 @@ pub struct DemoArgs {
 }
 
 impl DemoArgs {
-    /// What [`crate::demo::run`] is asked to do; the model is the proxy's business.
+    /// The options of [`crate::demo::run`]; the model is the proxy's business.
     pub fn options(&self) -> DemoOptions {
         DemoOptions { once: self.once, json: self.json, listen: self.listen, engine_listen: self.engine_listen }
     }
@@ -50,12 +52,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let model = args.model.as_deref().unwrap_or(MODEL);
     let listen = args.listen.to_string();
     let config = config(model, "http://127.0.0.1:9200", &listen)?;
-    telemetry::start_log(&config.log);
+    telemetry::start_log(&config.settings.log);
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
             let process = Process::start(self::config(model, &upstream, &listen)?)?;
-            super::wait_until_ready(&process).await?;
+            wait_until_ready(&process).await?;
             tokio::spawn(server::run(listener, process, std::future::pending()));
             Ok(())
         };
@@ -65,13 +67,12 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 fn config(model: &str, upstream: &str, listen: &str) -> anyhow::Result<Config> {
-    let by_path = std::path::Path::new(model).is_dir();
     let settings: [(&[&'static str], &str); 8] = [
         (&["server", "listen"], listen),
         // Whoever is let to the demo may try all of it: there is nothing to protect.
         (&["api", "keys"], "none"),
         (&["upstream", "url"], upstream),
-        (&["models", "bundled", if by_path { "path" } else { "name" }], model),
+        (&["models", "bundled", model_key(model)], model),
         (&["rules", "0", "index"], demo::load::INDEX),
         (&["rules", "0", "fields"], "title,text"),
         (&["rules", "0", "budget"], BUDGET),

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use clap::Args;
 
-/// Which proxy to ask.
+/// Ask a running proxy whether it is there (for container health checks)
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// Its URL

@@ -12,12 +12,12 @@ use scoring::models::{
     pull::{Wanted, pull},
 };
 
-use crate::config::source::{Node, Value};
+use crate::config::tree::{Node, Value};
 
-/// Which models, and where they are kept.
+/// List, pull, verify and remove models
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: ModelsCommand,
     /// The folder of models [default: models]
@@ -31,7 +31,7 @@ pub struct ModelsArgs {
     pub lock: Option<PathBuf>,
 }
 
-/// What to do with models.
+/// The subcommands of `models`.
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
     /// Show the short names, and what is stored
@@ -133,10 +133,8 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
 fn configured_folder(config: &Path) -> anyhow::Result<Option<PathBuf>> {
     let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
     let root = Node::from_toml(config, &text).map_err(|error| anyhow!("{error}"))?;
-    let member = |node: &Node, key: &str| match &node.value {
-        Value::Table(table) => table.get(key).cloned(),
+    Ok(match root.get("scoring").and_then(|scoring| scoring.get("models_dir")) {
+        Some(Node { value: Value::Text(path), .. }) => Some(path.into()),
         _ => None,
-    };
-    let folder = member(&root, "scoring").and_then(|scoring| member(&scoring, "models_dir"));
-    Ok(folder.and_then(|folder| if let Value::Text(path) = folder.value { Some(path.into()) } else { None }))
+    })
 }

@@ -12,11 +12,11 @@ use std::{
 use anyhow::{Context, anyhow, bail, ensure};
 use engines::passage::PassageSpec;
 
-use super::wait_until_ready;
 use crate::{
     api::text,
-    commands::ConfigArgs,
-    config::Config,
+    commands::{config_args::ConfigArgs, wait_until_ready},
+    config::Settings,
+    open_models::Config,
     panics,
     ranking::{Documents, NotRanked, Ranking, rank},
     state::Process,
@@ -25,9 +25,9 @@ use crate::{
 
 /// A configuration is not right without a cluster; nothing is asked of this one.
 const NO_CLUSTER: &str = "http://127.0.0.1:9200";
-/// As good as for ever: without --budget, ranking takes as long as it takes.
+/// The budget where there is none, as good as for ever: without --budget, ranking takes as long as it takes.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
-/// Tokens that may wait for the model. They are all ours: nobody else is to be left room.
+/// The most tokens that may wait for the model. They are all ours: no other call needs space in the queue.
 const QUEUE_TOKENS: usize = 1 << 28;
 /// Shown below the flags.
 const EXAMPLES: &str = "\
@@ -38,6 +38,9 @@ Examples:
 ";
 
 /// Rank documents from files or stdin for a query, best first
+///
+/// Prints score, line number and text, with tabs between. Each line is a document, empty ones are skipped; with
+/// --jsonl or --fields each is JSON. The scores are those that a search or the rerank API gets.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RerankArgs {
@@ -81,9 +84,9 @@ pub struct RerankArgs {
 struct Line {
     /// Counted from 1, over all files, empty lines included.
     number: usize,
-    /// As it was written.
+    /// The line as it was written.
     written: String,
-    /// What the model reads of it.
+    /// The text that the model reads of it.
     text: String,
 }
 
@@ -91,15 +94,17 @@ struct Line {
 pub fn run(args: &RerankArgs) -> anyhow::Result<()> {
     // What can be wrong is found before a model is loaded.
     let mut config = config(args)?;
-    let model = model(&config, args)?;
+    let model = model(&config.settings, args)?;
     config.models.retain(|name, _| *name == model);
-    config.cascades.clear();
-    config.scoring.queue_tokens = QUEUE_TOKENS;
+    let settings = &mut config.settings;
+    settings.models.retain(|name, _| *name == model);
+    settings.cascades.clear();
+    settings.scoring.queue_tokens = QUEUE_TOKENS;
     let lines = read(args)?;
-    telemetry::start_log(&config.log);
+    telemetry::start_log(&config.settings.log);
     panics::tell_in_log();
     let ranking = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let long = config.api.long_passages;
+        let long = config.settings.api.long_passages;
         let process = Process::start(config)?;
         wait_until_ready(&process).await?;
         let snapshot = process.snapshot();
@@ -117,21 +122,22 @@ pub fn run(args: &RerankArgs) -> anyhow::Result<()> {
 }
 
 fn config(args: &RerankArgs) -> anyhow::Result<Config> {
-    super::load(&ConfigArgs {
+    let flags = ConfigArgs {
         config: args.config.clone(),
         upstream: Some(NO_CLUSTER.to_owned()),
         model: args.model.clone().filter(|_| args.config.is_none()),
         log_level: Some(args.log_level.clone()),
         ..ConfigArgs::default()
-    })
+    };
+    flags.load()
 }
 
 /// The name that the model has in the configuration.
-fn model(config: &Config, args: &RerankArgs) -> anyhow::Result<String> {
+fn model(settings: &Settings, args: &RerankArgs) -> anyhow::Result<String> {
     let asked = args.model.as_ref().filter(|_| args.config.is_some());
-    let known = || config.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-    match config.api.model_named(asked.map(String::as_str)) {
-        Some(model) if config.models.contains_key(model) => Ok(model.to_owned()),
+    let known = || settings.models.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    match settings.api.model_named(asked.map(String::as_str)) {
+        Some(model) if settings.models.contains_key(model) => Ok(model.to_owned()),
         Some(model) => bail!("there is no model `{model}` in the configuration; there is {}", known()),
         None => bail!("the configuration has several models: choose one with --model, of {}", known()),
     }
@@ -229,16 +235,18 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
     use engines::order::Ranked;
     use scoring::{Scale, Score, Scored};
 
     fn args(flags: &[&str]) -> RerankArgs {
-        let usual = ["rerank-proxy", "rerank", "--query", "q", "--model", "m"];
-        match Cli::parse_from(usual.iter().chain(flags)).command {
-            Command::Rerank(args) => args,
-            other => panic!("{other:?}"),
+        /// The subcommand as a program of its own.
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            args: RerankArgs,
         }
+        let usual = ["rerank", "--query", "q", "--model", "m"];
+        Alone::parse_from(usual.iter().chain(flags)).args
     }
 
     /// What is read of files with this content: numbers and texts.

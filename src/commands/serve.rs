@@ -5,18 +5,29 @@ use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use crate::{
-    commands::ConfigArgs,
+    commands::config_args::ConfigArgs,
     panics,
     server::{self, Listeners, Stop},
     state::Process,
     telemetry,
 };
 
+/// Stand in front of a cluster and rerank its searches
+///
+/// At SIGTERM or SIGINT it takes no more connections, closes those without an open request, lets the others finish
+/// (server.drain), and ends with status 0. A second one ends it at once, with status 1. SIGHUP changes nothing.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
 /// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT. Fails where a second one comes before all
 /// open requests were answered.
-pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
-    let config = super::load(args)?;
-    telemetry::start_log(&config.log);
+pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let config = args.config.load()?;
+    telemetry::start_log(&config.settings.log);
     panics::tell_in_log();
     server::raise_descriptor_limit();
     let process = Process::start(config)?;
@@ -36,7 +47,7 @@ pub fn run(args: &ConfigArgs) -> anyhow::Result<()> {
         let upstream = &config.upstream;
         info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
         println!("listening on http://{}", listener.local_addr()?);
-        if let Some(note) = config.note_on_api() {
+        if let Some(note) = config.api.note(config.server.listen) {
             warn!("{note}");
         }
         if let Some(api) = &api {

@@ -21,12 +21,12 @@ use super::{
 };
 use crate::{
     cluster::body::Body,
+    config::rules::{self, Explicit, Mode, Rule},
     guard::{computed, guarded, is_quick_request, planned_apart},
     memory::Held,
     report::Report,
-    rules::{self, Explicit, Mode, Rule},
+    request_options::RequestOptions,
     state::Context,
-    wishes::Wishes,
 };
 
 /// How many templates the cluster is asked to render at a time.
@@ -111,7 +111,12 @@ impl Prepared {
 }
 
 /// Prepares a request.
-pub(super) async fn prepare(context: &Context, call: SearchCall, wishes: &Wishes, run: Run) -> Result<Prepared, Halt> {
+pub(super) async fn prepare(
+    context: &Context,
+    call: SearchCall,
+    wishes: &RequestOptions,
+    run: Run,
+) -> Result<Prepared, Halt> {
     let mut call = call;
     let mut room = call.room_for_planning(&context.process.memory).map_err(SkipReason::from)?;
     if call.as_request().route.door.is_template() {
@@ -177,7 +182,7 @@ fn plans(
     context: &Context,
     request: SearchRequest<'_>,
     found: &[Search],
-    wishes: &Wishes,
+    wishes: &RequestOptions,
     run: Run,
 ) -> Result<(Plans, Option<Forward>), NoPlan> {
     let multi = request.route.door.is_multi();
@@ -200,7 +205,12 @@ fn plans(
 }
 
 /// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
-fn ruled<'a>(context: &'a Context, search: &Search, wishes: &Wishes, run: Run) -> Result<(&'a Rule, Mode), SkipReason> {
+fn ruled<'a>(
+    context: &'a Context,
+    search: &Search,
+    wishes: &RequestOptions,
+    run: Run,
+) -> Result<(&'a Rule, Mode), SkipReason> {
     let rule = search.indices.as_deref().and_then(|indices| rules::find(&context.snapshot.config.rules, indices));
     let rule = rule.ok_or(SkipReason::NoRule)?;
     match (wishes.mode(rule), run) {
@@ -210,7 +220,7 @@ fn ruled<'a>(context: &'a Context, search: &Search, wishes: &Wishes, run: Run) -
 }
 
 /// Why the search is not worth rendering, as far as its rule alone says.
-fn unruled(context: &Context, search: &Search, wishes: &Wishes, run: Run) -> Option<SkipReason> {
+fn unruled(context: &Context, search: &Search, wishes: &RequestOptions, run: Run) -> Option<SkipReason> {
     match ruled(context, search, wishes, run) {
         Err(reason) => Some(reason),
         Ok((_, mode)) => (mode == Mode::Shadow && run == Run::InPlace).then_some(SkipReason::Shadow),
@@ -265,7 +275,7 @@ fn planned(
     context: &Context,
     request: SearchRequest<'_>,
     search: &Search,
-    wishes: &Wishes,
+    wishes: &RequestOptions,
     run: Run,
 ) -> Result<Planned, NoPlan> {
     let (rule, mode) = ruled(context, search, wishes, run)?;

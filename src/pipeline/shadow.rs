@@ -14,13 +14,13 @@ use super::{
     prepare::{Halt, Prepared, Run, prepare},
     window::measure,
 };
-use crate::{state::Context, wishes::Wishes};
+use crate::{request_options::RequestOptions, state::Context};
 
 /// How long it may take, the cluster's answer included.
 const LIFE: Duration = Duration::from_mins(1);
 
 /// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
-pub(super) fn start(context: &Context, call: SearchCall, wishes: Wishes) {
+pub(super) fn start(context: &Context, call: SearchCall, wishes: RequestOptions) {
     let Ok(permit) = context.process.shadows.clone().try_acquire_owned() else {
         context.process.metrics.shadowed(Err(SkipReason::Overloaded));
         return;
@@ -36,7 +36,7 @@ pub(super) fn start(context: &Context, call: SearchCall, wishes: Wishes) {
     });
 }
 
-async fn shadow(context: &Context, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
+async fn shadow(context: &Context, call: SearchCall, wishes: &RequestOptions) -> Result<(), SkipReason> {
     let prepared = prepare(context, call, wishes, Run::Aside).await.map_err(|halt| match halt {
         Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
         Halt::Broken => SkipReason::UpstreamError,

@@ -19,12 +19,11 @@ use tracing::debug;
 
 use super::fetch;
 use crate::{
+    config::{Detail, rules::ShownScore},
     guard::{computed, guarded_future},
     ranking::outputs,
-    rules::ShownScore,
     state::Context,
     telemetry::Counts,
-    wishes::Detail,
 };
 
 /// A search that is to be reranked, and how.

@@ -16,11 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rerank_proxy::{
-    config::{Config, FlagSetting},
-    server,
-    state::Process,
-};
+use rerank_proxy::{config::FlagSetting, open_models::Config, server, state::Process};
 use scoring::{self as scoring, Scale, Score, ScoreError, ScoreFuture, Scored, Scorer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

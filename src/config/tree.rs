@@ -1,52 +1,19 @@
-//! What the operator wrote, before it means anything: a tree of values, each with where it was written. Owns the order of
-//! precedence: flags over environment over file.
+//! The tree of what the operator wrote: values as TOML knows them, each with the place where it was written. Owns how a file
+//! becomes a tree, and how a single value is laid over one; what a value means is for the tables.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use indexmap::IndexMap;
 use toml_edit::{Item, TableLike};
 
-use super::ConfigError;
-
-/// What every environment variable of the configuration begins with. `RERANK_PROXY_SERVER__LISTEN` is `server.listen`;
-/// variables without a double underscore are left alone (Kubernetes makes some of the kind for services of this name).
-pub const ENV_PREFIX: &str = "RERANK_PROXY_";
-
-/// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// In a file, at a line counted from 1.
-    File {
-        /// The path as it was given.
-        path: String,
-        /// The line.
-        line: usize,
-    },
-    /// In this environment variable.
-    Env(String),
-    /// By this flag.
-    Flag(&'static str),
-    /// Nowhere: the value is missing.
-    Nowhere,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, line } => write!(f, "{path}:{line}"),
-            Self::Env(name) => write!(f, "environment variable {name}"),
-            Self::Flag(flag) => write!(f, "flag {flag}"),
-            Self::Nowhere => f.write_str("configuration"),
-        }
-    }
-}
+use super::mistake::{ConfigError, Origin};
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// The value.
     pub value: Value,
-    /// Where it was written.
+    /// The place where it was written.
     pub origin: Origin,
 }
 
@@ -104,7 +71,7 @@ impl Node {
             (Value::Table(table), _) => table
                 .entry((*first).to_owned())
                 .or_insert_with(|| Self { value: empty_for(rest), origin: origin.clone() }),
-            // Whatever stood here is replaced by what the path needs; its type is judged later.
+            // A value of another type is replaced by what the path needs; its type is judged later.
             (other, _) => {
                 *other = empty_for(path);
                 return self.set(path, text, origin);
@@ -113,17 +80,11 @@ impl Node {
         child.set(rest, text, origin);
     }
 
-    /// Lays the environment over the tree, in the order of the variables' names.
-    pub fn set_from_env(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
-        let mut variables: Vec<(String, String)> = variables
-            .into_iter()
-            .filter(|(name, _)| name.strip_prefix(ENV_PREFIX).is_some_and(|rest| rest.contains("__")))
-            .collect();
-        variables.sort();
-        for (name, text) in variables {
-            let path = name[ENV_PREFIX.len()..].to_ascii_lowercase();
-            let path: Vec<&str> = path.split("__").collect();
-            self.set(&path, &text, &Origin::Env(name.clone()));
+    /// The value under `key`, where this is a table that has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Table(table) => table.get(key),
+            _ => None,
         }
     }
 }
@@ -170,4 +131,15 @@ fn from_value(value: &toml_edit::Value, origin: Origin, at: &dyn Fn(Option<std::
         Toml::InlineTable(table) => return from_table(table, origin, at),
     };
     Node { value, origin }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_toml_names_the_line() {
+        let error = Node::from_toml(Path::new("rerank.toml"), "[server]\nlisten = \n").expect_err("not TOML");
+        assert!(error.to_string().starts_with("rerank.toml:2: not TOML: "), "{error}");
+    }
 }

@@ -1,0 +1,181 @@
+//! The key `model` of a rule: one model by its name, or two in a cascade. Owns the labels of cascades.
+
+use indexmap::IndexMap;
+
+use crate::config::{models::Models, section::Section, tree::Value};
+
+/// Two models in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CascadeConfig {
+    /// The name of the model that scores the whole window.
+    pub first: String,
+    /// The name of the one that re-scores the best of it.
+    pub then: String,
+    /// The number of hits that go on to the second model.
+    pub keep: usize,
+}
+
+/// The cascades of all rules by their labels.
+pub(in crate::config) type Cascades = IndexMap<String, CascadeConfig>;
+
+/// The usual number of hits that the second model of a cascade re-scores.
+const DEFAULT_KEEP: usize = 20;
+
+/// The name of the rule's model, or the label of its cascade, which is added to `cascades`. With just one model there is
+/// no need to say which.
+pub(super) fn read(rule: &Section, models: &Models, window: usize, cascades: &mut Cascades) -> Option<String> {
+    match rule.node("model").map(|node| &node.value) {
+        Some(Value::Table(_)) => {
+            let section = rule.optional_table("model")?;
+            let label = cascade(&section, models, window, cascades);
+            section.finish();
+            label
+        }
+        Some(_) => named(rule, "model", models),
+        None if models.is_empty() => {
+            rule.error("model", "is missing, and there is no [models.…] table");
+            None
+        }
+        None if models.only().is_none() => {
+            rule.error("model", format!("is missing: say which of {}", models.names()));
+            None
+        }
+        None => models.only().map(str::to_owned),
+    }
+}
+
+/// The label of the cascade that the table describes.
+fn cascade(section: &Section, models: &Models, window: usize, cascades: &mut Cascades) -> Option<String> {
+    let first = stage(section, "first", models);
+    let then = stage(section, "then", models);
+    let keep: Option<usize> = section.optional("keep");
+    let is_bounded = keep.is_none_or(|keep| (1..=window).contains(&keep));
+    if !is_bounded {
+        section.error("keep", format!("must be 1 to {window}, the rule's window"));
+    }
+    let (first, then) = (first?, then?);
+    if first == then {
+        section
+            .error("then", format!("must be another model than `first`; for `{then}` alone, write model = \"{then}\""));
+        return None;
+    }
+    let cascade = CascadeConfig { first, then, keep: keep.unwrap_or(DEFAULT_KEEP) };
+    let label = label(&cascade);
+    // Names may hold any characters, those of a label, too.
+    if models.contains(&label) || cascades.get(&label).is_some_and(|known| *known != cascade) {
+        section.error("first", format!("the cascade would go by the name `{label}`, which is taken: rename a model"));
+        return None;
+    }
+    cascades.insert(label.clone(), cascade);
+    is_bounded.then_some(label)
+}
+
+fn stage(section: &Section, key: &'static str, models: &Models) -> Option<String> {
+    if section.node(key).is_none() {
+        section
+            .error(key, format!("is missing: a cascade has a `first` model and a `then`, out of {}", models.names()));
+        return None;
+    }
+    named(section, key, models)
+}
+
+/// The model under `key`, which must be there.
+fn named(section: &Section, key: &'static str, models: &Models) -> Option<String> {
+    let name: String = section.optional(key)?;
+    if models.contains(&name) {
+        return Some(name);
+    }
+    match models.is_empty() {
+        true => section.error(key, format!("there is no model `{name}`: add a table [models.{name}]")),
+        false => section.error(key, format!("there is no model `{name}`; there is: {}", models.names())),
+    }
+    None
+}
+
+/// `xsmall>base`; the number of hits that go on is told where it is not the usual one.
+fn label(cascade: &CascadeConfig) -> String {
+    let CascadeConfig { first, then, keep } = cascade;
+    match *keep {
+        DEFAULT_KEEP => format!("{first}>{then}"),
+        keep => format!("{first}>{then}:{keep}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{
+        Settings,
+        sources::lay_environment,
+        testing::{MODEL, minimal, read, read_tree, written},
+    };
+
+    /// A configuration with two models, whose rules name this as theirs.
+    fn with_two_models(rules: &[&str]) -> Result<Settings, Vec<String>> {
+        let two = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
+        let rules: Vec<String> =
+            rules.iter().map(|model| format!("[[rules]]\nindex = \"*\"\nmodel = {model}\n")).collect();
+        read(&format!("{two}{}", rules.concat()))
+    }
+
+    #[test]
+    fn a_rule_may_name_two_models_and_how_many_hits_go_on_to_the_second() {
+        let settings = with_two_models(&[
+            "{ first = \"m\", then = \"n\" }",
+            "{ first = \"m\", then = \"n\", keep = 100 }",
+            "{ first = \"m\", then = \"n\", keep = 20 }",
+            "\"n\"",
+        ])
+        .expect("right");
+        let models: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
+        assert_eq!(models, ["m>n", "m>n:100", "m>n", "n"]);
+        let cascade = |keep| CascadeConfig { first: "m".to_owned(), then: "n".to_owned(), keep };
+        assert_eq!(settings.cascades.len(), 2);
+        assert_eq!((&settings.cascades["m>n"], &settings.cascades["m>n:100"]), (&cascade(20), &cascade(100)));
+    }
+
+    #[test]
+    fn a_cascade_can_be_set_by_the_environment() {
+        let mut root = written(
+            &minimal().replace("[[rules]]", &format!("[models.n]\npath = \"{MODEL}\"\n[[rules]]\nmodel = \"n\"")),
+        );
+        let variables = [("FIRST", "n"), ("THEN", "m"), ("KEEP", "7")];
+        let variables =
+            variables.map(|(key, value)| (format!("RERANK_PROXY_RULES__0__MODEL__{key}"), value.to_owned())).into();
+        lay_environment(&mut root, &variables);
+        let settings = read_tree(&root, &|_| None).expect("right");
+        assert_eq!(settings.rules[0].model, "n>m:7");
+    }
+
+    #[test]
+    fn what_does_not_go_together_in_a_cascade_is_a_mistake() {
+        for (model, mistake) in [
+            ("{ first = \"m\" }", "then: is missing: a cascade has a `first` model and a `then`, out of m, n"),
+            ("{ first = \"m\", then = \"x\" }", "then: there is no model `x`; there is: m, n"),
+            (
+                "{ first = \"m\", then = \"m\" }",
+                "then: must be another model than `first`; for `m` alone, write model = \"m\"",
+            ),
+            ("{ first = \"m\", then = \"n\", keep = 0 }", "keep: must be 1 to 100, the rule's window"),
+            ("{ first = \"m\", then = \"n\", keep = 101 }", "keep: must be 1 to 100, the rule's window"),
+            ("{ first = \"m\", then = \"n\", kep = 10 }", "kep: unknown key; did you mean `keep`?"),
+            ("{ first = 1, then = \"n\" }", "first: must be a text in quotes, not empty"),
+        ] {
+            let errors = with_two_models(&[model]).expect_err(model);
+            assert_eq!(errors, [format!("rerank.toml:9: rules[0].model.{mistake}")]);
+        }
+    }
+
+    #[test]
+    fn a_model_with_the_name_of_a_cascade_is_a_mistake() {
+        let text = minimal().replace(
+            "[[rules]]",
+            &format!("[models.n]\npath = \"{MODEL}\"\n[models.\"m>n\"]\npath = \"{MODEL}\"\n[[rules]]"),
+        );
+        let errors = read(&(text + "model = { first = \"m\", then = \"n\" }\n")).expect_err("wrong").join("\n");
+        assert!(
+            errors.contains("rules[0].model.first: the cascade would go by the name `m>n`, which is taken"),
+            "{errors}"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! The table `[server]`: the listener in front of the cluster.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::section::Section;
+
+/// The usual time for a head: what nginx, Envoy and Go's servers are mostly given for it.
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The longest time for a head: what is more is mostly a mistaken unit.
+const MAX_HEADER_TIMEOUT: Duration = Duration::from_hours(1);
+/// The most connections: more than a machine has ports to reach a cluster from.
+const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// The listener.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Address and port; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The time that open requests have to finish after SIGTERM.
+    pub drain: Duration,
+    /// The time that a request's head may take to come.
+    pub header_timeout: Duration,
+    /// The most client connections that are served at a time; 0 for as many as there are file descriptors for.
+    pub max_connections: usize,
+}
+
+impl ServerConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let config = Self {
+            listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9700))),
+            drain: section.or("drain", Duration::from_secs(30)),
+            header_timeout: section.or("header_timeout", HEADER_TIMEOUT),
+            max_connections: section.or("max_connections", 0),
+        };
+        if config.header_timeout.is_zero() || config.header_timeout > MAX_HEADER_TIMEOUT {
+            section.error("header_timeout", "must be more than nothing and at most 1h (one hour)");
+        }
+        if config.max_connections > MAX_CONNECTIONS {
+            let message = format!("must be at most {MAX_CONNECTIONS}; 0 for as many as there are file descriptors for");
+            section.error("max_connections", message);
+        }
+        section.finish();
+        config
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{minimal, read};
+
+    fn with_server(keys: &str) -> Result<ServerConfig, Vec<String>> {
+        read(&format!("{}\n[server]\n{keys}", minimal())).map(|settings| settings.server)
+    }
+
+    #[test]
+    fn heads_have_a_minute_and_connections_what_the_system_has_room_for() {
+        let server = with_server("").expect("right");
+        assert_eq!((server.header_timeout, server.max_connections), (Duration::from_mins(1), 0));
+        let server = with_server("header_timeout = \"500ms\"\nmax_connections = 10").expect("right");
+        assert_eq!((server.header_timeout, server.max_connections), (Duration::from_millis(500), 10));
+    }
+
+    #[test]
+    fn what_connections_cannot_be_is_a_mistake() {
+        for (keys, told) in [
+            ("header_timeout = \"0s\"", "server.header_timeout: must be more than nothing and at most 1h"),
+            ("header_timeout = \"2h\"", "server.header_timeout: must be more than nothing and at most 1h"),
+            ("max_connections = 1000001", "server.max_connections: must be at most 1000000"),
+            ("max_connections = -1", "server.max_connections: must be a whole number, 0 or more"),
+        ] {
+            let errors = with_server(keys).expect_err("wrong");
+            assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
+        }
+    }
+}

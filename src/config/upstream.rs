@@ -1,0 +1,112 @@
+//! The table `[upstream]`: the cluster.
+
+use std::time::Duration;
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+
+use super::section::Section;
+
+/// The cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// `http` or `https`.
+    pub scheme: Scheme,
+    /// Host and port.
+    pub authority: Authority,
+    /// The search engine whose API it speaks.
+    pub engine: Engine,
+    /// The time that a connection attempt may take.
+    pub connect_timeout: Duration,
+    /// True: the client's `Host` reaches the cluster; false: the cluster's own name does.
+    pub preserve_host: bool,
+    /// True: answers that are to be reranked may come compressed.
+    pub compressed: bool,
+}
+
+/// The search engine whose API the cluster speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Told by each request's path: Solr's begin with `/solr/` or `/api/`, all others are Elasticsearch's and OpenSearch's.
+    Auto,
+    /// Elasticsearch.
+    Elasticsearch,
+    /// OpenSearch.
+    OpenSearch,
+    /// Apache Solr.
+    Solr,
+}
+
+impl Engine {
+    const NAMES: [(&'static str, Self); 4] = [
+        ("auto", Self::Auto),
+        ("elasticsearch", Self::Elasticsearch),
+        ("opensearch", Self::OpenSearch),
+        ("solr", Self::Solr),
+    ];
+}
+
+impl UpstreamConfig {
+    pub(super) fn read(section: &Section) -> Self {
+        let url: Option<String> = section.optional("url");
+        let engine = section.choice("engine", Engine::Auto, &Engine::NAMES);
+        let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
+        let preserve_host = section.or("preserve_host", true);
+        let compressed = section.or("compressed", false);
+        if !section.has("url") {
+            section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\"");
+        }
+        let address = url.and_then(|url| parse_url(&url).map_err(|message| section.error("url", message)).ok());
+        section.finish();
+        // Without an address there is a mistake, so that this one is never used.
+        let (scheme, authority) = address.unwrap_or((Scheme::HTTP, Authority::from_static("localhost:9200")));
+        Self { scheme, authority, engine, connect_timeout, preserve_host, compressed }
+    }
+}
+
+fn parse_url(url: &str) -> Result<(Scheme, Authority), String> {
+    let example = "must be a URL such as \"http://localhost:9200\"";
+    let uri: Uri = url.parse().map_err(|error| format!("{example}: {error}"))?;
+    let parts = uri.into_parts();
+    let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+    let (Some(scheme), Some(authority)) = (scheme, parts.authority) else { return Err(example.to_owned()) };
+    if authority.as_str().contains('@') {
+        return Err("must hold no user and password: the clients' own credentials are passed on".to_owned());
+    }
+    match parts.path_and_query {
+        Some(path) if path.path().trim_end_matches('/') == "/solr" => {
+            Err(format!("{example}, without a path: `{path}` comes with the clients' requests"))
+        }
+        Some(path) if path != "/" => Err(format!("{example}, without a path (`{path}`)")),
+        _ => Ok((scheme, authority)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{minimal, read};
+
+    #[test]
+    fn the_engine_is_told_by_paths_unless_it_is_named() {
+        let engine = |name: &str| {
+            let key = if name.is_empty() { String::new() } else { format!("[upstream]\nengine = \"{name}\"\n") };
+            let text = minimal().replacen("[upstream]\n", if key.is_empty() { "[upstream]\n" } else { &key }, 1);
+            read(&text).map(|settings| settings.upstream.engine)
+        };
+        assert_eq!((engine(""), engine("solr")), (Ok(Engine::Auto), Ok(Engine::Solr)));
+        let wrong = engine("lucene").expect_err("wrong");
+        assert_eq!(wrong, ["rerank.toml:2: upstream.engine: must be one of auto, elasticsearch, opensearch, solr"]);
+        let path = read(&minimal().replace(":9200", ":8983/solr")).expect_err("wrong");
+        assert!(path[0].ends_with("without a path: `/solr` comes with the clients' requests"), "{path:?}");
+    }
+
+    #[test]
+    fn passwords_in_the_url_are_refused() {
+        let text = minimal().replace("http://localhost", "http://me:secret@localhost");
+        let errors = read(&text).expect_err("wrong").join("\n");
+        assert!(errors.contains("no user and password") && !errors.contains("secret"), "{errors}");
+    }
+}
