@@ -2,15 +2,15 @@
 //! a document is searched for them is in `leaves`, how they are put into a sentence in `template`, how mark-up leaves
 //! them in `html`. Pure; knows JSON but no search engine.
 
+mod document;
 mod html;
 mod leaves;
 mod template;
 
 use std::{borrow::Cow, collections::HashMap};
 
+pub use document::Document;
 use indexmap::IndexSet;
-use serde_json::Value;
-
 use leaves::{Leaves, Wanted};
 pub use template::Template;
 
@@ -18,15 +18,6 @@ pub use template::Template;
 const SEPARATOR: &str = "\n";
 /// Between the texts of one placeholder of a template, which mostly stands within a line.
 const TEMPLATE_SEPARATOR: &str = ", ";
-
-/// What a hit shows of its document, as parsed JSON.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Document<'a> {
-    /// `_source`: the document as it was indexed (or a part of it).
-    pub source: Option<&'a Value>,
-    /// The hit's `fields`: values by name, each an array (nested fields: arrays of objects).
-    pub fields: Option<&'a Value>,
-}
 
 /// How passages are read, as a rule says it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::Words;
+use super::words::Words;
 
 /// Reads `query` in one pass. Every operator is an ASCII character, so that bytes will do.
 pub(super) fn words(query: &str, words: &mut Words) {

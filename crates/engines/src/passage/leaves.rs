@@ -11,7 +11,7 @@ use std::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::Document;
+use super::document::Document;
 use crate::names::{is_pattern, matches, parents};
 
 /// The longest path that is looked up among names, in bytes, so that what lies beneath a long one does not copy it again and
