@@ -2,11 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use engines::{
-    dialect::Dialect,
-    elastic::Elastic,
-    solr::{self, Solr},
-};
+use engines::dialects::Dialects;
 use scoring::{
     Scorer,
     cache::ScoreCache,
@@ -31,10 +27,8 @@ const SHADOWS: usize = 4;
 pub struct App {
     /// What the operator decided.
     pub config: Arc<Config>,
-    /// The search engine's API.
-    pub dialect: Arc<dyn Dialect>,
-    /// The same app for the paths that are Solr's, where the engine is told by the path.
-    beside: Option<Arc<Self>>,
+    /// The search engines' APIs.
+    pub dialects: Dialects,
     /// The way to the cluster.
     pub upstream: Upstream,
     /// The models by name, and the cascades.
@@ -103,15 +97,16 @@ impl App {
             }
         }
         let scorers = Arc::new(scorers);
-        let dialect: Arc<dyn Dialect> = match config.upstream.engine {
-            Engine::Auto | Engine::Elasticsearch | Engine::OpenSearch => Arc::new(Elastic::default()),
-            Engine::Solr => Arc::new(Solr::default()),
+        let engine = match config.upstream.engine {
+            Engine::Auto => None,
+            Engine::Elasticsearch => Some("elasticsearch"),
+            Engine::OpenSearch => Some("opensearch"),
+            Engine::Solr => Some("solr"),
         };
         let memory = Memory::new(config.limits.memory);
         let app = Self {
             upstream: Upstream::new(&config.upstream)?,
-            dialect,
-            beside: None,
+            dialects: engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all),
             metrics: Arc::new(Metrics::of(scorers.clone(), memory.clone(), cache)),
             memory,
             scorers,
@@ -119,39 +114,20 @@ impl App {
             calls: Arc::new(Semaphore::new(config.api.concurrency)),
             config: Arc::new(config),
         };
-        let told_by_path = app.config.upstream.engine == Engine::Auto;
-        let beside = told_by_path.then(|| Arc::new(app.speaking(Arc::new(Solr::default()), None, usize::MAX)));
-        Ok(Arc::new(Self { beside, ..app }))
-    }
-
-    /// The app that answers requests to this path: no path of one family of engines is a search of the other.
-    pub(crate) fn for_path(self: &Arc<Self>, path: &str) -> Arc<Self> {
-        match &self.beside {
-            Some(beside) if solr::owns(path) => beside.clone(),
-            _ => self.clone(),
-        }
+        Ok(Arc::new(app))
     }
 
     /// The same app for another thread, which keeps at most `idle` connections to the cluster for later.
     pub(crate) fn for_thread(&self, idle: usize) -> Arc<Self> {
-        // Two dialects, two pools.
-        let each = if self.beside.is_some() { idle.div_ceil(2) } else { idle };
-        let beside = self.beside.as_ref().map(|beside| Arc::new(beside.speaking(beside.dialect.clone(), None, each)));
-        Arc::new(self.speaking(self.dialect.clone(), beside, each))
-    }
-
-    /// The same app with this dialect and a connection pool of its own.
-    fn speaking(&self, dialect: Arc<dyn Dialect>, beside: Option<Arc<Self>>, idle: usize) -> Self {
-        Self {
+        Arc::new(Self {
             config: self.config.clone(),
-            dialect,
-            beside,
+            dialects: self.dialects.clone(),
             upstream: self.upstream.with_own_pool(idle),
             scorers: self.scorers.clone(),
             memory: self.memory.clone(),
             metrics: self.metrics.clone(),
             shadows: self.shadows.clone(),
             calls: self.calls.clone(),
-        }
+        })
     }
 }

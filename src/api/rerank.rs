@@ -23,7 +23,7 @@ use super::{
 use crate::{
     app::App,
     config::{Keys, MAX_WINDOWS},
-    guard::{aside, computed},
+    guard::{call_apart, computed},
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
@@ -81,7 +81,7 @@ async fn answered(
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
     let (_waiting, waited) = waiting::until(deadline);
-    let read = aside(move || {
+    let read = call_apart(move || {
         let _under_way = under_way;
         call::read(door, &held, limits, &waited)
     })
@@ -135,7 +135,7 @@ async fn hold(
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
         Some(coding) => {
             let (under_way, memory) = (permit.clone(), app.memory.clone());
-            let decoded = aside(move || {
+            let decoded = call_apart(move || {
                 let _under_way = under_way;
                 encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
             });

@@ -1,22 +1,22 @@
-//! The cluster's answer to the searches as the plans want them, held whole and without its content coding. Owns which
+//! The cluster's answer to the searches as the plans want them, buffered whole and without its content coding. Owns which
 //! answers can be used, and what is done about those that cannot: passed on where they answer the client's own request,
 //! asked for again where they may be of our making.
 
 use bytes::Bytes;
 use engines::{
-    dialect::{Forward, is_json},
     plan::SkipReason,
+    request::{Forward, is_json},
 };
 use http::{HeaderMap, Response, StatusCode, header, response};
 use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
-    broken,
     call::SearchCall,
-    chain, failure,
+    context::Context,
+    failing::{broken_off, chain, stalled, unanswered},
+    halt::Halt,
     send::{Answered, send},
-    unreachable,
 };
 use crate::{
     app::App,
@@ -29,31 +29,12 @@ use crate::{
     },
 };
 
-/// An answer that is held.
+/// An answer that is buffered.
 pub(super) struct Fetched {
     pub(super) head: response::Parts,
     pub(super) answer: Bytes,
     /// What is on the account for the passages and for the answer in its new order.
     pub(super) room: Held,
-}
-
-/// An answer that cannot be reranked.
-pub(super) enum Unusable {
-    /// It answers the client's own request: pass it on.
-    AsAsked(Box<Response<Body>>, SkipReason),
-    /// It answers ours: the client's own must be sent.
-    Again(SkipReason),
-    /// It never came, or broke off: the client's own must be sent, once, over a new connection.
-    Broken,
-}
-
-impl Unusable {
-    pub(super) fn reason(&self) -> SkipReason {
-        match self {
-            Self::AsAsked(_, reason) | Self::Again(reason) => *reason,
-            Self::Broken => SkipReason::UpstreamError,
-        }
-    }
 }
 
 /// How an answer that cannot be used is judged.
@@ -66,38 +47,38 @@ struct Judgement {
 }
 
 /// Sends the searches as `forward` has them.
-pub(super) async fn fetch(app: &App, call: &SearchCall, forward: &Forward) -> Result<Fetched, Unusable> {
-    let judgement = Judgement { differs: call.differs(forward), reshapes: call.is_rendered() };
-    hold(app, call.forwarded(forward, app.config.upstream.compressed), judgement).await
+pub(super) async fn fetch(cx: &Context, call: &SearchCall, forward: &Forward) -> Result<Fetched, Halt> {
+    let judgement = Judgement { differs: call.differs(forward), reshapes: call.form().is_template() };
+    fetched(cx, call.forwarded(forward, cx.app.config.upstream.compressed), judgement).await
 }
 
 /// Sends the client's own request.
-pub(super) async fn fetch_original(app: &App, call: &SearchCall) -> Result<Fetched, Unusable> {
-    hold(app, call.original(), Judgement { differs: false, reshapes: false }).await
+pub(super) async fn fetch_original(cx: &Context, call: &SearchCall) -> Result<Fetched, Halt> {
+    fetched(cx, call.original(), Judgement { differs: false, reshapes: false }).await
 }
 
 /// Sends a request of our own; its answer is of no use to the client as such.
-pub(super) async fn fetch_aside(app: &App, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
+pub(super) async fn fetch_own(cx: &Context, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
     let judgement = Judgement { differs: true, reshapes: true };
-    hold(app, outgoing, judgement).await.map_err(|unusable| unusable.reason())
+    fetched(cx, outgoing, judgement).await.map_err(|halt| halt.reason())
 }
 
-async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Unusable> {
-    let Answered { response, was_last } = match send(app, outgoing).await {
+async fn fetched(cx: &Context, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
+    let Answered { response, was_last } = match send(cx, outgoing).await {
         Ok(answered) => answered,
         Err(error) if judgement.differs && error.is_broken() => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
-            return Err(Unusable::Broken);
+            return Err(Halt::Broken);
         }
-        Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(app, &error)), SkipReason::UpstreamError)),
+        Err(error) => return Err(Halt::Answered(Box::new(unanswered(cx, &error)), SkipReason::UpstreamError)),
     };
     let (head, body) = response.into_parts();
     let unusable = |head, body, reason, again: bool| match judgement.differs && again {
-        true => Unusable::Again(reason),
-        false => Unusable::AsAsked(Box::new(Response::from_parts(head, body)), reason),
+        true => Halt::FallBack(reason),
+        false => Halt::Answered(Box::new(Response::from_parts(head, body)), reason),
     };
     if head.status == StatusCode::TOO_MANY_REQUESTS && judgement.differs {
-        return Err(too_many(app, head, body).await);
+        return Err(too_many(cx, head, body).await);
     }
     if !head.status.is_success() {
         let again = is_worth_asking_again(head.status, judgement.reshapes);
@@ -106,24 +87,27 @@ async fn hold(app: &App, outgoing: Outgoing, judgement: Judgement) -> Result<Fet
     let Some(coding) = json_in(&head.headers) else {
         return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
     };
-    let limit = app.config.limits.answer;
-    let (sent, room) = match buffer(body, bounds(app, limit, ANSWER_COPIES)).await {
+    let limit = cx.app.config.limits.answer;
+    let (sent, room) = match buffer(body, bounds(&cx.app, limit, ANSWER_COPIES)).await {
         Ok(Buffered::Whole(sent, room)) => (sent, room),
-        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => return Err(stalled(app)),
+        // A cluster that is as slow as that is not asked again.
+        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => {
+            return Err(Halt::Answered(Box::new(stalled(cx)), SkipReason::UpstreamError));
+        }
         Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
         Err(error) if was_last && !judgement.differs => {
-            return Err(Unusable::AsAsked(Box::new(broken(app, &error)), SkipReason::UpstreamError));
+            return Err(Halt::Answered(Box::new(broken_off(cx, &error)), SkipReason::UpstreamError));
         }
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
-            return Err(Unusable::Broken);
+            return Err(Halt::Broken);
         }
     };
     if coding == Coding::Identity {
         return Ok(Fetched { head, answer: sent, room });
     }
     drop(room);
-    match decoded(app, coding, sent.clone(), limit, ANSWER_COPIES).await {
+    match decoded(&cx.app, coding, sent.clone(), limit, ANSWER_COPIES).await {
         Ok((answer, room)) => Ok(Fetched { head, answer, room }),
         Err(reason) => Err(unusable(head, Body::whole(sent), reason, true)),
     }
@@ -142,35 +126,25 @@ pub(super) async fn decoded(
     Ok(computed(usize::MAX, move || encoding::decode(coding, &sent, limit, &memory, copies)).await??)
 }
 
-/// Within which bounds an answer of the cluster is held.
+/// The bounds within which an answer of the cluster is buffered.
 pub(super) fn bounds(app: &App, bytes: usize, copies: usize) -> Bounds<'_> {
     Bounds { bytes, copies, patience: Patience::ForEachFrame(app.config.limits.body_timeout), memory: &app.memory }
 }
 
-/// What becomes of an answer to our own request that stopped coming: a cluster that is as slow as that is not asked again.
-fn stalled(app: &App) -> Unusable {
-    let timeout = app.config.limits.body_timeout;
-    app.metrics.upstream_failed();
-    warn!(?timeout, "the cluster's answer stopped coming");
-    let reason = format!("the cluster's answer stopped coming for {timeout:?}");
-    let response = failure(app, StatusCode::GATEWAY_TIMEOUT, "upstream_timeout_exception", &reason);
-    Unusable::AsAsked(Box::new(response), SkipReason::UpstreamError)
-}
-
 /// What becomes of a 429: a queue that is full stands, but a circuit breaker may have tripped on the size of what we asked
 /// for, and is asked again as the client did.
-async fn too_many(app: &App, head: response::Parts, body: Incoming) -> Unusable {
+async fn too_many(cx: &Context, head: response::Parts, body: Incoming) -> Halt {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
-    let body = match buffer(body, bounds(app, LONGEST, 1)).await {
+    let body = match buffer(body, bounds(&cx.app, LONGEST, 1)).await {
         Ok(Buffered::Whole(body, _)) if memchr::memmem::find(&body, BREAKER).is_some() => {
-            return Unusable::Again(SkipReason::UpstreamError);
+            return Halt::FallBack(SkipReason::UpstreamError);
         }
         Ok(Buffered::Whole(body, _)) => Body::whole(body),
         Ok(Buffered::Unheld(body, _)) => body,
-        Err(_) => return Unusable::Broken,
+        Err(_) => return Halt::Broken,
     };
-    Unusable::AsAsked(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
+    Halt::Answered(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }
 
 /// Whether asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,

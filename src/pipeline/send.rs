@@ -6,11 +6,8 @@ use http::Response;
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::chain;
-use crate::{
-    app::App,
-    upstream::{Attempts, Outgoing, UpstreamError},
-};
+use super::{context::Context, failing::chain};
+use crate::upstream::{Attempts, Outgoing, UpstreamError};
 
 /// An answer of which the head is there.
 pub(super) struct Answered {
@@ -20,15 +17,15 @@ pub(super) struct Answered {
 }
 
 /// Sends a request as often as it may be sent, until the head of an answer is there.
-pub(super) async fn send(app: &App, outgoing: Outgoing) -> Result<Answered, UpstreamError> {
+pub(super) async fn send(cx: &Context, outgoing: Outgoing) -> Result<Answered, UpstreamError> {
     let mut next = outgoing;
     loop {
         let (attempts, spare) = (next.attempts, next.spare());
         let was_last = attempts == Attempts::Last;
         if was_last {
-            app.metrics.upstream_retried();
+            cx.app.metrics.upstream_retried();
         }
-        let error = match app.upstream.send(next).await {
+        let error = match cx.app.upstream.send(next).await {
             Ok(response) => return Ok(Answered { response, was_last }),
             Err(error) => error,
         };

@@ -1,60 +1,57 @@
-//! Mode `shadow`: a search is answered by the cluster alone, and scored aside so that an operator sees what reranking
-//! would cost. Owns that aside, bounded in number; it touches nothing but the metrics.
+//! Mode `shadow`: a search is answered by the cluster alone, and scored in the background so that an operator sees what
+//! reranking would cost. Owns that background work, bounded in number; it touches nothing but the metrics.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use engines::plan::SkipReason;
+use engines::{dialect::Assembled, plan::SkipReason};
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
-    answers,
     call::SearchCall,
+    context::Context,
     fetch::{Fetched, fetch},
-    prepare::{Halt, Prepared, Run, prepare},
+    planning::Run,
+    prepare::{Prepared, prepare},
+    whole_answer::taken_apart,
     window::measure,
 };
-use crate::{app::App, wishes::Wishes};
+use crate::wishes::Wishes;
 
 /// How long it may take, the cluster's answer included.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
-pub(super) fn start(app: &Arc<App>, call: SearchCall, wishes: Wishes) {
-    let Ok(permit) = app.shadows.clone().try_acquire_owned() else {
-        app.metrics.shadowed(Err(SkipReason::Overloaded));
+/// Scores the request's searches in the background. Where too many are in flight already, it counts as `overloaded`.
+pub(super) fn start(cx: &Context, call: Arc<SearchCall>, options: Wishes) {
+    let Ok(permit) = cx.app.shadows.clone().try_acquire_owned() else {
+        cx.app.metrics.shadowed(Err(SkipReason::Overloaded));
         return;
     };
-    let app = app.clone();
+    let cx = cx.clone();
     tokio::spawn(async move {
         // Nobody waits for it, so that nobody would end it either.
-        let shadowed = timeout(LIFE, shadow(&app, call, &wishes)).await;
+        let shadowed = timeout(LIFE, shadow(&cx, call, &options)).await;
         if let Err(reason) = shadowed.unwrap_or(Err(SkipReason::UpstreamError)) {
-            app.metrics.shadowed(Err(reason));
+            cx.app.metrics.shadowed(Err(reason));
         }
         drop(permit);
     });
 }
 
-async fn shadow(app: &Arc<App>, call: SearchCall, wishes: &Wishes) -> Result<(), SkipReason> {
-    let prepared = prepare(app, call, wishes, Run::Aside).await.map_err(|halt| match halt {
-        Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
-        Halt::Broken => SkipReason::UpstreamError,
-        Halt::Refused { .. } => SkipReason::Unsupported,
-    })?;
-    let Prepared { call, searches, forward: Some(forward), .. } = &prepared else { return Ok(()) };
-    let Fetched { answer, room: _room, .. } = fetch(app, call, forward).await.map_err(|unusable| unusable.reason())?;
+async fn shadow(cx: &Context, call: Arc<SearchCall>, options: &Wishes) -> Result<(), SkipReason> {
+    let prepared = prepare(cx, &call, options, Run::Shadow).await.map_err(|halt| halt.reason())?;
+    let Prepared { searches, assembled: Some(Assembled { forward, reader }), .. } = &prepared else { return Ok(()) };
+    let Fetched { answer, room: _room, .. } = fetch(cx, &call, forward).await.map_err(|halt| halt.reason())?;
     let answered = Instant::now();
-    let door = call.as_request().route.door;
-    let spans = answers(app, door, &answer, searches.len()).await?;
+    let spans = taken_apart(reader, &answer, searches.len()).await?;
     for (search, span) in searches.iter().zip(spans) {
         let Ok(planned) = search else { continue };
-        let counts = measure(app, planned, &answer.slice(span), answered).await;
-        debug!(?counts, took = ?answered.elapsed(), "scored off the path");
-        app.metrics.shadowed(counts);
+        let counts = measure(&cx.app, reader, planned, &answer.slice(span), answered).await;
+        debug!(?counts, took = ?answered.elapsed(), "scored in the background");
+        cx.app.metrics.shadowed(counts);
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     api,
     app::App,
-    pipeline,
+    route,
     upstream::{MAX_BUFFER, body::Body, headers::MAX_HEADERS},
 };
 
@@ -192,10 +192,10 @@ async fn answer(
 ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
     match front {
         Front::Api => (api::handle_at_root(app, request).await, None),
-        Front::Proxy if api::owns(request.uri().path()) => (pipeline::handle(app, request).await, None),
+        Front::Proxy if api::owns(request.uri().path()) => (route::handle(app, request).await, None),
         Front::Proxy => match timeout(TURN, exchanges.acquire_owned()).await {
-            Ok(Ok(exchange)) => (pipeline::handle(app, request).await, Some(exchange)),
-            Ok(Err(_)) | Err(_) => (pipeline::handle_in_reserve(app, request).await, None),
+            Ok(Ok(exchange)) => (route::handle(app, request).await, Some(exchange)),
+            Ok(Err(_)) | Err(_) => (route::handle_in_reserve(app, request).await, None),
         },
     }
 }
@@ -204,7 +204,7 @@ async fn answer(
 async fn answer_in_reserve(front: Front, app: Arc<App>, request: Request<Incoming>) -> Response<Body> {
     let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = match front {
-        Front::Proxy => pipeline::handle_in_reserve(app, request).await,
+        Front::Proxy => route::handle_in_reserve(app, request).await,
         Front::Api => api::handle_in_reserve(&app, request, true).await,
     };
     if is_http1 {

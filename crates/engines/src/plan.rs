@@ -1,9 +1,7 @@
 //! What to do with one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
 //! stage shares; a dialect fills it in.
 
-use bytes::Bytes;
-
-use crate::passage::PassageSpec;
+use crate::{failure::Failure, passage::PassageSpec};
 
 /// Why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`, in the
 /// metrics and in the log.
@@ -178,65 +176,27 @@ pub struct Terms<'a> {
     pub scores: bool,
 }
 
-/// How to rerank one search.
-#[derive(Debug, Clone, PartialEq)]
+/// How to rerank one search, as far as that is the same for every engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The text that passages are scored against.
     pub query: String,
-    /// The fields that the query searched, possibly with `*`.
-    pub searched: Vec<String>,
-    /// How passages are read.
-    pub passage: PassageSpec,
     /// How many of the cluster's top hits are scored and put in order.
     pub window: usize,
     /// What the client asked to see of the new order.
     pub page: Page,
     /// How many hits are asked for, from rank 0; at least the window and the page.
     pub hits: usize,
-    /// The lowest score that a reranked hit may have, where the search names one for its reranked hits.
-    pub min_score: Option<f32>,
-    /// The body to send in place of the client's own; `None` where that one serves.
-    pub body: Option<Bytes>,
-    /// What was asked for on our behalf only, and must not reach the client.
-    pub extra: ExtraFields,
-    /// What the answer repeats of the request, where the client is to see it otherwise.
-    pub echo: Vec<Echo>,
     /// Whether the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
     /// the client's page even when it is not reranked.
     pub widened: bool,
 }
 
-/// Fields of each hit that a plan asks for beyond what the client did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExtraFields {
-    /// The names (or patterns) that were added.
-    pub asked: Vec<String>,
-    /// The names (or patterns) that the client itself asked for.
-    pub wanted: Vec<String>,
-}
-
-/// A parameter of the request that the answer repeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Echo {
-    /// Its name.
-    pub name: &'static str,
-    /// How the client is to see it, where the answer repeats what the client said.
-    pub explicit: Shown,
-    /// How, where the answer repeats what the engine filled in, too.
-    pub all: Shown,
-}
-
-/// How the client is to see a repeated parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
-    /// As it is there.
-    Same,
-    /// Not at all: it sent none.
-    Nothing,
-    /// Without the first values of its list, which are ours.
-    Behind(usize),
-    /// As this text.
-    As(String),
+impl Plan {
+    /// Whether the cluster is asked for another page than the client's.
+    pub(crate) fn changes_page(&self) -> bool {
+        self.page.from != 0 || self.page.size != self.hits
+    }
 }
 
 /// Why there is no plan.
@@ -245,12 +205,7 @@ pub enum NoPlan {
     /// The cluster answers as it would without us.
     Skip(SkipReason),
     /// The client spelt out a reranking that cannot be done as it says. It is told so (400) in the cluster's own form.
-    Refuse {
-        /// The error's type, in the manner of the engines.
-        kind: &'static str,
-        /// A sentence: what is wrong, and what would be right.
-        reason: String,
-    },
+    Refuse(Failure),
 }
 
 impl From<SkipReason> for NoPlan {

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::json::Edits;
+use crate::{json::Edits, order::Ranked, plan::Page};
 
 /// Where one hit lies in the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +60,40 @@ impl Placed {
     pub fn unchanged(hit: usize) -> Self {
         Self { hit, score: None, notes: Vec::new() }
     }
+}
+
+/// A new order of all hits, and what is shown of it.
+pub struct NewOrder<'a> {
+    /// The hits, best first.
+    pub ranked: Vec<Ranked>,
+    /// Whether the hits show the scores that they are ordered by; else those that are there stay.
+    pub scores: bool,
+    /// What is said of the hit at a rank of the new order, from 0: JSON values, one for each of its [`NoteSpan`]s.
+    pub notes: &'a dyn Fn(usize, &Ranked) -> Vec<String>,
+}
+
+/// The answer with this page of the new order in place of its hits. Hits below `min_score` are on no page.
+pub(crate) fn reordered(
+    answer: &[u8],
+    layout: &Layout,
+    page: Page,
+    min_score: Option<f32>,
+    order: NewOrder<'_>,
+) -> Vec<u8> {
+    let NewOrder { mut ranked, scores, notes } = order;
+    if let Some(lowest) = min_score {
+        // Scores never increase: what is below begins somewhere.
+        ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));
+    }
+    let ranks = page.of(ranked.len());
+    let place = |(rank, hit): (usize, &Ranked)| Placed {
+        hit: hit.hit,
+        score: scores.then_some(hit.score),
+        notes: notes(rank, hit),
+    };
+    let placed: Vec<Placed> = ranked.iter().enumerate().take(ranks.end).skip(ranks.start).map(place).collect();
+    let best = ranked.first().map_or(f32::NAN, |hit| hit.score);
+    rewrite(answer, layout, &placed, scores.then_some(best))
 }
 
 /// The answer with `page` in place of its hits, and `max_score` (if given) in place of its highest score; one that is

@@ -8,10 +8,10 @@ use http::StatusCode;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::visible::Strip;
+use super::{planned::Planned, strip::Strip};
 use crate::{
+    candidates::{Candidates, Unreadable},
     caps::MAX_HITS,
-    dialect::{Candidates, Reading, Unreadable},
     hit_passages::Passages,
     json::{self, Edits, Items, Object},
     plan::{Explain, SkipReason},
@@ -51,7 +51,7 @@ struct Hit {
 ///
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
 /// `partial` where the client's own page might be.
-pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
+pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> Result<Candidates, Unreadable> {
     // Known to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unreadable::Malformed)?;
@@ -62,20 +62,20 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
         return Err(Unreadable::Error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
     }
     let timed_out = found.timed_out.is_some_and(|at| &text[at] == "true");
-    if reading.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
+    if planned.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
         return Err(Unreadable::Partial);
     }
     let Hits { max_score, hits } = found.hits.ok_or(Unreadable::Malformed)?;
     let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
     let mut candidates = Candidates::default();
-    let passages = Passages::of(reading.plan);
-    let strip = Strip::of(answer, &reading.plan.extra);
+    let passages = Passages::of(&planned.passage, &planned.searched);
+    let strip = Strip::of(answer, &planned.extra);
     for (rank, hit) in hits.into_iter().enumerate() {
-        if rank < reading.plan.window {
+        if rank < planned.plan.window {
             candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
         }
         candidates.scores.push(hit.score.as_ref().and_then(number));
-        candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), reading.explain));
+        candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), explain));
     }
     candidates.pinned =
         candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
@@ -232,7 +232,7 @@ fn range_within(whole: &[u8], part: &str) -> Range<usize> {
 }
 
 /// Where the answers of a multi search lie in `{"responses": […]}`.
-pub(super) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+pub(crate) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
     #[derive(Deserialize)]
     struct Responses<'a> {
         #[serde(borrow)]
@@ -244,7 +244,7 @@ pub(super) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>
 }
 
 /// The id of the point in time that the answer opens (`id`, in OpenSearch and in searches `pit_id`).
-pub(super) fn point_in_time(answer: &[u8]) -> Option<String> {
+pub(crate) fn point_in_time(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Opened {
         #[serde(alias = "pit_id")]
@@ -254,7 +254,7 @@ pub(super) fn point_in_time(answer: &[u8]) -> Option<String> {
 }
 
 /// The indices of the hits, each once, as an expression.
-pub(super) fn indices_of_hits(answer: &[u8]) -> Option<String> {
+pub(crate) fn indices_of_hits(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Located {
         #[serde(rename = "_index")]

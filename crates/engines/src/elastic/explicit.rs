@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::document::Document;
 use crate::{
+    failure::{Failure, FailureKind},
     json::{self, Edits},
     plan::{NoPlan, Page, SkipReason},
 };
@@ -33,14 +35,16 @@ pub(super) struct Explicit {
 }
 
 fn refuse(reason: impl Into<String>) -> NoPlan {
-    NoPlan::Refuse { kind: "illegal_argument_exception", reason: reason.into() }
+    NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason))
 }
 
 /// `{"ext": {"rerank": {"query_context": {"query_text" | "query_text_path": …}}}}`.
 ///
-/// The engines themselves know `ext.rerank` only with the right plugin, so it is taken out of `text`, the body, by `edits`.
-pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result<Option<Explicit>, NoPlan> {
-    let Some(rerank) = body.pointer("/ext/rerank") else { return Ok(None) };
+/// The engines themselves know `ext.rerank` only with the right plugin, so it is taken out of the body by `edits`.
+pub(super) fn opensearch(document: &Document, edits: &mut Edits) -> Result<Option<Explicit>, NoPlan> {
+    let text = &document.text[..];
+    let rerank = document.members.ext.as_ref().and_then(|ext| ext.get("rerank"));
+    let Some(rerank) = rerank else { return Ok(None) };
     let context = rerank.get("query_context").and_then(Value::as_object);
     let context = context.ok_or_else(|| refuse("[ext.rerank] must hold an object [query_context]"))?;
     let found = match (context.get("query_text"), context.get("query_text_path")) {
@@ -48,7 +52,7 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
             Err(refuse("[query_text] and [query_text_path] exclude each other in [ext.rerank.query_context]"))
         }
         (Some(Value::String(text)), None) => Ok(text.clone()),
-        (None, Some(Value::String(path))) => text_at(body, path),
+        (None, Some(Value::String(path))) => text_at(document, path),
         _ => Err(refuse("[ext.rerank.query_context] must hold a text as [query_text] or [query_text_path]")),
     }?;
     if found.trim().is_empty() {
@@ -67,19 +71,23 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
 
 /// The text at a dotted path into the search, `query.match.title.query` for instance. OpenSearch looks for it in the long
 /// form of the query, so a short form (`{"match": {"title": "…"}}`) is followed too.
-fn text_at(body: &Value, path: &str) -> Result<String, NoPlan> {
+fn text_at(document: &Document, path: &str) -> Result<String, NoPlan> {
     if path.chars().count() > MAX_PATH {
         return Err(refuse(format!("[query_text_path] is longer than {MAX_PATH} characters")));
     }
-    let mut value = body;
+    let nowhere =
+        |segment: &str| refuse(format!("[query_text_path] leads nowhere: there is no [{segment}] in [{path}]"));
     let mut segments = path.split('.').peekable();
+    let first = segments.next().unwrap_or_default();
+    let member = document.member(first).ok_or_else(|| nowhere(first))?;
+    let mut value = &*member;
     while let Some(segment) = segments.next() {
         value = match value {
             Value::Array(entries) => segment.parse().ok().and_then(|index: usize| entries.get(index)),
             Value::String(_) if segment == "query" && segments.peek().is_none() => Some(value),
             value => value.get(segment),
         }
-        .ok_or_else(|| refuse(format!("[query_text_path] leads nowhere: there is no [{segment}] in [{path}]")))?;
+        .ok_or_else(|| nowhere(segment))?;
     }
     let text = value.as_str().ok_or_else(|| refuse(format!("[query_text_path] must lead to a text: [{path}]")))?;
     Ok(text.to_owned())
@@ -108,7 +116,7 @@ pub(super) fn elasticsearch(
              [size: {}];",
             page.size
         );
-        return Err(NoPlan::Refuse { kind: "action_request_validation_exception", reason });
+        return Err(NoPlan::Refuse(Failure::new(FailureKind::FailedValidation, reason)));
     }
     replace_retriever(text, edits)?;
     Ok(Some(Explicit {

@@ -13,7 +13,7 @@ use pattern::{Next, Patterns, State};
 /// exclusion it also drops objects and arrays that were empty before, it ignores a dot at the end of a path, and it
 /// reads backslashes more loosely. Only answers that succeeded are filtered: errors the clusters send whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FilterPath {
+pub(crate) struct FilterPath {
     /// What may stay; everything where there are none.
     included: Patterns,
     /// What of that goes all the same.
@@ -23,7 +23,7 @@ pub(super) struct FilterPath {
 impl FilterPath {
     /// Reads comma-separated paths, percent-decoded; those that begin with `-` exclude. White space around a path counts
     /// for nothing, nor do empty paths.
-    pub(super) fn parse(parameter: &str) -> Self {
+    pub(crate) fn parse(parameter: &str) -> Self {
         let mut filter = Self { included: Patterns::default(), excluded: Patterns::default() };
         for path in parameter.split(',').map(trimmed) {
             match path.strip_prefix('-') {
@@ -55,7 +55,7 @@ impl FilterPath {
 
     /// The filtered answer: `{}` where nothing is left. Takes time linear in the size of the answer times the number of
     /// path segments, and memory for the way to the innermost level, not the stack.
-    pub(super) fn apply(&self, answer: &[u8]) -> Vec<u8> {
+    pub(crate) fn apply(&self, answer: &[u8]) -> Vec<u8> {
         let root = json::value(answer, 0);
         let below = match self.root() {
             Fate::Depends(below) if matches!(answer.get(root.start), Some(b'{' | b'[')) => below,

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{caps::MAX_PATTERNS, plan::ExtraFields};
+use crate::{caps::MAX_PATTERNS, extra_fields::ExtraFields};
 
 /// The score of a document, as `fl` names it.
 pub(super) const SCORE: &str = "score";
@@ -15,7 +15,7 @@ pub(super) const ELEVATED: &str = "[elevated]";
 
 /// What documents show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     /// Every stored field.
     all: bool,
     /// Members of these names, whatever they come from: fields, functions, transformers.
@@ -32,7 +32,7 @@ pub(super) struct Fields {
 
 impl Fields {
     /// Reads the values of `fl`. No value, or a single empty one, shows every stored field.
-    pub(super) fn read(lists: &[String]) -> Self {
+    pub(crate) fn read(lists: &[String]) -> Self {
         let mut fields = Self::default();
         if lists.is_empty() || matches!(lists, [only] if only.trim().is_empty()) {
             fields.all = true;

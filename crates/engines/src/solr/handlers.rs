@@ -32,7 +32,7 @@ struct Told(Arc<Params>, Instant);
 
 /// The handlers by a hash of what they are asked.
 #[derive(Debug, Clone)]
-pub(super) struct Handlers(moka::sync::Cache<u128, Told>);
+pub(crate) struct Handlers(moka::sync::Cache<u128, Told>);
 
 impl Default for Handlers {
     fn default() -> Self {

@@ -7,9 +7,9 @@ use std::cell::Cell;
 use serde_json::{Map, Value};
 
 use super::{
+    asked::{Asked, as_text},
     embedded,
     local_params::LocalParams,
-    request::{Asked, as_text},
 };
 use crate::{
     lucene::Syntax,

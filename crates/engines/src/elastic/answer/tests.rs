@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    extra_fields::ExtraFields,
     passage::PassageSpec,
-    plan::{ExtraFields, Page, Plan},
+    plan::{Page, Plan},
     rewrite::{Placed, rewrite},
 };
 
@@ -19,25 +20,19 @@ const PRETTY: &str = r#"{
   }
 }"#;
 
-fn plan(window: usize, extra: ExtraFields) -> Plan {
-    Plan {
-        query: "x".to_owned(),
+fn planned(window: usize, extra: ExtraFields) -> Planned {
+    Planned {
+        plan: Plan { query: "x".to_owned(), window, page: Page { from: 0, size: 10 }, hits: window, widened: true },
         searched: Vec::new(),
         passage: PassageSpec::default(),
-        window,
-        page: Page { from: 0, size: 10 },
-        hits: window,
         min_score: None,
         body: None,
         extra,
-        echo: Vec::new(),
-        widened: true,
     }
 }
 
 fn of(answer: &str) -> Result<Candidates, Unreadable> {
-    let plan = plan(10, ExtraFields::default());
-    candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No })
+    candidates(answer.as_bytes(), &planned(10, ExtraFields::default()), Explain::No)
 }
 
 #[test]
@@ -66,9 +61,8 @@ fn hits_scores_and_passages_are_found() {
 
 #[test]
 fn passages_are_read_within_the_window_only() {
-    let plan = plan(1, ExtraFields::default());
-    let reading = Reading { plan: &plan, explain: Explain::No };
-    let found = candidates(PRETTY.as_bytes(), &reading).expect("an answer");
+    let planned = planned(1, ExtraFields::default());
+    let found = candidates(PRETTY.as_bytes(), &planned, Explain::No).expect("an answer");
     assert_eq!((found.passages.len(), found.scores.len()), (1, 2));
 }
 
@@ -102,8 +96,8 @@ fn what_is_no_answer_to_a_search_is_malformed() {
 fn what_was_asked_for_on_our_behalf_is_read_and_taken_out() {
     let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","ignored_field_values":{"n":["?"]},"fields":{"title":["y"]}}]}}"#;
     let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
-    let plan = plan(10, extra);
-    let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
+    let planned = planned(10, extra);
+    let found = candidates(answer.as_bytes(), &planned, Explain::No).expect("an answer");
     assert_eq!(found.passages, [Some("x".to_owned()), Some("y".to_owned())]);
     let page = [Placed::unchanged(1), Placed::unchanged(0)];
     let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
@@ -114,8 +108,8 @@ fn what_was_asked_for_on_our_behalf_is_read_and_taken_out() {
 fn what_a_field_of_ours_ignored_is_taken_out_too() {
     let answer = r#"{"hits":{"hits":[{"fields":{"n":[1],"t":["x"]},"ignored_field_values":{"t.raw":["x"],"n":["?"]}},{"ignored_field_values":{"t.raw":["y"]},"fields":{"n":[2]}}]}}"#;
     let extra = ExtraFields { asked: vec!["*".to_owned()], wanted: vec!["n".to_owned()] };
-    let plan = plan(10, extra);
-    let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
+    let planned = planned(10, extra);
+    let found = candidates(answer.as_bytes(), &planned, Explain::No).expect("an answer");
     let page = [Placed::unchanged(0), Placed::unchanged(1)];
     let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
     assert_eq!(
@@ -128,9 +122,8 @@ fn what_a_field_of_ours_ignored_is_taken_out_too() {
 fn notes_find_their_place_with_and_without_fields() {
     let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","fields":{"title":["y"]},"highlight":{"t":["z"]}}]}}"#;
     let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
-    let plan = plan(10, extra);
-    let reading = Reading { plan: &plan, explain: Explain::Highlight };
-    let found = candidates(answer.as_bytes(), &reading).expect("an answer");
+    let planned = planned(10, extra);
+    let found = candidates(answer.as_bytes(), &planned, Explain::Highlight).expect("an answer");
     let noted = |hit| Placed { notes: vec!["1".to_owned(), "2".to_owned()], ..Placed::unchanged(hit) };
     let new = rewrite(answer.as_bytes(), &found.layout, &[noted(0), noted(1)], None);
     assert_eq!(
@@ -162,8 +155,9 @@ fn an_answer_that_is_not_whole_is_used_only_where_it_is_the_client_s_own() {
         (r#"{"timed_out":false,"_shards":{"total":3,"failed":1,"failures":[]},"hits":{"hits":[]}}"#, false),
     ] {
         assert_eq!(of(text).is_ok(), whole, "{text}");
-        let own = Plan { widened: false, ..plan(10, ExtraFields::default()) };
-        assert!(candidates(text.as_bytes(), &Reading { plan: &own, explain: Explain::No }).is_ok(), "{text}");
+        let mut own = planned(10, ExtraFields::default());
+        own.plan.widened = false;
+        assert!(candidates(text.as_bytes(), &own, Explain::No).is_ok(), "{text}");
     }
 }
 

@@ -6,7 +6,7 @@ const PAGE: Page = Page { from: 0, size: 5 };
 
 fn opensearch_of(body: &str) -> Result<(Option<Explicit>, String), NoPlan> {
     let mut edits = Edits::default();
-    let found = opensearch(&serde_json::from_str(body).expect("JSON"), body.as_bytes(), &mut edits)?;
+    let found = opensearch(&Document::read(&body.to_owned().into()).expect("JSON"), &mut edits)?;
     Ok((found, String::from_utf8(edits.applied(body.as_bytes())).expect("text")))
 }
 
@@ -43,7 +43,7 @@ fn a_retriever_that_is_no_object_is_refused() {
         let body = format!(
             r#"{{"retriever":{{"text_similarity_reranker":{{"retriever":{{"{kind}":-1}},"field":"t","inference_text":"x","filter":{{"term":{{"a":1}}}}}}}}}}"#
         );
-        let Err(NoPlan::Refuse { reason, .. }) = elasticsearch_of(&body) else { panic!("{body}") };
+        let Err(NoPlan::Refuse(Failure { reason, .. })) = elasticsearch_of(&body) else { panic!("{body}") };
         assert!(reason.contains(kind), "{reason}");
     }
 }
@@ -60,7 +60,7 @@ fn what_opensearch_would_refuse_is_refused() {
         (r#"{"rerank":{"query_context":{"query_text_path":"query.match"}}}"#, "must lead to a text"),
     ] {
         let body = format!(r#"{{"query":{{"match":{{"t":"red"}}}},"ext":{ext}}}"#);
-        let Err(NoPlan::Refuse { reason, .. }) = opensearch_of(&body) else { panic!("{body}") };
+        let Err(NoPlan::Refuse(Failure { reason, .. })) = opensearch_of(&body) else { panic!("{body}") };
         assert!(reason.contains(word), "{reason}");
     }
 }
@@ -119,7 +119,7 @@ fn what_elasticsearch_would_refuse_is_refused() {
         let body = format!(
             r#"{{"retriever":{{"text_similarity_reranker":{{"retriever":{{"standard":{{}}}},{rest}}}}},"size":5}}"#
         );
-        let Err(NoPlan::Refuse { reason, .. }) = elasticsearch_of(&body) else { panic!("{body}") };
+        let Err(NoPlan::Refuse(Failure { reason, .. })) = elasticsearch_of(&body) else { panic!("{body}") };
         assert!(reason.contains(word), "{reason}");
     }
 }

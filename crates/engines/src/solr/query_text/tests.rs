@@ -1,23 +1,23 @@
 //! Every parser of Solr, and the text that is read out of its queries.
 
-use super::*;
-
-fn of(asked: &Asked) -> Option<QueryText> {
-    super::of(asked).unwrap_or_default()
-}
-use crate::dialect::{Door, SearchRequest, SearchRoute};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header, uri::PathAndQuery};
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::*;
+use crate::request::RequestParts;
+
+fn of(asked: &Asked) -> Option<QueryText> {
+    super::of(asked).unwrap_or_default()
+}
+
 fn asked(url: &str, body: &str) -> Asked {
     let path_and_query: PathAndQuery = format!("/solr/c/select?{url}").parse().expect("a path");
-    let route = SearchRoute { door: Door::Single, indices: "c".to_owned() };
     let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
-    Asked::read(request, std::sync::Arc::default()).expect("a request")
+    let request = RequestParts { path_and_query: &path_and_query, headers: &headers, body: &body };
+    Asked::read(request).expect("a request")
 }
 
 /// `text @ fields`

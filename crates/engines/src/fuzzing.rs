@@ -2,11 +2,16 @@
 //! fuzz targets in `fuzz/`, and of their bounded run in `tests/fuzz_entry_points.rs`. Nothing else calls them. Owns no
 //! behaviour.
 
-mod plan;
-mod rewrite;
+mod elastic_answers;
+mod elastic_requests;
+mod sent;
+mod solr;
+mod time_bound;
 
-pub use plan::plan;
-pub use rewrite::rewrite;
+pub use elastic_answers::rewrite;
+pub use elastic_requests::plan;
+pub use solr::{plan as solr_plan, rewrite as solr_rewrite};
+pub use time_bound::hold;
 
 use crate::lucene::{self, Syntax};
 

@@ -1,12 +1,14 @@
 //! Searches, and the plan or the reason that comes of each.
 
-use super::*;
-use crate::dialect::{Door, SearchRoute};
-use http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 use serde_json::json;
 
-fn search(path: &str, body: &str) -> Result<Plan, NoPlan> {
+use super::{super::media_types::speaks_json, *};
+use crate::request::RequestParts;
+
+fn search(path: &str, body: &str) -> Result<Planned, NoPlan> {
     search_with(path, body, &HeaderMap::new())
 }
 
@@ -14,21 +16,27 @@ fn terms(passage: &PassageSpec) -> Terms<'_> {
     Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true }
 }
 
-fn search_with(path: &str, body: &str, headers: &HeaderMap) -> Result<Plan, NoPlan> {
-    search_under(&terms(&PassageSpec::default()), Door::Single, path, body, headers)
+fn search_with(path: &str, body: &str, headers: &HeaderMap) -> Result<Planned, NoPlan> {
+    search_under(&terms(&PassageSpec::default()), false, path, body, headers)
 }
 
-fn search_under(terms: &Terms<'_>, door: Door, path: &str, body: &str, headers: &HeaderMap) -> Result<Plan, NoPlan> {
-    let path_and_query = path.parse().expect("a path");
-    let route = SearchRoute { door, indices: String::new() };
+fn search_under(
+    terms: &Terms<'_>,
+    multi: bool,
+    path: &str,
+    body: &str,
+    headers: &HeaderMap,
+) -> Result<Planned, NoPlan> {
+    let path_and_query: http::uri::PathAndQuery = path.parse().expect("a path");
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers, body: &body };
-    let search = Search { indices: None, view: None, body: body.clone(), speaks_json: speaks_json(request) };
-    plan(request, &search, terms)
+    let request = RequestParts { path_and_query: &path_and_query, headers, body: &body };
+    let parameters = Parameters::of(path_and_query.query().filter(|_| !multi));
+    let said = Said { multi, parameters, speaks_json: speaks_json(request) };
+    plan(&said, || Document::read(&body), terms)
 }
 
-fn new_body(plan: &Plan) -> &str {
-    std::str::from_utf8(plan.body.as_deref().expect("a new body")).expect("text")
+fn new_body(planned: &Planned) -> &str {
+    std::str::from_utf8(planned.body.as_deref().expect("a new body")).expect("text")
 }
 
 fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {
@@ -39,29 +47,30 @@ const WINE: &str = r#"{"query":{"match":{"t":"wine"}}}"#;
 
 #[test]
 fn a_page_is_widened_to_the_window() {
-    let plan = search("/a/_search", r#"{"query":{"match":{"t":"wine"}},"from":20,"size":20}"#).expect("a plan");
+    let plan = search("/a/_search", r#"{"query":{"match":{"t":"wine"}},"from":20,"size":20}"#);
+    let Planned { plan, body, .. } = plan.expect("a plan");
     assert_eq!(plan.page, Page { from: 20, size: 20 });
-    assert_eq!((plan.hits, plan.widened, plan.body), (100, true, None));
+    assert_eq!((plan.hits, plan.widened, body), (100, true, None));
     assert_eq!(plan.query, "wine");
 }
 
 #[test]
 fn a_page_past_the_window_is_fetched_whole() {
     let plan = search("/a/_search?from=90&size=30", WINE).expect("a plan");
-    assert_eq!(plan.hits, 120);
+    assert_eq!(plan.plan.hits, 120);
 }
 
 #[test]
 fn a_page_that_is_the_window_is_asked_for_as_it_was() {
     let plan = search("/a/_search?size=100&pretty", WINE).expect("a plan");
-    assert_eq!((plan.hits, plan.widened), (100, false));
+    assert_eq!((plan.plan.hits, plan.plan.widened), (100, false));
 }
 
 #[test]
 fn the_url_wins_over_the_body() {
     let plan = search("/a/_search?size=7&q=red", r#"{"query":{"match":{"t":"wine"}},"size":3,"from":"2"}"#);
     let plan = plan.expect("a plan");
-    assert_eq!((plan.query.as_str(), plan.page), ("red", Page { from: 2, size: 7 }));
+    assert_eq!((plan.plan.query.as_str(), plan.plan.page), ("red", Page { from: 2, size: 7 }));
 }
 
 #[test]
@@ -141,12 +150,12 @@ fn only_json_is_reranked() {
 #[test]
 fn a_search_among_several_says_its_page_in_its_body() {
     let passage = PassageSpec::default();
-    let multi = |body| search_under(&terms(&passage), Door::Multi, "/_msearch?size=3", body, &HeaderMap::new());
+    let multi = |body| search_under(&terms(&passage), true, "/_msearch?size=3", body, &HeaderMap::new());
     let plan = multi(WINE).expect("a plan");
     assert_eq!(new_body(&plan), r#"{"query":{"match":{"t":"wine"}},"from":0,"size":100}"#);
     let plan = multi(r#"{"size":20,"query":{"match":{"t":"wine"}},"from":20}"#).expect("a plan");
     assert_eq!(new_body(&plan), r#"{"size":100,"query":{"match":{"t":"wine"}},"from":0}"#);
-    assert_eq!(plan.page, Page { from: 20, size: 20 });
+    assert_eq!(plan.plan.page, Page { from: 20, size: 20 });
 }
 
 #[test]
@@ -179,8 +188,8 @@ fn what_is_said_aloud_wins_over_what_is_inferred() {
     let plain = r#"{"query":{"match":{"t":"wine"}},"params":{"asked":" red "}}"#;
     let paths = ["/params/asked".to_owned()];
     let query = |terms: &Terms, body| {
-        let plan = search_under(terms, Door::Single, "/_search", body, &HeaderMap::new()).expect("a plan");
-        plan.query
+        let plan = search_under(terms, false, "/_search", body, &HeaderMap::new()).expect("a plan");
+        plan.plan.query
     };
     let with_path = Terms { query_path: &paths, ..terms(&passage) };
     assert_eq!(query(&terms(&passage), plain), "wine");
@@ -189,12 +198,12 @@ fn what_is_said_aloud_wins_over_what_is_inferred() {
     assert_eq!(query(&Terms { query: Some("rosé"), ..with_path }, body), "rosé");
     let headed = search_under(
         &Terms { query: Some("rosé"), ..with_path },
-        Door::Single,
+        false,
         "/_search",
         r#"{"query":{"match_all":{}}}"#,
         &HeaderMap::new(),
     );
-    assert_eq!(headed.expect("a plan").query, "rosé");
+    assert_eq!(headed.expect("a plan").plan.query, "rosé");
 }
 
 #[test]
@@ -203,15 +212,15 @@ fn a_reranking_that_is_spelt_out_is_done_here_or_left_to_the_cluster() {
     let ext = r#"{"query":{"match":{"t":"wine"}},"ext":{"rerank":{"query_context":{"query_text":"white"}}}}"#;
     let reranker = r#"{"retriever":{"text_similarity_reranker":{"retriever":{"standard":{"query":{"match":{"t":"wine"}}}},"field":"t","inference_text":"white","rank_window_size":20}},"from":15}"#;
     for body in [ext, reranker] {
-        assert_eq!(search("/_search", body).expect("a plan").query, "white");
+        assert_eq!(search("/_search", body).expect("a plan").plan.query, "white");
         let cluster = Terms { leave_explicit: true, ..terms(&passage) };
-        let left = search_under(&cluster, Door::Single, "/_search", body, &HeaderMap::new());
+        let left = search_under(&cluster, false, "/_search", body, &HeaderMap::new());
         assert_eq!(left, Err(SkipReason::OwnReranker.into()));
     }
     assert_eq!(search("/_search?search_pipeline=p", ext), Err(SkipReason::OwnReranker.into()));
     assert!(search("/_search?search_pipeline=_none", ext).is_ok());
     let plan = search("/_search", reranker).expect("a plan");
-    assert_eq!((plan.window, plan.hits, plan.page), (20, 20, Page { from: 15, size: 10 }));
+    assert_eq!((plan.plan.window, plan.plan.hits, plan.plan.page), (20, 20, Page { from: 15, size: 10 }));
     assert_eq!(new_body(&plan), r#"{"query":{"match":{"t":"wine"}},"from":15}"#);
     assert_eq!(plan.passage.content, Content::Fields(vec!["t".to_owned()]));
 }
@@ -229,8 +238,8 @@ fn a_vector_search_that_leaves_its_k_to_the_page_keeps_its_page() {
     let with = |k: &str| {
         format!(r#"{{"query":{{"match":{{"t":"wine"}}}},"knn":{{"field":"v","query_vector":[1]{k}}},"size":5}}"#)
     };
-    assert_eq!(search("/_search", &with("")).expect("a plan").hits, 5);
-    assert_eq!(search("/_search", &with(r#","k":50"#)).expect("a plan").hits, 100);
+    assert_eq!(search("/_search", &with("")).expect("a plan").plan.hits, 5);
+    assert_eq!(search("/_search", &with(r#","k":50"#)).expect("a plan").plan.hits, 100);
     assert_eq!(search("/_search?from=5", &with("")), Err(SkipReason::BeyondWindow.into()));
 }
 
@@ -241,12 +250,12 @@ fn a_search_that_merges_is_not_asked_for_more_than_it_merges() {
         format!(r#"{{"retriever":{{"rrf":{{"retrievers":[{query}]{inside}}}}}{outside}}}"#)
     };
     let plan = search("/_search", &with(r#","rank_window_size":50"#, r#","size":5"#)).expect("a plan");
-    assert_eq!((plan.window, plan.hits), (50, 50));
+    assert_eq!((plan.plan.window, plan.plan.hits), (50, 50));
     let plan = search("/_search", &with("", r#","size":5"#)).expect("a plan");
-    assert_eq!((plan.window, plan.hits, plan.widened), (5, 5, false));
+    assert_eq!((plan.plan.window, plan.plan.hits, plan.plan.widened), (5, 5, false));
     assert_eq!(search("/_search", &with("", r#","from":5"#)), Err(SkipReason::BeyondWindow.into()));
     let rank = r#"{"query":{"match":{"t":"wine"}},"rank":{"rrf":{"rank_window_size":30}},"size":5}"#;
-    assert_eq!(search("/_search", rank).expect("a plan").hits, 30);
+    assert_eq!(search("/_search", rank).expect("a plan").plan.hits, 30);
 }
 
 proptest! {
