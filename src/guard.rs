@@ -21,18 +21,18 @@ const QUICK: usize = 256 * 1024;
 /// about a millisecond.
 const QUICK_REQUEST: usize = 4 * 1024;
 
-/// How many large answers are worked on at a time, in the whole process: as many as there are processors.
+/// The large answers that are worked on at a time, in the whole process: as many as there are processors.
 static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(processors()));
 
-/// How many large requests are. Anyone who can connect can send one, so they never get all processors; those beyond wait for
-/// their turn, in the order in which they came.
+/// The large requests that are worked on at a time. Anyone who can connect can send one, so they never get all
+/// processors; those beyond wait for their turn, in the order in which they came.
 static REQUESTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
 
-/// How long a large request waits for its turn. Nothing has been asked of the cluster by then, and its client is to wait
-/// no longer than reranking is worth.
+/// The time for which a large request waits for its turn. Nothing has been asked of the cluster by then, and its client
+/// is to wait no longer than reranking is worth.
 const TURN: Duration = Duration::from_millis(200);
 
-/// How many rerank calls are read: they may be larger than any search, and are not to hold those up.
+/// The rerank calls that are read at a time: they may be larger than any search, and are not to hold those up.
 static CALLS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
 
 fn processors() -> usize {

@@ -138,9 +138,9 @@ fn wanted(
 
 /// The outcomes of the searches of a request, by what is done with them.
 struct Sorted {
-    /// What takes the place of these ranges of the answer.
+    /// The new contents of these ranges of the answer.
     parts: Vec<(Range<usize>, Bytes)>,
-    /// What is said of each search.
+    /// The report on each search.
     reports: Vec<Report>,
     /// The searches that the cluster might have answered better as the client wrote them, and where their answers lie.
     doubtful: Vec<(usize, Range<usize>)>,

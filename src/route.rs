@@ -17,10 +17,10 @@ use crate::{
     upstream::{Outgoing, body::Body, headers::check_request},
 };
 
-/// How much of a body is read, in bytes, whose request is not answered: clients read no answer before all is sent.
+/// The most bytes that are read of a body whose request is not answered: clients read no answer before all is sent.
 const RESERVE_BODY: usize = 1 << 20;
 
-/// What becomes of a request.
+/// The destination of a request.
 enum Decision {
     /// The proxy answers it itself.
     OwnApi,

@@ -95,7 +95,7 @@ impl SearchCall {
         RequestParts { path_and_query: &self.path_and_query, headers: &self.parts.headers, body: &self.body }
     }
 
-    /// How many bytes planning reads of it, about.
+    /// The number of bytes that planning reads of it, about.
     pub(super) fn size(&self) -> usize {
         self.body.len() + self.path_and_query.as_str().len()
     }
@@ -113,7 +113,7 @@ impl SearchCall {
         Outgoing { attempts: Attempts::Last, ..self.original() }
     }
 
-    /// Whether `forward` asks for anything else than the client did.
+    /// True if `forward` asks for anything else than the client did.
     pub(super) fn differs(&self, forward: &Forward) -> bool {
         forward.body.is_some() || forward.path_and_query != self.path_and_query
     }

@@ -1,4 +1,4 @@
-//! What one request is answered with: the state of the process, and the dialect that its path speaks.
+//! The surroundings of one request: the state of the process, and the dialect that its path speaks.
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::{
     upstream::{Outgoing, body::Body},
 };
 
-/// How a request ends that is not reranked.
+/// The end of a request that is not reranked.
 pub(super) enum Ending {
     /// With the cluster's answer to this request, which is the client's own.
     FallBack(Box<Outgoing>, Vec<Report>),

@@ -33,14 +33,14 @@ use crate::{
 pub(super) struct Fetched {
     pub(super) head: response::Parts,
     pub(super) answer: Bytes,
-    /// What is on the account for the passages and for the answer in its new order.
+    /// The bytes on the account for the passages and for the answer in its new order.
     pub(super) room: Held,
 }
 
-/// How an answer that cannot be used is judged.
+/// The terms on which an answer that cannot be used is judged.
 #[derive(Clone, Copy)]
 struct Judgement {
-    /// What was asked is not what the client asked.
+    /// True if the request that was sent is not the client's.
     differs: bool,
     /// Even an error may look other than the one that the client would have got.
     reshapes: bool,
@@ -131,8 +131,8 @@ pub(super) fn bounds(app: &App, bytes: usize, copies: usize) -> Bounds<'_> {
     Bounds { bytes, copies, patience: Patience::ForEachFrame(app.config.limits.body_timeout), memory: &app.memory }
 }
 
-/// What becomes of a 429: a queue that is full stands, but a circuit breaker may have tripped on the size of what we asked
-/// for, and is asked again as the client did.
+/// The end of a request that was answered with 429: a queue that is full stands, but a circuit breaker may have tripped
+/// on the size of what we asked for, and is asked again as the client did.
 async fn too_many(cx: &Context, head: response::Parts, body: Incoming) -> Halt {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
@@ -147,18 +147,18 @@ async fn too_many(cx: &Context, head: response::Parts, body: Incoming) -> Halt {
     Halt::Answered(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }
 
-/// Whether asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,
+/// True if asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,
 /// 404) stand, unless their form does; a cluster that is too busy is not asked again, whatever the form in which it says so.
 fn is_worth_asking_again(status: StatusCode, reshapes: bool) -> bool {
     !is_too_busy(status) && (reshapes || !stands(status))
 }
 
-/// Whether an error with this status is passed on, though a narrower window might have been answered.
+/// True if an error with this status is passed on, though a narrower window might have been answered.
 pub(super) fn stands(status: StatusCode) -> bool {
     is_too_busy(status) || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
-/// Whether the cluster, or a gateway before it, asks for less load (429, 503) or has given up after a full wait (408, 504),
+/// True if the cluster, or a gateway before it, asks for less load (429, 503) or has given up after a full wait (408, 504),
 /// which a second search would only repeat.
 fn is_too_busy(status: StatusCode) -> bool {
     matches!(

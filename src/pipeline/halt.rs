@@ -6,7 +6,7 @@ use http::Response;
 use super::{call::SearchCall, ending::Ending};
 use crate::{report::Report, upstream::body::Body};
 
-/// Why a request leaves the pipeline.
+/// The reason for which a request leaves the pipeline.
 pub(super) enum Halt {
     /// There is a reason to send the client's own request.
     FallBack(SkipReason),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::planned::Planned;
 use crate::wishes::Detail;
 
-/// What is said of the hit at the new `rank`, from 0.
+/// The notes on the hit at the new `rank`, from 0.
 pub(super) fn notes(
     planned: &Planned,
     rank: usize,
@@ -47,7 +47,7 @@ pub(super) fn notes(
     std::iter::once(note.to_string()).chain(highlight).collect()
 }
 
-/// What `span` covers of a text.
+/// The part of a text that `span` covers.
 fn part(text: &str, span: Span) -> &str {
     let byte = |character: u32| text.char_indices().nth(character as usize).map_or(text.len(), |(byte, _)| byte);
     text.get(byte(span.start)..byte(span.end)).unwrap_or_default()

@@ -19,7 +19,7 @@ use crate::{
     wishes::Wishes,
 };
 
-/// What a request is prepared for.
+/// The purpose for which a request is prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
     /// To be answered.
@@ -28,10 +28,11 @@ pub(super) enum Run {
     Shadow,
 }
 
-/// What becomes of each search of a request.
+/// The plan of each search of a request, or the reason why it has none.
 pub(super) type Plans = Vec<Result<Arc<Planned>, SkipReason>>;
 
-/// What becomes of each search, and what is sent where one of them is to be reranked. `multi`: whether they are several.
+/// Plans each search, and puts together what is sent where one of them is to be reranked. `multi`: whether they are
+/// several.
 pub(super) fn plans(
     app: &App,
     mut request: Box<dyn SearchRequest>,
@@ -59,7 +60,7 @@ pub(super) fn plans(
     Ok((searches, assembled))
 }
 
-/// Why none of the searches is worth rendering, as far as its rule alone says; `None` where one is.
+/// The reasons why none of the searches is worth rendering, as far as its rule alone says; `None` where one is.
 pub(super) fn unruled(app: &App, searches: &[Search], options: &Wishes, run: Run) -> Option<Vec<SkipReason>> {
     let reason = |search: &Search| match ruled(app, search, options, run) {
         Err(reason) => Some(reason),

@@ -1,4 +1,4 @@
-//! What is to become of a request before its searches are sent: it is read, the cluster is asked what the request alone does
+//! Preparation of a request, before its searches are sent: it is read, the cluster is asked what the request alone does
 //! not say, its templates are rendered, its searches are planned. Owns that order.
 
 use std::sync::Arc;
@@ -28,33 +28,33 @@ use crate::{
     wishes::Wishes,
 };
 
-/// How many templates the cluster is asked to render at a time.
+/// The most templates that the cluster is asked to render at a time.
 const RENDERED_AT_ONCE: usize = 8;
 
-/// How many times its size a planned request is kept on the account, beside the request itself.
+/// The multiple of its size with which a planned request is kept on the account, beside the request itself.
 const PLANNED_COPIES: usize = 2;
 
 /// A request that is ready to be sent.
 pub(super) struct Prepared {
     /// Each of its searches.
     pub(super) searches: Plans,
-    /// What to send, and what reads its answer; `None` where no search is to be reranked.
+    /// The request to send, and the reader of its answer; `None` where no search is to be reranked.
     pub(super) assembled: Option<Assembled>,
     /// Headers that the client sent but that do not count.
     pub(super) ignored: Vec<&'static str>,
-    /// What all of it is on the account with.
+    /// The bytes on the account for all of it.
     _room: Held,
     /// The same of what its templates were rendered to.
     _rendered: Option<Held>,
 }
 
 impl Prepared {
-    /// Whether some search is to be scored in the background.
+    /// True if some search is to be scored in the background.
     pub(super) fn any_shadowed(&self) -> bool {
         self.searches.iter().any(|search| matches!(search, Err(SkipReason::Shadow)))
     }
 
-    /// What is said of each search where the planned ones come to nothing, for this reason.
+    /// The reports on all searches where the planned ones come to nothing, for this reason.
     pub(super) fn all_skipped(&self, reason: SkipReason) -> Vec<Report> {
         self.searches.iter().map(|search| Report::Skipped(*search.as_ref().err().unwrap_or(&reason))).collect()
     }
@@ -64,7 +64,7 @@ impl Prepared {
         self.searches[place].as_ref().map_or("", |planned| &planned.model)
     }
 
-    /// Whether the search at `place` is sent other than the client did.
+    /// True if the search at `place` is sent other than the client did.
     pub(super) fn is_widened(&self, place: usize) -> bool {
         self.searches[place].as_ref().is_ok_and(|planned| planned.plan.widened)
     }

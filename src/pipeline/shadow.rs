@@ -21,7 +21,7 @@ use super::{
 };
 use crate::wishes::Wishes;
 
-/// How long it may take, the cluster's answer included.
+/// The most time that it may take, the cluster's answer included.
 const LIFE: Duration = Duration::from_mins(1);
 
 /// Scores the request's searches in the background. Where too many are in flight already, it counts as `overloaded`.

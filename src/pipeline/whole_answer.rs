@@ -21,7 +21,8 @@ use crate::{
     },
 };
 
-/// Where the answer to each of `count` searches lies. What later requests need of it is learned by the way.
+/// The ranges in which the answers to the `count` searches lie. Names that later requests will use are learned by the
+/// way.
 pub(super) async fn taken_apart(
     reader: &Arc<dyn AnswerReader>,
     answer: &Bytes,

@@ -23,7 +23,7 @@ use crate::{
     telemetry::Counts,
 };
 
-/// What became of one search.
+/// The outcome of one search.
 pub(super) enum Outcome {
     /// Its page in the new order.
     Reranked(Bytes, Counts),
@@ -31,9 +31,9 @@ pub(super) enum Outcome {
     Original(Bytes, SkipReason),
     /// The answer is of no use, nor is the client's page in it.
     Unusable {
-        /// Why.
+        /// The reason.
         reason: SkipReason,
-        /// Whether the client's own request would be answered no better.
+        /// True if the client's own request would be answered no better.
         stands: bool,
     },
 }

@@ -1,23 +1,23 @@
-//! What is read out of the answer to one search: its hits, or why they cannot be read.
+//! The candidates in the answer to one search: its hits, or the reason why they cannot be read.
 
 use http::StatusCode;
 
 use crate::{plan::SkipReason, rewrite::Layout};
 
-/// What the answer to one search holds for the reranker.
+/// The hits of the answer to one search, as the reranker needs them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Candidates {
-    /// Where the hits lie.
+    /// The places of the hits.
     pub layout: Layout,
     /// The cluster's own score of each hit.
     pub scores: Vec<Option<f32>>,
     /// The text of each hit within the window; `None` where it has none.
     pub passages: Vec<Option<String>>,
-    /// How many of the first hits were put there by name, and stay there.
+    /// The number of first hits that were put there by name, and stay there.
     pub pinned: usize,
 }
 
-/// Why an answer cannot be read.
+/// The reason why an answer cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
     /// It reports an error, with this HTTP status.

@@ -19,13 +19,13 @@ use crate::{
 /// One family of search engines. All methods are pure, but for what a dialect remembers from one request to the next: the
 /// points in time that were opened, the version of the engine, the defaults of its handlers.
 pub trait Dialect: Send + Sync + 'static {
-    /// Whether a path can only be this family's. The last dialect of the list has what no other one owns.
+    /// True if a path can only be this family's. The last dialect of the list has what no other one owns.
     fn owns(&self, path: &str) -> bool;
 
-    /// What the request is.
+    /// The route of a request.
     fn classify(&self, method: &Method, path: &str) -> Route;
 
-    /// Whether a request without a body that is no search only reads, so that nobody notices when it is sent twice.
+    /// True if a request without a body that is no search only reads, so that nobody notices when it is sent twice.
     fn only_reads(&self, method: &Method, path: &str) -> bool;
 
     /// Reads a request that holds searches.
@@ -49,8 +49,8 @@ pub trait SearchRequest: Send {
     /// The body as it is read: the client's own, or what its templates were rendered to.
     fn body(&self) -> &Bytes;
 
-    /// What to `GET` first in the client's name, to learn from the cluster what the request alone does not say; `None` when
-    /// that is known, or nothing.
+    /// The path to `GET` first in the client's name, to learn from the cluster what the request alone does not say;
+    /// `None` when that is known, or nothing.
     fn discovery(&self) -> Option<PathAndQuery> {
         None
     }
@@ -60,7 +60,7 @@ pub trait SearchRequest: Send {
         let _ = answer;
     }
 
-    /// What to ask the cluster to have the templates rendered: one request each, as path and body. Of a dialect without
+    /// The requests by which the cluster renders the templates, one each, as path and body. Of a dialect without
     /// templates nobody asks.
     fn renderings(&self) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
         Err(SkipReason::Unsupported)
@@ -79,7 +79,8 @@ pub trait SearchRequest: Send {
         None
     }
 
-    /// How to rerank the search at `place`, or why not. What the engine needs to know of it stays here.
+    /// Plans the search at `place`, or says why it is not reranked. Whatever the engine alone needs to know of it stays
+    /// here.
     fn plan(&mut self, place: usize, terms: &Terms<'_>) -> Result<Plan, NoPlan>;
 
     /// Takes a plan back, if there is one: the search at `place` is sent as the client wrote it.
@@ -92,13 +93,13 @@ pub trait SearchRequest: Send {
 /// A request that is ready to be sent.
 #[derive(Clone)]
 pub struct Assembled {
-    /// What is sent.
+    /// The request.
     pub forward: Forward,
-    /// What reads the answer.
+    /// The reader of its answer.
     pub reader: Arc<dyn AnswerReader>,
 }
 
-/// What is known of a request that was sent, to read its answer by. The places are those of its searches.
+/// A request that was sent, as far as its answer is read by it. The places are those of its searches.
 pub trait AnswerReader: Send + Sync {
     /// The plan of the search at `place`; `None` where it was sent as the client wrote it.
     fn plan(&self, place: usize) -> Option<&Plan>;
@@ -114,7 +115,7 @@ pub trait AnswerReader: Send + Sync {
         let _ = answer;
     }
 
-    /// Where the answer to each of `count` searches lies in the whole answer.
+    /// The ranges of the whole answer in which the answers to its `count` searches lie.
     fn answers(&self, answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
         let _ = count;
         Ok(std::iter::once(0..answer.len()).collect())
@@ -144,7 +145,7 @@ pub trait AnswerReader: Send + Sync {
         Err(SkipReason::Unsupported)
     }
 
-    /// Whether the client is to see the answer as a whole in another shape than the cluster gave it: [`AnswerReader::finish`]
+    /// True if the client is to see the answer as a whole in another shape than the cluster gave it: [`AnswerReader::finish`]
     /// gives it that one.
     fn reshapes(&self) -> bool {
         false

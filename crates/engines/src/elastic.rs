@@ -68,7 +68,7 @@ impl Dialect for Elastic {
         Route::Search(SearchRoute { form, indices: url::decode(indices) })
     }
 
-    /// What is asked by `GET` or `HEAD` does, but for the next page of a scroll: each is there once.
+    /// `GET` and `HEAD` only read, but for the next page of a scroll: each is there once.
     fn only_reads(&self, method: &Method, path: &str) -> bool {
         let path = url::decode(path);
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());

@@ -6,7 +6,7 @@ use http::StatusCode;
 /// A failure, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What went wrong.
+    /// The kind of the failure.
     pub kind: FailureKind,
     /// A sentence for whoever reads the answer.
     pub reason: String,
@@ -19,7 +19,7 @@ impl Failure {
     }
 }
 
-/// What may go wrong on the client's side, on ours or on the cluster's.
+/// The kinds of failures, on the client's side, on ours or on the cluster's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// The client asks the proxy for something that cannot be done as it says.

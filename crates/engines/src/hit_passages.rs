@@ -19,7 +19,7 @@ pub(super) struct Passages<'a> {
 }
 
 impl<'a> Passages<'a> {
-    /// Of the hits of a search that looks in these fields.
+    /// A reader for the hits of a search that looks in these fields.
     pub(super) fn of(spec: &'a PassageSpec, searched: &'a [String]) -> Self {
         let names = spec.wanted(searched);
         let known = !names.iter().any(|name| name.contains('*'));

@@ -8,7 +8,7 @@ mod words;
 pub(super) use words::Found;
 use words::{Field, Words};
 
-/// Which of the two syntaxes.
+/// The two syntaxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Syntax {
     /// `query_string` and `?q=`: Lucene's classic query parser.
@@ -27,7 +27,7 @@ pub(super) fn read(query: &str, syntax: Syntax) -> Found {
     words.found()
 }
 
-/// What holds for a clause: the field it looks in, and whether it says what must *not* match.
+/// The scope of a clause: the field it looks in, and whether it says what must *not* match.
 #[derive(Clone, Copy, Default)]
 struct Scope {
     field: Field,
@@ -163,7 +163,8 @@ impl<'a> Reader<'a> {
         Term { image: &start[..start.len() - self.rest.len()], literal, has_gap }
     }
 
-    /// What a backslash, already read, stands for: `\uXXXX` is a UTF-16 unit, any other character is itself.
+    /// The character that a backslash, already read, stands for: `\uXXXX` is a UTF-16 unit, any other character is
+    /// itself.
     fn escaped(&mut self) -> Option<char> {
         let c = self.next()?;
         if c != 'u' {
@@ -255,7 +256,7 @@ struct Term<'a> {
     image: &'a str,
     /// Without backslashes and wildcards.
     literal: String,
-    /// Whether a wildcard lies between two characters.
+    /// True if a wildcard lies between two characters.
     has_gap: bool,
 }
 
@@ -280,7 +281,7 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{3000}')
 }
 
-/// What a term is made of, besides escapes. At its beginning `+` and `-` are operators.
+/// True if a term is made of such characters, besides escapes. At its beginning `+` and `-` are operators.
 fn is_term(c: char) -> bool {
     !is_space(c)
         && !matches!(c, '!' | '(' | ')' | ':' | '^' | '[' | ']' | '"' | '{' | '}' | '~' | '*' | '?' | '\\' | '/')

@@ -1,7 +1,7 @@
 //! Scores → order: blends the model's word with the cluster's, breaks ties, and lets what was not scored follow. Owns
 //! the rules of DESIGN's "window, page, scores"; knows no bytes and no HTTP. Pure and deterministic.
 
-/// How the model's score and the cluster's become one.
+/// The way in which the model's score and the cluster's become one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Blend {
     /// The model's score alone.
@@ -15,24 +15,24 @@ pub enum Blend {
     /// Reciprocal rank fusion of the two orders: Σ 1 / (`k` + rank), ranks from 1 among the hits that the model scored
     /// (Cormack, Clarke, Büttcher, 2009).
     Rrf {
-        /// How little the very first ranks stand out; 60 in the paper.
+        /// The larger it is, the less the very first ranks stand out; 60 in the paper.
         k: f32,
     },
 }
 
-/// What a model says of one hit.
+/// A model's score of one hit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelScore {
-    /// What the model put out. The order is by this: a logit does not saturate.
+    /// The output of the model. The order is by this: a logit does not saturate.
     pub raw: f32,
-    /// What is shown of it; never falls where `raw` rises.
+    /// The score that is shown; it never falls where `raw` rises.
     pub shown: f32,
 }
 
 /// One hit in its new place.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
-    /// Which hit, as its rank in the cluster's order from 0.
+    /// The hit, as its rank in the cluster's order from 0.
     pub hit: usize,
     /// Its final score; never higher than that of the hit before.
     pub score: f32,
@@ -117,8 +117,9 @@ fn fuse(scored: &[(usize, ModelScore)], k: f32) -> Vec<Ranked> {
     scored.iter().enumerate().map(|(rank, &(hit, _))| Ranked { hit, score: fused(rank, hit) }).collect()
 }
 
-/// What was not scored, in the cluster's order. The first of it gets the last ranked score; the others fall below it as
-/// they fall below the first in the cluster's eyes. Where nothing is ranked, the cluster's own scores stand.
+/// The hits that were not scored, in the cluster's order. The first of them gets the last ranked score; the others fall
+/// below it as they fall below the first in the cluster's eyes. Where nothing is ranked, the cluster's own scores
+/// stand.
 fn tail(cluster: &[Option<f32>], pinned: usize, ranked: &[Ranked]) -> Vec<Ranked> {
     let mut placed = vec![false; cluster.len()];
     placed[..pinned].fill(true);

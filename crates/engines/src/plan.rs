@@ -1,10 +1,10 @@
-//! What to do with one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
+//! The plan for one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
 //! stage shares; a dialect fills it in.
 
 use crate::{failure::Failure, passage::PassageSpec};
 
-/// Why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`, in the
-/// metrics and in the log.
+/// The reason why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`,
+/// in the metrics and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SkipReason {
     /// No rule matches the index expression of the search.
@@ -118,7 +118,7 @@ impl SkipReason {
     }
 }
 
-/// What a reranked answer says of each of its hits.
+/// The notes of a reranked answer on each of its hits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Explain {
     /// Nothing.
@@ -133,7 +133,7 @@ pub enum Explain {
 
 /// The fewest hits that can be put in order.
 pub const MIN_WINDOW: usize = 2;
-/// How many hits are put in order where the rule does not say.
+/// The number of hits that are put in order where the rule does not say.
 pub const DEFAULT_WINDOW: usize = 100;
 /// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
 pub const MAX_WINDOW: usize = 10_000;
@@ -159,47 +159,47 @@ impl Page {
     }
 }
 
-/// What a rule, and the client's own headers, say of how a search is to be planned.
+/// The terms on which a search is planned, by its rule and the client's own headers.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// How many of the cluster's top hits are put in order, unless the search itself says.
+    /// The window: the number of the cluster's top hits that are put in order, unless the search itself says.
     pub window: usize,
-    /// How passages are read.
+    /// The rule by which passages are read.
     pub passage: &'a PassageSpec,
     /// The query text, where the client said it in a header: it wins over whatever the search holds.
     pub query: Option<&'a str>,
     /// JSON pointers into the search's body; the texts found there win over what the query itself says.
     pub query_path: &'a [String],
-    /// Whether searches that spell out reranking in the cluster's own syntax are left to the cluster.
+    /// True if searches that spell out reranking in the cluster's own syntax are left to the cluster.
     pub leave_explicit: bool,
-    /// Whether the cluster's own score of each hit is needed, or its order enough.
+    /// True if the cluster's own score of each hit is needed, false if its order is enough.
     pub scores: bool,
 }
 
-/// How to rerank one search, as far as that is the same for every engine.
+/// A plan to rerank one search, as far as that is the same for every engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The text that passages are scored against.
     pub query: String,
-    /// How many of the cluster's top hits are scored and put in order.
+    /// The window: the number of the cluster's top hits that are scored and put in order.
     pub window: usize,
-    /// What the client asked to see of the new order.
+    /// The client's page of the new order.
     pub page: Page,
-    /// How many hits are asked for, from rank 0; at least the window and the page.
+    /// The number of hits that are asked for, from rank 0; at least the window and the page.
     pub hits: usize,
-    /// Whether the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
+    /// True if the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
     /// the client's page even when it is not reranked.
     pub widened: bool,
 }
 
 impl Plan {
-    /// Whether the cluster is asked for another page than the client's.
+    /// True if the cluster is asked for another page than the client's.
     pub(crate) fn changes_page(&self) -> bool {
         self.page.from != 0 || self.page.size != self.hits
     }
 }
 
-/// Why there is no plan.
+/// The reason why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoPlan {
     /// The cluster answers as it would without us.

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, uri::PathAndQuery};
 
-/// What a request is, told by its method and path alone.
+/// The route of a request, told by its method and path alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// One search, or several.
@@ -28,7 +28,7 @@ pub struct SearchRoute {
 }
 
 impl SearchRoute {
-    /// Whether the path alone says which indices are searched.
+    /// True if the path alone says which indices are searched.
     pub fn names_indices(&self) -> bool {
         !self.form.is_multi() && !self.indices.is_empty()
     }
@@ -48,12 +48,12 @@ pub enum SearchForm {
 }
 
 impl SearchForm {
-    /// Whether the request holds several searches.
+    /// True if the request holds several searches.
     pub fn is_multi(self) -> bool {
         matches!(self, Self::Multi | Self::MultiTemplate)
     }
 
-    /// Whether its searches must be rendered before they can be read.
+    /// True if its searches must be rendered before they can be read.
     pub fn is_template(self) -> bool {
         matches!(self, Self::Template | Self::MultiTemplate)
     }
@@ -80,7 +80,7 @@ pub struct RequestParts<'a> {
     pub body: &'a Bytes,
 }
 
-/// What one search of a request searches.
+/// The target of one search of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
     /// The index expression, for example `products-*,-products-internal`; `""` for everything, `None` where only the cluster
@@ -97,7 +97,7 @@ impl Search {
     }
 }
 
-/// What is sent to the cluster in place of the client's request.
+/// The request that is sent to the cluster in place of the client's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
     /// Path and query string.
@@ -106,7 +106,7 @@ pub struct Forward {
     pub body: Option<Bytes>,
 }
 
-/// Whether a media type is JSON: `application/json`, or anything ending in `+json`, whatever its parameters.
+/// True if a media type is JSON: `application/json`, or anything ending in `+json`, whatever its parameters.
 pub fn is_json(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.len() > "+json".len() && essence.ends_with("+json"))

@@ -18,27 +18,27 @@ use crate::{
     rewrite::{HitSpan, Layout, NoteSpan},
 };
 
-/// What Elasticsearch's `pinned` and `rule` queries give the hits that they promote at least: no other query scores as
+/// The lowest score of the hits that Elasticsearch's `pinned` and `rule` queries promote: no other query scores as
 /// high. (`PinnedQueryBuilder.MAX_ORGANIC_SCORE`, the float below 2^127.)
 const LOWEST_PINNED: f32 = 1.701_411_7e38;
 
-/// Where the parts of an answer lie.
+/// The places of the parts of an answer.
 struct Answer {
     error: Option<Range<usize>>,
     status: Option<Range<usize>>,
     timed_out: Option<Range<usize>>,
-    /// How many shards failed.
+    /// The number of shards that failed.
     failed: Option<Range<usize>>,
     hits: Option<Hits>,
 }
 
-/// Where the parts of its `hits` lie.
+/// The places of the parts of its `hits`.
 struct Hits {
     max_score: Option<Range<usize>>,
     hits: Vec<Hit>,
 }
 
-/// Where the parts of one hit lie.
+/// The places of the parts of one hit.
 struct Hit {
     span: Range<usize>,
     score: Option<Range<usize>>,
@@ -171,7 +171,7 @@ impl Hit {
         left
     }
 
-    /// Where notes go: into the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
+    /// The places of notes: the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
     fn notes(&self, fields_left: bool, explain: Explain) -> Vec<NoteSpan> {
         let place = |part: Option<&Object>, name| match part {
             Some(part) => NoteSpan { object: part.span.clone(), name: "_rerank", around: ("[", "]") },
@@ -188,7 +188,7 @@ impl Hit {
 }
 
 /// Goes through the object at `start`: `member` is told each name and where its value begins, and says where that ends.
-/// Where the object ends; `None` where there is none, or `member` gives up.
+/// Returns the end of the object; `None` where there is none, or `member` gives up.
 fn members(text: &[u8], start: usize, mut member: impl FnMut(&str, usize) -> Option<usize>) -> Option<usize> {
     let mut items = Some(Items::of(text, start, b'{')).filter(|_| text[start] == b'{')?;
     while let Some((key, at)) = items.next_member() {
@@ -203,7 +203,7 @@ fn once<T>(place: &mut Option<T>, (read, end): (T, usize)) -> Option<usize> {
     place.replace(read).is_none().then_some(end)
 }
 
-/// Where the value at `at` lies, `None` for `null`, and where it ends.
+/// The place of the value at `at`, `None` for `null`, and its end.
 fn value(text: &[u8], at: usize) -> (Option<Range<usize>>, usize) {
     let value = json::value(text, at);
     let end = value.end;
@@ -225,13 +225,13 @@ fn object(text: &[u8], at: usize) -> Option<(Option<Object>, usize)> {
     }
 }
 
-/// Where `part`, a slice of `whole`, lies in it.
+/// The place of `part`, a slice of `whole`, in it.
 fn range_within(whole: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
 }
 
-/// Where the answers of a multi search lie in `{"responses": […]}`.
+/// The places of the answers of a multi search in `{"responses": […]}`.
 pub(crate) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
     #[derive(Deserialize)]
     struct Responses<'a> {

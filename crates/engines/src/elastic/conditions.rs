@@ -22,15 +22,15 @@ use crate::{
 /// Elasticsearch's and OpenSearch's own default.
 const DEFAULT_SIZE: usize = 10;
 
-/// What a request says of all its searches.
+/// The part of a request that is about all of its searches.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// Whether they are several.
+    /// True if they are several.
     pub(super) multi: bool,
     /// The parameters of the URL. Those of several searches are about all of them: they have no word in what one of them
     /// asks for.
     pub(super) parameters: Parameters,
-    /// Whether the request is in JSON and wants JSON back.
+    /// True if the request is in JSON and wants JSON back.
     pub(super) speaks_json: bool,
 }
 
@@ -194,7 +194,7 @@ fn depth(body: &Members, page: Page, window: usize) -> Result<(usize, usize), Sk
     Ok((window, window.max(page.end())))
 }
 
-/// Whether a vector search in Elasticsearch's form, here or further in, leaves `k` to the size of the page. (OpenSearch's
+/// True if a vector search in Elasticsearch's form, here or further in, leaves `k` to the size of the page. (OpenSearch's
 /// form always says how far it goes.)
 fn has_knn_without_k(value: &Value) -> bool {
     match value {
@@ -211,7 +211,7 @@ fn first_object(value: &Value) -> Option<&serde_json::Map<String, Value>> {
     value.as_object()?.values().next()?.as_object()
 }
 
-/// What the query itself says. In the engines `q` takes the place of the body's query.
+/// The text and the fields of the query itself. In the engines `q` takes the place of the body's query.
 fn inferred(body: &Members, q: Option<&str>, df: Option<&str>) -> Result<Option<QueryText>, SkipReason> {
     if let Some(q) = q {
         return query_text::of_q(q, df);

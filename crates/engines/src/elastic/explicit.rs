@@ -21,14 +21,14 @@ const MAX_PATH: usize = 1000;
 /// Elasticsearch's default of `rank_window_size`.
 const DEFAULT_WINDOW: usize = 10;
 
-/// What a search asks for in so many words.
+/// A reranking that a search spells out.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Explicit {
     /// The query text.
     pub(super) text: String,
     /// The only field that passages are read from.
     pub(super) field: Option<String>,
-    /// How many hits to put in order.
+    /// The number of hits to put in order.
     pub(super) window: Option<usize>,
     /// The lowest final score of a hit.
     pub(super) min_score: Option<f32>,
@@ -186,7 +186,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Whether there is a reranker in the tree of retrievers.
+/// True if there is a reranker in the tree of retrievers.
 pub(super) fn names_reranker(value: &Value) -> bool {
     match value {
         Value::Object(object) => object.contains_key(RERANKER) || object.values().any(names_reranker),

@@ -14,7 +14,7 @@ use crate::{
     plan::SkipReason,
 };
 
-/// What must be asked for besides, so that the passages can be read.
+/// The fields that must be asked for besides, so that the passages can be read.
 pub(super) fn extra(document: &Document, parameters: &Parameters, wanted: &[&str]) -> Result<ExtraFields, SkipReason> {
     let (body, text) = (&document.members, &document.text[..]);
     let parameter = |name: &str| parameters.get(name);

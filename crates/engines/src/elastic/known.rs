@@ -1,8 +1,9 @@
-//! What the dialect remembers from one request to the next: which indices points in time stand for, and which engine it is.
+//! The memory of the dialect from one request to the next: the indices of points in time, and the engine that the
+//! cluster is.
 
 use super::{engine::Engine, points_in_time::PointsInTime};
 
-/// What is remembered. Clones share it.
+/// The memory of a dialect. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub(super) points_in_time: PointsInTime,

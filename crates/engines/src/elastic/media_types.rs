@@ -1,11 +1,11 @@
-//! Whether a request is in JSON and wants JSON back, by its headers and its URL. Pure.
+//! The media types of a request: true if it is in JSON and wants JSON back, by its headers and its URL. Pure.
 
 use http::header;
 
 use super::url;
 use crate::request::{RequestParts, is_json};
 
-/// Whether the body is JSON (or lines of it) and the client wants JSON back.
+/// True if the body is JSON (or lines of it) and the client wants JSON back.
 pub(super) fn speaks_json(request: RequestParts<'_>) -> bool {
     let said =
         |name, fits: fn(&str) -> bool| request.headers.get(name).is_none_or(|value| value.to_str().is_ok_and(fits));

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::json::Edits;
 
-/// Where the two lines of one search lie in the body, line ends excluded.
+/// The places of the two lines of one search in the body, line ends excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lines {
     pub(crate) header: Range<usize>,

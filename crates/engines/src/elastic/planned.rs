@@ -8,16 +8,16 @@ use crate::{extra_fields::ExtraFields, passage::PassageSpec, plan::Plan};
 /// A planned search.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Planned {
-    /// What the pipeline knows of it.
+    /// The part of the plan that is the same for every engine.
     pub(crate) plan: Plan,
     /// The fields that the query searched, possibly with `*`.
     pub(crate) searched: Vec<String>,
-    /// How passages are read.
+    /// The rule by which passages are read.
     pub(crate) passage: PassageSpec,
     /// The lowest score that a reranked hit may have, where the search names one for its reranked hits.
     pub(crate) min_score: Option<f32>,
     /// The body to send in place of the client's own; `None` where that one serves.
     pub(crate) body: Option<Bytes>,
-    /// What was asked for on our behalf only, and must not reach the client.
+    /// The fields that were asked for on our behalf only, and must not reach the client.
     pub(crate) extra: ExtraFields,
 }

@@ -6,14 +6,14 @@ use std::{sync::Arc, time::Duration};
 
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How much is remembered, in bytes: some 90,000 points in time on a few indices each.
+/// The most that is remembered, in bytes: some 90,000 points in time on a few indices each.
 const MOST: u64 = 32 << 20;
 
-/// What one costs beside its index expression: key, pointer and reference counts, and what the table keeps of each entry
-/// (hash table, policy and frequency sketch; measured in moka 0.12).
+/// The bytes that one costs beside its index expression: key, pointer and reference counts, and what the table keeps of
+/// each entry (hash table, policy and frequency sketch; measured in moka 0.12).
 const OVERHEAD: usize = 16 + 32 + 300;
 
-/// How long one is remembered after its last use. Elasticsearch lets none live longer.
+/// The time for which one is remembered after its last use. Elasticsearch lets none live longer.
 const IDLE: Duration = Duration::from_hours(24);
 
 /// Index expressions by a hash of the id; ids may be kilobytes long.

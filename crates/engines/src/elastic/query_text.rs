@@ -1,5 +1,5 @@
-//! What a query is *about*: the text that someone typed, found inside the query DSL, and the fields they looked in. Owns the
-//! four places where a search has a query; `clauses` and `retriever` know what lies in them. Pure.
+//! The subject of a query: the text that someone typed, found inside the query DSL, and the fields they looked in. Owns
+//! the four places where a search has a query; `clauses` and `retriever` know what lies in them. Pure.
 
 mod clauses;
 mod retriever;
@@ -13,7 +13,7 @@ use crate::{
 };
 use clauses::each;
 
-/// What a query (`{"match": {…}}`) is about, or `None` where it holds no text. Texts of several clauses are joined as
+/// The subject of a query (`{"match": {…}}`), or `None` where it holds no text. Texts of several clauses are joined as
 /// in `joined`, those of `must` before those of `should`.
 pub(super) fn of_query(query: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
@@ -21,14 +21,15 @@ pub(super) fn of_query(query: &Value) -> Result<Option<QueryText>, SkipReason> {
     gathered.within_caps()
 }
 
-/// What a retriever (`{"standard": {"query": …}}`) is about.
+/// The subject of a retriever (`{"standard": {"query": …}}`).
 pub(super) fn of_retriever(retriever: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     gathered.retriever(retriever, 0);
     gathered.within_caps()
 }
 
-/// What the `knn` of a search body is about, one search or an array of them: the text that the cluster makes a vector of.
+/// The subject of the `knn` of a search body, one search or an array of them: the text that the cluster makes a vector
+/// of.
 pub(super) fn of_knn(knn: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     for search in each(knn) {
@@ -37,7 +38,7 @@ pub(super) fn of_knn(knn: &Value) -> Result<Option<QueryText>, SkipReason> {
     gathered.within_caps()
 }
 
-/// What `?q=` is about; `df` is the field for words that name none.
+/// The subject of `?q=`; `df` is the field for words that name none.
 pub(super) fn of_q(q: &str, df: Option<&str>) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
     gathered.lucene(q, Syntax::Classic, df);

@@ -1,4 +1,4 @@
-//! What is known of a request that was sent to Elasticsearch or OpenSearch, to read its answer by. Owns what is done to the
+//! A request that was sent to Elasticsearch or OpenSearch, as far as its answer is read by it. Owns what is done to the
 //! answer as a whole: where its parts lie, `filter_path`, the status of a rendered template.
 
 use std::ops::Range;
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct ElasticReader {
     pub(super) known: Known,
-    /// Whether it holds several searches.
+    /// True if it holds several searches.
     pub(super) multi: bool,
     /// The client's own path, but for rendered templates, and its body.
     pub(super) path_and_query: PathAndQuery,
@@ -33,9 +33,9 @@ pub(super) struct ElasticReader {
     pub(super) lines: Vec<Lines>,
     /// The plan of each search.
     pub(super) plans: Vec<Option<Planned>>,
-    /// What the client asked to see of the whole answer, where the cluster is not to apply it.
+    /// The client's `filter_path`, where the cluster is not to apply it.
     pub(super) filter: Option<String>,
-    /// Whether the answer is to read as one to a template.
+    /// True if the answer is to read as one to a template.
     pub(super) adds_status: bool,
     /// The indices of the point in time that its only search names.
     pub(super) point_in_time_of: Option<String>,

@@ -31,9 +31,9 @@ pub(crate) struct ElasticRequest {
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) body: Bytes,
     speaks_json: bool,
-    /// Whether the client sent templates, of which this is what they stand for.
+    /// True if the client sent templates, of which this is what they stand for.
     is_rendered: bool,
-    /// Where the searches lie in the body, where they are several.
+    /// The places of the searches in the body, where they are several.
     lines: Vec<Lines>,
     searches: Vec<Search>,
     /// The bodies that had to be parsed to know what they search.
@@ -174,8 +174,8 @@ impl SearchRequest for ElasticRequest {
         &self.body
     }
 
-    /// Which engine it is, as far as answers to templates depend on it. Of several templates, each is answered like a search
-    /// among several.
+    /// The question for the engine, where the answer to a template depends on it. Of several templates, each is
+    /// answered like a search among several.
     fn discovery(&self) -> Option<PathAndQuery> {
         let depends = self.route.form == SearchForm::Template;
         (depends && self.known.engine.is_to_be_asked()).then(|| PathAndQuery::from_static("/"))

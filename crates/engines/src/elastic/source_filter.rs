@@ -16,7 +16,7 @@ pub(super) struct SourceFilter<'a> {
     pub(super) excludes_in_url: Option<String>,
     /// `stored_fields` in the URL or the body.
     pub(super) stored_fields: Vec<String>,
-    /// Whether `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
+    /// True if `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
     pub(super) names_other_fields: bool,
     /// The names that the client asks for as `fields`.
     pub(super) fields: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct SourceFilter<'a> {
     pub(super) others: Vec<String>,
 }
 
-/// Why nothing can be asked for.
+/// The reason for which nothing can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotAsked {
     /// The passage is hidden, and the search forbids asking for it.
@@ -33,7 +33,7 @@ pub(super) enum NotAsked {
     TooComplex,
 }
 
-/// Which part of the source hits show.
+/// The part of the source that hits show.
 enum Source {
     All,
     None,
@@ -48,7 +48,7 @@ struct Part {
 }
 
 impl SourceFilter<'_> {
-    /// What to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
+    /// The fields to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
     pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S]) -> Result<ExtraFields, NotAsked> {
         let source = self.source();
         let others = || self.others.iter().chain(&self.stored_fields).map(String::as_str);

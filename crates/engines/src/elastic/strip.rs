@@ -1,4 +1,5 @@
-//! What was asked for on our behalf, taken out of the hits again. Owns which of a hit's `fields` are the client's. Pure.
+//! Fields that were asked for on our behalf, taken out of the hits again. Owns which of a hit's `fields` are the
+//! client's. Pure.
 
 use std::ops::Range;
 
@@ -8,8 +9,8 @@ use crate::{
     names::Names,
 };
 
-/// How deep nested fields are looked into. Mappings go 20 deep, unless an operator has other ideas; and since every level
-/// is walked anew, this also bounds how often a byte is read.
+/// The greatest depth to which nested fields are looked into. Mappings go 20 deep, unless an operator has other ideas;
+/// and since every level is walked anew, this also bounds how often a byte is read.
 const MAX_DEPTH: usize = 32;
 
 /// The longest path that nested fields are looked into beneath, in bytes: each of their names would be put behind it anew.
@@ -24,7 +25,7 @@ pub(super) struct Strip<'a> {
 }
 
 impl<'a> Strip<'a> {
-    /// Of the hits in `text`; `None` where nothing was asked for.
+    /// For the hits in `text`; `None` where nothing was asked for.
     pub(super) fn of(text: &'a [u8], extra: &'a ExtraFields) -> Option<Self> {
         let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
         (!extra.asked.is_empty()).then(|| Self { text, asked: names(&extra.asked), wanted: names(&extra.wanted) })
@@ -53,7 +54,7 @@ impl<'a> Strip<'a> {
         keep.contains(&true) || members.is_empty()
     }
 
-    /// Whether the value at `path` stays, in part at least.
+    /// True if the value at `path` stays, in part at least.
     fn value(&self, value: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
         if self.wanted.match_name(path) {
             return true;

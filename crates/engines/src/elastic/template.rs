@@ -59,7 +59,7 @@ struct Options {
     profile: bool,
 }
 
-/// What to ask the cluster for.
+/// The requests by which the cluster renders the templates.
 pub(super) fn renderings(
     form: SearchForm,
     body: &Bytes,

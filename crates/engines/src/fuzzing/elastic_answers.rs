@@ -107,7 +107,7 @@ fn moved(answer: &[u8], planned: &Planned) {
     }
 }
 
-/// What we asked for is taken out; what the client asked for, and what nobody asked for, is not.
+/// Fields that we asked for are taken out; those that the client asked for, and those that nobody did, are not.
 fn stripped(answer: &[u8], planned: &Planned) {
     let Some(found) = read(answer, planned, Explain::No) else { return };
     let count = found.layout.hits.len();

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What a handler fills in, in one of the runs.
+/// The defaults of a handler, in one of the runs.
 const TOLD: &str =
     r#"{"responseHeader":{"params":{"echoParams":"all","fl":["id","n"],"qf":"title","rows":"20","df":"text"}}}"#;
 /// The same for a handler that fills in nothing.
@@ -90,7 +90,7 @@ pub fn rewrite(input: &[u8]) {
     }
 }
 
-/// How many documents an answer seems to hold.
+/// The number of documents that an answer seems to hold.
 fn documents(answer: &[u8]) -> usize {
     let response = json::member(answer, 0, "response");
     let docs = response.and_then(|response| json::member(answer, response.value.start, "docs"));

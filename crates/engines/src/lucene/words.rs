@@ -3,13 +3,13 @@
 
 use indexmap::IndexSet;
 
-/// What was found in a query.
+/// The words of a query, and their fields.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// The words, in order; those that were looked for in one field, one after the other, make one text:
     /// `title:(red wine) OR body:(red wine)` is twice the text `red wine`.
     pub(crate) texts: Vec<String>,
-    /// Where these words were looked for, each once, in order; `None` is wherever words without a field are looked for.
+    /// The fields of these words, each once, in order; `None` stands for the fields of words that name none.
     pub(crate) fields: Vec<Option<String>>,
 }
 

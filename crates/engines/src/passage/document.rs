@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// What a hit shows of its document, as parsed JSON.
+/// The part of a document that its hit shows, as parsed JSON.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Document<'a> {
     /// `_source`: the document as it was indexed (or a part of it).

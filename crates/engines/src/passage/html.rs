@@ -64,7 +64,8 @@ const BLOCKS: &[&str] = &[
 const CELLS: &[&str] = &["td", "th"];
 /// The longest reference that HTML knows is `&CounterClockwiseContourIntegral;`.
 const LONGEST_REFERENCE: usize = 33;
-/// What numeric references to 0x80–0x9F mean: the standard reads them as windows-1252. Five of them mean nothing there.
+/// The meaning of numeric references to 0x80–0x9F: the standard reads them as windows-1252. Five of them mean nothing
+/// there.
 const WINDOWS_1252: &str = "€\u{81}‚ƒ„…†‡ˆ‰Š‹Œ\u{8d}Ž\u{8f}\u{90}‘’“”•–—˜™š›œ\u{9d}žŸ";
 const SOFT_HYPHEN: &str = "\u{ad}";
 
@@ -90,7 +91,7 @@ pub(super) fn strip(html: &str) -> String {
 /// Text with its white space collapsed.
 struct Text {
     out: String,
-    /// What stands before the next word.
+    /// The separator before the next word.
     gap: Option<char>,
 }
 
@@ -203,7 +204,7 @@ impl Reader<'_> {
         end
     }
 
-    /// Where the tag ends whose name ends at `from`: at a `>` outside quotes, or, where the quotes do not match, at the
+    /// The end of the tag whose name ends at `from`: at a `>` outside quotes, or, where the quotes do not match, at the
     /// first one. Another `<` means that this was none.
     fn tag_end(&mut self, from: usize) -> Option<usize> {
         if from >= self.quotes_from {
@@ -243,7 +244,7 @@ impl Reader<'_> {
         (bytes[end] == b'>').then_some(end + 1)
     }
 
-    /// Where the closing tag of the element begins, at or after `from`.
+    /// The beginning of the element's closing tag, at or after `from`.
     fn closing_tag(&mut self, name: &'static str, from: usize) -> Option<usize> {
         if self.unclosed_elements.contains(&name) {
             return None;

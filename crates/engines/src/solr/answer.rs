@@ -21,7 +21,7 @@ use crate::{
     rewrite::{HitSpan, Layout, NoteSpan},
 };
 
-/// What the key of documents is called nearly everywhere; its text says nothing.
+/// The usual name of the key of documents; its text says nothing.
 const KEY: &str = "id";
 
 /// The documents of `answer`, with the passages of those within the plan's window.
@@ -85,7 +85,7 @@ pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> 
     Ok(candidates)
 }
 
-/// Whether the answer has the page that was asked for, and the scores where they were: a handler may insist on values of its own
+/// True if the answer has the page that was asked for, and the scores where they were: a handler may insist on values of its own
 /// (`invariants`).
 fn is_as_asked(text: &str, planned: &Planned, response: &Part, docs: &[Object]) -> bool {
     let number = |name| response.value(name).and_then(|at| text[at.clone()].parse::<usize>().ok());
@@ -95,7 +95,7 @@ fn is_as_asked(text: &str, planned: &Planned, response: &Part, docs: &[Object]) 
     is_page && (docs.iter().all(has_score) || !planned.extra.asked.iter().any(|name| name == SCORE))
 }
 
-/// What is changed around the documents.
+/// The edits around the documents.
 fn around(
     text: &[u8],
     planned: &Planned,
@@ -176,7 +176,7 @@ struct Doc<'a> {
     object: &'a Object,
     ours: &'a Ours<'a>,
     client: &'a Fields,
-    /// Whether someone named the documents' key to be read.
+    /// True if someone named the documents' key to be read.
     key_is_text: bool,
 }
 

@@ -16,11 +16,12 @@ use crate::{
     request::{RequestParts, is_json},
 };
 
-/// How deep into the JSON a parameter may reach. JSON itself, as it is read here, allows no more than twice as many.
+/// The greatest depth at which a parameter may reach into the JSON. JSON itself, as it is read here, allows no more
+/// than twice as many.
 const MAX_DEPTH: usize = 64;
 
-/// What the macros of a request may grow to in all, in bytes: so much in any case, and so many times what the request is
-/// long. Elsewhere it is bounded what a single one grows to.
+/// The most bytes that the macros of a request may grow to in all: so much in any case, and so many times what the
+/// request is long. Elsewhere it is bounded what a single one grows to.
 const MACROS_TO: usize = 16 * 1024;
 const MAX_GROWTH: usize = 8;
 
@@ -29,17 +30,17 @@ const MAX_GROWTH: usize = 8;
 pub(super) struct Asked {
     /// In the URL, and then in the form.
     pub(super) sent: Params,
-    /// How many of those are in a form.
+    /// Those among them that are in a form.
     pub(super) form: Params,
     /// All JSON of the request in one object; `None` where there is none.
     pub(super) json: Option<Map<String, Value>>,
     /// The JSON's `params`.
     pub(super) in_json: Params,
-    /// What the handler fills in.
+    /// The defaults of the handler.
     defaults: Arc<Params>,
-    /// What macros have grown to so far, in bytes.
+    /// The bytes that macros have grown to so far.
     grown: Cell<usize>,
-    /// How long all parameters and the JSON are together, in bytes.
+    /// The length of all parameters and the JSON together, in bytes.
     size: usize,
 }
 
@@ -111,13 +112,13 @@ impl Asked {
         self.defaults.first(name)
     }
 
-    /// Whether a parameter that is a truth value is true.
+    /// True if a parameter that is a truth value is true.
     pub(super) fn is_true(&self, name: &str) -> bool {
         self.first(name).is_some_and(|value| is_true(&value))
     }
 
-    /// What documents show: the values of `fl`, which come from the URL or a form, else from the JSON's `params`, else from the
-    /// handler; and then `fields`.
+    /// The lists of fields that documents show: the values of `fl`, which come from the URL or a form, else from the
+    /// JSON's `params`, else from the handler; and then `fields`.
     pub(super) fn fields(&self) -> FieldLists {
         let of = |params: &Params| -> Vec<String> { params.all("fl").map(|list| self.expanded(list)).collect() };
         let fields = self.json("fields").map(texts).unwrap_or_default();
@@ -134,12 +135,12 @@ impl Asked {
         [&self.sent, &self.in_json, &*self.defaults].into_iter().find(|params| params.has(name))
     }
 
-    /// How long all that was asked and filled in is, in bytes.
+    /// The length of all that was asked and filled in, in bytes.
     pub(super) fn size(&self) -> usize {
         self.size + self.defaults.size()
     }
 
-    /// Whether macros stayed as they were because all of them together would grow too much.
+    /// True if macros stayed as they were because all of them together would grow too much.
     pub(super) fn too_many_macros(&self) -> bool {
         self.grown.get() > self.most_grown()
     }
@@ -167,7 +168,7 @@ impl Asked {
 pub(crate) struct FieldLists {
     /// The URL or a form.
     pub(crate) sent: Vec<String>,
-    /// What counts only where those say nothing.
+    /// The lists that count only where those say nothing.
     pub(crate) filled: Vec<String>,
     /// The JSON's `fields`.
     pub(crate) fields: Vec<String>,

@@ -79,7 +79,7 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Planned, NoPlan> 
     Ok(Planned { plan, searched, passage: terms.passage.clone(), extra, echo, lists, client })
 }
 
-/// Whether the client wants JSON back, and nothing around it. Other requests than forms and JSON are not read at all.
+/// Makes sure that the client wants JSON back, and nothing around it. Other requests than forms and JSON are not read at all.
 pub(super) fn speaks_json(asked: &Asked) -> Result<(), SkipReason> {
     let wraps = asked.first("json.wrf").is_some_and(|function| !function.is_empty());
     let streams = ["stream.body", "stream.file", "stream.url"].iter().any(|name| asked.first(name).is_some());
@@ -87,7 +87,7 @@ pub(super) fn speaks_json(asked: &Asked) -> Result<(), SkipReason> {
     if is_json && !wraps && !streams { Ok(()) } else { Err(SkipReason::ContentType) }
 }
 
-/// What the JSON says, else what a parameter says.
+/// The member of the JSON, else the parameter.
 fn said(asked: &Asked, member: &str, name: &str) -> Option<String> {
     asked.json(member).map(as_text).or_else(|| asked.first(name))
 }
@@ -107,7 +107,7 @@ fn is_by_score(sort: &str) -> bool {
     }
 }
 
-/// What is no count is the cluster's to refuse.
+/// A count. Anything else is the cluster's to refuse.
 fn count(said: Option<String>, default: usize) -> Result<usize, SkipReason> {
     said.filter(|text| !text.is_empty()).map_or(Ok(default), |text| text.parse().map_err(|_| SkipReason::Malformed))
 }

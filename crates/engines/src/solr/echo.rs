@@ -8,13 +8,13 @@ use crate::json::{self, Edits, Member, Object};
 pub(crate) struct Echo {
     /// Its name.
     pub(crate) name: &'static str,
-    /// How the client is to see it, where the answer repeats what the client said.
+    /// The form in which the client is to see it, where the answer repeats what the client said.
     pub(crate) explicit: Seen,
-    /// How, where the answer repeats what the engine filled in, too.
+    /// The same, where the answer repeats what the engine filled in, too.
     pub(crate) all: Seen,
 }
 
-/// How the client is to see a repeated parameter.
+/// The form in which the client is to see a repeated parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// As it is there.

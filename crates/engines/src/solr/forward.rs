@@ -19,7 +19,7 @@ use crate::{
 /// A count that a plan may change: as a parameter, in the JSON of a request, and as a parameter for that.
 const COUNTS: [(&str, &str, &str); 2] = [("rows", "limit", "json.limit"), ("start", "offset", "json.offset")];
 
-/// What is sent.
+/// The path that is sent.
 pub(super) fn forward(
     path_and_query: &PathAndQuery,
     asked: &Asked,
@@ -56,7 +56,7 @@ pub(super) fn forward(
     format!("{}?{}", path_and_query.path(), added.join("&")).parse().map_err(|_| SkipReason::Malformed)
 }
 
-/// How the answer's echo of all that is to read.
+/// The edits of the answer's echo of all that.
 pub(super) fn echo(
     asked: &Asked,
     plan: &Plan,
@@ -90,7 +90,7 @@ pub(super) fn echo(
     Ok(echo)
 }
 
-/// What a count is changed to.
+/// The new value of a count; `None` where it stays.
 fn changed(name: &str, plan: &Plan) -> Option<String> {
     match name {
         "rows" => (plan.page.size != plan.hits).then(|| plan.hits.to_string()),

@@ -7,18 +7,18 @@ use crate::{extra_fields::ExtraFields, passage::PassageSpec, plan::Plan};
 /// A planned search.
 #[derive(Debug, Clone)]
 pub(crate) struct Planned {
-    /// What the pipeline knows of it.
+    /// The part of the plan that is the same for every engine.
     pub(crate) plan: Plan,
     /// The fields that the query searched, possibly with `*`.
     pub(crate) searched: Vec<String>,
-    /// How passages are read.
+    /// The rule by which passages are read.
     pub(crate) passage: PassageSpec,
-    /// What was asked for on our behalf only, and must not reach the client.
+    /// The fields that were asked for on our behalf only, and must not reach the client.
     pub(crate) extra: ExtraFields,
-    /// What the answer repeats of the request, where the client is to see it otherwise.
+    /// The parameters that the answer repeats and the client is to see otherwise.
     pub(crate) echo: Vec<Echo>,
     /// The values of `fl`, by where they come from.
     pub(crate) lists: FieldLists,
-    /// What the client lets documents show.
+    /// The fields that the client lets documents show.
     pub(crate) client: Fields,
 }

@@ -1,6 +1,6 @@
-//! What a search is *about*: the text that someone typed, found in `q` whatever parser reads it, and the fields they looked
-//! in. Owns the table of parsers ([`PARSERS`]) and how queries lie within one another: local parameters, references, the
-//! JSON query DSL. Filters and boosts (`fq`, `bq`, `bf`, `boost`) are never looked into. Pure.
+//! The subject of a search: the text that someone typed, found in `q` whatever parser reads it, and the fields they
+//! looked in. Owns the table of parsers ([`PARSERS`]) and how queries lie within one another: local parameters,
+//! references, the JSON query DSL. Filters and boosts (`fq`, `bq`, `bf`, `boost`) are never looked into. Pure.
 
 use std::cell::Cell;
 
@@ -17,16 +17,17 @@ use crate::{
     query_text::{Gathered, QueryText, without_boost},
 };
 
-/// How many queries within one another are looked into.
+/// The most queries within one another that are looked into.
 const MAX_DEPTH: usize = 16;
-/// How much of a query is looked for others in it, in bytes; no text that counts is as long.
+/// The most bytes of a query in which others are looked for; no text that counts is as long.
 const MAX_LENGTH: usize = 16 * 1024;
-/// How many queries are looked into in all; a search with more is too complex.
+/// The most queries that are looked into in all; a search with more is too complex.
 const MAX_QUERIES: usize = 1024;
-/// How often a request may be read over in all, as queries refer to its parameters; a search beyond that is too complex.
+/// The number of times that a request may be read over in all, as queries refer to its parameters; a search beyond that
+/// is too complex.
 const MAX_READINGS: usize = 16;
 
-/// Where a parser finds text.
+/// The place in which a parser finds text.
 #[derive(Clone, Copy)]
 enum Place {
     /// In the Lucene syntax; words without a field are looked for in `df`.
@@ -65,7 +66,7 @@ const PARSERS: &[(&str, Place)] = &[
     ("child", Place::Within(&["v"])),
 ];
 
-/// What the request's query is about; `None` where it holds no text.
+/// The subject of the request's query; `None` where it holds no text.
 pub(super) fn of(asked: &Asked) -> Result<Option<QueryText>, SkipReason> {
     let left_to_read = Cell::new(MAX_READINGS * asked.size());
     let mut reader = Reader { asked, gathered: Gathered::default(), left: MAX_QUERIES, left_to_read };
@@ -84,9 +85,9 @@ pub(super) fn of(asked: &Asked) -> Result<Option<QueryText>, SkipReason> {
 struct Reader<'a> {
     asked: &'a Asked,
     gathered: Gathered,
-    /// How many more queries may be looked into.
+    /// The number of further queries that may be looked into.
     left: usize,
-    /// How many more bytes of parameters may be; 0 where it was too many.
+    /// The number of further bytes of parameters that may be; 0 where it was too many.
     left_to_read: Cell<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of a request that was sent to Solr, to read its answer by.
+//! A request that was sent to Solr, as far as its answer is read by it.
 
 use super::{answer, planned::Planned};
 use crate::{

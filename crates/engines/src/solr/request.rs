@@ -64,7 +64,7 @@ impl SearchRequest for SolrRequest {
         self.handlers.learn(self.path_and_query.path(), &self.asked.sent, answer);
     }
 
-    /// Where the handler has not told its defaults, nobody knows what the client asked for.
+    /// No plan comes of a request to a handler that has not told its defaults: nobody knows what the client asked for.
     fn plan(&mut self, _place: usize, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
         self.asked.look_again();
         conditions::speaks_json(&self.asked)?;

@@ -12,11 +12,11 @@ use crate::{
     query_text::{Gathered, without_boost},
 };
 
-/// How many queries or retrievers inside one another are looked into. JSON itself, as it is read here, allows no more;
-/// `wrapper` would.
+/// The most queries or retrievers inside one another that are looked into. JSON itself, as it is read here, allows no
+/// more; `wrapper` would.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Where a clause keeps its text.
+/// The place in which a clause keeps its text.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     /// `{FIELD: text}` or `{FIELD: {"query": text}}`.
@@ -164,7 +164,7 @@ impl Gathered {
     }
 }
 
-/// What stands where the engines take one of a thing or an array of them.
+/// The things in a place where the engines take one or an array of them.
 pub(super) fn each(value: &Value) -> &[Value] {
     value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice)
 }
