@@ -4,16 +4,18 @@
 //!
 //! `cargo bench --bench rewriting`
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engines::{
-    dialect::{Candidates, Dialect, Reading, Route, Search, SearchRequest, SearchRoute},
+    candidates::Candidates,
+    dialect::{AnswerReader, Dialect},
     elastic::Elastic,
     order::{self, Blend, ModelScore},
     passage::{Content, PassageSpec},
-    plan::{Explain, Plan, Terms},
+    plan::{Explain, Terms},
+    request::{RequestParts, Route, SearchRoute},
     rewrite::{Placed, rewrite},
 };
 use http::{HeaderMap, Method, uri::PathAndQuery};
@@ -139,7 +141,7 @@ impl Case {
     fn new(hits: usize, content: Content) -> Self {
         let elastic = Elastic::default();
         let path_and_query = PathAndQuery::from_static(PATH);
-        let Route::Searches(route) = elastic.classify(&Method::POST, path_and_query.path()) else {
+        let Route::Search(route) = elastic.classify(&Method::POST, path_and_query.path()) else {
             panic!("{PATH} is a search")
         };
         let mut random = Text(42);
@@ -158,14 +160,10 @@ impl Case {
         }
     }
 
-    fn plan(&self) -> Plan {
-        let request = SearchRequest {
-            route: &self.route,
-            path_and_query: &self.path_and_query,
-            headers: &self.headers,
-            body: &self.body,
-        };
-        let searches: Vec<Search> = self.elastic.searches(request).expect("a search");
+    fn plan(&self) -> Arc<dyn AnswerReader> {
+        let Self { path_and_query, headers, body, .. } = self;
+        let request = RequestParts { path_and_query, headers, body };
+        let mut request = self.elastic.read(request, &self.route).expect("a search");
         let terms = Terms {
             window: self.scores.len(),
             passage: &self.passage,
@@ -174,13 +172,14 @@ impl Case {
             leave_explicit: false,
             scores: true,
         };
-        let plan = self.elastic.plan(request, &searches[0], &terms).expect("a plan");
-        black_box(self.elastic.assemble(request, &[Some(&plan)])).expect("a request to send");
-        plan
+        request.plan(0, &terms).expect("a plan");
+        let Ok(assembled) = request.assemble() else { panic!("a request to send") };
+        black_box(assembled.forward);
+        assembled.reader
     }
 
-    fn candidates(&self, plan: &Plan) -> Candidates {
-        self.elastic.candidates(&self.answer, &Reading { plan, explain: Explain::No }).expect("an answer")
+    fn candidates(&self, plan: &Arc<dyn AnswerReader>) -> Candidates {
+        plan.candidates(0, &self.answer, Explain::No).expect("an answer")
     }
 
     /// The whole answer again, every hit in its new place.

@@ -45,7 +45,7 @@ pub(crate) use rules::MAX_BUDGET;
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
 pub use sources::{ENV_PREFIX, FlagSetting, Sources};
-pub use upstream::{Engine, UpstreamConfig};
+pub use upstream::UpstreamConfig;
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]

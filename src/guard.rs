@@ -17,22 +17,22 @@ use tracing::error;
 /// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
 const QUICK: usize = 256 * 1024;
 
-/// Requests of up to this many bytes are planned on the spot. What costs most for its length, a form of Solr's that is read for
-/// each of the steps, takes a millisecond and a half in all.
+/// Requests of up to this many bytes are read and planned on the spot. What costs most for its length, a form of Solr's, takes
+/// about a millisecond.
 const QUICK_REQUEST: usize = 4 * 1024;
 
-/// How many large answers are worked on at a time, in the whole process: as many as there are processors.
+/// The large answers that are worked on at a time, in the whole process: as many as there are processors.
 static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(processors()));
 
-/// How many large requests are. Anyone who can connect can send one, so they never get all processors; those beyond wait for
-/// their turn, in the order in which they came.
+/// The large requests that are worked on at a time. Anyone who can connect can send one, so they never get all
+/// processors; those beyond wait for their turn, in the order in which they came.
 static REQUESTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
 
-/// How long a large request waits for its turn. Nothing has been asked of the cluster by then, and its client is to wait
-/// no longer than reranking is worth.
+/// The time for which a large request waits for its turn. Nothing has been asked of the cluster by then, and its client
+/// is to wait no longer than reranking is worth.
 const TURN: Duration = Duration::from_millis(200);
 
-/// How many rerank calls are read: they may be larger than any search, and are not to hold those up.
+/// The rerank calls that are read at a time: they may be larger than any search, and are not to hold those up.
 static CALLS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
 
 fn processors() -> usize {
@@ -56,9 +56,12 @@ pub(crate) async fn computed<T: Send + 'static>(
     if size <= QUICK { guarded(stage) } else { apart(&ANSWERS, None, stage).await }
 }
 
-/// Whether a stage over `size` bytes of a request is quick.
-pub(crate) fn is_quick_request(size: usize) -> bool {
-    size <= QUICK_REQUEST
+/// Runs a pure stage over `size` bytes of a request: here where it is quick, apart where it is not.
+pub(crate) async fn planned<T: Send + 'static>(
+    size: usize,
+    stage: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SkipReason> {
+    if size <= QUICK_REQUEST { guarded(stage) } else { planned_apart(stage).await }
 }
 
 /// Runs a pure stage over a request for which that is not quick.
@@ -69,7 +72,7 @@ pub(crate) async fn planned_apart<T: Send + 'static>(
 }
 
 /// Runs a pure stage over a rerank call: what it takes cannot be told beforehand.
-pub(crate) async fn aside<T: Send + 'static>(stage: impl FnOnce() -> T + Send + 'static) -> Result<T, SkipReason> {
+pub(crate) async fn call_apart<T: Send + 'static>(stage: impl FnOnce() -> T + Send + 'static) -> Result<T, SkipReason> {
     apart(&CALLS, None, stage).await
 }
 
@@ -113,18 +116,18 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_are_planned_apart_and_few_at_a_time() {
-        static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+        static IN_FLIGHT: AtomicUsize = AtomicUsize::new(0);
         let serving = thread::current().id();
         let stage = move || {
-            let under_way = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
+            let in_flight = IN_FLIGHT.fetch_add(1, Ordering::SeqCst) + 1;
             thread::yield_now();
-            UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
-            (thread::current().id() != serving, under_way)
+            IN_FLIGHT.fetch_sub(1, Ordering::SeqCst);
+            (thread::current().id() != serving, in_flight)
         };
         // As `planned_apart` does, but for how long a turn is waited for: on a busy machine all of them take longer.
         let all = futures_util::future::join_all((0..200).map(|_| apart(&REQUESTS, None, stage))).await;
-        for (apart, under_way) in all.into_iter().map(|stage| stage.expect("a stage that ends")) {
-            assert!(apart && under_way <= (processors() / 2).max(1), "{apart} {under_way}");
+        for (apart, in_flight) in all.into_iter().map(|stage| stage.expect("a stage that ends")) {
+            assert!(apart && in_flight <= (processors() / 2).max(1), "{apart} {in_flight}");
         }
     }
 

@@ -5,9 +5,9 @@
 //! A request's way through the modules, in the order of this list:
 //!
 //! ```text
-//! server ─ pipeline ─┬─ (not a search) ─────────────────────────────► upstream, streamed both ways
-//!                    ├─ api (/_rerank/…)
-//!                    └─ engines: plan ─ upstream ─ engines: candidates ─ scoring ─ engines: order, rewrite ─► client
+//! server ─ route ─┬─ (not a search) ─────────────────────────────► upstream, streamed both ways
+//!                 ├─ api (/_rerank/…)
+//!                 └─ pipeline: engines: plan ─ upstream ─ engines: candidates ─ scoring ─ engines: order, rewrite ─► client
 //! ```
 //!
 //! Three promises stand above all: what is not reranked is not touched; a fault of the proxy never makes an answer worse
@@ -21,7 +21,9 @@ pub mod open_models;
 pub mod server;
 pub mod state;
 
-pub mod pipeline;
+pub mod route;
+
+mod pipeline;
 
 pub mod request_options;
 

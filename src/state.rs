@@ -12,11 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use engines::{
-    dialect::Dialect,
-    elastic::Elastic,
-    solr::{self, Solr},
-};
+use engines::{dialect::Dialect, dialects::Dialects};
 use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
@@ -29,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cluster::{Cluster, Connections},
-    config::{CascadeConfig, Engine, Settings},
+    config::{CascadeConfig, Settings},
     memory::Memory,
     open_models::{Config, OpenModel, OpenModels},
     telemetry::Metrics,
@@ -61,7 +57,7 @@ pub struct Snapshot {
     /// The models that it names, opened.
     pub models: OpenModels,
     /// The search engines' APIs that are spoken here.
-    dialects: Arc<Dialects>,
+    dialects: Dialects,
     /// The way to the cluster.
     pub cluster: Arc<Cluster>,
     /// The models by name, and the cascades by their label.
@@ -143,7 +139,8 @@ impl Process {
 impl Snapshot {
     /// A state with these models; the cascades of the configuration are made of them. Makes no connection.
     pub fn new(config: Config, models: Scorers) -> io::Result<Self> {
-        let dialects = Arc::new(Dialects::of(config.settings.upstream.engine));
+        let engine = config.settings.upstream.engine;
+        let dialects = engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all);
         let cluster = Arc::new(Cluster::new(&config.settings.upstream)?);
         Ok(Self::with(config, models, dialects, cluster))
     }
@@ -157,7 +154,7 @@ impl Snapshot {
         Ok(Self::with(config, models, self.dialects.clone(), self.cluster.clone()))
     }
 
-    fn with(config: Config, models: Scorers, dialects: Arc<Dialects>, cluster: Arc<Cluster>) -> Self {
+    fn with(config: Config, models: Scorers, dialects: Dialects, cluster: Arc<Cluster>) -> Self {
         let Config { settings: config, models: opened } = config;
         let mut scorers = models;
         for (label, CascadeConfig { first, then, keep }) in &config.cascades {
@@ -209,30 +206,6 @@ impl ServingThread {
         let new = Arc::new(Connections::new(cluster.clone(), self.idle));
         self.connections.store(new.clone());
         new
-    }
-}
-
-/// The dialects that are spoken here.
-struct Dialects {
-    default: Arc<dyn Dialect>,
-    /// The one for the paths that are Solr's, where the engine is told by the path.
-    solr: Option<Arc<dyn Dialect>>,
-}
-
-impl Dialects {
-    fn of(engine: Engine) -> Self {
-        let elastic = || -> Arc<dyn Dialect> { Arc::new(Elastic::default()) };
-        let solr = || -> Arc<dyn Dialect> { Arc::new(Solr::default()) };
-        match engine {
-            Engine::Auto => Self { default: elastic(), solr: Some(solr()) },
-            Engine::Elasticsearch | Engine::OpenSearch => Self { default: elastic(), solr: None },
-            Engine::Solr => Self { default: solr(), solr: None },
-        }
-    }
-
-    /// The dialect of requests to this path: no path of one family of engines is a search of the other.
-    fn for_path(&self, path: &str) -> &Arc<dyn Dialect> {
-        self.solr.as_ref().filter(|_| solr::owns(path)).unwrap_or(&self.default)
     }
 }
 

@@ -8,10 +8,11 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use bytes::Bytes;
 use clap::CommandFactory;
 use engines::{
-    dialect::{Dialect, Door, Search, SearchRequest, SearchRoute},
+    dialect::Dialect,
     elastic::Elastic,
     passage::{Content, Document, PassageSpec, Template},
     plan::{SkipReason, Terms},
+    request::{RequestParts, SearchForm, SearchRoute},
 };
 use http::{HeaderMap, StatusCode};
 use rerank_proxy::{
@@ -113,15 +114,15 @@ fn examples_of_json_are_json() {
 
 /// The query text of a search with this body.
 fn query_of(body: &Value) -> Option<String> {
-    let route = SearchRoute { door: Door::Single, indices: "i".to_owned() };
+    let route = SearchRoute { form: SearchForm::Single, indices: "i".to_owned() };
     let (path_and_query, headers) = ("/i/_search".parse().unwrap(), HeaderMap::new());
     let body = Bytes::from(body.to_string());
-    let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
-    let search = Search { indices: Some("i".to_owned()), view: None, body: body.clone(), speaks_json: true };
+    let request = RequestParts { path_and_query: &path_and_query, headers: &headers, body: &body };
     let passage = PassageSpec::default();
     let terms =
         Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
-    Elastic::default().plan(request, &search, &terms).ok().map(|plan| plan.query)
+    let mut request = Elastic::default().read(request, &route).ok()?;
+    request.plan(0, &terms).ok().map(|plan| plan.query)
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use engines::{elastic::fuzzing, pace, solr};
+use engines::fuzzing;
 use serde_json::Value;
 
 #[test]
@@ -30,12 +30,12 @@ fn lucene_queries_are_read() {
 
 #[test]
 fn requests_to_solr_are_planned_or_left_alone() {
-    run("solr_plan", 5_000, solr::fuzzing::plan);
+    run("solr_plan", 5_000, fuzzing::solr_plan);
 }
 
 #[test]
 fn answers_of_solr_are_rewritten_or_left_alone() {
-    run("solr_rewrite", 2_000, solr::fuzzing::rewrite);
+    run("solr_rewrite", 2_000, fuzzing::solr_rewrite);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn run(target: &str, rounds: usize, entry_point: fn(&[u8])) {
 
 /// Says which input broke a promise, or took longer than its bytes may.
 fn held(entry_point: fn(&[u8]), input: &[u8]) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| pace::hold(entry_point, input))) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| fuzzing::hold(entry_point, input))) {
         eprintln!("the input was:\n{}\n", String::from_utf8_lossy(input));
         std::panic::resume_unwind(panic);
     }

@@ -14,16 +14,18 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{fmt::Write, hint::black_box, ops::RangeInclusive, time::Duration};
+use std::{fmt::Write, hint::black_box, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use engines::{
-    dialect::{Dialect, Reading, Route, SearchRequest},
-    elastic,
+    dialect::{AnswerReader, Dialect, SearchRequest},
+    elastic::Elastic,
+    fuzzing,
     passage::{Content, Document, PassageSpec, Template},
-    plan::{Explain, NoPlan, Plan, Terms},
+    plan::{Explain, NoPlan, SkipReason, Terms},
+    request::{RequestParts, Route},
     rewrite::{Placed, rewrite},
-    solr,
+    solr::Solr,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use rerank_proxy::{
@@ -120,40 +122,49 @@ fn with(sent: Sent, name: HeaderName, value: &str) -> Sent {
 }
 
 fn elastic() -> Box<dyn Dialect> {
-    Box::new(elastic::Elastic::default())
+    Box::new(Elastic::default())
 }
 
-/// Everything that is done with a request before the cluster is asked; the plan of its first search.
-fn plan_of(dialect: &dyn Dialect, sent: &Sent, passage: &PassageSpec) -> Result<Plan, String> {
-    let Route::Searches(route) = dialect.classify(&Method::POST, sent.path_and_query.path()) else {
-        panic!("a search")
-    };
-    let request =
-        SearchRequest { route: &route, path_and_query: &sent.path_and_query, headers: &sent.headers, body: &sent.body };
-    if dialect.introduction(request).is_some() {
-        dialect.introduce(request, br#"{"responseHeader":{"params":{"echoParams":"all"}}}"#);
+fn told(reason: SkipReason) -> String {
+    reason.as_str().to_owned()
+}
+
+/// A request, read, with its templates rendered.
+fn read(dialect: &dyn Dialect, sent: &Sent) -> Result<Box<dyn SearchRequest>, SkipReason> {
+    let Route::Search(route) = dialect.classify(&Method::POST, sent.path_and_query.path()) else { panic!("a search") };
+    let Sent { path_and_query, headers, body } = sent;
+    let mut request = dialect.read(RequestParts { path_and_query, headers, body }, &route)?;
+    if request.discovery().is_some() {
+        request.discovered(br#"{"responseHeader":{"params":{"echoParams":"all"}}}"#);
     }
-    if route.door.is_template() {
-        let asked = dialect.renderings(request).map_err(|reason| reason.as_str().to_owned())?;
-        let answer = Bytes::from_static(br#"{"template_output":{"query":{"match":{"text":"wine"}},"size":3}}"#);
-        let (path_and_query, body) = dialect.rendered(request, &vec![answer; asked.len()]).unwrap();
-        return plan_of(dialect, &Sent { path_and_query, body, ..sent.clone() }, passage);
+    if !route.form.is_template() {
+        return Ok(request);
     }
-    let searches = dialect.searches(request).map_err(|reason| reason.as_str().to_owned())?;
+    let asked = request.renderings()?;
+    let answer = Bytes::from_static(br#"{"template_output":{"query":{"match":{"text":"wine"}},"size":3}}"#);
+    Ok(request.rendered(&vec![answer; asked.len()]).unwrap())
+}
+
+/// Everything that is done with a request before the cluster is asked; what reads the answer, or why its first search is not
+/// planned.
+fn plan_of(dialect: &dyn Dialect, sent: &Sent, passage: &PassageSpec) -> Result<Arc<dyn AnswerReader>, String> {
+    let mut request = read(dialect, sent).map_err(told)?;
     let terms = Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true };
-    let plans: Vec<_> = searches.iter().map(|search| dialect.plan(request, search, &terms)).collect();
-    let planned: Vec<Option<&Plan>> = plans.iter().map(|plan| plan.as_ref().ok()).collect();
-    if planned.iter().any(Option::is_some) {
-        let forward = dialect.assemble(request, &planned).map_err(|reason| reason.as_str().to_owned())?;
-        black_box(forward);
+    let count = request.searches().len();
+    let plans: Vec<_> = (0..count).map(|place| request.plan(place, &terms)).collect();
+    let first = plans.first().unwrap().as_ref().err().map(|cause| match cause {
+        NoPlan::Skip(reason) => told(*reason),
+        NoPlan::Refuse(_) => "refused".to_owned(),
+    });
+    if !plans.iter().any(Result::is_ok) {
+        return Err(first.unwrap());
     }
-    plans.into_iter().next().unwrap().map_err(|cause| match cause {
-        NoPlan::Skip(reason) => reason.as_str().to_owned(),
-        NoPlan::Refuse { .. } => "refused".to_owned(),
-    })
+    let assembled = request.assemble().map_err(told)?;
+    black_box(assembled.forward);
+    first.map_or(Ok(assembled.reader), Err)
 }
 
-fn became(plan: Result<Plan, String>) -> String {
+fn became<T>(plan: Result<T, String>) -> String {
     plan.map_or_else(|reason| reason, |_| "planned".to_owned())
 }
 
@@ -169,11 +180,13 @@ fn body(body: Value) -> Run {
 /// What is done with `answer` under the plan for `sent`, under a rule with this spec.
 fn answered_by(dialect: fn() -> Box<dyn Dialect>, sent: Sent, answer: String, passage: PassageSpec) -> Run {
     let dialect = dialect();
-    let plan = plan_of(&*dialect, &sent, &passage);
+    let reader = plan_of(&*dialect, &sent, &passage);
     Box::new(move || {
-        let Ok(plan) = &plan else { return plan.clone().unwrap_err() };
-        let reading = Reading { plan, explain: Explain::Highlight };
-        let found = match dialect.candidates(answer.as_bytes(), &reading) {
+        let reader = match &reader {
+            Ok(reader) => reader,
+            Err(reason) => return reason.clone(),
+        };
+        let found = match reader.candidates(0, answer.as_bytes(), Explain::Highlight) {
             Ok(found) => found,
             Err(cause) => return format!("{cause:?}"),
         };
@@ -211,7 +224,7 @@ fn multi_match(fields: &[String]) -> Value {
 
 fn lucene(query: String) -> Run {
     Box::new(move || {
-        elastic::fuzzing::lucene(query.as_bytes());
+        fuzzing::lucene(query.as_bytes());
         String::new()
     })
 }
@@ -631,8 +644,11 @@ fn html(unit: &str, size: usize) -> Run {
 #[test]
 fn answers_are_filtered_in_linear_time() {
     fn filtered(filter: String, answer: String) -> Run {
+        let sent = sent(&format!("/i/_search?filter_path={filter}"), multi_match(&["f".to_owned()]).to_string());
+        let reader = plan_of(&*elastic(), &sent, &PassageSpec::default()).unwrap();
+        assert!(reader.reshapes(), "the filter is ours to apply");
         Box::new(move || {
-            black_box(elastic().filter(answer.as_bytes(), &filter));
+            black_box(reader.finish(Bytes::copy_from_slice(answer.as_bytes())));
             String::new()
         })
     }
@@ -668,7 +684,7 @@ fn answers_are_filtered_in_linear_time() {
 }
 
 fn solr() -> Box<dyn Dialect> {
-    Box::new(solr::Solr::default())
+    Box::new(Solr::default())
 }
 
 fn form(text: String) -> Run {

@@ -3,6 +3,6 @@
 
 #![no_main]
 
-use engines::{elastic, pace};
+use engines::fuzzing;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| pace::hold(elastic::fuzzing::plan, input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzzing::hold(fuzzing::plan, input));

@@ -3,6 +3,6 @@
 
 #![no_main]
 
-use engines::{pace, solr};
+use engines::fuzzing;
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| pace::hold(solr::fuzzing::plan, input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzzing::hold(fuzzing::solr_plan, input));

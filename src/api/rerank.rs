@@ -26,7 +26,7 @@ use crate::{
         encoding::{self, Coding},
     },
     config::{Keys, MAX_WINDOWS, RequestOption},
-    guard::{aside, computed},
+    guard::{call_apart, computed},
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
     report::{self, Report},
@@ -88,7 +88,7 @@ async fn answered(
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
     let (held, under_way) = (sent.clone(), permit.clone());
     let (_waiting, waited) = waiting::until(deadline);
-    let read = aside(move || {
+    let read = call_apart(move || {
         let _under_way = under_way;
         call::read(version, &held, limits, &waited)
     })
@@ -142,7 +142,7 @@ async fn hold(
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
         Some(coding) => {
             let (under_way, memory) = (permit.clone(), context.process.memory.clone());
-            let decoded = aside(move || {
+            let decoded = call_apart(move || {
                 let _under_way = under_way;
                 encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
             });

@@ -1,6 +1,7 @@
 //! Why the cluster gave no answer, and whose fault that is.
 
-use http::{StatusCode, uri::Authority};
+use engines::failure::FailureKind;
+use http::uri::Authority;
 
 /// Why the cluster gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -44,23 +45,14 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// 400 where it is the client's fault, 504 where the cluster did not answer in time, else 502.
-    pub fn status(&self) -> StatusCode {
+    /// What went wrong, as a client is told.
+    pub fn failure_kind(&self) -> FailureKind {
         match self {
-            Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
-            Self::ConnectTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::Connect { .. } | Self::Protocol { .. } | Self::Broken { .. } => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    /// The error's type, in the manner of the engines.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Connect { .. } => "upstream_connect_exception",
-            Self::ConnectTimeout { .. } => "upstream_connect_timeout_exception",
-            Self::RequestBody { .. } => "parse_exception",
-            Self::Protocol { .. } => "upstream_protocol_exception",
-            Self::Broken { .. } => "upstream_connection_closed_exception",
+            Self::Connect { .. } => FailureKind::Unreachable,
+            Self::ConnectTimeout { .. } => FailureKind::ConnectTimeout,
+            Self::RequestBody { .. } => FailureKind::BodyEnded,
+            Self::Protocol { .. } => FailureKind::Protocol,
+            Self::Broken { .. } => FailureKind::ConnectionClosed,
         }
     }
 

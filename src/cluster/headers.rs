@@ -3,8 +3,9 @@
 
 use std::collections::HashSet;
 
+use engines::failure::FailureKind;
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue,
     header::{
         CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
         TRANSFER_ENCODING, UPGRADE,
@@ -69,19 +70,11 @@ pub enum Unforwardable {
 }
 
 impl Unforwardable {
-    /// The status to refuse it with.
-    pub fn status(self) -> StatusCode {
+    /// What is wrong, as the client is told.
+    pub fn failure_kind(self) -> FailureKind {
         match self {
-            Self::TwoHosts => StatusCode::BAD_REQUEST,
-            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
-        }
-    }
-
-    /// The error's type, in the manner of the engines.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Self::TwoHosts => "illegal_argument_exception",
-            Self::TransferCoding => "unsupported_transfer_coding_exception",
+            Self::TwoHosts => FailureKind::IllegalArgument,
+            Self::TransferCoding => FailureKind::UnsupportedTransferCoding,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use engines::dialects::Dialects;
 use http::{
     Uri,
     uri::{Authority, Scheme},
@@ -16,8 +17,9 @@ pub struct UpstreamConfig {
     pub scheme: Scheme,
     /// Host and port.
     pub authority: Authority,
-    /// The search engine whose API it speaks.
-    pub engine: Engine,
+    /// The search engine whose API it speaks; `None` where each request's path tells: Solr's begin with `/solr/` or `/api/`,
+    /// all others are Elasticsearch's and OpenSearch's.
+    pub engine: Option<&'static str>,
     /// The time that a connection attempt may take.
     pub connect_timeout: Duration,
     /// True: the client's `Host` reaches the cluster; false: the cluster's own name does.
@@ -26,32 +28,13 @@ pub struct UpstreamConfig {
     pub compressed: bool,
 }
 
-/// The search engine whose API the cluster speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// Told by each request's path: Solr's begin with `/solr/` or `/api/`, all others are Elasticsearch's and OpenSearch's.
-    Auto,
-    /// Elasticsearch.
-    Elasticsearch,
-    /// OpenSearch.
-    OpenSearch,
-    /// Apache Solr.
-    Solr,
-}
-
-impl Engine {
-    const NAMES: [(&'static str, Self); 4] = [
-        ("auto", Self::Auto),
-        ("elasticsearch", Self::Elasticsearch),
-        ("opensearch", Self::OpenSearch),
-        ("solr", Self::Solr),
-    ];
-}
-
 impl UpstreamConfig {
     pub(super) fn read(section: &Section) -> Self {
         let url: Option<String> = section.optional("url");
-        let engine = section.choice("engine", Engine::Auto, &Engine::NAMES);
+        let mut engines: Vec<(&str, Option<&str>)> = Dialects::engines().map(|name| (name, Some(name))).collect();
+        engines.sort_unstable();
+        engines.insert(0, ("auto", None));
+        let engine = section.choice("engine", None, &engines);
         let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
         let preserve_host = section.or("preserve_host", true);
         let compressed = section.or("compressed", false);
@@ -86,7 +69,6 @@ fn parse_url(url: &str) -> Result<(Scheme, Authority), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::testing::{minimal, read};
 
     #[test]
@@ -96,7 +78,7 @@ mod tests {
             let text = minimal().replacen("[upstream]\n", if key.is_empty() { "[upstream]\n" } else { &key }, 1);
             read(&text).map(|settings| settings.upstream.engine)
         };
-        assert_eq!((engine(""), engine("solr")), (Ok(Engine::Auto), Ok(Engine::Solr)));
+        assert_eq!((engine(""), engine("solr")), (Ok(None), Ok(Some("solr"))));
         let wrong = engine("lucene").expect_err("wrong");
         assert_eq!(wrong, ["rerank.toml:2: upstream.engine: must be one of auto, elasticsearch, opensearch, solr"]);
         let path = read(&minimal().replace(":9200", ":8983/solr")).expect_err("wrong");

@@ -1,73 +1,67 @@
-//! A request that holds searches, held whole so that it can be sent more than once: as the client sent it, or as the
+//! A request that holds searches, buffered whole so that it can be sent more than once: as the client sent it, or as the
 //! plans want it answered. Owns what differs between the two: path, body, and the headers that speak of the body.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use engines::{
-    dialect::{Forward, SearchRequest, SearchRoute},
-    json,
+    failure::{Failure, FailureKind},
     plan::SkipReason,
+    request::{Forward, RequestParts, SearchForm, SearchRoute},
 };
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use hyper::body::Incoming;
+use tracing::debug;
 
+use super::ending::Ending;
 use crate::{
     cluster::{
         Attempts, Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
-    config::LimitsConfig,
     guard::planned_apart,
-    memory::{Held, Memory, REQUEST_COPIES, Spent},
+    memory::Spent,
+    state::Context,
 };
 
-/// The client's request, and how it reads.
-#[derive(Debug, Clone)]
+/// The client's request.
+#[derive(Debug)]
 pub(super) struct SearchCall {
     parts: request::Parts,
     /// The body as the client sent it.
     sent: Bytes,
     route: SearchRoute,
     path_and_query: PathAndQuery,
-    /// The body as it reads: without its content coding, templates rendered.
+    /// The body without its content coding.
     body: Bytes,
-    /// Whether the cluster must be sent `body`: what was sent does not say the same.
-    rendered: bool,
-}
-
-/// What became of the attempt to hold a request.
-pub(super) enum Attempted {
-    /// It is here.
-    Whole(Box<SearchCall>),
-    /// It cannot be read, for this reason, but can be sent on.
-    Unread(Box<Outgoing>, SkipReason),
-    /// The client's body ended early.
-    Broken(hyper::Error),
 }
 
 impl SearchCall {
-    /// Holds a request with a body within the limits.
-    pub(super) async fn hold(
+    /// Buffers a request with a body within the limits. One that cannot be read is sent on as it is.
+    pub(super) async fn buffered(
+        context: &Context,
         parts: request::Parts,
         body: Incoming,
         route: SearchRoute,
-        limits: &LimitsConfig,
-        memory: &Arc<Memory>,
-    ) -> Attempted {
-        let unread = |parts, body, reason| Attempted::Unread(Box::new(Outgoing::new(parts, body).repeatable()), reason);
+    ) -> Result<Arc<Self>, Ending> {
+        let limits = &context.snapshot.config.limits;
+        let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), reason);
         let patience = Patience::InAll(limits.body_timeout);
-        let sent = match buffer(body, Bounds { bytes: limits.request_body, copies: 1, patience, memory }).await {
+        let bounds = Bounds { bytes: limits.request_body, copies: 1, patience, memory: &context.process.memory };
+        let sent = match buffer(body, bounds).await {
             Ok(Buffered::Whole(sent, _)) => sent,
-            Ok(Buffered::Unheld(body, why)) => return unread(parts, body, why.into()),
-            Err(error) => return Attempted::Broken(error),
+            Ok(Buffered::Unheld(body, why)) => return Err(unread(parts, body, why.into())),
+            Err(error) => {
+                debug!(%error, "the client's body ended early");
+                return Err(Ending::Failed(Failure::new(FailureKind::BodyEnded, "the request's body ended early")));
+            }
         };
         let plain = match Coding::of(&parts.headers) {
             Some(Coding::Identity) => Ok(sent.clone()),
             Some(coding) => {
                 // What a few bytes become may be large.
-                let (coded, limit, memory) = (sent.clone(), limits.request_body, memory.clone());
+                let (coded, limit, memory) = (sent.clone(), limits.request_body, context.process.memory.clone());
                 let decoded = planned_apart(move || encoding::decode(coding, &coded, limit, &memory, 1)).await;
                 decoded.and_then(|decoded| Ok(decoded?.0))
             }
@@ -75,36 +69,35 @@ impl SearchCall {
         };
         let body = match plain {
             Ok(body) => body,
-            Err(reason) => return unread(parts, Body::whole(sent), reason),
+            Err(reason) => return Err(unread(parts, Body::whole(sent), reason)),
         };
         let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Attempted::Whole(Box::new(Self { parts, sent, route, path_and_query, body, rendered: false }))
+        Ok(Arc::new(Self { parts, sent, route, path_and_query, body }))
     }
 
-    /// How the request reads.
-    pub(super) fn as_request(&self) -> SearchRequest<'_> {
-        SearchRequest {
-            route: &self.route,
-            path_and_query: &self.path_and_query,
-            headers: &self.parts.headers,
-            body: &self.body,
-        }
+    /// The path that the request came by.
+    pub(super) fn route(&self) -> &SearchRoute {
+        &self.route
     }
 
-    /// Puts on the account what planning it takes: the body as it will be sent, and the tree of its JSON.
-    pub(super) fn room_for_planning(&self, memory: &Arc<Memory>) -> Result<Held, Spent> {
-        memory.hold(self.body.len() * (REQUEST_COPIES - 1) + json::size_of_tree(&self.body))
+    /// The form in which its searches come.
+    pub(super) fn form(&self) -> SearchForm {
+        self.route.form
     }
 
-    /// How many bytes planning reads of it, about.
+    /// The body without its content coding.
+    pub(super) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The request, to be read.
+    pub(super) fn as_parts(&self) -> RequestParts<'_> {
+        RequestParts { path_and_query: &self.path_and_query, headers: &self.parts.headers, body: &self.body }
+    }
+
+    /// The number of bytes that planning reads of it, about.
     pub(super) fn size(&self) -> usize {
         self.body.len() + self.path_and_query.as_str().len()
-    }
-
-    /// The same request with its templates rendered.
-    pub(super) fn rendered(self, path_and_query: PathAndQuery, body: Bytes) -> Self {
-        let route = SearchRoute { door: self.route.door.rendered(), ..self.route };
-        Self { route, path_and_query, body, rendered: true, ..self }
     }
 
     /// The request as the client sent it.
@@ -120,23 +113,16 @@ impl SearchCall {
         Outgoing { attempts: Attempts::Last, ..self.original() }
     }
 
-    /// Whether `forward` asks for anything else than the client did.
+    /// True if `forward` asks for anything else than the client did.
     pub(super) fn differs(&self, forward: &Forward) -> bool {
-        self.rendered || forward.body.is_some() || forward.path_and_query != self.path_and_query
-    }
-
-    /// Whether its templates were rendered: even an error of the cluster's may then look different from the one that the
-    /// client would have got.
-    pub(super) fn is_rendered(&self) -> bool {
-        self.rendered
+        forward.body.is_some() || forward.path_and_query != self.path_and_query
     }
 
     /// The request as the plans want it answered, compressed only where `compressed` allows it. Where that is not what the
     /// client asked, it is sent once: a second attempt is for the client's own.
     pub(super) fn forwarded(&self, forward: &Forward, compressed: bool) -> Outgoing {
-        let body = forward.body.clone().or_else(|| self.rendered.then(|| self.body.clone()));
-        let mut outgoing = match body {
-            Some(body) => self.with_body(forward.path_and_query.clone(), body),
+        let mut outgoing = match &forward.body {
+            Some(body) => self.with_body(forward.path_and_query.clone(), body.clone()),
             None => Outgoing { path_and_query: forward.path_and_query.clone(), ..self.original() },
         };
         if !compressed && outgoing.headers.contains_key(header::ACCEPT_ENCODING) {

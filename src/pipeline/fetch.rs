@@ -1,22 +1,21 @@
-//! The cluster's answer to the searches as the plans want them, held whole and without its content coding. Owns which
+//! The cluster's answer to the searches as the plans want them, buffered whole and without its content coding. Owns which
 //! answers can be used, and what is done about those that cannot: passed on where they answer the client's own request,
 //! asked for again where they may be of our making.
 
 use bytes::Bytes;
 use engines::{
-    dialect::{Forward, is_json},
     plan::SkipReason,
+    request::{Forward, is_json},
 };
 use http::{HeaderMap, Response, StatusCode, header, response};
 use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
-    broken,
     call::SearchCall,
-    chain, failure,
+    failing::{broken_off, chain, stalled, unanswered},
+    halt::Halt,
     send::{Answered, send},
-    unreachable,
 };
 use crate::{
     cluster::{
@@ -29,72 +28,53 @@ use crate::{
     state::Context,
 };
 
-/// An answer that is held.
+/// An answer that is buffered.
 pub(super) struct Fetched {
     pub(super) head: response::Parts,
     pub(super) answer: Bytes,
-    /// What is on the account for the passages and for the answer in its new order.
+    /// The bytes on the account for the passages and for the answer in its new order.
     pub(super) room: Held,
 }
 
-/// An answer that cannot be reranked.
-pub(super) enum Unusable {
-    /// It answers the client's own request: pass it on.
-    AsAsked(Box<Response<Body>>, SkipReason),
-    /// It answers ours: the client's own must be sent.
-    Again(SkipReason),
-    /// It never came, or broke off: the client's own must be sent, once, over a new connection.
-    Broken,
-}
-
-impl Unusable {
-    pub(super) fn reason(&self) -> SkipReason {
-        match self {
-            Self::AsAsked(_, reason) | Self::Again(reason) => *reason,
-            Self::Broken => SkipReason::UpstreamError,
-        }
-    }
-}
-
-/// How an answer that cannot be used is judged.
+/// The terms on which an answer that cannot be used is judged.
 #[derive(Clone, Copy)]
 struct Judgement {
-    /// What was asked is not what the client asked.
+    /// True if the request that was sent is not the client's.
     differs: bool,
     /// Even an error may look other than the one that the client would have got.
     reshapes: bool,
 }
 
 /// Sends the searches as `forward` has them.
-pub(super) async fn fetch(context: &Context, call: &SearchCall, forward: &Forward) -> Result<Fetched, Unusable> {
-    let judgement = Judgement { differs: call.differs(forward), reshapes: call.is_rendered() };
-    hold(context, call.forwarded(forward, context.snapshot.config.upstream.compressed), judgement).await
+pub(super) async fn fetch(context: &Context, call: &SearchCall, forward: &Forward) -> Result<Fetched, Halt> {
+    let judgement = Judgement { differs: call.differs(forward), reshapes: call.form().is_template() };
+    fetched(context, call.forwarded(forward, context.snapshot.config.upstream.compressed), judgement).await
 }
 
 /// Sends the client's own request.
-pub(super) async fn fetch_original(context: &Context, call: &SearchCall) -> Result<Fetched, Unusable> {
-    hold(context, call.original(), Judgement { differs: false, reshapes: false }).await
+pub(super) async fn fetch_original(context: &Context, call: &SearchCall) -> Result<Fetched, Halt> {
+    fetched(context, call.original(), Judgement { differs: false, reshapes: false }).await
 }
 
 /// Sends a request of our own; its answer is of no use to the client as such.
-pub(super) async fn fetch_aside(context: &Context, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
+pub(super) async fn fetch_own(context: &Context, outgoing: Outgoing) -> Result<Fetched, SkipReason> {
     let judgement = Judgement { differs: true, reshapes: true };
-    hold(context, outgoing, judgement).await.map_err(|unusable| unusable.reason())
+    fetched(context, outgoing, judgement).await.map_err(|halt| halt.reason())
 }
 
-async fn hold(context: &Context, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Unusable> {
+async fn fetched(context: &Context, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
     let Answered { response, was_last } = match send(context, outgoing).await {
         Ok(answered) => answered,
         Err(error) if judgement.differs && error.is_broken() => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
-            return Err(Unusable::Broken);
+            return Err(Halt::Broken);
         }
-        Err(error) => return Err(Unusable::AsAsked(Box::new(unreachable(context, &error)), SkipReason::UpstreamError)),
+        Err(error) => return Err(Halt::Answered(Box::new(unanswered(context, &error)), SkipReason::UpstreamError)),
     };
     let (head, body) = response.into_parts();
     let unusable = |head, body, reason, again: bool| match judgement.differs && again {
-        true => Unusable::Again(reason),
-        false => Unusable::AsAsked(Box::new(Response::from_parts(head, body)), reason),
+        true => Halt::FallBack(reason),
+        false => Halt::Answered(Box::new(Response::from_parts(head, body)), reason),
     };
     if head.status == StatusCode::TOO_MANY_REQUESTS && judgement.differs {
         return Err(too_many(context, head, body).await);
@@ -109,14 +89,17 @@ async fn hold(context: &Context, outgoing: Outgoing, judgement: Judgement) -> Re
     let limit = context.snapshot.config.limits.answer;
     let (sent, room) = match buffer(body, bounds(context, limit, ANSWER_COPIES)).await {
         Ok(Buffered::Whole(sent, room)) => (sent, room),
-        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => return Err(stalled(context)),
+        // A cluster that is as slow as that is not asked again.
+        Ok(Buffered::Unheld(_, Unheld::Slow)) if judgement.differs => {
+            return Err(Halt::Answered(Box::new(stalled(context)), SkipReason::UpstreamError));
+        }
         Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
         Err(error) if was_last && !judgement.differs => {
-            return Err(Unusable::AsAsked(Box::new(broken(context, &error)), SkipReason::UpstreamError));
+            return Err(Halt::Answered(Box::new(broken_off(context, &error)), SkipReason::UpstreamError));
         }
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
-            return Err(Unusable::Broken);
+            return Err(Halt::Broken);
         }
     };
     if coding == Coding::Identity {
@@ -142,7 +125,7 @@ pub(super) async fn decoded(
     Ok(computed(usize::MAX, move || encoding::decode(coding, &sent, limit, &memory, copies)).await??)
 }
 
-/// Within which bounds an answer of the cluster is held.
+/// The bounds within which an answer of the cluster is buffered.
 pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'_> {
     Bounds {
         bytes,
@@ -152,44 +135,34 @@ pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'
     }
 }
 
-/// What becomes of an answer to our own request that stopped coming: a cluster that is as slow as that is not asked again.
-fn stalled(context: &Context) -> Unusable {
-    let timeout = context.snapshot.config.limits.body_timeout;
-    context.process.metrics.upstream_failed();
-    warn!(?timeout, "the cluster's answer stopped coming");
-    let reason = format!("the cluster's answer stopped coming for {timeout:?}");
-    let response = failure(context, StatusCode::GATEWAY_TIMEOUT, "upstream_timeout_exception", &reason);
-    Unusable::AsAsked(Box::new(response), SkipReason::UpstreamError)
-}
-
-/// What becomes of a 429: a queue that is full stands, but a circuit breaker may have tripped on the size of what we asked
-/// for, and is asked again as the client did.
-async fn too_many(context: &Context, head: response::Parts, body: Incoming) -> Unusable {
+/// The end of a request that was answered with 429: a queue that is full stands, but a circuit breaker may have tripped
+/// on the size of what we asked for, and is asked again as the client did.
+async fn too_many(context: &Context, head: response::Parts, body: Incoming) -> Halt {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
     let body = match buffer(body, bounds(context, LONGEST, 1)).await {
         Ok(Buffered::Whole(body, _)) if memchr::memmem::find(&body, BREAKER).is_some() => {
-            return Unusable::Again(SkipReason::UpstreamError);
+            return Halt::FallBack(SkipReason::UpstreamError);
         }
         Ok(Buffered::Whole(body, _)) => Body::whole(body),
         Ok(Buffered::Unheld(body, _)) => body,
-        Err(_) => return Unusable::Broken,
+        Err(_) => return Halt::Broken,
     };
-    Unusable::AsAsked(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
+    Halt::Answered(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }
 
-/// Whether asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,
+/// True if asking for more than the client did can be why the cluster refused. Answers that do not depend on it (401, 403,
 /// 404) stand, unless their form does; a cluster that is too busy is not asked again, whatever the form in which it says so.
 fn is_worth_asking_again(status: StatusCode, reshapes: bool) -> bool {
     !is_too_busy(status) && (reshapes || !stands(status))
 }
 
-/// Whether an error with this status is passed on, though a narrower window might have been answered.
+/// True if an error with this status is passed on, though a narrower window might have been answered.
 pub(super) fn stands(status: StatusCode) -> bool {
     is_too_busy(status) || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
-/// Whether the cluster, or a gateway before it, asks for less load (429, 503) or has given up after a full wait (408, 504),
+/// True if the cluster, or a gateway before it, asks for less load (429, 503) or has given up after a full wait (408, 504),
 /// which a second search would only repeat.
 fn is_too_busy(status: StatusCode) -> bool {
     matches!(

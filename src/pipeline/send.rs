@@ -6,7 +6,7 @@ use http::Response;
 use hyper::body::Incoming;
 use tracing::debug;
 
-use super::chain;
+use super::failing::chain;
 use crate::{
     cluster::{Attempts, Outgoing, UpstreamError},
     state::Context,

@@ -1,26 +1,30 @@
-//! Mode `shadow`: a search is answered by the cluster alone, and scored aside so that an operator sees what reranking
-//! would cost. Owns that aside, bounded in number; it touches nothing but the metrics.
+//! Mode `shadow`: a search is answered by the cluster alone, and scored in the background so that an operator sees what
+//! reranking would cost. Owns that background work, bounded in number; it touches nothing but the metrics.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use engines::plan::SkipReason;
+use engines::{dialect::Assembled, plan::SkipReason};
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::{
-    answers,
     call::SearchCall,
     fetch::{Fetched, fetch},
-    prepare::{Halt, Prepared, Run, prepare},
+    planning::Run,
+    prepare::{Prepared, prepare},
+    whole_answer::taken_apart,
     window::measure,
 };
 use crate::{request_options::RequestOptions, state::Context};
 
-/// How long it may take, the cluster's answer included.
+/// The most time that it may take, the cluster's answer included.
 const LIFE: Duration = Duration::from_mins(1);
 
-/// Scores the request's searches in the background. Where too many are under way already, it counts as `overloaded`.
-pub(super) fn start(context: &Context, call: SearchCall, wishes: RequestOptions) {
+/// Scores the request's searches in the background. Where too many are in flight already, it counts as `overloaded`.
+pub(super) fn start(context: &Context, call: Arc<SearchCall>, options: RequestOptions) {
     let Ok(permit) = context.process.shadows.clone().try_acquire_owned() else {
         context.process.metrics.shadowed(Err(SkipReason::Overloaded));
         return;
@@ -28,7 +32,7 @@ pub(super) fn start(context: &Context, call: SearchCall, wishes: RequestOptions)
     let context = context.clone();
     tokio::spawn(async move {
         // Nobody waits for it, so that nobody would end it either.
-        let shadowed = timeout(LIFE, shadow(&context, call, &wishes)).await;
+        let shadowed = timeout(LIFE, shadow(&context, call, &options)).await;
         if let Err(reason) = shadowed.unwrap_or(Err(SkipReason::UpstreamError)) {
             context.process.metrics.shadowed(Err(reason));
         }
@@ -36,22 +40,16 @@ pub(super) fn start(context: &Context, call: SearchCall, wishes: RequestOptions)
     });
 }
 
-async fn shadow(context: &Context, call: SearchCall, wishes: &RequestOptions) -> Result<(), SkipReason> {
-    let prepared = prepare(context, call, wishes, Run::Aside).await.map_err(|halt| match halt {
-        Halt::StandBack(reason) | Halt::Answered(_, reason) => reason,
-        Halt::Broken => SkipReason::UpstreamError,
-        Halt::Refused { .. } => SkipReason::Unsupported,
-    })?;
-    let Prepared { call, searches, forward: Some(forward), .. } = &prepared else { return Ok(()) };
-    let Fetched { answer, room: _room, .. } =
-        fetch(context, call, forward).await.map_err(|unusable| unusable.reason())?;
+async fn shadow(context: &Context, call: Arc<SearchCall>, options: &RequestOptions) -> Result<(), SkipReason> {
+    let prepared = prepare(context, &call, options, Run::Shadow).await.map_err(|halt| halt.reason())?;
+    let Prepared { searches, assembled: Some(Assembled { forward, reader }), .. } = &prepared else { return Ok(()) };
+    let Fetched { answer, room: _room, .. } = fetch(context, &call, forward).await.map_err(|halt| halt.reason())?;
     let answered = Instant::now();
-    let door = call.as_request().route.door;
-    let spans = answers(context, door, &answer, searches.len()).await?;
+    let spans = taken_apart(reader, &answer, searches.len()).await?;
     for (search, span) in searches.iter().zip(spans) {
         let Ok(planned) = search else { continue };
-        let counts = measure(context, planned, &answer.slice(span), answered).await;
-        debug!(?counts, took = ?answered.elapsed(), "scored off the path");
+        let counts = measure(context, reader, planned, &answer.slice(span), answered).await;
+        debug!(?counts, took = ?answered.elapsed(), "scored in the background");
         context.process.metrics.shadowed(counts);
     }
     Ok(())

@@ -32,7 +32,7 @@ use super::{
 use crate::{
     api,
     cluster::{body::Body, connections::MAX_BUFFER, headers::MAX_HEADERS},
-    pipeline,
+    route,
     state::{Context, ServingThread},
 };
 
@@ -196,10 +196,10 @@ async fn answer(
 ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
     match front {
         Front::Api => (api::handle_at_root(context, request).await, None),
-        Front::Proxy if api::owns(request.uri().path()) => (pipeline::handle(context, request).await, None),
+        Front::Proxy if api::owns(request.uri().path()) => (route::handle(context, request).await, None),
         Front::Proxy => match timeout(TURN, exchanges.acquire_owned()).await {
-            Ok(Ok(exchange)) => (pipeline::handle(context, request).await, Some(exchange)),
-            Ok(Err(_)) | Err(_) => (pipeline::handle_in_reserve(context, request).await, None),
+            Ok(Ok(exchange)) => (route::handle(context, request).await, Some(exchange)),
+            Ok(Err(_)) | Err(_) => (route::handle_in_reserve(context, request).await, None),
         },
     }
 }
@@ -208,7 +208,7 @@ async fn answer(
 async fn answer_in_reserve(front: Front, context: Context, request: Request<Incoming>) -> Response<Body> {
     let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = match front {
-        Front::Proxy => pipeline::handle_in_reserve(context, request).await,
+        Front::Proxy => route::handle_in_reserve(context, request).await,
         Front::Api => api::handle_in_reserve(&context, request, true).await,
     };
     if is_http1 {

@@ -1,8 +1,8 @@
-//! How much one request may make the proxy look at. Below these numbers, which no client that was not made to exceed them
-//! comes near, planning takes time in proportion to the bytes of the request; a search beyond them is answered as the
-//! cluster would, with [`SkipReason::TooComplex`]. They are on top of that, not instead of it: where a request meets an
-//! answer (names that are looked for in each hit, patterns that each name is held against), what the one costs is multiplied
-//! by the other, and only a bound on the one keeps the product linear. Pure.
+//! Caps on what one request may make the proxy look at. Below these numbers, which no client that was not made to
+//! exceed them comes near, planning takes time in proportion to the bytes of the request; a search beyond them is
+//! answered as the cluster would, with [`SkipReason::TooComplex`]. They are on top of that, not instead of it: where a
+//! request meets an answer (names that are looked for in each hit, patterns that each name is held against), what the
+//! one costs is multiplied by the other, and only a bound on the one keeps the product linear. Pure.
 
 use crate::{
     names::{is_pattern, parents},
@@ -18,7 +18,7 @@ pub(super) const MAX_CLAUSES: usize = 4096;
 pub(super) const MAX_PATTERNS: usize = 128;
 /// The longest name of a field that is searched, and the longest pattern, in bytes.
 pub(super) const MAX_NAME: usize = 512;
-/// How many levels such a name may have. Mappings go 20 deep, unless an operator has other ideas.
+/// The most levels that such a name may have. Mappings go 20 deep, unless an operator has other ideas.
 pub(super) const MAX_LEVELS: usize = 32;
 /// The most searches in one request.
 pub(super) const MAX_SEARCHES: usize = 1024;
@@ -33,7 +33,7 @@ pub(super) const MAX_FILTER: usize = 4096;
 /// written in two. Elasticsearch gives at most 10,000 by default (`index.max_result_window`).
 pub(super) const MAX_HITS: usize = 100_000;
 
-/// Whether the fields that a query looks in are within these bounds.
+/// Holds the fields that a query looks in against these bounds.
 pub(super) fn searched<S: AsRef<str>>(fields: &[S]) -> Result<(), SkipReason> {
     let is_fine = |field: &S| field.as_ref().len() <= MAX_NAME && parents(field.as_ref()).count() < MAX_LEVELS;
     if fields.len() > MAX_FIELDS || !fields.iter().all(is_fine) {
@@ -43,7 +43,7 @@ pub(super) fn searched<S: AsRef<str>>(fields: &[S]) -> Result<(), SkipReason> {
     patterns(fields.iter().map(AsRef::as_ref).chain(above))
 }
 
-/// Whether the patterns among some names are.
+/// Holds the patterns among some names against these bounds.
 pub(super) fn patterns<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), SkipReason> {
     let mut patterns = names.into_iter().filter(|name| is_pattern(name));
     let is_fine = patterns.by_ref().take(MAX_PATTERNS).all(|pattern| pattern.len() <= MAX_NAME);

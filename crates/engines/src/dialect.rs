@@ -1,252 +1,158 @@
-//! What the proxy must know of one family of search engines: which requests are searches, how to widen one, where the
-//! hits lie in an answer, what an error looks like. Everything else is the same for all of them, so adding a family
-//! means adding an implementation of [`Dialect`] and nothing else.
+//! The seam between the proxy and the search engines. Owns three traits: a [`Dialect`] knows a family of engines and lives as
+//! long as the process; a [`SearchRequest`] is one request, parsed once, which plans its searches; an [`AnswerReader`] is what
+//! is left of it once it is sent, and reads and rewrites the answer. To add a family is to implement them in a folder of its
+//! own and to add a line to the list in `dialects`.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, uri::PathAndQuery};
+use http::{Method, uri::PathAndQuery};
 
 use crate::{
+    candidates::{Candidates, Unreadable},
+    failure::Failure,
     plan::{Explain, NoPlan, Plan, SkipReason, Terms},
-    rewrite::Layout,
+    request::{Forward, RequestParts, Route, Search, SearchRoute},
+    rewrite::{self, NewOrder, Placed},
 };
 
-/// What a request is, told by its method and path alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route {
-    /// One search, or several.
-    Searches(SearchRoute),
-    /// Opens a view (a point in time) over an index expression; later searches name the view in place of the indices.
-    OpensView {
-        /// The index expression.
-        indices: String,
-    },
-    /// Anything else: streamed through untouched.
-    PassThrough,
-}
-
-/// How a request carries its searches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchRoute {
-    /// The form of the request.
-    pub door: Door,
-    /// The index expression in the path, percent-decoded; `""` where the path names none.
-    pub indices: String,
-}
-
-impl SearchRoute {
-    /// Whether the path alone says which indices are searched.
-    pub fn names_indices(&self) -> bool {
-        !self.door.is_multi() && !self.indices.is_empty()
-    }
-}
-
-/// The forms in which searches come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// One search.
-    Single,
-    /// Several searches in one request, answered in one.
-    Multi,
-    /// One search that the cluster renders from a template first.
-    Template,
-    /// Several of those.
-    MultiTemplate,
-}
-
-impl Door {
-    /// Whether the request holds several searches.
-    pub fn is_multi(self) -> bool {
-        matches!(self, Self::Multi | Self::MultiTemplate)
-    }
-
-    /// Whether its searches must be rendered before they can be read.
-    pub fn is_template(self) -> bool {
-        matches!(self, Self::Template | Self::MultiTemplate)
-    }
-
-    /// The form of the same request once its templates are rendered.
-    #[must_use]
-    pub fn rendered(self) -> Self {
-        match self {
-            Self::Template => Self::Single,
-            Self::MultiTemplate => Self::Multi,
-            door => door,
-        }
-    }
-}
-
-/// A request that holds searches, as the client sent it but for a content coding.
-#[derive(Debug, Clone, Copy)]
-pub struct SearchRequest<'a> {
-    /// Its form.
-    pub route: &'a SearchRoute,
-    /// Path and query string, raw.
-    pub path_and_query: &'a PathAndQuery,
-    /// All headers.
-    pub headers: &'a HeaderMap,
-    /// The whole body, decoded; empty where there is none.
-    pub body: &'a Bytes,
-}
-
-/// One search of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Search {
-    /// The index expression that it searches, for example `products-*,-products-internal`; `""` for everything, `None`
-    /// where only the cluster knows, because the search names a view that was opened elsewhere.
-    pub indices: Option<String>,
-    /// The id of the view that it searches, if any.
-    pub view: Option<String>,
-    /// Its body; empty where there is none.
-    pub body: Bytes,
-    /// Whether the request, as far as that is the same for all of its searches, is in JSON and wants JSON back.
-    pub speaks_json: bool,
-}
-
-/// What is sent to the cluster in place of the client's request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Forward {
-    /// Path and query string.
-    pub path_and_query: PathAndQuery,
-    /// The body; `None` for the client's own.
-    pub body: Option<Bytes>,
-    /// What the client asked to see of the whole answer, where the cluster is not to apply it: [`Dialect::filter`] does.
-    pub filter: Option<String>,
-}
-
-/// How an answer is to be read.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading<'a> {
-    /// The plan that the answer is for.
-    pub plan: &'a Plan,
-    /// Which notes the hits will carry.
-    pub explain: Explain,
-}
-
-/// What the answer to one search holds for the reranker.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Candidates {
-    /// Where the hits lie.
-    pub layout: Layout,
-    /// The cluster's own score of each hit.
-    pub scores: Vec<Option<f32>>,
-    /// The text of each hit within the window; `None` where it has none.
-    pub passages: Vec<Option<String>>,
-    /// How many of the first hits were put there by name, and stay there.
-    pub pinned: usize,
-}
-
-/// Why an answer cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreadable {
-    /// It reports an error, with this HTTP status.
-    Error(StatusCode),
-    /// It lacks shards or was cut short, which asking for more than the client did may be why.
-    Partial,
-    /// It is no answer to a search.
-    Malformed,
-}
-
-impl From<Unreadable> for SkipReason {
-    fn from(cause: Unreadable) -> Self {
-        match cause {
-            Unreadable::Error(_) => Self::UpstreamError,
-            Unreadable::Partial => Self::Partial,
-            Unreadable::Malformed => Self::Malformed,
-        }
-    }
-}
-
-/// Whether a media type is JSON: `application/json`, or anything ending in `+json`, whatever its parameters.
-pub fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.len() > "+json".len() && essence.ends_with("+json"))
-}
-
-/// One family of search engines. All methods are pure, but for what [`Dialect::remember_view`] and [`Dialect::introduce`]
-/// let later ones know.
+/// One family of search engines. All methods are pure, but for what a dialect remembers from one request to the next: the
+/// points in time that were opened, the version of the engine, the defaults of its handlers.
 pub trait Dialect: Send + Sync + 'static {
-    /// What the request is.
+    /// True if a path can only be this family's. The last dialect of the list has what no other one owns.
+    fn owns(&self, path: &str) -> bool;
+
+    /// The route of a request.
     fn classify(&self, method: &Method, path: &str) -> Route;
 
-    /// Whether a request without a body that is no search only reads, so that nobody notices when it is sent twice.
+    /// True if a request without a body that is no search only reads, so that nobody notices when it is sent twice.
     fn only_reads(&self, method: &Method, path: &str) -> bool;
 
-    /// What to `GET` first in the client's name, to learn from the cluster what `request` alone does not say; `None` when
-    /// that is known, or nothing.
-    fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery>;
+    /// Reads a request that holds searches.
+    fn read(&self, request: RequestParts<'_>, route: &SearchRoute) -> Result<Box<dyn SearchRequest>, SkipReason>;
 
-    /// Learns it from the cluster's answer to [`Dialect::introduction`], empty where it gave none.
-    fn introduce(&self, request: SearchRequest<'_>, answer: &[u8]);
+    /// Remembers the point in time that `answer` opens, and which indices it stands for.
+    fn point_in_time_opened(&self, answer: &[u8], indices: &str) {
+        let _ = (answer, indices);
+    }
 
-    /// What to ask the cluster to have the templates of `request` rendered: one request each, as path and body. Of a
-    /// dialect without [`Door::Template`] nobody asks.
-    fn renderings(&self, request: SearchRequest<'_>) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
-        let _ = request;
+    /// The body (always JSON) with which the engine itself would report a failure.
+    fn failure(&self, failure: &Failure) -> String;
+}
+
+/// One request that holds searches. It is moved between threads, and lost where one of its methods panics: the client's own
+/// bytes are kept elsewhere.
+pub trait SearchRequest: Send {
+    /// Its searches, in its order. Of a template, what is searched is known before it is rendered.
+    fn searches(&self) -> &[Search];
+
+    /// The body as it is read: the client's own, or what its templates were rendered to.
+    fn body(&self) -> &Bytes;
+
+    /// The path to `GET` first in the client's name, to learn from the cluster what the request alone does not say;
+    /// `None` when that is known, or nothing.
+    fn discovery(&self) -> Option<PathAndQuery> {
+        None
+    }
+
+    /// Learns it from the cluster's answer to [`SearchRequest::discovery`], empty where it gave none.
+    fn discovered(&mut self, answer: &[u8]) {
+        let _ = answer;
+    }
+
+    /// The requests by which the cluster renders the templates, one each, as path and body. Of a dialect without
+    /// templates nobody asks.
+    fn renderings(&self) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
         Err(SkipReason::Unsupported)
     }
 
-    /// The request that the rendered templates stand for, as path and body; `rendered` holds the cluster's answers.
-    fn rendered(&self, request: SearchRequest<'_>, rendered: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason> {
-        let _ = (request, rendered);
+    /// The request that the rendered templates stand for; `answers` holds the cluster's.
+    fn rendered(self: Box<Self>, answers: &[Bytes]) -> Result<Box<dyn SearchRequest>, SkipReason> {
+        let _ = answers;
         Err(SkipReason::Unsupported)
     }
 
-    /// The answer to a search that was rendered from a template, as the cluster answers the template itself.
-    fn template_answer(&self, request: SearchRequest<'_>, answer: Bytes) -> Bytes {
-        let _ = request;
-        answer
+    /// The indices that the only search goes over, where the request does not say: `answer`, the cluster's to the client's own
+    /// request, tells by its hits.
+    fn located(&mut self, answer: &[u8]) -> Option<String> {
+        let _ = answer;
+        None
     }
 
-    /// The searches that the request carries, in its order.
-    fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason>;
+    /// Plans the search at `place`, or says why it is not reranked. Whatever the engine alone needs to know of it stays
+    /// here.
+    fn plan(&mut self, place: usize, terms: &Terms<'_>) -> Result<Plan, NoPlan>;
 
-    /// How to rerank one of them, or why not.
-    fn plan(&self, request: SearchRequest<'_>, search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan>;
+    /// Takes a plan back, if there is one: the search at `place` is sent as the client wrote it.
+    fn withdraw(&mut self, place: usize);
 
-    /// The request with the planned searches in place of the client's own; `plans` has an entry for each search.
-    fn assemble(&self, request: SearchRequest<'_>, plans: &[Option<&Plan>]) -> Result<Forward, SkipReason>;
+    /// The request with the planned searches in place of the client's own, and what reads its answer.
+    fn assemble(self: Box<Self>) -> Result<Assembled, SkipReason>;
+}
 
-    /// A request with only the searches at these places, as the client sent them; its answer comes unfiltered. Of a dialect
-    /// without [`Door::Multi`] nobody asks.
-    fn only(&self, request: SearchRequest<'_>, places: &[usize]) -> Result<Forward, SkipReason> {
-        let _ = (request, places);
-        Err(SkipReason::Unsupported)
+/// A request that is ready to be sent.
+#[derive(Clone)]
+pub struct Assembled {
+    /// The request.
+    pub forward: Forward,
+    /// The reader of its answer.
+    pub reader: Arc<dyn AnswerReader>,
+}
+
+/// A request that was sent, as far as its answer is read by it. The places are those of its searches.
+pub trait AnswerReader: Send + Sync {
+    /// The plan of the search at `place`; `None` where it was sent as the client wrote it.
+    fn plan(&self, place: usize) -> Option<&Plan>;
+
+    /// The lowest score that a hit of the search may have in its new order, where the search names one.
+    fn min_score(&self, place: usize) -> Option<f32> {
+        let _ = place;
+        None
     }
 
-    /// Where the answer to each of `count` searches lies in the cluster's answer.
-    fn answers(&self, door: Door, answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
-        let _ = (door, count);
+    /// Learns from the whole answer what later requests will name.
+    fn learn(&self, answer: &[u8]) {
+        let _ = answer;
+    }
+
+    /// The ranges of the whole answer in which the answers to its `count` searches lie.
+    fn answers(&self, answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+        let _ = count;
         Ok(std::iter::once(0..answer.len()).collect())
     }
 
-    /// The hits of the answer to one search, with the passages of those within the window.
-    fn candidates(&self, answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable>;
+    /// The hits of the answer to the search at `place`, with the passages of those within the window; `explain` says which
+    /// notes the hits will carry.
+    fn candidates(&self, place: usize, answer: &[u8], explain: Explain) -> Result<Candidates, Unreadable>;
 
-    /// The answer as [`Forward::filter`] lets the client see it.
-    fn filter(&self, answer: &[u8], filter: &str) -> Vec<u8> {
-        let _ = filter;
-        answer.to_vec()
+    /// The client's page in the new order.
+    fn rewrite(&self, place: usize, answer: &[u8], candidates: &Candidates, order: NewOrder<'_>) -> Vec<u8> {
+        let Some(plan) = self.plan(place) else { return answer.to_vec() };
+        rewrite::reordered(answer, &candidates.layout, plan.page, self.min_score(place), order)
     }
 
-    /// The id of the view that the answer to a request opens, or goes on with.
-    fn view(&self, answer: &[u8]) -> Option<String> {
-        let _ = answer;
-        None
+    /// The client's page in the cluster's own order, without what was asked for on our behalf.
+    fn original_page(&self, place: usize, answer: Bytes, candidates: &Candidates) -> Bytes {
+        let Some(plan) = self.plan(place).filter(|plan| plan.widened) else { return answer };
+        let page: Vec<Placed> = plan.page.of(candidates.layout.hits.len()).map(Placed::unchanged).collect();
+        rewrite::rewrite(&answer, &candidates.layout, &page, None).into()
     }
 
-    /// Remembers which indices a view stands for.
-    fn remember_view(&self, view: &str, indices: &str) {
-        let _ = (view, indices);
+    /// A request with only the searches at these places, as the client sent them. Of a dialect whose requests hold but one
+    /// search nobody asks.
+    fn only(&self, places: &[usize]) -> Result<Forward, SkipReason> {
+        let _ = places;
+        Err(SkipReason::Unsupported)
     }
 
-    /// The index expression of the hits in `answer`, to judge by where the request itself names no indices.
-    fn indices_of_hits(&self, answer: &[u8]) -> Option<String> {
-        let _ = answer;
-        None
+    /// True if the client is to see the answer as a whole in another shape than the cluster gave it: [`AnswerReader::finish`]
+    /// gives it that one.
+    fn reshapes(&self) -> bool {
+        false
     }
 
-    /// The body (always JSON) with which the engine itself would report a failure of `kind` with this `reason`.
-    fn failure(&self, status: StatusCode, kind: &str, reason: &str) -> String;
+    /// The whole answer as the client asked to see it.
+    fn finish(&self, answer: Bytes) -> Bytes {
+        answer
+    }
 }

@@ -7,24 +7,24 @@ use serde_json::{Map, Value};
 
 use crate::{
     json::{self, Member, Object},
-    passage::{Content, Document, Reader},
-    plan::Plan,
+    passage::{Content, Document, PassageSpec, Reader},
 };
 
 /// Reads the passages of hits.
 pub(super) struct Passages<'a> {
-    plan: &'a Plan,
+    spec: &'a PassageSpec,
     reader: Reader<'a>,
     /// The first segments of the paths that passages are read from, where they are known by name.
     heads: Option<HashSet<&'a str>>,
 }
 
 impl<'a> Passages<'a> {
-    pub(super) fn of(plan: &'a Plan) -> Self {
-        let names = plan.passage.wanted(&plan.searched);
+    /// A reader for the hits of a search that looks in these fields.
+    pub(super) fn of(spec: &'a PassageSpec, searched: &'a [String]) -> Self {
+        let names = spec.wanted(searched);
         let known = !names.iter().any(|name| name.contains('*'));
         let heads = known.then(|| names.into_iter().map(head).collect());
-        Self { plan, reader: plan.passage.reader(&plan.searched), heads }
+        Self { spec, reader: spec.reader(searched), heads }
     }
 
     /// The passage of a hit, of which `source` and `fields` lie in `text`.
@@ -39,7 +39,7 @@ impl<'a> Passages<'a> {
             let part = |object: Option<&Object>| object.and_then(|object| part(text, object, heads));
             let (source, fields) = (part(source), part(fields));
             let passage = self.reader.named(Document { source: source.as_ref(), fields: fields.as_ref() });
-            if passage.is_some() || self.plan.passage.content != Content::Searched {
+            if passage.is_some() || self.spec.content != Content::Searched {
                 return passage;
             }
         }
@@ -81,49 +81,39 @@ fn head(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        json,
-        passage::{PassageSpec, Template},
-        plan::{ExtraFields, Page},
-    };
+    use crate::{json, passage::Template};
     use proptest::prelude::*;
 
-    fn plan(content: Content, searched: Vec<String>) -> Plan {
-        Plan {
-            query: "x".to_owned(),
-            searched,
-            passage: PassageSpec { content, strip_html: false },
-            window: 10,
-            page: Page { from: 0, size: 10 },
-            hits: 10,
-            min_score: None,
-            body: None,
-            extra: ExtraFields::default(),
-            echo: Vec::new(),
-            widened: false,
-        }
+    /// A rule's word on passages, and the fields that a search looks in.
+    struct Rule {
+        spec: PassageSpec,
+        searched: Vec<String>,
     }
 
-    fn passage_of(plan: &Plan, source: Option<&str>, fields: Option<&str>) -> Option<String> {
+    fn rule(content: Content, searched: Vec<String>) -> Rule {
+        Rule { spec: PassageSpec { content, strip_html: false }, searched }
+    }
+
+    fn passage_of(rule: &Rule, source: Option<&str>, fields: Option<&str>) -> Option<String> {
         let text = [source.unwrap_or_default(), fields.unwrap_or_default()].concat();
         let source_ends = source.map_or(0, str::len);
         let source = source.and_then(|_| json::object(text.as_bytes(), 0));
         let fields = fields.and_then(|_| json::object(text.as_bytes(), source_ends));
-        Passages::of(plan).passage(&text, source.as_ref(), fields.as_ref())
+        Passages::of(&rule.spec, &rule.searched).passage(&text, source.as_ref(), fields.as_ref())
     }
 
     #[test]
     fn what_is_not_read_need_not_be_readable() {
-        let plan = plan(Content::Fields(vec!["title".to_owned()]), Vec::new());
+        let rule = rule(Content::Fields(vec!["title".to_owned()]), Vec::new());
         let source = r#"{"n":1e999,"title":"x","s":"\ud800","title.raw":"y"}"#;
-        assert_eq!(passage_of(&plan, Some(source), None).as_deref(), Some("x"));
+        assert_eq!(passage_of(&rule, Some(source), None).as_deref(), Some("x"));
     }
 
     #[test]
     fn a_document_that_would_take_more_memory_than_it_is_worth_has_no_passage() {
-        let plan = plan(Content::Searched, Vec::new());
+        let rule = rule(Content::Searched, Vec::new());
         let passage = |numbers: usize| {
-            passage_of(&plan, Some(&format!(r#"{{"title":"x","n":[{}0]}}"#, "0,".repeat(numbers))), None)
+            passage_of(&rule, Some(&format!(r#"{{"title":"x","n":[{}0]}}"#, "0,".repeat(numbers))), None)
         };
         assert_eq!(passage(1000).as_deref(), Some("x"));
         assert_eq!(passage(MAX_TREE / 200), None);
@@ -131,8 +121,8 @@ mod tests {
 
     #[test]
     fn a_key_said_twice_counts_as_it_does_in_the_whole_document() {
-        let plan = plan(Content::Searched, vec!["title".to_owned()]);
-        let passage = |source| passage_of(&plan, Some(source), None);
+        let rule = rule(Content::Searched, vec!["title".to_owned()]);
+        let passage = |source| passage_of(&rule, Some(source), None);
         assert_eq!(passage(r#"{"title":"x","t\u0069tle":"y"}"#).as_deref(), Some("y"));
         assert_eq!(passage(r#"{"title":"","other":"z"}"#).as_deref(), Some("z"));
     }
@@ -178,11 +168,11 @@ mod tests {
             source in prop::option::weighted(0.8, document()),
             fields in prop::option::weighted(0.5, document()),
         ) {
-            let plan = plan(content, searched);
+            let rule = rule(content, searched);
             let text = |value: &Option<Value>| value.as_ref().map(Value::to_string);
-            let found = passage_of(&plan, text(&source).as_deref(), text(&fields).as_deref());
+            let found = passage_of(&rule, text(&source).as_deref(), text(&fields).as_deref());
             let document = Document { source: source.as_ref(), fields: fields.as_ref() };
-            prop_assert_eq!(found, plan.passage.passage(document, &plan.searched));
+            prop_assert_eq!(found, rule.spec.passage(document, &rule.searched));
         }
     }
 }

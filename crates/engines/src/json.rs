@@ -1,7 +1,7 @@
-//! Where things lie in a JSON text, and edits of it that leave every other byte alone. Owns no parsing: the text is known
-//! to be valid JSON, because `serde_json` has read it before (as a `RawValue`, say). On any other text nothing here panics
-//! or runs on, but what it finds may be nonsense. Nested values are stepped over by counting brackets, not by
-//! recursion, so depth costs nothing. Pure.
+//! Places of things in a JSON text, and edits of it that leave every other byte alone. Owns no parsing: the text is
+//! known to be valid JSON, because `serde_json` has read it before (as a `RawValue`, say). On any other text nothing
+//! here panics or runs on, but what it finds may be nonsense. Nested values are stepped over by counting brackets, not
+//! by recursion, so depth costs nothing. Pure.
 
 mod edits;
 
@@ -11,18 +11,18 @@ use memchr::{memchr, memchr3};
 
 pub use edits::Edits;
 
-/// What each value and each key of a text takes at most as a `serde_json::Value`, in bytes, while lists of them grow.
-/// Measured: 172 for numbers, 196 for objects of one member.
+/// The most bytes that each value and each key of a text takes as a `serde_json::Value`, in bytes, while lists of them
+/// grow. Measured: 172 for numbers, 196 for objects of one member.
 const NODE: usize = 200;
 
-/// What a text takes at most as a `serde_json::Value`, in bytes, strings aside, which take no more than they are long. Signs
-/// in strings count like others, so that it may be much less.
+/// The most bytes that a text takes as a `serde_json::Value`, but for its strings, which take no more than they are
+/// long. Signs in strings count like others, so that it may be much less.
 pub fn size_of_tree(text: &[u8]) -> usize {
     let separates = |byte: &&u8| matches!(byte, b',' | b':' | b'[' | b'{');
     (1 + text.iter().filter(separates).count()) * NODE
 }
 
-/// Whether the tree of a text may be larger than `limit`; the text is only looked at where it is long enough for that.
+/// True if the tree of a text may be larger than `limit`; the text is only looked at where it is long enough for that.
 pub fn has_larger_tree(text: &[u8], limit: usize) -> bool {
     (1 + text.len()).saturating_mul(NODE) > limit && size_of_tree(text) > limit
 }
@@ -53,7 +53,7 @@ impl Member {
     }
 }
 
-/// What a string says that is written so, quotes included. A string that is no Unicode comes out as it is written.
+/// The text of a string that is written so, quotes included. A string that is no Unicode comes out as it is written.
 pub fn unescaped(quoted: &[u8]) -> Cow<'_, str> {
     let inside = inside_quotes(quoted);
     if inside.contains(&b'\\')
@@ -130,13 +130,13 @@ pub fn value(text: &[u8], at: usize) -> Range<usize> {
 #[derive(Debug)]
 pub struct Items<'a> {
     text: &'a [u8],
-    /// Where the next item begins, white space aside; once done, where the closing bracket is.
+    /// The beginning of the next item, or white space before it; once done, the place of the closing bracket.
     at: usize,
     done: bool,
 }
 
 impl<'a> Items<'a> {
-    /// Of the object (`opening` is `{`) or array (`[`) at `at`; of nothing where there is none.
+    /// A walk along the object (`opening` is `{`) or array (`[`) at `at`; along nothing where there is none.
     pub fn of(text: &'a [u8], at: usize, opening: u8) -> Self {
         let start = after_white_space(text, at);
         let found = text.get(start) == Some(&opening);
@@ -159,7 +159,7 @@ impl<'a> Items<'a> {
         Some((key, after_white_space(self.text, colon + 1)))
     }
 
-    /// Where the next element begins.
+    /// The beginning of the next element.
     pub fn next_element(&mut self) -> Option<usize> {
         self.at = after_white_space(self.text, self.at);
         self.done |= matches!(self.text.get(self.at), None | Some(b']'));
@@ -214,8 +214,8 @@ fn after_white_space(text: &[u8], at: usize) -> usize {
     rest.iter().position(|&byte| !is_white_space(byte)).map_or(text.len(), |skipped| at + skipped)
 }
 
-/// Where the string that opens at `at` ends: at the first quote with an even number of backslashes before it. Most escapes
-/// are no quotes, and are run over.
+/// The end of the string that opens at `at`: at the first quote with an even number of backslashes before it. Most
+/// escapes are no quotes, and are run over.
 fn after_string(text: &[u8], at: usize) -> usize {
     let start = at + 1;
     let mut from = start;
@@ -230,7 +230,7 @@ fn after_string(text: &[u8], at: usize) -> usize {
     text.len()
 }
 
-/// Where the object or array that opens at `at` ends. Brackets of the other kind need no counting: they pair up inside.
+/// The end of the object or array that opens at `at`. Brackets of the other kind need no counting: they pair up inside.
 fn after_nested(text: &[u8], at: usize, opening: u8, closing: u8) -> usize {
     let mut depth = 0_usize;
     let mut at = at;

@@ -4,10 +4,14 @@
 //! Everything here is a pure function of bytes: no I/O, no clock, no thread. Of models it knows only that hits have scores.
 
 pub mod dialect;
+pub mod dialects;
 pub mod elastic;
 pub mod solr;
 
+pub mod candidates;
+pub mod failure;
 pub mod plan;
+pub mod request;
 
 pub mod passage;
 
@@ -18,11 +22,10 @@ pub mod json;
 mod names;
 
 mod caps;
+mod extra_fields;
 mod hit_passages;
 mod lucene;
 mod query_text;
 
 #[cfg(feature = "fuzzing")]
-pub mod pace;
-#[cfg(feature = "fuzzing")]
-mod sent;
+pub mod fuzzing;

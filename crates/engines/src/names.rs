@@ -9,7 +9,7 @@ use std::{
 
 use memchr::memmem;
 
-/// Whether `name` is what `pattern` describes, in which `*` stands for any run of characters, dots included, and the empty
+/// True if `name` is what `pattern` describes, in which `*` stands for any run of characters, dots included, and the empty
 /// one too, as it does in both engines. Takes time in proportion to the length of both: where what stands between two stars
 /// is found as early as it can be, nothing is gained by looking for it further on.
 pub(crate) fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool {
@@ -28,7 +28,7 @@ pub(crate) fn matches(pattern: impl AsRef<[u8]>, name: impl AsRef<[u8]>) -> bool
     true
 }
 
-/// Whether a name stands for others.
+/// True if a name stands for others.
 pub(crate) fn is_pattern(name: &str) -> bool {
     name.contains('*')
 }
@@ -61,12 +61,12 @@ impl<'a> Names<'a> {
         all
     }
 
-    /// Whether one of them is `name`, or describes it.
+    /// True if one of them is `name`, or describes it.
     pub(crate) fn match_name(&self, name: &str) -> bool {
         self.plain.contains(name) || self.patterns.iter().any(|pattern| matches(pattern, name))
     }
 
-    /// Whether one of them is what `pattern` describes, as far as it is written.
+    /// True if one of them is what `pattern` describes, as far as it is written.
     pub(crate) fn match_pattern(&self, pattern: &str) -> bool {
         match is_pattern(pattern) {
             true => self.sorted.iter().any(|name| matches(pattern, name)),
@@ -74,21 +74,21 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whether one of them lets all of `path` through: it is the path or an object that the path lies in, or describes one.
+    /// True if one of them lets all of `path` through: it is the path or an object that the path lies in, or describes one.
     pub(crate) fn cover(&self, path: &str) -> bool {
         let names = std::iter::once(path).chain(parents(path)).any(|name| self.plain.contains(name));
         // A star stands for dots, too: what describes an object of the path describes the path up to one of its dots.
         names || self.patterns.iter().any(|pattern| matches(pattern, path) || matches(format!("{pattern}.*"), path))
     }
 
-    /// Whether one of them, as it is written, lies beneath `name`.
+    /// True if one of them, as it is written, lies beneath `name`.
     pub(crate) fn lie_beneath(&self, name: &str) -> bool {
         let least = format!("{name}.");
         let from = (Bound::Included(least.as_str()), Bound::Unbounded);
         self.sorted.range::<str, _>(from).next().is_some_and(|found| found.starts_with(&least))
     }
 
-    /// Whether there are patterns among them.
+    /// True if there are patterns among them.
     pub(crate) fn have_patterns(&self) -> bool {
         !self.patterns.is_empty()
     }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whether `path` lies beneath `name`: `a.b` beneath `a`.
+    /// True if `path` lies beneath `name`: `a.b` beneath `a`.
     fn is_beneath(path: &str, name: &str) -> bool {
         path.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
     }

@@ -2,15 +2,15 @@
 //! a document is searched for them is in `leaves`, how they are put into a sentence in `template`, how mark-up leaves
 //! them in `html`. Pure; knows JSON but no search engine.
 
+mod document;
 mod html;
 mod leaves;
 mod template;
 
 use std::{borrow::Cow, collections::HashMap};
 
+pub use document::Document;
 use indexmap::IndexSet;
-use serde_json::Value;
-
 use leaves::{Leaves, Wanted};
 pub use template::Template;
 
@@ -19,25 +19,16 @@ const SEPARATOR: &str = "\n";
 /// Between the texts of one placeholder of a template, which mostly stands within a line.
 const TEMPLATE_SEPARATOR: &str = ", ";
 
-/// What a hit shows of its document, as parsed JSON.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Document<'a> {
-    /// `_source`: the document as it was indexed (or a part of it).
-    pub source: Option<&'a Value>,
-    /// The hit's `fields`: values by name, each an array (nested fields: arrays of objects).
-    pub fields: Option<&'a Value>,
-}
-
-/// How passages are read, as a rule says it.
+/// A rule's word on how passages are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PassageSpec {
-    /// Which texts.
+    /// The texts.
     pub content: Content,
-    /// Whether the texts are HTML, of which the model is to see what a reader sees.
+    /// True if the texts are HTML, of which the model is to see what a reader sees.
     pub strip_html: bool,
 }
 
-/// Which texts of a document make up its passage.
+/// The texts of a document that make up its passage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Content {
     /// The fields that the query searched; where a hit has no text there, or the query names none, every text of the
@@ -131,7 +122,7 @@ impl Reader<'_> {
         everything.or_else(|| self.spec.join(leaves.fields_strings(), SEPARATOR))
     }
 
-    /// What the names alone lead to.
+    /// The passage that the names alone lead to.
     pub(crate) fn named(&self, document: Document<'_>) -> Option<String> {
         self.of_names(&Leaves::of(document))
     }

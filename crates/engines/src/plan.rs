@@ -1,12 +1,10 @@
-//! What to do with one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
+//! The plan for one search: a [`Plan`] to rerank it, or the [`SkipReason`] why not. Owns the vocabulary that every
 //! stage shares; a dialect fills it in.
 
-use bytes::Bytes;
+use crate::{failure::Failure, passage::PassageSpec};
 
-use crate::passage::PassageSpec;
-
-/// Why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`, in the
-/// metrics and in the log.
+/// The reason why a search is answered exactly as the cluster would. The name is what the operator sees: in `X-Rerank`,
+/// in the metrics and in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SkipReason {
     /// No rule matches the index expression of the search.
@@ -120,7 +118,7 @@ impl SkipReason {
     }
 }
 
-/// What a reranked answer says of each of its hits.
+/// The notes of a reranked answer on each of its hits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Explain {
     /// Nothing.
@@ -135,7 +133,7 @@ pub enum Explain {
 
 /// The fewest hits that can be put in order.
 pub const MIN_WINDOW: usize = 2;
-/// How many hits are put in order where the rule does not say.
+/// The number of hits that are put in order where the rule does not say.
 pub const DEFAULT_WINDOW: usize = 100;
 /// Elasticsearch's and OpenSearch's own default bound on `from` + `size`.
 pub const MAX_WINDOW: usize = 10_000;
@@ -161,96 +159,53 @@ impl Page {
     }
 }
 
-/// What a rule, and the client's own headers, say of how a search is to be planned.
+/// The terms on which a search is planned, by its rule and the client's own headers.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// How many of the cluster's top hits are put in order, unless the search itself says.
+    /// The window: the number of the cluster's top hits that are put in order, unless the search itself says.
     pub window: usize,
-    /// How passages are read.
+    /// The rule by which passages are read.
     pub passage: &'a PassageSpec,
     /// The query text, where the client said it in a header: it wins over whatever the search holds.
     pub query: Option<&'a str>,
     /// JSON pointers into the search's body; the texts found there win over what the query itself says.
     pub query_path: &'a [String],
-    /// Whether searches that spell out reranking in the cluster's own syntax are left to the cluster.
+    /// True if searches that spell out reranking in the cluster's own syntax are left to the cluster.
     pub leave_explicit: bool,
-    /// Whether the cluster's own score of each hit is needed, or its order enough.
+    /// True if the cluster's own score of each hit is needed, false if its order is enough.
     pub scores: bool,
 }
 
-/// How to rerank one search.
-#[derive(Debug, Clone, PartialEq)]
+/// A plan to rerank one search, as far as that is the same for every engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The text that passages are scored against.
     pub query: String,
-    /// The fields that the query searched, possibly with `*`.
-    pub searched: Vec<String>,
-    /// How passages are read.
-    pub passage: PassageSpec,
-    /// How many of the cluster's top hits are scored and put in order.
+    /// The window: the number of the cluster's top hits that are scored and put in order.
     pub window: usize,
-    /// What the client asked to see of the new order.
+    /// The client's page of the new order.
     pub page: Page,
-    /// How many hits are asked for, from rank 0; at least the window and the page.
+    /// The number of hits that are asked for, from rank 0; at least the window and the page.
     pub hits: usize,
-    /// The lowest score that a reranked hit may have, where the search names one for its reranked hits.
-    pub min_score: Option<f32>,
-    /// The body to send in place of the client's own; `None` where that one serves.
-    pub body: Option<Bytes>,
-    /// What was asked for on our behalf only, and must not reach the client.
-    pub extra: ExtraFields,
-    /// What the answer repeats of the request, where the client is to see it otherwise.
-    pub echo: Vec<Echo>,
-    /// Whether the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
+    /// True if the cluster is asked for anything else than what the client asked for. If so, the answer must be cut to
     /// the client's page even when it is not reranked.
     pub widened: bool,
 }
 
-/// Fields of each hit that a plan asks for beyond what the client did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ExtraFields {
-    /// The names (or patterns) that were added.
-    pub asked: Vec<String>,
-    /// The names (or patterns) that the client itself asked for.
-    pub wanted: Vec<String>,
+impl Plan {
+    /// True if the cluster is asked for another page than the client's.
+    pub(crate) fn changes_page(&self) -> bool {
+        self.page.from != 0 || self.page.size != self.hits
+    }
 }
 
-/// A parameter of the request that the answer repeats.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Echo {
-    /// Its name.
-    pub name: &'static str,
-    /// How the client is to see it, where the answer repeats what the client said.
-    pub explicit: Shown,
-    /// How, where the answer repeats what the engine filled in, too.
-    pub all: Shown,
-}
-
-/// How the client is to see a repeated parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
-    /// As it is there.
-    Same,
-    /// Not at all: it sent none.
-    Nothing,
-    /// Without the first values of its list, which are ours.
-    Behind(usize),
-    /// As this text.
-    As(String),
-}
-
-/// Why there is no plan.
+/// The reason why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoPlan {
     /// The cluster answers as it would without us.
     Skip(SkipReason),
     /// The client spelt out a reranking that cannot be done as it says. It is told so (400) in the cluster's own form.
-    Refuse {
-        /// The error's type, in the manner of the engines.
-        kind: &'static str,
-        /// A sentence: what is wrong, and what would be right.
-        reason: String,
-    },
+    Refuse(Failure),
 }
 
 impl From<SkipReason> for NoPlan {

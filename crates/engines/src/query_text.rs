@@ -12,7 +12,7 @@ use crate::{
 /// The longest text, in characters. No model reads more than about half of it, and a `more_like_this` may bring a book.
 pub(super) const MAX_CHARS: usize = 1_000;
 
-/// What a query is about.
+/// The subject of a query: a text and fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueryText {
     /// The text that someone typed: not empty, white space single and none around it, at most [`MAX_CHARS`] long.
@@ -33,14 +33,14 @@ pub(super) fn joined(parts: impl IntoIterator<Item = QueryText>) -> Option<Query
     gathered.finish()
 }
 
-/// What was found so far.
+/// The texts and fields that were found so far.
 #[derive(Default)]
 pub(super) struct Gathered {
     texts: IndexSet<String>,
     fields: IndexSet<String>,
-    /// How many clauses were looked into.
+    /// The number of clauses that were looked into.
     clauses: usize,
-    /// Whether something was left out because there is too much of it.
+    /// True if something was left out because there is too much of it.
     too_complex: bool,
 }
 

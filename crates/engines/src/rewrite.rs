@@ -4,40 +4,40 @@
 
 use std::ops::Range;
 
-use crate::json::Edits;
+use crate::{json::Edits, order::Ranked, plan::Page};
 
-/// Where one hit lies in the answer.
+/// The place of one hit in the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HitSpan {
     /// The hit's object, braces included, as byte offsets into the answer.
     pub span: Range<usize>,
     /// The value of its score within the answer, where it is a number.
     pub score: Option<Range<usize>>,
-    /// What is taken out of the hit, wherever it is placed: what was asked for on the proxy's behalf only.
+    /// Edits of the hit, wherever it is placed: they take out what was asked for on the proxy's behalf only.
     pub(crate) edits: Edits,
-    /// Where notes go.
+    /// The places of notes.
     pub notes: Vec<NoteSpan>,
 }
 
-/// Where a note is written: as a member at the end of an object of the hit.
+/// The place of a note: a member at the end of an object of the hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoteSpan {
     /// The object, braces included.
     pub object: Range<usize>,
     /// The member's name.
     pub name: &'static str,
-    /// What is written before the note, and after it.
+    /// The text before the note, and after it.
     pub around: (&'static str, &'static str),
 }
 
-/// Where the parts that may change lie in the answer.
+/// The places of those parts of the answer that may change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     /// The hits, in the order of the answer. Between two hits lies nothing but a comma and white space.
     pub hits: Vec<HitSpan>,
     /// The value of the highest score, where the answer states one as a number.
     pub max_score: Option<Range<usize>>,
-    /// What is changed around the hits, whichever of them are shown: what speaks of the request that was sent rather than
+    /// Edits around the hits, whichever of them are shown: of what speaks of the request that was sent rather than
     /// of the client's.
     pub(crate) around: Edits,
     /// Further lists that have one entry for each hit, in the order of the hits: their entries go where the hits go.
@@ -47,7 +47,7 @@ pub struct Layout {
 /// One hit of the new page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
-    /// Which hit of the [`Layout`].
+    /// The hit, by its place in the [`Layout`].
     pub hit: usize,
     /// Its new score; `None` leaves the number that is there.
     pub score: Option<f32>,
@@ -60,6 +60,40 @@ impl Placed {
     pub fn unchanged(hit: usize) -> Self {
         Self { hit, score: None, notes: Vec::new() }
     }
+}
+
+/// A new order of all hits, and what is shown of it.
+pub struct NewOrder<'a> {
+    /// The hits, best first.
+    pub ranked: Vec<Ranked>,
+    /// True if the hits show the scores that they are ordered by; else those that are there stay.
+    pub scores: bool,
+    /// The notes on the hit at a rank of the new order, from 0: JSON values, one for each of its [`NoteSpan`]s.
+    pub notes: &'a dyn Fn(usize, &Ranked) -> Vec<String>,
+}
+
+/// The answer with this page of the new order in place of its hits. Hits below `min_score` are on no page.
+pub(crate) fn reordered(
+    answer: &[u8],
+    layout: &Layout,
+    page: Page,
+    min_score: Option<f32>,
+    order: NewOrder<'_>,
+) -> Vec<u8> {
+    let NewOrder { mut ranked, scores, notes } = order;
+    if let Some(lowest) = min_score {
+        // Scores never increase: what is below begins somewhere.
+        ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));
+    }
+    let ranks = page.of(ranked.len());
+    let place = |(rank, hit): (usize, &Ranked)| Placed {
+        hit: hit.hit,
+        score: scores.then_some(hit.score),
+        notes: notes(rank, hit),
+    };
+    let placed: Vec<Placed> = ranked.iter().enumerate().take(ranks.end).skip(ranks.start).map(place).collect();
+    let best = ranked.first().map_or(f32::NAN, |hit| hit.score);
+    rewrite(answer, layout, &placed, scores.then_some(best))
 }
 
 /// The answer with `page` in place of its hits, and `max_score` (if given) in place of its highest score; one that is

@@ -1,51 +1,52 @@
-//! Apache Solr: `/solr/COLLECTION/select` and `/query`, by GET, as a form and in JSON. This file owns which paths are
-//! searches and how an error looks; its submodules own the request (`request` and what it is made of, `plan`, `forward`) and
-//! the answer (`answer`, `echo`). What becomes of each parameter is told in docs/solr.md.
+//! Apache Solr: `/solr/COLLECTION/select` and `/query`, by GET, as a form and in JSON. This file owns which paths are Solr's
+//! and which of them are searches, and how an error looks; its submodules own the request (`request` and what it is made of)
+//! and the answer (`reader`, `answer`, `echo`). What becomes of each parameter is told in docs/solr.md.
 
-mod answer;
-mod echo;
+pub(crate) mod answer;
+pub(crate) mod asked;
+mod conditions;
+pub(crate) mod echo;
 mod embedded;
-mod fields;
+pub(crate) mod fields;
 mod forward;
-#[cfg(feature = "fuzzing")]
-pub mod fuzzing;
 mod handlers;
 mod local_params;
 mod params;
-mod plan;
+pub(crate) mod planned;
 mod query_text;
-mod request;
+mod reader;
+pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use http::{Method, StatusCode, uri::PathAndQuery};
+use http::Method;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use crate::dialect::{
-    Candidates, Dialect, Door, Forward, Reading, Route, Search, SearchRequest, SearchRoute, Unreadable,
+use crate::{
+    dialect::{Dialect, SearchRequest},
+    failure::Failure,
+    plan::SkipReason,
+    request::{RequestParts, Route, SearchForm, SearchRoute},
 };
-use crate::plan::{NoPlan, Plan, SkipReason, Terms};
 use handlers::Handlers;
-use request::Asked;
+use request::SolrRequest;
 
 /// The dialect of Solr 9; of older ones as far as they speak JSON.
 #[derive(Debug, Clone, Default)]
 pub struct Solr {
-    handlers: Handlers,
-}
-
-/// Whether a path can only be Solr's: `/solr/…` and, of its second API, `/api/…`, where no Elasticsearch endpoint follows.
-pub fn owns(path: &str) -> bool {
-    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-    let is_solr = matches!(segments.next(), Some("solr" | "api"));
-    // What comes behind an index in Elasticsearch begins with an underscore.
-    is_solr && segments.next().is_none_or(|segment| !segment.starts_with('_'))
+    pub(crate) handlers: Handlers,
 }
 
 impl Dialect for Solr {
+    /// `/solr/…` and, of its second API, `/api/…`, where no Elasticsearch endpoint follows.
+    fn owns(&self, path: &str) -> bool {
+        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        let is_solr = matches!(segments.next(), Some("solr" | "api"));
+        // What comes behind an index in Elasticsearch begins with an underscore.
+        is_solr && segments.next().is_none_or(|segment| !segment.starts_with('_'))
+    }
+
     fn classify(&self, method: &Method, path: &str) -> Route {
         if !matches!(*method, Method::GET | Method::POST) {
             return Route::PassThrough;
@@ -57,7 +58,7 @@ impl Dialect for Solr {
             return Route::PassThrough;
         };
         let indices = percent_decode_str(collections).decode_utf8_lossy().into_owned();
-        Route::Searches(SearchRoute { door: Door::Single, indices })
+        Route::Search(SearchRoute { form: SearchForm::Single, indices })
     }
 
     /// Much is changed by `GET`, too (`/update`, `/admin/collections`, `/stream`), so only these handlers count.
@@ -67,54 +68,13 @@ impl Dialect for Solr {
         matches!(*method, Method::GET | Method::HEAD) && reads
     }
 
-    fn introduction(&self, request: SearchRequest<'_>) -> Option<PathAndQuery> {
-        let asked = Asked::read(request, Arc::default()).ok()?;
-        plan::speaks_json(&asked).ok()?;
-        self.handlers.question(request.path_and_query.path(), &asked.sent)
+    fn read(&self, request: RequestParts<'_>, route: &SearchRoute) -> Result<Box<dyn SearchRequest>, SkipReason> {
+        Ok(SolrRequest::read(request, route, &self.handlers)?)
     }
 
-    fn introduce(&self, request: SearchRequest<'_>, answer: &[u8]) {
-        if let Ok(sent) = Asked::sent(request) {
-            self.handlers.learn(request.path_and_query.path(), &sent, answer);
-        }
-    }
-
-    fn searches(&self, request: SearchRequest<'_>) -> Result<Vec<Search>, SkipReason> {
-        // The collections of this parameter are searched in the place of the one in the path.
-        let named = Asked::sent(request)?.first("collection").map(str::to_owned);
-        let indices = named.filter(|named| !named.is_empty()).unwrap_or_else(|| request.route.indices.clone());
-        Ok(vec![Search { indices: Some(indices), view: None, body: request.body.clone(), speaks_json: true }])
-    }
-
-    fn plan(&self, request: SearchRequest<'_>, _search: &Search, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
-        plan::plan(&self.asked(request)?, terms)
-    }
-
-    fn assemble(&self, request: SearchRequest<'_>, plans: &[Option<&Plan>]) -> Result<Forward, SkipReason> {
-        let path_and_query = match plans {
-            [Some(plan)] => forward::forward(request.path_and_query, &self.asked(request)?, plan)?,
-            _ => request.path_and_query.clone(),
-        };
-        Ok(Forward { path_and_query, body: None, filter: None })
-    }
-
-    fn candidates(&self, answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
-        answer::candidates(answer, reading)
-    }
-
-    fn failure(&self, status: StatusCode, kind: &str, reason: &str) -> String {
-        let code = status.as_u16();
-        let error = json!({"metadata": ["error-class", kind], "msg": reason, "code": code});
+    fn failure(&self, failure: &Failure) -> String {
+        let code = failure.kind.status().as_u16();
+        let error = json!({"metadata": ["error-class", failure.kind.name()], "msg": failure.reason, "code": code});
         json!({"responseHeader": {"status": code, "QTime": 0}, "error": error}).to_string()
-    }
-}
-
-impl Solr {
-    /// The request, taken apart. Where the handler has not told its defaults, nobody knows what the client asked for.
-    fn asked(&self, request: SearchRequest<'_>) -> Result<Asked, SkipReason> {
-        let asked = Asked::read(request, Arc::default())?;
-        plan::speaks_json(&asked)?;
-        let defaults = self.handlers.defaults(request.path_and_query.path(), &asked.sent);
-        Ok(asked.over(defaults.ok_or(SkipReason::UpstreamError)?))
     }
 }

@@ -8,37 +8,37 @@ use http::StatusCode;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::visible::Strip;
+use super::{planned::Planned, strip::Strip};
 use crate::{
+    candidates::{Candidates, Unreadable},
     caps::MAX_HITS,
-    dialect::{Candidates, Reading, Unreadable},
     hit_passages::Passages,
     json::{self, Edits, Items, Object},
     plan::{Explain, SkipReason},
     rewrite::{HitSpan, Layout, NoteSpan},
 };
 
-/// What Elasticsearch's `pinned` and `rule` queries give the hits that they promote at least: no other query scores as
+/// The lowest score of the hits that Elasticsearch's `pinned` and `rule` queries promote: no other query scores as
 /// high. (`PinnedQueryBuilder.MAX_ORGANIC_SCORE`, the float below 2^127.)
 const LOWEST_PINNED: f32 = 1.701_411_7e38;
 
-/// Where the parts of an answer lie.
+/// The places of the parts of an answer.
 struct Answer {
     error: Option<Range<usize>>,
     status: Option<Range<usize>>,
     timed_out: Option<Range<usize>>,
-    /// How many shards failed.
+    /// The number of shards that failed.
     failed: Option<Range<usize>>,
     hits: Option<Hits>,
 }
 
-/// Where the parts of its `hits` lie.
+/// The places of the parts of its `hits`.
 struct Hits {
     max_score: Option<Range<usize>>,
     hits: Vec<Hit>,
 }
 
-/// Where the parts of one hit lie.
+/// The places of the parts of one hit.
 struct Hit {
     span: Range<usize>,
     score: Option<Range<usize>>,
@@ -51,7 +51,7 @@ struct Hit {
 ///
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
 /// `partial` where the client's own page might be.
-pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
+pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> Result<Candidates, Unreadable> {
     // Known to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unreadable::Malformed)?;
@@ -62,20 +62,20 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
         return Err(Unreadable::Error(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)));
     }
     let timed_out = found.timed_out.is_some_and(|at| &text[at] == "true");
-    if reading.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
+    if planned.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
         return Err(Unreadable::Partial);
     }
     let Hits { max_score, hits } = found.hits.ok_or(Unreadable::Malformed)?;
     let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
     let mut candidates = Candidates::default();
-    let passages = Passages::of(reading.plan);
-    let strip = Strip::of(answer, &reading.plan.extra);
+    let passages = Passages::of(&planned.passage, &planned.searched);
+    let strip = Strip::of(answer, &planned.extra);
     for (rank, hit) in hits.into_iter().enumerate() {
-        if rank < reading.plan.window {
+        if rank < planned.plan.window {
             candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
         }
         candidates.scores.push(hit.score.as_ref().and_then(number));
-        candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), reading.explain));
+        candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), explain));
     }
     candidates.pinned =
         candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
@@ -171,7 +171,7 @@ impl Hit {
         left
     }
 
-    /// Where notes go: into the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
+    /// The places of notes: the hit's `fields`, where typed clients expect an array of anything, and its `highlight`.
     fn notes(&self, fields_left: bool, explain: Explain) -> Vec<NoteSpan> {
         let place = |part: Option<&Object>, name| match part {
             Some(part) => NoteSpan { object: part.span.clone(), name: "_rerank", around: ("[", "]") },
@@ -188,7 +188,7 @@ impl Hit {
 }
 
 /// Goes through the object at `start`: `member` is told each name and where its value begins, and says where that ends.
-/// Where the object ends; `None` where there is none, or `member` gives up.
+/// Returns the end of the object; `None` where there is none, or `member` gives up.
 fn members(text: &[u8], start: usize, mut member: impl FnMut(&str, usize) -> Option<usize>) -> Option<usize> {
     let mut items = Some(Items::of(text, start, b'{')).filter(|_| text[start] == b'{')?;
     while let Some((key, at)) = items.next_member() {
@@ -203,7 +203,7 @@ fn once<T>(place: &mut Option<T>, (read, end): (T, usize)) -> Option<usize> {
     place.replace(read).is_none().then_some(end)
 }
 
-/// Where the value at `at` lies, `None` for `null`, and where it ends.
+/// The place of the value at `at`, `None` for `null`, and its end.
 fn value(text: &[u8], at: usize) -> (Option<Range<usize>>, usize) {
     let value = json::value(text, at);
     let end = value.end;
@@ -225,14 +225,14 @@ fn object(text: &[u8], at: usize) -> Option<(Option<Object>, usize)> {
     }
 }
 
-/// Where `part`, a slice of `whole`, lies in it.
+/// The place of `part`, a slice of `whole`, in it.
 fn range_within(whole: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - whole.as_ptr() as usize;
     start..start + part.len()
 }
 
-/// Where the answers of a multi search lie in `{"responses": […]}`.
-pub(super) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
+/// The places of the answers of a multi search in `{"responses": […]}`.
+pub(crate) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>, SkipReason> {
     #[derive(Deserialize)]
     struct Responses<'a> {
         #[serde(borrow)]
@@ -244,7 +244,7 @@ pub(super) fn responses(answer: &[u8], count: usize) -> Result<Vec<Range<usize>>
 }
 
 /// The id of the point in time that the answer opens (`id`, in OpenSearch and in searches `pit_id`).
-pub(super) fn point_in_time(answer: &[u8]) -> Option<String> {
+pub(crate) fn point_in_time(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Opened {
         #[serde(alias = "pit_id")]
@@ -254,7 +254,7 @@ pub(super) fn point_in_time(answer: &[u8]) -> Option<String> {
 }
 
 /// The indices of the hits, each once, as an expression.
-pub(super) fn indices_of_hits(answer: &[u8]) -> Option<String> {
+pub(crate) fn indices_of_hits(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Located {
         #[serde(rename = "_index")]
@@ -275,178 +275,4 @@ pub(super) fn indices_of_hits(answer: &[u8]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        passage::PassageSpec,
-        plan::{ExtraFields, Page, Plan},
-        rewrite::{Placed, rewrite},
-    };
-
-    const PRETTY: &str = r#"{
-  "took" : 3,
-  "hits" : {
-    "total" : { "value" : 2, "relation" : "eq" },
-    "max_score" : 1.50,
-    "hits" : [
-      { "_id" : "a", "_score" : 1.50, "_source" : { "title" : "x", "n" : 1.0e10 } },
-      { "_id" : "b", "_score" : 1.2, "_source" : { "title" : "y" } }
-    ]
-  }
-}"#;
-
-    fn plan(window: usize, extra: ExtraFields) -> Plan {
-        Plan {
-            query: "x".to_owned(),
-            searched: Vec::new(),
-            passage: PassageSpec::default(),
-            window,
-            page: Page { from: 0, size: 10 },
-            hits: window,
-            min_score: None,
-            body: None,
-            extra,
-            echo: Vec::new(),
-            widened: true,
-        }
-    }
-
-    fn of(answer: &str) -> Result<Candidates, Unreadable> {
-        let plan = plan(10, ExtraFields::default());
-        candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No })
-    }
-
-    #[test]
-    fn hits_scores_and_passages_are_found() {
-        let found = of(PRETTY).expect("an answer");
-        assert_eq!(found.scores, [Some(1.5), Some(1.2)]);
-        assert_eq!(found.passages, [Some("x".to_owned()), Some("y".to_owned())]);
-        let scored = |hit, score| Placed { score: Some(score), ..Placed::unchanged(hit) };
-        let page = [scored(1, 0.5), scored(0, 0.25)];
-        let new = rewrite(PRETTY.as_bytes(), &found.layout, &page, Some(0.5));
-        assert_eq!(
-            String::from_utf8(new).expect("text"),
-            r#"{
-  "took" : 3,
-  "hits" : {
-    "total" : { "value" : 2, "relation" : "eq" },
-    "max_score" : 0.5,
-    "hits" : [
-      { "_id" : "b", "_score" : 0.5, "_source" : { "title" : "y" } },
-      { "_id" : "a", "_score" : 0.25, "_source" : { "title" : "x", "n" : 1.0e10 } }
-    ]
-  }
-}"#
-        );
-    }
-
-    #[test]
-    fn passages_are_read_within_the_window_only() {
-        let plan = plan(1, ExtraFields::default());
-        let reading = Reading { plan: &plan, explain: Explain::No };
-        let found = candidates(PRETTY.as_bytes(), &reading).expect("an answer");
-        assert_eq!((found.passages.len(), found.scores.len()), (1, 2));
-    }
-
-    #[test]
-    fn null_scores_and_missing_sources_stay_as_they_are() {
-        let found = of(r#"{"hits":{"max_score":null,"hits":[{"_score":null},{"_id":"b"}]}}"#).expect("an answer");
-        assert_eq!(found.layout.max_score, None);
-        assert_eq!(found.scores, [None, None]);
-        assert_eq!(found.passages, [None, None]);
-    }
-
-    #[test]
-    fn what_is_no_answer_to_a_search_is_malformed() {
-        for text in [
-            "",
-            "{}",
-            "[]",
-            r#"{"hits":[]}"#,
-            r#"{"hits":{"hits":[1]}}"#,
-            r#"{"hits":{"hits":[]},"hits":{}}"#,
-            r#"{"hits":{"hits":[{"_score":1,"_score":null}]}}"#,
-            r#"{"hits":{"hits":[{"fields":["a"]}]}}"#,
-            r#"{"hits":{"hits":[{"_id":"a"},]}}"#,
-            r#"{"hits":{"hits":[]}} {}"#,
-        ] {
-            assert_eq!(of(text), Err(Unreadable::Malformed), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_was_asked_for_on_our_behalf_is_read_and_taken_out() {
-        let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","ignored_field_values":{"n":["?"]},"fields":{"title":["y"]}}]}}"#;
-        let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
-        let plan = plan(10, extra);
-        let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
-        assert_eq!(found.passages, [Some("x".to_owned()), Some("y".to_owned())]);
-        let page = [Placed::unchanged(1), Placed::unchanged(0)];
-        let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
-        assert_eq!(new, r#"{"hits":{"hits":[{"_id":"b"},{"_id":"a","fields":{"n":[1]}}]}}"#);
-    }
-
-    #[test]
-    fn what_a_field_of_ours_ignored_is_taken_out_too() {
-        let answer = r#"{"hits":{"hits":[{"fields":{"n":[1],"t":["x"]},"ignored_field_values":{"t.raw":["x"],"n":["?"]}},{"ignored_field_values":{"t.raw":["y"]},"fields":{"n":[2]}}]}}"#;
-        let extra = ExtraFields { asked: vec!["*".to_owned()], wanted: vec!["n".to_owned()] };
-        let plan = plan(10, extra);
-        let found = candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
-        let page = [Placed::unchanged(0), Placed::unchanged(1)];
-        let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
-        assert_eq!(
-            new,
-            r#"{"hits":{"hits":[{"fields":{"n":[1]},"ignored_field_values":{"n":["?"]}},{"fields":{"n":[2]}}]}}"#
-        );
-    }
-
-    #[test]
-    fn notes_find_their_place_with_and_without_fields() {
-        let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","fields":{"title":["y"]},"highlight":{"t":["z"]}}]}}"#;
-        let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
-        let plan = plan(10, extra);
-        let reading = Reading { plan: &plan, explain: Explain::Highlight };
-        let found = candidates(answer.as_bytes(), &reading).expect("an answer");
-        let noted = |hit| Placed { notes: vec!["1".to_owned(), "2".to_owned()], ..Placed::unchanged(hit) };
-        let new = rewrite(answer.as_bytes(), &found.layout, &[noted(0), noted(1)], None);
-        assert_eq!(
-            String::from_utf8(new).expect("text"),
-            r#"{"hits":{"hits":[{"_id":"a","fields":{"n":[1],"_rerank":[1]},"highlight":{"_rerank":[2]}},{"_id":"b","highlight":{"t":["z"],"_rerank":[2]},"fields":{"_rerank":[1]}}]}}"#
-        );
-    }
-
-    #[test]
-    fn an_error_in_place_of_an_answer_keeps_its_status() {
-        assert_eq!(of(r#"{"error":{"type":"x"},"status":404}"#), Err(Unreadable::Error(StatusCode::NOT_FOUND)));
-        let both = r#"{"responses":[{"hits":{"hits":[]}},{"error":{},"status":400}],"took":1}"#;
-        assert_eq!(responses(both.as_bytes(), 2).expect("two").len(), 2);
-        assert_eq!(responses(both.as_bytes(), 3), Err(SkipReason::Malformed));
-    }
-
-    #[test]
-    fn hits_that_were_promoted_by_name_are_pinned() {
-        let found = of(r#"{"hits":{"hits":[{"_score":1.7014122E38},{"_score":1.7014118E38},{"_score":9.5}]}}"#);
-        assert_eq!(found.expect("an answer").pinned, 2);
-        assert_eq!(of(r#"{"hits":{"hits":[{"_score":9.5},{"_score":1.7014118E38}]}}"#).expect("an answer").pinned, 0);
-    }
-
-    #[test]
-    fn an_answer_that_is_not_whole_is_used_only_where_it_is_the_client_s_own() {
-        for (text, whole) in [
-            (r#"{"timed_out":false,"_shards":{"total":3,"failed":0},"hits":{"hits":[]}}"#, true),
-            (r#"{"timed_out":true,"_shards":{"total":3,"failed":0},"hits":{"hits":[]}}"#, false),
-            (r#"{"timed_out":false,"_shards":{"total":3,"failed":1,"failures":[]},"hits":{"hits":[]}}"#, false),
-        ] {
-            assert_eq!(of(text).is_ok(), whole, "{text}");
-            let own = Plan { widened: false, ..plan(10, ExtraFields::default()) };
-            assert!(candidates(text.as_bytes(), &Reading { plan: &own, explain: Explain::No }).is_ok(), "{text}");
-        }
-    }
-
-    #[test]
-    fn hits_tell_their_indices() {
-        let answer = br#"{"hits":{"hits":[{"_index":"b"},{"_index":"a"},{"_index":"b"}]}}"#;
-        assert_eq!(indices_of_hits(answer).as_deref(), Some("b,a"));
-        assert_eq!(indices_of_hits(br#"{"hits":{"hits":[]}}"#), None);
-    }
-}
+mod tests;

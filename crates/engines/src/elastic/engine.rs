@@ -1,5 +1,5 @@
-//! Which engine the cluster is, Elasticsearch or OpenSearch, by its own word. Owns when it is asked (once in a while: a
-//! cluster may be upgraded or exchanged while we run) and which answers are a word on it; sends nothing.
+//! The engine that the cluster is, Elasticsearch or OpenSearch, by its own word. Owns when it is asked (once in a
+//! while: a cluster may be upgraded or exchanged while we run) and which answers are a word on it; sends nothing.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,14 +8,14 @@ use std::{
 
 use serde::Deserialize;
 
-/// How long a word counts before the cluster is asked again.
+/// The time for which a word counts before the cluster is asked again.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// What the cluster said last. Clones share it.
+/// The last word of the cluster. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Engine(Arc<Mutex<Option<Word>>>);
 
-/// What was said, and when.
+/// A word of the cluster, and its time.
 #[derive(Debug, Clone, Copy)]
 struct Word {
     is_opensearch: bool,
@@ -23,12 +23,12 @@ struct Word {
 }
 
 impl Engine {
-    /// Whether nothing is known, or only of old.
+    /// True if nothing is known, or only of old.
     pub(super) fn is_to_be_asked(&self) -> bool {
         self.is_to_be_asked_at(Instant::now())
     }
 
-    /// Whether it is OpenSearch, by the last word. While the question fails (a client may not ask it, the cluster is busy)
+    /// True if it is OpenSearch, by the last word. While the question fails (a client may not ask it, the cluster is busy)
     /// that stands, however old.
     pub(super) fn is_opensearch(&self) -> bool {
         self.word().is_some_and(|word| word.is_opensearch)
@@ -50,7 +50,7 @@ impl Engine {
     }
 }
 
-/// What an answer says; `None` where it says neither. Both engines tell their version, and Elasticsearch names no
+/// The engine by an answer; `None` where it says neither. Both engines tell their version, and Elasticsearch names no
 /// distribution.
 fn is_opensearch(answer: &[u8]) -> Option<bool> {
     #[derive(Deserialize)]

@@ -8,7 +8,9 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
+use super::document::Document;
 use crate::{
+    failure::{Failure, FailureKind},
     json::{self, Edits},
     plan::{NoPlan, Page, SkipReason},
 };
@@ -19,28 +21,30 @@ const MAX_PATH: usize = 1000;
 /// Elasticsearch's default of `rank_window_size`.
 const DEFAULT_WINDOW: usize = 10;
 
-/// What a search asks for in so many words.
+/// A reranking that a search spells out.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Explicit {
     /// The query text.
     pub(super) text: String,
     /// The only field that passages are read from.
     pub(super) field: Option<String>,
-    /// How many hits to put in order.
+    /// The number of hits to put in order.
     pub(super) window: Option<usize>,
     /// The lowest final score of a hit.
     pub(super) min_score: Option<f32>,
 }
 
 fn refuse(reason: impl Into<String>) -> NoPlan {
-    NoPlan::Refuse { kind: "illegal_argument_exception", reason: reason.into() }
+    NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason))
 }
 
 /// `{"ext": {"rerank": {"query_context": {"query_text" | "query_text_path": …}}}}`.
 ///
-/// The engines themselves know `ext.rerank` only with the right plugin, so it is taken out of `text`, the body, by `edits`.
-pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result<Option<Explicit>, NoPlan> {
-    let Some(rerank) = body.pointer("/ext/rerank") else { return Ok(None) };
+/// The engines themselves know `ext.rerank` only with the right plugin, so it is taken out of the body by `edits`.
+pub(super) fn opensearch(document: &Document, edits: &mut Edits) -> Result<Option<Explicit>, NoPlan> {
+    let text = &document.text[..];
+    let rerank = document.members.ext.as_ref().and_then(|ext| ext.get("rerank"));
+    let Some(rerank) = rerank else { return Ok(None) };
     let context = rerank.get("query_context").and_then(Value::as_object);
     let context = context.ok_or_else(|| refuse("[ext.rerank] must hold an object [query_context]"))?;
     let found = match (context.get("query_text"), context.get("query_text_path")) {
@@ -48,7 +52,7 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
             Err(refuse("[query_text] and [query_text_path] exclude each other in [ext.rerank.query_context]"))
         }
         (Some(Value::String(text)), None) => Ok(text.clone()),
-        (None, Some(Value::String(path))) => text_at(body, path),
+        (None, Some(Value::String(path))) => text_at(document, path),
         _ => Err(refuse("[ext.rerank.query_context] must hold a text as [query_text] or [query_text_path]")),
     }?;
     if found.trim().is_empty() {
@@ -67,19 +71,23 @@ pub(super) fn opensearch(body: &Value, text: &[u8], edits: &mut Edits) -> Result
 
 /// The text at a dotted path into the search, `query.match.title.query` for instance. OpenSearch looks for it in the long
 /// form of the query, so a short form (`{"match": {"title": "…"}}`) is followed too.
-fn text_at(body: &Value, path: &str) -> Result<String, NoPlan> {
+fn text_at(document: &Document, path: &str) -> Result<String, NoPlan> {
     if path.chars().count() > MAX_PATH {
         return Err(refuse(format!("[query_text_path] is longer than {MAX_PATH} characters")));
     }
-    let mut value = body;
+    let nowhere =
+        |segment: &str| refuse(format!("[query_text_path] leads nowhere: there is no [{segment}] in [{path}]"));
     let mut segments = path.split('.').peekable();
+    let first = segments.next().unwrap_or_default();
+    let member = document.member(first).ok_or_else(|| nowhere(first))?;
+    let mut value = &*member;
     while let Some(segment) = segments.next() {
         value = match value {
             Value::Array(entries) => segment.parse().ok().and_then(|index: usize| entries.get(index)),
             Value::String(_) if segment == "query" && segments.peek().is_none() => Some(value),
             value => value.get(segment),
         }
-        .ok_or_else(|| refuse(format!("[query_text_path] leads nowhere: there is no [{segment}] in [{path}]")))?;
+        .ok_or_else(|| nowhere(segment))?;
     }
     let text = value.as_str().ok_or_else(|| refuse(format!("[query_text_path] must lead to a text: [{path}]")))?;
     Ok(text.to_owned())
@@ -108,7 +116,7 @@ pub(super) fn elasticsearch(
              [size: {}];",
             page.size
         );
-        return Err(NoPlan::Refuse { kind: "action_request_validation_exception", reason });
+        return Err(NoPlan::Refuse(Failure::new(FailureKind::FailedValidation, reason)));
     }
     replace_retriever(text, edits)?;
     Ok(Some(Explicit {
@@ -178,7 +186,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Whether there is a reranker in the tree of retrievers.
+/// True if there is a reranker in the tree of retrievers.
 pub(super) fn names_reranker(value: &Value) -> bool {
     match value {
         Value::Object(object) => object.contains_key(RERANKER) || object.values().any(names_reranker),
@@ -275,128 +283,4 @@ fn remove_members(text: &[u8], edits: &mut Edits, is: impl Fn(&str) -> bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAGE: Page = Page { from: 0, size: 5 };
-
-    fn opensearch_of(body: &str) -> Result<(Option<Explicit>, String), NoPlan> {
-        let mut edits = Edits::default();
-        let found = opensearch(&serde_json::from_str(body).expect("JSON"), body.as_bytes(), &mut edits)?;
-        Ok((found, String::from_utf8(edits.applied(body.as_bytes())).expect("text")))
-    }
-
-    fn elasticsearch_of(body: &str) -> Result<(Option<Explicit>, String), NoPlan> {
-        let parsed: Value = serde_json::from_str(body).expect("JSON");
-        let mut edits = Edits::default();
-        let found = elasticsearch(&parsed["retriever"], body.as_bytes(), PAGE, &mut edits)?;
-        Ok((found, String::from_utf8(edits.applied(body.as_bytes())).expect("text")))
-    }
-
-    #[test]
-    fn opensearch_says_the_text_or_where_it_is() {
-        for (ext, left) in [
-            (r#"{"rerank":{"query_context":{"query_text":"red wine"}}}"#, r#"{"query":{"match":{"t":"red wine"}}}"#),
-            (
-                r#"{"a":1,"rerank":{"query_context":{"query_text_path":"query.match.t.query"}}}"#,
-                r#"{"query":{"match":{"t":"red wine"}},"ext":{"a":1}}"#,
-            ),
-            (
-                r#"{"rerank":{"query_context":{"query_text_path":"query.match.t"}}}"#,
-                r#"{"query":{"match":{"t":"red wine"}}}"#,
-            ),
-        ] {
-            let body = format!(r#"{{"query":{{"match":{{"t":"red wine"}}}},"ext":{ext}}}"#);
-            let (found, text) = opensearch_of(&body).expect("a plan");
-            assert_eq!((found.expect("found").text.as_str(), text.as_str()), ("red wine", left), "{body}");
-        }
-        assert_eq!(opensearch_of(r#"{"ext":{"a":1}}"#), Ok((None, r#"{"ext":{"a":1}}"#.to_owned())));
-    }
-
-    #[test]
-    fn a_retriever_that_is_no_object_is_refused() {
-        for kind in ["standard", "rrf"] {
-            let body = format!(
-                r#"{{"retriever":{{"text_similarity_reranker":{{"retriever":{{"{kind}":-1}},"field":"t","inference_text":"x","filter":{{"term":{{"a":1}}}}}}}}}}"#
-            );
-            let Err(NoPlan::Refuse { reason, .. }) = elasticsearch_of(&body) else { panic!("{body}") };
-            assert!(reason.contains(kind), "{reason}");
-        }
-    }
-
-    #[test]
-    fn what_opensearch_would_refuse_is_refused() {
-        for (ext, word) in [
-            (r#"{"rerank":{}}"#, "query_context"),
-            (r#"{"rerank":{"query_context":{}}}"#, "query_text_path"),
-            (r#"{"rerank":{"query_context":{"query_text":1}}}"#, "query_text"),
-            (r#"{"rerank":{"query_context":{"query_text":" "}}}"#, "not empty"),
-            (r#"{"rerank":{"query_context":{"query_text":"a","query_text_path":"b"}}}"#, "exclude each other"),
-            (r#"{"rerank":{"query_context":{"query_text_path":"query.nowhere.x"}}}"#, "[nowhere]"),
-            (r#"{"rerank":{"query_context":{"query_text_path":"query.match"}}}"#, "must lead to a text"),
-        ] {
-            let body = format!(r#"{{"query":{{"match":{{"t":"red"}}}},"ext":{ext}}}"#);
-            let Err(NoPlan::Refuse { reason, .. }) = opensearch_of(&body) else { panic!("{body}") };
-            assert!(reason.contains(word), "{reason}");
-        }
-    }
-
-    #[test]
-    fn a_reranked_standard_retriever_becomes_a_plain_search() {
-        let body = r#"{"retriever":{"text_similarity_reranker":{"retriever":{"standard":{"query":{"match":{"t":"x"}},"filter":{"term":{"c":1}},"min_score":2}},"field":"t","inference_text":"red wine","rank_window_size":20,"min_score":0.5,"filter":[{"term":{"d":2}}]}},"size":5}"#;
-        let (found, text) = elasticsearch_of(body).expect("a plan");
-        assert_eq!(
-            found,
-            Some(Explicit {
-                text: "red wine".to_owned(),
-                field: Some("t".to_owned()),
-                window: Some(20),
-                min_score: Some(0.5)
-            })
-        );
-        assert_eq!(
-            text,
-            r#"{"query":{"bool":{"must":[{"match":{"t":"x"}}],"filter":[{"term":{"d":2}},{"term":{"c":1}}]}},"min_score":2,"size":5}"#
-        );
-    }
-
-    #[test]
-    fn any_other_retriever_stays_one() {
-        let body = r#"{"retriever":{"text_similarity_reranker":{"retriever":{"rrf":{"retrievers":[]}},"field":"t","inference_text":"x","filter":{"term":{"d":2}}}}}"#;
-        let (found, text) = elasticsearch_of(body).expect("a plan");
-        assert_eq!(found.expect("found").window, Some(10));
-        assert_eq!(text, r#"{"retriever":{"rrf":{"retrievers":[],"filter":[{"term":{"d":2}}]}}}"#);
-    }
-
-    #[test]
-    fn a_reranker_further_down_is_left_to_the_cluster() {
-        for body in [
-            r#"{"retriever":{"rrf":{"retrievers":[{"text_similarity_reranker":{}}]}}}"#,
-            r#"{"retriever":{"text_similarity_reranker":{"retriever":{"text_similarity_reranker":{}},"field":"t","inference_text":"x"}}}"#,
-        ] {
-            assert_eq!(elasticsearch_of(body), Err(NoPlan::Skip(SkipReason::OwnReranker)), "{body}");
-        }
-        let plain = r#"{"retriever":{"standard":{}}}"#;
-        assert_eq!(elasticsearch_of(plain), Ok((None, plain.to_owned())));
-    }
-
-    #[test]
-    fn what_elasticsearch_would_refuse_is_refused() {
-        for (rest, word) in [
-            (r#""inference_text":"x""#, "[field]"),
-            (r#""field":"t""#, "[inference_text]"),
-            (r#""field":"t","inference_text":" ""#, "[inference_text]"),
-            (r#""field":"t","inference_text":"x","rank_window_size":3"#, "[size: 5]"),
-            (r#""field":"t","inference_text":"x","rank_window_size":0"#, "[rank_window_size]"),
-            (r#""field":"t","inference_text":"x","min_score":"high""#, "[min_score]"),
-            (r#""field":"t","inference_text":"x","chunk_rescorer":{}"#, "[chunk_rescorer]"),
-            (r#""field":"t","inference_text":"x","feild":"u""#, "[feild]"),
-        ] {
-            let body = format!(
-                r#"{{"retriever":{{"text_similarity_reranker":{{"retriever":{{"standard":{{}}}},{rest}}}}},"size":5}}"#
-            );
-            let Err(NoPlan::Refuse { reason, .. }) = elasticsearch_of(&body) else { panic!("{body}") };
-            assert!(reason.contains(word), "{reason}");
-        }
-    }
-}
+mod tests;

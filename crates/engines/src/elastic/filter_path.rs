@@ -13,17 +13,17 @@ use pattern::{Next, Patterns, State};
 /// exclusion it also drops objects and arrays that were empty before, it ignores a dot at the end of a path, and it
 /// reads backslashes more loosely. Only answers that succeeded are filtered: errors the clusters send whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FilterPath {
-    /// What may stay; everything where there are none.
+pub(crate) struct FilterPath {
+    /// The paths that may stay; everything where there are none.
     included: Patterns,
-    /// What of that goes all the same.
+    /// The paths among those that go all the same.
     excluded: Patterns,
 }
 
 impl FilterPath {
     /// Reads comma-separated paths, percent-decoded; those that begin with `-` exclude. White space around a path counts
     /// for nothing, nor do empty paths.
-    pub(super) fn parse(parameter: &str) -> Self {
+    pub(crate) fn parse(parameter: &str) -> Self {
         let mut filter = Self { included: Patterns::default(), excluded: Patterns::default() };
         for path in parameter.split(',').map(trimmed) {
             match path.strip_prefix('-') {
@@ -34,12 +34,12 @@ impl FilterPath {
         filter
     }
 
-    /// How many keys its paths have in all.
+    /// The number of keys of all its paths together.
     pub(super) fn keys(&self) -> usize {
         self.included.keys() + self.excluded.keys()
     }
 
-    /// Whether everything below `path` stays, whatever it is. Arrays on the way count for nothing: the hits are at
+    /// True if everything below `path` stays, whatever it is. Arrays on the way count for nothing: the hits are at
     /// `["hits", "hits"]`.
     pub(super) fn keeps_whole(&self, path: &[&str]) -> bool {
         let mut fate = self.root();
@@ -55,7 +55,7 @@ impl FilterPath {
 
     /// The filtered answer: `{}` where nothing is left. Takes time linear in the size of the answer times the number of
     /// path segments, and memory for the way to the innermost level, not the stack.
-    pub(super) fn apply(&self, answer: &[u8]) -> Vec<u8> {
+    pub(crate) fn apply(&self, answer: &[u8]) -> Vec<u8> {
         let root = json::value(answer, 0);
         let below = match self.root() {
             Fate::Depends(below) if matches!(answer.get(root.start), Some(b'{' | b'[')) => below,
@@ -142,7 +142,7 @@ impl FilterPath {
         Fate::of(included, excluded)
     }
 
-    /// What becomes of the member `name` of an object of which `below` is asked.
+    /// The fate of the member `name` of an object of which `below` is asked.
     fn fate(&self, below: &Below, name: &str) -> Fate {
         let included = match below.included.as_ref().map(|state| self.included.next(state, name)) {
             Some(Next::Nothing) => return Fate::Goes,
@@ -163,7 +163,7 @@ fn trimmed(text: &str) -> &str {
     text.trim_matches(|character| character <= ' ')
 }
 
-/// What becomes of a value.
+/// The fate of a value.
 enum Fate {
     Goes,
     Stays,
@@ -176,7 +176,7 @@ impl Fate {
     }
 }
 
-/// What the paths still ask of the members of a value.
+/// The rest of the paths, as they apply to the members of a value.
 #[derive(Debug, Clone)]
 struct Below {
     /// `None`: everything is included.
@@ -205,13 +205,13 @@ struct Level<'a> {
     items: Items<'a>,
     is_object: bool,
     below: Below,
-    /// Where it begins in the answer.
+    /// Its beginning in the answer.
     start: usize,
-    /// How long the output was before its key and the comma before that, to cut it back to if nothing stays.
+    /// The length of the output before its key and the comma before that, to cut it back to if nothing stays.
     from: usize,
-    /// Whether there was nothing inside to begin with.
+    /// True if there was nothing inside to begin with.
     is_empty: bool,
-    /// Whether something inside stays.
+    /// True if something inside stays.
     kept: bool,
 }
 

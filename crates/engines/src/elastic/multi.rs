@@ -8,15 +8,15 @@ use serde::Deserialize;
 
 use crate::json::Edits;
 
-/// Where the two lines of one search lie in the body, line ends excluded.
+/// The places of the two lines of one search in the body, line ends excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lines {
-    pub(super) header: Range<usize>,
-    pub(super) body: Range<usize>,
+pub(crate) struct Lines {
+    pub(crate) header: Range<usize>,
+    pub(crate) body: Range<usize>,
 }
 
 /// The searches of `body`; `None` where it is not of the format, which is for the cluster to say.
-pub(super) fn lines(body: &[u8]) -> Option<Vec<Lines>> {
+pub(crate) fn lines(body: &[u8]) -> Option<Vec<Lines>> {
     let mut lines: Vec<Range<usize>> = Vec::new();
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', body) {
@@ -41,7 +41,7 @@ pub(super) fn lines(body: &[u8]) -> Option<Vec<Lines>> {
 
 /// The index expression of a search with this header line, or `default` (the one in the path) where it names none.
 /// `None` where the header cannot be read.
-pub(super) fn indices(header: &[u8], default: &str) -> Option<String> {
+pub(crate) fn indices(header: &[u8], default: &str) -> Option<String> {
     #[derive(Deserialize, Default)]
     struct Header {
         #[serde(alias = "indices")]
@@ -66,7 +66,7 @@ pub(super) fn indices(header: &[u8], default: &str) -> Option<String> {
 
 /// `body` with other body lines, where `new` has one for the search at a place. White space is all that a line end in a new
 /// one can be.
-pub(super) fn replaced<'a>(body: &[u8], lines: &[Lines], new: impl Fn(usize) -> Option<&'a [u8]>) -> Vec<u8> {
+pub(crate) fn replaced<'a>(body: &[u8], lines: &[Lines], new: impl Fn(usize) -> Option<&'a [u8]>) -> Vec<u8> {
     let mut edits = Edits::default();
     for (place, lines) in lines.iter().enumerate() {
         if let Some(new) = new(place) {
@@ -79,7 +79,7 @@ pub(super) fn replaced<'a>(body: &[u8], lines: &[Lines], new: impl Fn(usize) -> 
 }
 
 /// The body of a request with only the searches at `places`.
-pub(super) fn only(body: &[u8], lines: &[Lines], places: &[usize]) -> Vec<u8> {
+pub(crate) fn only(body: &[u8], lines: &[Lines], places: &[usize]) -> Vec<u8> {
     let mut only = Vec::new();
     for lines in places.iter().filter_map(|&place| lines.get(place)) {
         for line in [&lines.header, &lines.body] {

@@ -6,12 +6,14 @@ use http::uri::PathAndQuery;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{multi, url};
+use super::{
+    multi::{self, Lines},
+    url,
+};
 use crate::{
-    caps::MAX_SEARCHES,
-    dialect::{Door, SearchRequest},
     json::{self, Edits},
     plan::SkipReason,
+    request::SearchForm,
 };
 
 const RENDER: PathAndQuery = PathAndQuery::from_static("/_render/template");
@@ -57,29 +59,38 @@ struct Options {
     profile: bool,
 }
 
-/// What to ask the cluster for.
-pub(super) fn renderings(request: SearchRequest<'_>) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
-    Ok(templates(request)?.into_iter().map(|template| (RENDER, template)).collect())
+/// The requests by which the cluster renders the templates.
+pub(super) fn renderings(
+    form: SearchForm,
+    body: &Bytes,
+    lines: &[Lines],
+) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
+    Ok(templates(form, body, lines)?.into_iter().map(|template| (RENDER, template)).collect())
 }
 
-/// The search, or the searches, that the templates stand for.
-pub(super) fn rendered(request: SearchRequest<'_>, answers: &[Bytes]) -> Result<(PathAndQuery, Bytes), SkipReason> {
-    let templates = templates(request)?;
+/// The search, or the searches, that the templates of a request stand for, as path and body.
+pub(super) fn rendered(
+    form: SearchForm,
+    path_and_query: &PathAndQuery,
+    body: &Bytes,
+    lines: &[Lines],
+    answers: &[Bytes],
+) -> Result<(PathAndQuery, Bytes), SkipReason> {
+    let templates = templates(form, body, lines)?;
     let bodies: Vec<Vec<u8>> = templates
         .iter()
         .zip(answers)
-        .map(|(template, answer)| body(template, answer))
+        .map(|(template, answer)| search_body(template, answer))
         .collect::<Option<_>>()
         .ok_or(SkipReason::Malformed)?;
-    let body = match (request.route.door, &bodies[..]) {
-        (Door::MultiTemplate, bodies) => {
-            let lines = multi::lines(request.body).ok_or(SkipReason::Malformed)?;
-            multi::replaced(request.body, &lines, |place| bodies.get(place).map(Vec::as_slice))
+    let body = match (form, &bodies[..]) {
+        (SearchForm::MultiTemplate, bodies) => {
+            multi::replaced(body, lines, |place| bodies.get(place).map(Vec::as_slice))
         }
         (_, [body]) => body.clone(),
         _ => return Err(SkipReason::Malformed),
     };
-    let kept = url::edited(request.path_and_query, &OVERRULED, "").map_err(|_| SkipReason::Malformed)?;
+    let kept = url::edited(path_and_query, &OVERRULED, "").map_err(|_| SkipReason::Malformed)?;
     let (path, query) = kept.as_str().split_at(kept.path().len());
     let path = path.trim_end_matches('/').strip_suffix("/template").ok_or(SkipReason::Malformed)?;
     let path_and_query = format!("{path}{query}").parse().map_err(|_| SkipReason::Malformed)?;
@@ -93,22 +104,18 @@ pub(super) fn with_status(answer: &[u8]) -> Bytes {
     edits.applied(answer).into()
 }
 
-fn templates(request: SearchRequest<'_>) -> Result<Vec<Bytes>, SkipReason> {
-    if request.body.trim_ascii().is_empty() {
+fn templates(form: SearchForm, body: &Bytes, lines: &[Lines]) -> Result<Vec<Bytes>, SkipReason> {
+    if body.trim_ascii().is_empty() {
         return Err(SkipReason::Malformed);
     }
-    if request.route.door != Door::MultiTemplate {
-        return Ok(vec![request.body.clone()]);
+    if form != SearchForm::MultiTemplate {
+        return Ok(vec![body.clone()]);
     }
-    let lines = multi::lines(request.body).ok_or(SkipReason::Malformed)?;
-    if lines.len() > MAX_SEARCHES {
-        return Err(SkipReason::TooComplex);
-    }
-    Ok(lines.into_iter().map(|lines| request.body.slice(lines.body)).collect())
+    Ok(lines.iter().map(|lines| body.slice(lines.body.clone())).collect())
 }
 
 /// The body of the search that `template` stands for, rendered in `answer`.
-fn body(template: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
+fn search_body(template: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]
@@ -129,19 +136,16 @@ fn body(template: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::SearchRoute;
-    use http::HeaderMap;
 
-    fn search(door: Door, path: &str, body: &str, answers: &[&str]) -> Result<(String, String), SkipReason> {
-        let route = SearchRoute { door, indices: String::new() };
-        let (path_and_query, headers) = (path.parse().expect("a path"), HeaderMap::new());
+    fn search(form: SearchForm, path: &str, body: &str, answers: &[&str]) -> Result<(String, String), SkipReason> {
+        let path_and_query = path.parse().expect("a path");
         let body = Bytes::copy_from_slice(body.as_bytes());
-        let request = SearchRequest { route: &route, path_and_query: &path_and_query, headers: &headers, body: &body };
-        let asked = renderings(request)?;
+        let lines = if form.is_multi() { multi::lines(&body).ok_or(SkipReason::Malformed)? } else { Vec::new() };
+        let asked = renderings(form, &body, &lines)?;
         assert!(asked.iter().all(|(path, _)| path == "/_render/template"));
         assert_eq!(asked.len(), answers.len());
         let answers: Vec<Bytes> = answers.iter().map(|answer| Bytes::copy_from_slice(answer.as_bytes())).collect();
-        let (path, body) = rendered(request, &answers)?;
+        let (path, body) = rendered(form, &path_and_query, &body, &lines, &answers)?;
         Ok((path.to_string(), String::from_utf8(body.to_vec()).expect("text")))
     }
 
@@ -149,8 +153,8 @@ mod tests {
     fn a_template_becomes_the_search_that_it_renders_to() {
         let body = r#"{"id":"t","params":{"q":"red wine"},"explain":true}"#;
         let answer = r#"{"template_output":{"query":{"match":{"t":"red wine"}}}}"#;
-        let found =
-            search(Door::Template, "/a/_search/template/?routing=x&size=3&q=no", body, &[answer]).expect("a search");
+        let found = search(SearchForm::Template, "/a/_search/template/?routing=x&size=3&q=no", body, &[answer])
+            .expect("a search");
         assert_eq!(found.0, "/a/_search?routing=x");
         assert_eq!(found.1, r#"{"query":{"match":{"t":"red wine"}},"explain":true}"#);
     }
@@ -159,7 +163,7 @@ mod tests {
     fn several_templates_become_several_searches() {
         let body = "{}\n{\"id\":\"t\"}\n{\"index\":\"b\"}\n{\"id\":\"u\"}\n";
         let answers = [r#"{"template_output":{"size":1}}"#, "{\"template_output\":{\n\"size\":2}}"];
-        let found = search(Door::MultiTemplate, "/_msearch/template", body, &answers).expect("searches");
+        let found = search(SearchForm::MultiTemplate, "/_msearch/template", body, &answers).expect("searches");
         assert_eq!(found.0, "/_msearch");
         assert_eq!(found.1, "{}\n{\"size\":1}\n{\"index\":\"b\"}\n{ \"size\":2}\n");
     }
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_rendered_is_left_to_the_cluster() {
-        let search = |body, answers| search(Door::Template, "/_search/template", body, answers);
+        let search = |body, answers| search(SearchForm::Template, "/_search/template", body, answers);
         assert_eq!(search("", &[]), Err(SkipReason::Malformed));
         assert_eq!(search("{}", &["{}"]), Err(SkipReason::Malformed));
         assert_eq!(search("{}", &[r#"{"template_output":"text"}"#]), Err(SkipReason::Malformed));

@@ -7,14 +7,14 @@ use http::uri::{InvalidUri, PathAndQuery};
 use percent_encoding::percent_decode_str;
 
 /// `text` percent-decoded; bytes that are no UTF-8 become U+FFFD.
-pub(super) fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// The last value of the parameter `name`, decoded (`+` is a space); `""` where it has no value.
 ///
 /// The last one counts, as in the engines' own map of parameters.
-pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
+pub(crate) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     let pairs = pairs(query?).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let value = pairs.rev().find(|(key, _)| decode_form(key) == name)?.1;
     Some(decode_form(value))
@@ -22,15 +22,15 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
 
 /// The parameters of a query string, decoded once to be asked for by name: what [`parameter`] gives.
 #[derive(Debug, Default)]
-pub(super) struct Parameters(HashMap<String, String>);
+pub(crate) struct Parameters(HashMap<String, String>);
 
 impl Parameters {
-    pub(super) fn of(query: Option<&str>) -> Self {
+    pub(crate) fn of(query: Option<&str>) -> Self {
         let pairs = pairs(query.unwrap_or_default()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self(pairs.map(|(name, value)| (decode_form(name), decode_form(value))).collect())
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 }
@@ -45,7 +45,7 @@ fn decode_form(text: &str) -> String {
 }
 
 /// The same path and query string without the parameters `names`, and with `added` at its end.
-pub(super) fn edited(path_and_query: &PathAndQuery, names: &[&str], added: &str) -> Result<PathAndQuery, InvalidUri> {
+pub(crate) fn edited(path_and_query: &PathAndQuery, names: &[&str], added: &str) -> Result<PathAndQuery, InvalidUri> {
     let query = path_and_query.query().unwrap_or_default();
     let kept = pairs(query).filter(|pair| {
         let key = pair.split_once('=').map_or(*pair, |(key, _)| key);

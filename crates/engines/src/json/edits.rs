@@ -9,16 +9,16 @@ use super::{Items, Members, is_white_space};
 
 /// Replacements, insertions and removals of ranges that do not overlap, applied in one pass.
 ///
-/// Where one range lies within another, the outer one counts. An insertion at the edge of a range that is replaced is
-/// kept, one inside it is not.
+/// Of two ranges one of which lies within the other, the outer one counts. An insertion at the edge of a range that is
+/// replaced is kept, one inside it is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Edits {
     /// In a tree, since edits within one another are not made in the order of the text.
     edits: BTreeMap<Place, New>,
 }
 
-/// Where an edit is made, in the order in which edits are applied: by position; at one position insertions first, then the
-/// longest range; of the same, in the order in which they were made.
+/// The place of an edit, in the order in which edits are applied: by position; at one position insertions first, then
+/// the longest range; of the same, in the order in which they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     start: usize,
@@ -40,7 +40,7 @@ enum New {
 }
 
 impl Edits {
-    /// Whether nothing is to change.
+    /// True if nothing is to change.
     pub fn is_empty(&self) -> bool {
         self.edits.is_empty()
     }
@@ -176,7 +176,7 @@ impl New {
     }
 }
 
-/// What lies between the brackets; `None` where there is no room for two.
+/// The range between the brackets; `None` where there is no room for two.
 fn inside(container: &Range<usize>) -> Option<Range<usize>> {
     (container.len() >= 2).then(|| container.start + 1..container.end - 1)
 }
@@ -186,7 +186,7 @@ fn trailing_white_space(text: &[u8]) -> &[u8] {
     &text[text.len() - length..]
 }
 
-/// How far to look back for the beginning of a line, in bytes. Where lines are longer, the text is not printed prettily.
+/// The most bytes to look back for the beginning of a line. A text with longer lines is not printed prettily.
 const MAX_LINE: usize = 4096;
 
 /// The white space before the first item of an empty container that opens at `at` in pretty-printed text, and after its

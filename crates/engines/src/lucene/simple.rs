@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::Words;
+use super::words::Words;
 
 /// Reads `query` in one pass. Every operator is an ASCII character, so that bytes will do.
 pub(super) fn words(query: &str, words: &mut Words) {
@@ -136,7 +136,7 @@ impl Reader<'_> {
         text
     }
 
-    /// What follows a word or a phrase as fuzziness or slop: `~2`.
+    /// The fuzziness or slop behind a word or a phrase: `~2`.
     fn skip_number(&mut self) {
         let rest = &self.query.as_bytes()[self.at..self.end];
         self.at += rest.iter().position(|byte| ends_token(*byte)).unwrap_or(rest.len());
@@ -147,7 +147,7 @@ fn ends_token(byte: u8) -> bool {
     matches!(byte, b'"' | b'|' | b'+' | b'(' | b')' | b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Where the parenthesis opened at a place is closed. Quotes do not matter here, backslashes do.
+/// The place at which each opening parenthesis is closed. Quotes do not matter here, backslashes do.
 fn closing_parentheses(query: &str) -> HashMap<usize, usize> {
     let mut closing = HashMap::new();
     let mut open = Vec::new();

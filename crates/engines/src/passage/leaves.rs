@@ -1,6 +1,7 @@
-//! Where the texts of a document lie. Owns dotted paths, their patterns, and how a name that a query uses leads to a
-//! value in `_source` or in a hit's `fields`: by looking up the paths of the document among the names, not the names one
-//! after the other in the document, so that many names cost no more than few. Knows nothing of what becomes of the texts.
+//! The texts of a document, by their places. Owns dotted paths, their patterns, and how a name that a query uses leads
+//! to a value in `_source` or in a hit's `fields`: by looking up the paths of the document among the names, not the
+//! names one after the other in the document, so that many names cost no more than few. Knows nothing of what becomes
+//! of the texts.
 
 use std::{
     borrow::Cow,
@@ -11,7 +12,7 @@ use std::{
 use indexmap::IndexMap;
 use serde_json::Value;
 
-use super::Document;
+use super::document::Document;
 use crate::names::{is_pattern, matches, parents};
 
 /// The longest path that is looked up among names, in bytes, so that what lies beneath a long one does not copy it again and
@@ -44,25 +45,25 @@ pub(super) struct Wanted<'n> {
     names: Vec<&'n str>,
     /// Names without stars: which they are.
     plain: HashMap<&'n str, usize>,
-    /// What names are multi-fields of, as far as there are no stars in it.
+    /// The fields that names are multi-fields of, as far as there are no stars in them.
     parents: HashMap<&'n str, Vec<Claim>>,
     /// The names with stars, and what those are multi-fields of.
     patterns: Vec<(&'n str, Claim)>,
 }
 
-/// What a path is to a name.
+/// The relation of a path to a name.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
-    /// Which of the names.
+    /// The name, by its place.
     name: usize,
-    /// How far from the name it is; the nearest counts.
+    /// The distance from the name; the nearest counts.
     distance: usize,
 }
 
 /// The distance of what is called like a name, and of what lies beneath it. A parent is further away.
 const CALLED: usize = 0;
 const BENEATH: usize = 1;
-/// What lies in `fields` is further away than anything in `_source`.
+/// The distance that `fields` adds: all of it is further away than anything in `_source`.
 const IN_FIELDS: usize = 1 << 16;
 
 impl<'n> Wanted<'n> {
@@ -114,9 +115,9 @@ impl<'n> Wanted<'n> {
 /// The values of one path in one half of a hit.
 #[derive(Default)]
 struct Group {
-    /// How far the half is.
+    /// The distance of the half.
     half: usize,
-    /// Which of all values of the hit they are; there is one at least.
+    /// The places among all values of the hit; there is one at least.
     places: Vec<usize>,
     has_strings: bool,
     has_text: bool,
@@ -214,7 +215,7 @@ impl<'a> Leaves<'a> {
 }
 
 impl Group {
-    /// Whether it holds text of the kind that counts.
+    /// True if it holds text of the kind that counts.
     fn counts(&self, strings: bool) -> bool {
         if strings { self.has_strings } else { self.has_text }
     }

@@ -1,10 +1,10 @@
 //! Texts in the order and the words that an operator chose: `{title} by {brand}`. Owns the syntax of a template, and what
 //! becomes of the words around a field that a document lacks.
 
-/// What joins two texts and is worth nothing where there is only one.
+/// Characters that join two texts, and are worth nothing where there is only one.
 const SEPARATORS: &[char] =
     &['.', ',', ';', ':', '-', '–', '—', '|', '/', '\\', '·', '•', '&', '+', '=', '>', '→', '…'];
-/// What belongs to the text after it, with no space between.
+/// Characters that belong to the text after them, with no space between.
 const OPENING: &[char] = &['(', '[', '{', '<', '«', '„', '“', '‘'];
 
 /// Words with dotted paths in braces; `{{` and `}}` stand for braces.
@@ -41,7 +41,7 @@ struct Part {
     behind: String,
 }
 
-/// What a template is written as.
+/// A template as it is written.
 #[derive(Debug)]
 enum Token {
     Words(String),

@@ -1,7 +1,7 @@
 //! Passages as a rule and a query ask for them.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 

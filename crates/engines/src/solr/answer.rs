@@ -10,28 +10,28 @@ use serde::de::IgnoredAny;
 use super::{
     echo,
     fields::{ELEVATED, Fields, Ours, SCORE},
-    forward::client_fields,
+    planned::Planned,
 };
 use crate::{
+    candidates::{Candidates, Unreadable},
     caps::MAX_HITS,
-    dialect::{Candidates, Reading, Unreadable},
     hit_passages::Passages,
     json::{self, Edits, Member, Object},
-    plan::{Explain, Plan},
+    plan::Explain,
     rewrite::{HitSpan, Layout, NoteSpan},
 };
 
-/// What the key of documents is called nearly everywhere; its text says nothing.
+/// The usual name of the key of documents; its text says nothing.
 const KEY: &str = "id";
 
 /// The documents of `answer`, with the passages of those within the plan's window.
 ///
 /// An answer that is no JSON, or has no documents in the usual place, is `malformed`. One that is not whole is `partial`
 /// where the client's own page might be.
-pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candidates, Unreadable> {
+pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> Result<Candidates, Unreadable> {
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unreadable::Malformed)?;
-    let plan = reading.plan;
+    let plan = &planned.plan;
     let top = Part::of(answer, &json::value(answer, 0)).ok_or(Unreadable::Malformed)?;
     if let Some(error) = top.value("error") {
         let code = Part::of(answer, error).and_then(|error| text[error.value("code")?.clone()].parse().ok());
@@ -55,18 +55,18 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
     let docs: Option<Vec<Object>> = docs.into_iter().map(|doc| json::object(answer, doc.start)).collect();
     let docs = docs.ok_or(Unreadable::Malformed)?;
 
-    if plan.widened && !is_as_asked(text, plan, &response, &docs) {
+    if plan.widened && !is_as_asked(text, planned, &response, &docs) {
         return Err(Unreadable::Partial);
     }
 
-    let client = client_fields(plan);
+    let client = &planned.client;
     let mut candidates = Candidates::default();
-    let passages = Passages::of(plan);
-    let ours = Ours::of(&plan.extra, &client);
-    let key_is_text = plan.passage.wanted(&plan.searched).contains(&KEY);
+    let passages = Passages::of(&planned.passage, &planned.searched);
+    let ours = Ours::of(&planned.extra, client);
+    let key_is_text = planned.passage.wanted(&planned.searched).contains(&KEY);
     let mut leads = true;
     for (rank, doc) in docs.iter().enumerate() {
-        let doc = Doc { text: answer, object: doc, ours: &ours, client: &client, key_is_text };
+        let doc = Doc { text: answer, object: doc, ours: &ours, client, key_is_text };
         if rank < plan.window {
             candidates.passages.push(passages.passage(text, Some(&doc.texts()), None));
         }
@@ -74,39 +74,47 @@ pub(super) fn candidates(answer: &[u8], reading: &Reading<'_>) -> Result<Candida
         candidates.scores.push(score.and_then(|at| text[at].parse().ok()));
         leads &= doc.value(ELEVATED).is_some_and(|at| &text[at] == "true");
         candidates.pinned += usize::from(leads);
-        candidates.layout.hits.push(doc.placed(reading.explain));
+        candidates.layout.hits.push(doc.placed(explain));
     }
     let layout = &mut candidates.layout;
-    around(answer, plan, header.as_ref(), &response, layout, client.tells_score());
+    around(answer, planned, header.as_ref(), &response, layout, client.tells_score());
     if let Some(json) = top.part("debug").and_then(|debug| debug.part("json")) {
-        echo::restore_json(answer, &json.object, &plan.echo, &mut layout.around);
+        echo::restore_json(answer, &json.object, &planned.echo, &mut layout.around);
     }
     layout.alongside = alongside(&top, docs.len());
     Ok(candidates)
 }
 
-/// Whether the answer has the page that was asked for, and the scores where they were: a handler may insist on values of its own
+/// True if the answer has the page that was asked for, and the scores where they were: a handler may insist on values of its own
 /// (`invariants`).
-fn is_as_asked(text: &str, plan: &Plan, response: &Part, docs: &[Object]) -> bool {
+fn is_as_asked(text: &str, planned: &Planned, response: &Part, docs: &[Object]) -> bool {
     let number = |name| response.value(name).and_then(|at| text[at.clone()].parse::<usize>().ok());
-    let is_page =
-        number("start") == Some(0) && number("numFound").is_some_and(|found| docs.len() == found.min(plan.hits));
+    let is_page = number("start") == Some(0)
+        && number("numFound").is_some_and(|found| docs.len() == found.min(planned.plan.hits));
     let has_score = |doc: &Object| doc.members.iter().any(|member| member.name(text.as_bytes()) == SCORE);
-    is_page && (docs.iter().all(has_score) || !plan.extra.asked.iter().any(|name| name == SCORE))
+    is_page && (docs.iter().all(has_score) || !planned.extra.asked.iter().any(|name| name == SCORE))
 }
 
-/// What is changed around the documents.
-fn around(text: &[u8], plan: &Plan, header: Option<&Part>, response: &Part, layout: &mut Layout, tells_score: bool) {
+/// The edits around the documents.
+fn around(
+    text: &[u8],
+    planned: &Planned,
+    header: Option<&Part>,
+    response: &Part,
+    layout: &mut Layout,
+    tells_score: bool,
+) {
     if let Some(params) = header.and_then(|header| header.part("params")) {
-        echo::restore(text, &params.object, &plan.echo, &mut layout.around);
+        echo::restore(text, &params.object, &planned.echo, &mut layout.around);
     }
-    if let Some(start) = response.value("start").filter(|_| plan.page.from != 0) {
-        layout.around.replace(start.clone(), plan.page.from.to_string());
+    let page = planned.plan.page;
+    if let Some(start) = response.value("start").filter(|_| page.from != 0) {
+        layout.around.replace(start.clone(), page.from.to_string());
     }
     match response.value("maxScore") {
         Some(score) if tells_score => layout.max_score = Some(score.clone()).filter(|score| is_number(text, score)),
         // Without being asked for, too, Solr tells it of several shards.
-        Some(_) if plan.extra.asked.iter().any(|name| name == SCORE) => {
+        Some(_) if planned.extra.asked.iter().any(|name| name == SCORE) => {
             let members = &response.object.members;
             let spans: Vec<_> = members.iter().map(Member::span).collect();
             let keep = |member: usize| members[member].name(text) != "maxScore";
@@ -168,7 +176,7 @@ struct Doc<'a> {
     object: &'a Object,
     ours: &'a Ours<'a>,
     client: &'a Fields,
-    /// Whether someone named the documents' key to be read.
+    /// True if someone named the documents' key to be read.
     key_is_text: bool,
 }
 

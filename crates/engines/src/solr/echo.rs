@@ -1,10 +1,31 @@
 //! The parameters that an answer repeats (`responseHeader.params`), as they would read had the client's own request been
 //! answered. Owns edits of that object only. Pure.
 
-use crate::{
-    json::{self, Edits, Member, Object},
-    plan::{Echo, Shown},
-};
+use crate::json::{self, Edits, Member, Object};
+
+/// A parameter of the request that the answer repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Echo {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The form in which the client is to see it, where the answer repeats what the client said.
+    pub(crate) explicit: Seen,
+    /// The same, where the answer repeats what the engine filled in, too.
+    pub(crate) all: Seen,
+}
+
+/// The form in which the client is to see a repeated parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// As it is there.
+    Same,
+    /// Not at all: it sent none.
+    Nothing,
+    /// Without the first values of its list, which are ours.
+    Behind(usize),
+    /// As this text.
+    As(String),
+}
 
 /// Edits `params` so that it repeats the client's request.
 pub(super) fn restore(text: &[u8], params: &Object, echo: &[Echo], edits: &mut Edits) {
@@ -14,7 +35,7 @@ pub(super) fn restore(text: &[u8], params: &Object, echo: &[Echo], edits: &mut E
     let mut kept = vec![true; params.members.len()];
     for Echo { name, explicit, all } in echo {
         let Some(at) = params.members.iter().position(|member| member.name(text) == *name) else { continue };
-        kept[at] = shown(text, &params.members[at], if repeats_all { all } else { explicit }, edits);
+        kept[at] = restored(text, &params.members[at], if repeats_all { all } else { explicit }, edits);
     }
     let spans: Vec<_> = params.members.iter().map(Member::span).collect();
     edits.retain(text, params.span.clone(), &spans, |member| kept[member]);
@@ -23,7 +44,7 @@ pub(super) fn restore(text: &[u8], params: &Object, echo: &[Echo], edits: &mut E
 /// Edits the JSON of a request, as `debug.json` repeats it: its counts, where they were changed in the JSON.
 pub(super) fn restore_json(text: &[u8], json: &Object, echo: &[Echo], edits: &mut Edits) {
     for Echo { name, explicit, all } in echo {
-        let (Shown::Same, Shown::As(value)) = (explicit, all) else { continue };
+        let (Seen::Same, Seen::As(value)) = (explicit, all) else { continue };
         let name = if *name == "rows" { "limit" } else { "offset" };
         let Some(member) = json.members.iter().find(|member| member.name(text) == name) else { continue };
         let is_number = value.parse::<i64>().is_ok();
@@ -33,15 +54,15 @@ pub(super) fn restore_json(text: &[u8], json: &Object, echo: &[Echo], edits: &mu
 }
 
 /// Edits one parameter; whether anything is left of it.
-fn shown(text: &[u8], member: &Member, shown: &Shown, edits: &mut Edits) -> bool {
-    match shown {
-        Shown::Same => true,
-        Shown::Nothing => false,
-        Shown::As(value) => {
+fn restored(text: &[u8], member: &Member, seen: &Seen, edits: &mut Edits) -> bool {
+    match seen {
+        Seen::Same => true,
+        Seen::Nothing => false,
+        Seen::As(value) => {
             edits.replace(member.value.clone(), serde_json::Value::from(value.as_str()).to_string());
             true
         }
-        Shown::Behind(ours) => {
+        Seen::Behind(ours) => {
             let values = json::elements(text, member.value.start);
             match values.get(*ours..).unwrap_or_default() {
                 [] => return false,
@@ -57,7 +78,7 @@ fn shown(text: &[u8], member: &Member, shown: &Shown, edits: &mut Edits) -> bool
 mod tests {
     use super::*;
 
-    fn restored(params: &str, echo: &[Echo]) -> String {
+    fn client_sees(params: &str, echo: &[Echo]) -> String {
         let object = json::object(params.as_bytes(), 0).expect("an object");
         let mut edits = Edits::default();
         restore(params.as_bytes(), &object, echo, &mut edits);
@@ -68,9 +89,9 @@ mod tests {
     fn the_client_sees_what_it_sent() {
         let echo = |name, explicit, all| Echo { name, explicit, all };
         let filled = [
-            echo("rows", Shown::Nothing, Shown::As("10".to_owned())),
-            echo("fl", Shown::Nothing, Shown::Behind(1)),
-            echo("start", Shown::Behind(1), Shown::Behind(1)),
+            echo("rows", Seen::Nothing, Seen::As("10".to_owned())),
+            echo("fl", Seen::Nothing, Seen::Behind(1)),
+            echo("start", Seen::Behind(1), Seen::Behind(1)),
         ];
         for (params, expected) in [
             (r#"{"q":"x","rows":"100","fl":["s","a"],"start":["0","20"]}"#, r#"{"q":"x","start":"20"}"#),
@@ -83,7 +104,7 @@ mod tests {
             ("{\n  \"fl\":\"s\",\n  \"q\":\"x\"\n}", "{\n  \"q\":\"x\"\n}"),
             ("{}", "{}"),
         ] {
-            assert_eq!(restored(params, &filled), expected, "{params}");
+            assert_eq!(client_sees(params, &filled), expected, "{params}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::local_params::Cursor;
 /// A query, taken apart.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Split {
-    /// What is left for Lucene's own syntax.
+    /// The rest, for Lucene's own syntax.
     pub(super) text: String,
     /// The queries that lay within, as they were written.
     pub(super) queries: Vec<String>,
@@ -70,9 +70,9 @@ struct Splitting<'a> {
     query: &'a str,
     cursor: Cursor<'a>,
     split: Split,
-    /// How long the text is up to its last character that is no white space.
+    /// The length of the text up to its last character that is no white space.
     said: usize,
-    /// Whether a comment was seen that nothing ends; no later one ends, either.
+    /// True if a comment was seen that nothing ends; no later one ends, either.
     endless: bool,
 }
 
@@ -85,7 +85,7 @@ impl Splitting<'_> {
         }
     }
 
-    /// Where the character, escape or quoted text at `at` ends; `c` is its first character.
+    /// The end of the character, escape or quoted text at `at`; `c` is its first character.
     fn item(&mut self, at: usize, c: char) -> usize {
         match c {
             '\\' => at + 1 + self.query[at + 1..].chars().next().map_or(0, char::len_utf8),
@@ -94,7 +94,7 @@ impl Splitting<'_> {
         }
     }
 
-    /// Where a query of another parser that begins at `at` ends. It is noted unless it must not match.
+    /// The end of a query of another parser that begins at `at`. It is noted unless it must not match.
     fn embedded(&mut self, at: usize) -> Option<usize> {
         let rest = &self.query[at..];
         let (query, end) = if let Some(behind) = rest.strip_prefix("_query_:") {
@@ -113,7 +113,7 @@ impl Splitting<'_> {
         Some(end)
     }
 
-    /// Where what begins at `at` and is not looked for ends.
+    /// The end of a part that begins at `at` and is not looked for.
     fn left_out(&mut self, at: usize) -> Option<usize> {
         let rest = &self.query[at..];
         if let Some(inside) = rest.strip_prefix("/*").filter(|_| !self.endless) {
@@ -147,7 +147,7 @@ impl Splitting<'_> {
         Some(at)
     }
 
-    /// Whether what follows must not match.
+    /// True if what follows must not match.
     fn is_hidden(&self) -> bool {
         self.split.text.ends_with(['-', '!']) || self.split.text[..self.said].ends_with("NOT")
     }

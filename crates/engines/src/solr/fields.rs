@@ -1,21 +1,22 @@
-//! What a search lets its documents show (`fl`), what is asked for besides, and which members of a document are the
-//! client's. Owns the syntax of `fl`
+//! The fields that a search lets its documents show (`fl`), those that are asked for besides, and the members of a
+//! document that are the client's. Owns the syntax of `fl`
 //! (<https://solr.apache.org/guide/solr/latest/query-guide/common-query-parameters.html>). Pure.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{caps::MAX_PATTERNS, plan::ExtraFields};
+use crate::{caps::MAX_PATTERNS, extra_fields::ExtraFields};
 
 /// The score of a document, as `fl` names it.
 pub(super) const SCORE: &str = "score";
-/// How long all patterns of a request may be together, in bytes. A `?` in one makes it slow to hold against long names.
+/// The greatest length of all patterns of a request together, in bytes. A `?` in one makes it slow to hold against long
+/// names.
 const MAX_GLOBS: usize = 1024;
-/// Whether a document was put in its place by name, as `fl` asks for it and as documents show it.
+/// The mark of a document that was put in its place by name, as `fl` asks for it and as documents show it.
 pub(super) const ELEVATED: &str = "[elevated]";
 
-/// What documents show.
+/// The fields that documents show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     /// Every stored field.
     all: bool,
     /// Members of these names, whatever they come from: fields, functions, transformers.
@@ -26,13 +27,13 @@ pub(super) struct Fields {
     renamed: HashSet<String>,
     /// Other names under which the score is shown, and which of them it is.
     scores: HashMap<String, usize>,
-    /// Whether documents within documents are shown, under names that only the schema knows.
+    /// True if documents within documents are shown, under names that only the schema knows.
     nested: bool,
 }
 
 impl Fields {
     /// Reads the values of `fl`. No value, or a single empty one, shows every stored field.
-    pub(super) fn read(lists: &[String]) -> Self {
+    pub(crate) fn read(lists: &[String]) -> Self {
         let mut fields = Self::default();
         if lists.is_empty() || matches!(lists, [only] if only.trim().is_empty()) {
             fields.all = true;
@@ -67,7 +68,7 @@ impl Fields {
         }
     }
 
-    /// Whether the client's documents show the member `name`.
+    /// True if the client's documents show the member `name`.
     pub(super) fn shows(&self, name: &str) -> bool {
         let is_named = self.names.contains(name);
         if is_named || name == SCORE || name.starts_with('[') {
@@ -78,33 +79,34 @@ impl Fields {
         (shown && !is_renamed) || self.nested
     }
 
-    /// Whether the client's answer tells scores, under whatever name.
+    /// True if the client's answer tells scores, under whatever name.
     pub(super) fn tells_score(&self) -> bool {
         self.shows(SCORE) || self.renames_score()
     }
 
-    /// Whether documents show their score under another name.
+    /// True if documents show their score under another name.
     pub(super) fn renames_score(&self) -> bool {
         !self.scores.is_empty()
     }
 
-    /// Whether documents show their score under this name, another one than its own; of several, the least counts.
+    /// The place of this name among those, other than its own, under which documents show their score; of several, the least
+    /// counts.
     pub(super) fn shows_score_as(&self, name: &str) -> Option<usize> {
         self.scores.get(name).copied()
     }
 
-    /// Whether there are no more patterns than may be.
+    /// True if there are no more patterns than may be.
     pub(super) fn within_caps(&self) -> bool {
         few_globs(&self.globs)
     }
 
-    /// Whether documents come with their children, which show what they show.
+    /// True if documents come with their children, which show what they show.
     pub(super) fn has_children(&self) -> bool {
         self.nested
     }
 
-    /// What to ask for besides, so that the names or patterns `wanted` can be read, and the score where `scores` are
-    /// needed; `spare` says that the names may be in vain, and every text will do then.
+    /// The fields to ask for besides, so that the names or patterns `wanted` can be read, and the score where `scores`
+    /// are needed; `spare` says that the names may be in vain, and every text will do then.
     pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S], spare: bool, scores: bool) -> Vec<String> {
         let mut asked = vec![ELEVATED.to_owned()];
         if scores {
@@ -126,7 +128,7 @@ impl Fields {
     }
 }
 
-/// What was asked for on our behalf, to look members of documents up in.
+/// The fields that were asked for on our behalf, to look members of documents up in.
 #[derive(Debug)]
 pub(super) struct Ours<'a> {
     names: HashSet<&'a str>,
@@ -141,7 +143,7 @@ impl<'a> Ours<'a> {
         Self { names: names.into_iter().collect(), globs, client }
     }
 
-    /// Whether a member of a document was asked for on our behalf only.
+    /// True if a member of a document was asked for on our behalf only.
     pub(super) fn holds(&self, name: &str) -> bool {
         let is_asked_by = |glob: &&str| match *glob {
             "*" => !name.starts_with('[') && name != SCORE,
@@ -151,7 +153,7 @@ impl<'a> Ours<'a> {
     }
 }
 
-/// Whether there are no more patterns among these than may be.
+/// True if there are no more patterns among these than may be.
 pub(super) fn few_globs<S: AsRef<str>>(names: &[S]) -> bool {
     let globs = || names.iter().map(AsRef::as_ref).filter(|name| name.contains(['*', '?']));
     globs().count() <= MAX_PATTERNS && globs().map(str::len).sum::<usize>() <= MAX_GLOBS
@@ -192,18 +194,18 @@ fn key_of(item: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether this can only be the name of a field, or of the score.
+/// True if this can only be the name of a field, or of the score.
 fn is_name(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_alphabetic() || c == '_');
     starts && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '$' | '#'))
 }
 
-/// Whether this can only be the name of a field or a pattern of such names.
+/// True if this can only be the name of a field or a pattern of such names.
 fn is_glob(text: &str) -> bool {
     is_name(&text.replace(['*', '?'], "_"))
 }
 
-/// Whether `name` is what `pattern` describes, in which `*` stands for any run of characters and `?` for one byte.
+/// True if `name` is what `pattern` describes, in which `*` stands for any run of characters and `?` for one byte.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;

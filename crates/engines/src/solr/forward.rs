@@ -6,17 +6,26 @@
 use http::uri::PathAndQuery;
 
 use super::{
-    fields::Fields,
+    asked::{Asked, FieldLists, as_text},
+    echo::{Echo, Seen},
     params::{encoded, without},
-    request::{Asked, as_text},
+    planned::Planned,
 };
-use crate::plan::{Echo, Plan, Shown, SkipReason};
+use crate::{
+    extra_fields::ExtraFields,
+    plan::{Plan, SkipReason},
+};
 
 /// A count that a plan may change: as a parameter, in the JSON of a request, and as a parameter for that.
 const COUNTS: [(&str, &str, &str); 2] = [("rows", "limit", "json.limit"), ("start", "offset", "json.offset")];
 
-/// What is sent.
-pub(super) fn forward(path_and_query: &PathAndQuery, asked: &Asked, plan: &Plan) -> Result<PathAndQuery, SkipReason> {
+/// The path that is sent.
+pub(super) fn forward(
+    path_and_query: &PathAndQuery,
+    asked: &Asked,
+    planned: &Planned,
+) -> Result<PathAndQuery, SkipReason> {
+    let Planned { plan, extra, lists, .. } = planned;
     let own = path_and_query.query().unwrap_or_default();
     let (mut added, mut taken) = (Vec::new(), Vec::new());
     for (name, member, in_url) in COUNTS {
@@ -29,9 +38,8 @@ pub(super) fn forward(path_and_query: &PathAndQuery, asked: &Asked, plan: &Plan)
             None => added.push(encoded(name, &value)),
         }
     }
-    if !plan.extra.asked.is_empty() {
-        let lists = asked.fields();
-        let mut names = plan.extra.asked.clone();
+    if !extra.asked.is_empty() {
+        let mut names = extra.asked.clone();
         // A list that names something no longer stands for everything.
         let stands_for_all = lists.all().iter().all(|list| list.trim().is_empty());
         if stands_for_all && !names.iter().any(|name| name == "*") {
@@ -48,8 +56,13 @@ pub(super) fn forward(path_and_query: &PathAndQuery, asked: &Asked, plan: &Plan)
     format!("{}?{}", path_and_query.path(), added.join("&")).parse().map_err(|_| SkipReason::Malformed)
 }
 
-/// How the answer's echo of all that is to read.
-pub(super) fn echo(asked: &Asked, plan: &Plan) -> Result<Vec<Echo>, SkipReason> {
+/// The edits of the answer's echo of all that.
+pub(super) fn echo(
+    asked: &Asked,
+    plan: &Plan,
+    extra: &ExtraFields,
+    lists: &FieldLists,
+) -> Result<Vec<Echo>, SkipReason> {
     let mut echo = Vec::new();
     for (name, member, in_url) in COUNTS {
         if changed(name, plan).is_none() {
@@ -59,34 +72,28 @@ pub(super) fn echo(asked: &Asked, plan: &Plan) -> Result<Vec<Echo>, SkipReason> 
             if asked.form.has(in_url) {
                 return Err(SkipReason::Unsupported);
             }
-            echo.push(Echo { name, explicit: Shown::Same, all: Shown::As(as_text(value)) });
-            let own = asked.sent.first(in_url).map_or(Shown::Nothing, |text| Shown::As(text.to_owned()));
+            echo.push(Echo { name, explicit: Seen::Same, all: Seen::As(as_text(value)) });
+            let own = asked.sent.first(in_url).map_or(Seen::Nothing, |text| Seen::As(text.to_owned()));
             echo.push(Echo { name: in_url, explicit: own.clone(), all: own });
         } else if asked.sent.has(name) {
-            echo.push(Echo { name, explicit: Shown::Behind(1), all: Shown::Behind(1) });
+            echo.push(Echo { name, explicit: Seen::Behind(1), all: Seen::Behind(1) });
         } else {
             let filled = asked.in_json.first(name).or(asked.default(name));
-            let all = filled.map_or(Shown::Nothing, |text| Shown::As(text.to_owned()));
-            echo.push(Echo { name, explicit: Shown::Nothing, all });
+            let all = filled.map_or(Seen::Nothing, |text| Seen::As(text.to_owned()));
+            echo.push(Echo { name, explicit: Seen::Nothing, all });
         }
     }
-    if !plan.extra.asked.is_empty() {
-        let lists = asked.fields();
-        let explicit = if lists.sent.is_empty() { Shown::Nothing } else { Shown::Behind(1) };
-        echo.push(Echo { name: "fl", explicit, all: Shown::Behind(1) });
+    if !extra.asked.is_empty() {
+        let explicit = if lists.sent.is_empty() { Seen::Nothing } else { Seen::Behind(1) };
+        echo.push(Echo { name: "fl", explicit, all: Seen::Behind(1) });
     }
     Ok(echo)
 }
 
-/// What a count is changed to.
+/// The new value of a count; `None` where it stays.
 fn changed(name: &str, plan: &Plan) -> Option<String> {
     match name {
         "rows" => (plan.page.size != plan.hits).then(|| plan.hits.to_string()),
         _ => (plan.page.from != 0).then(|| "0".to_owned()),
     }
-}
-
-/// What the client lets documents show, as a plan has it.
-pub(super) fn client_fields(plan: &Plan) -> Fields {
-    Fields::read(&plan.extra.wanted)
 }

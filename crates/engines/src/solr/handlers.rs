@@ -1,6 +1,6 @@
-//! What a request handler fills in where a client says nothing (`defaults` in solrconfig.xml, `initParams`, `useParams`):
-//! which parser reads `q`, in which fields, what documents show, how long a page is. Owns how that is asked for (once in a
-//! while, of each handler, in a client's name) and remembered. Bounded.
+//! The defaults of request handlers, which hold where a client says nothing (`defaults` in solrconfig.xml,
+//! `initParams`, `useParams`): which parser reads `q`, in which fields, what documents show, how long a page is. Owns
+//! how that is asked for (once in a while, of each handler, in a client's name) and remembered. Bounded.
 
 use std::{
     sync::Arc,
@@ -14,11 +14,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::params::{Params, encoded};
 
-/// How many handlers are remembered.
+/// The most handlers that are remembered.
 const MOST: u64 = 10_000;
-/// How long what a handler said counts before it is asked again; configurations change.
+/// The time for which a handler's word counts before it is asked again; configurations change.
 const FRESH: Duration = Duration::from_mins(1);
-/// How long it is remembered after its last use, to go by where it does not answer.
+/// The time for which it is remembered after its last use, to go by where the handler does not answer.
 const IDLE: Duration = Duration::from_hours(1);
 
 /// Parameters of ours, and one that Solr makes up for each request: none of them is a default.
@@ -32,7 +32,7 @@ struct Told(Arc<Params>, Instant);
 
 /// The handlers by a hash of what they are asked.
 #[derive(Debug, Clone)]
-pub(super) struct Handlers(moka::sync::Cache<u128, Told>);
+pub(crate) struct Handlers(moka::sync::Cache<u128, Told>);
 
 impl Default for Handlers {
     fn default() -> Self {
@@ -41,7 +41,7 @@ impl Default for Handlers {
 }
 
 impl Handlers {
-    /// What to ask the handler at `path`, if it must be; `sent` are the client's own parameters.
+    /// The question to the handler at `path`, if it must be asked; `sent` are the client's own parameters.
     pub(super) fn question(&self, path: &str, sent: &Params) -> Option<PathAndQuery> {
         let question = question(path, sent);
         let told = self.0.get(&key(&question));

@@ -33,7 +33,7 @@ pub(super) struct Cursor<'a> {
     text: &'a str,
     /// From here on nothing closes `"` and `'`. What is behind a quote was never in the middle of an escape.
     unclosed: [usize; 2],
-    /// Where a parameter was to begin in what turned out to be none.
+    /// The beginning of what turned out to be no parameter.
     dead: HashSet<usize>,
     /// Between these two places nothing ends a value without quotes.
     unended: Range<usize>,

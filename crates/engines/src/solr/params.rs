@@ -5,14 +5,14 @@ use std::{borrow::Cow, collections::HashMap};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// How many macros within one another are expanded.
+/// The most macros within one another that are expanded.
 const MAX_DEPTH: usize = 4;
-/// How many macros are expanded for one value in all.
+/// The most macros that are expanded for one value in all.
 const MAX_MACROS: usize = 256;
 /// The longest value that macros may grow to, in bytes.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// What need not be encoded in the value of a parameter.
+/// The characters that are encoded in the value of a parameter.
 const IN_VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b',').remove(b':');
 
@@ -20,7 +20,7 @@ const IN_VALUE: &AsciiSet =
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Params {
     pairs: Vec<(String, String)>,
-    /// Where each name is among them.
+    /// The places of each name among them.
     places: HashMap<String, Vec<usize>>,
 }
 
@@ -55,7 +55,7 @@ impl Params {
         self.places.contains_key(name)
     }
 
-    /// How long all names and values are together, in bytes.
+    /// The length of all names and values together, in bytes.
     pub(super) fn size(&self) -> usize {
         self.iter().map(|(name, value)| name.len() + value.len()).sum()
     }
@@ -119,7 +119,7 @@ fn expanded_within(
     Some(out)
 }
 
-/// Whether Solr reads `text` as true.
+/// True if Solr reads `text` as true.
 pub(super) fn is_true(text: &str) -> bool {
     text.starts_with(['t', 'T', '1']) || text.eq_ignore_ascii_case("on") || text.eq_ignore_ascii_case("yes")
 }

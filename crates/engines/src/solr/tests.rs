@@ -4,11 +4,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 use proptest::prelude::*;
 
-use super::*;
+use super::{planned::Planned, *};
 use crate::{
+    candidates::{Candidates, Unreadable},
+    failure::FailureKind,
     json,
     passage::{Content, PassageSpec},
-    plan::{Explain, Page},
+    plan::{Explain, NoPlan, Page, Terms},
     rewrite::{Placed, rewrite},
 };
 
@@ -28,10 +30,12 @@ impl Client {
             path_and_query: format!("/solr/books/select?{url}").parse().expect("a path"),
             headers: HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))]),
             body: Bytes::copy_from_slice(body.as_bytes()),
-            route: SearchRoute { door: Door::Single, indices: "books".to_owned() },
+            route: SearchRoute { form: SearchForm::Single, indices: "books".to_owned() },
         };
         let told = format!(r#"{{"responseHeader":{{"params":{{{defaults}"echoParams":"all","rid":"x"}}}}}}"#);
-        client.solr.introduce(client.request(), told.as_bytes());
+        if let Ok(mut request) = client.read() {
+            request.discovered(told.as_bytes());
+        }
         client
     }
 
@@ -43,26 +47,36 @@ impl Client {
         Self::new(url, "application/json", body, "")
     }
 
-    fn request(&self) -> SearchRequest<'_> {
+    fn read(&self) -> Result<Box<SolrRequest>, SkipReason> {
         let Self { route, path_and_query, headers, body, .. } = self;
-        SearchRequest { route, path_and_query, headers, body }
+        SolrRequest::read(RequestParts { path_and_query, headers, body }, route, &self.solr.handlers)
     }
 
-    fn plan_with(&self, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
-        let searches = self.solr.searches(self.request()).map_err(NoPlan::Skip)?;
-        self.solr.plan(self.request(), &searches[0], terms)
+    fn plan_with(&self, terms: &Terms<'_>) -> Result<Planned, NoPlan> {
+        let mut request = self.read().map_err(NoPlan::Skip)?;
+        let plan = request.plan(0, terms)?;
+        let planned = request.planned().expect("what was planned").clone();
+        assert_eq!(planned.plan, plan);
+        Ok(planned)
     }
 
-    fn plan(&self) -> Result<Plan, NoPlan> {
+    fn plan(&self) -> Result<Planned, NoPlan> {
         let passage = PassageSpec { content: Content::Fields(vec!["title".to_owned()]), strip_html: false };
         self.plan_with(&terms(&passage))
     }
 
+    /// Why there is no plan.
+    fn reason(&self) -> Option<NoPlan> {
+        self.plan().err()
+    }
+
     /// The path that is sent, without the collection's.
     fn sent(&self) -> String {
-        let plan = self.plan().expect("a plan");
-        let forward = self.solr.assemble(self.request(), &[Some(&plan)]).expect("a request");
-        assert_eq!((forward.body, forward.filter), (None, None));
+        let passage = PassageSpec { content: Content::Fields(vec!["title".to_owned()]), strip_html: false };
+        let mut request = self.read().expect("a request");
+        request.plan(0, &terms(&passage)).expect("a plan");
+        let forward = request.assemble().expect("a request").forward;
+        assert_eq!(forward.body, None);
         forward.path_and_query.to_string().trim_start_matches("/solr/books/select?").to_owned()
     }
 }
@@ -82,7 +96,7 @@ fn only_searches_are_searches() {
         ("/api/cores/books/query", "books"),
         ("/api/c/books/select", "books"),
     ] {
-        let searches = Route::Searches(SearchRoute { door: Door::Single, indices: collections.to_owned() });
+        let searches = Route::Search(SearchRoute { form: SearchForm::Single, indices: collections.to_owned() });
         assert_eq!(route(&Method::GET, path), searches, "{path}");
         assert_eq!(route(&Method::POST, path), searches, "{path}");
         assert_eq!(route(&Method::PUT, path), Route::PassThrough, "{path}");
@@ -107,14 +121,14 @@ fn a_path_tells_whose_it_is() {
         ("/books/_search", false),
         ("/", false),
     ] {
-        assert_eq!(owns(path), solr, "{path}");
+        assert_eq!(Solr::default().owns(path), solr, "{path}");
     }
 }
 
 #[test]
 fn another_collection_may_be_searched_in_its_place() {
     let client = Client::get("q=title:x&collection=a,b");
-    assert_eq!(client.solr.searches(client.request()).expect("one")[0].indices.as_deref(), Some("a,b"));
+    assert_eq!(client.read().expect("one").searches()[0].indices.as_deref(), Some("a,b"));
 }
 
 #[test]
@@ -138,41 +152,42 @@ fn what_a_handler_fills_in_holds_where_the_client_says_nothing() {
     let defaults = r#""rows":"50","start":"10","fl":["id","n"],"defType":"edismax","qf":"title body","#;
     let client = Client::new("q=red+wine", "application/json", "", defaults);
     let plan = client.plan().expect("a plan");
-    assert_eq!((plan.page, plan.query.as_str()), (Page { from: 10, size: 50 }, "red wine"));
+    assert_eq!((plan.plan.page, plan.plan.query.as_str()), (Page { from: 10, size: 50 }, "red wine"));
     assert_eq!(plan.searched, ["title", "body"]);
     assert_eq!(client.sent(), "rows=100&start=0&fl=score,%5Belevated%5D,title&fl=id&fl=n&q=red+wine");
     let own = Client::new("q=title:x&defType=lucene&rows=7&fl=a", "application/json", "", defaults);
-    assert_eq!(own.plan().expect("a plan").page.size, 7);
+    assert_eq!(own.plan().expect("a plan").plan.page.size, 7);
     assert_eq!(own.plan().expect("a plan").extra.wanted, ["a"]);
 }
 
 #[test]
 fn a_handler_that_does_not_tell_is_not_widened() {
     let client = Client { solr: Solr::default(), ..Client::get("q=title:x") };
-    let question = client.solr.introduction(client.request()).expect("a question");
+    let mut request = client.read().expect("a request");
+    let question = request.discovery().expect("a question");
     assert_eq!(question, "/solr/books/select?echoParams=all&omitHeader=false&indent=off");
-    client.solr.introduce(client.request(), b"");
-    assert_eq!(client.plan(), Err(SkipReason::UpstreamError.into()));
+    request.discovered(b"");
+    assert_eq!(client.reason(), Some(SkipReason::UpstreamError.into()));
 }
 
 #[test]
 fn json_says_its_counts_in_json() {
     let body = r#"{"query":"title:x","limit":5,"offset":10,"fields":["id"]}"#;
     let client = Client::json("", body);
-    assert_eq!(client.plan().expect("a plan").page, Page { from: 10, size: 5 });
+    assert_eq!(client.plan().expect("a plan").plan.page, Page { from: 10, size: 5 });
     assert_eq!(client.sent(), "json.limit=100&json.offset=0&fl=score,%5Belevated%5D,title");
     let client = Client::json("json.limit=7&rows=3", r#"{"query":"title:x","params":{"fl":"id","start":4}}"#);
-    assert_eq!(client.plan().expect("a plan").page, Page { from: 4, size: 7 });
+    assert_eq!(client.plan().expect("a plan").plan.page, Page { from: 4, size: 7 });
     assert_eq!(client.sent(), "json.limit=100&start=0&fl=score,%5Belevated%5D,title&fl=id&rows=3");
     let form = Client::new("", "application/x-www-form-urlencoded", "json.limit=3&q=title:x", "");
-    assert_eq!(form.plan(), Err(SkipReason::Unsupported.into()));
+    assert_eq!(form.reason(), Some(SkipReason::Unsupported.into()));
 }
 
 #[test]
 fn a_parameter_reaches_only_so_deep_into_json() {
     let deep = format!("q=title:x&json.{}=1", "a.".repeat(100_000));
     let form = Client::new("", "application/x-www-form-urlencoded", &deep, "");
-    assert_eq!(form.plan(), Err(SkipReason::Malformed.into()));
+    assert_eq!(form.reason(), Some(SkipReason::Malformed.into()));
 }
 
 #[test]
@@ -197,25 +212,29 @@ fn every_condition_has_its_reason() {
         ("json={x", SkipReason::Malformed),
     ] {
         let url = format!("q=title:x&{}", rest.replace('{', "%7B").replace('}', "%7D"));
-        assert_eq!(Client::get(&url).plan(), Err(reason.into()), "{rest}");
+        assert_eq!(Client::get(&url).reason(), Some(reason.into()), "{rest}");
     }
     for fine in ["sort=score+desc", "sort=", "sort=score+DESC", "group=false", "wt=json", "rq=", "rows="] {
         assert!(Client::get(&format!("q=title:x&{fine}")).plan().is_ok(), "{fine}");
     }
-    assert_eq!(Client::get("q=*:*").plan(), Err(SkipReason::NoQueryText.into()));
-    assert_eq!(Client::new("", "text/xml", "<x/>", "").plan(), Err(SkipReason::ContentType.into()));
-    assert_eq!(Client::json("", "{query:'title:x'}").plan(), Err(SkipReason::Malformed.into()));
-    assert_eq!(Client::json("", r#"{"query":"title:x","sort":"n asc"}"#).plan(), Err(SkipReason::Sort.into()));
+    assert_eq!(Client::get("q=*:*").reason(), Some(SkipReason::NoQueryText.into()));
+    assert_eq!(Client::new("", "text/xml", "<x/>", "").reason(), Some(SkipReason::ContentType.into()));
+    assert_eq!(Client::json("", "{query:'title:x'}").reason(), Some(SkipReason::Malformed.into()));
+    assert_eq!(Client::json("", r#"{"query":"title:x","sort":"n asc"}"#).reason(), Some(SkipReason::Sort.into()));
 }
 
 #[test]
 fn what_is_not_supported_is_in_the_documentation() {
-    for name in plan::UNSUPPORTED {
+    for name in conditions::UNSUPPORTED {
         assert!(
             include_str!("../../../../docs/solr.md").contains(&format!("`{name}`")),
             "docs/solr.md does not name `{name}`"
         );
-        assert_eq!(Client::get(&format!("q=title:x&{name}=on")).plan(), Err(SkipReason::Unsupported.into()), "{name}");
+        assert_eq!(
+            Client::get(&format!("q=title:x&{name}=on")).reason(),
+            Some(SkipReason::Unsupported.into()),
+            "{name}"
+        );
     }
 }
 
@@ -223,20 +242,20 @@ fn what_is_not_supported_is_in_the_documentation() {
 fn what_is_said_aloud_wins_over_what_is_inferred() {
     let passage = PassageSpec::default();
     let paths = ["/params/asked".to_owned(), "/user.q".to_owned()];
-    let query = |url: &str, terms: &Terms| Client::get(url).plan_with(terms).expect("a plan").query;
+    let query = |url: &str, terms: &Terms| Client::get(url).plan_with(terms).expect("a plan").plan.query;
     let with_path = Terms { query_path: &paths, ..terms(&passage) };
     assert_eq!(query("q=title:x&rerank.q=red+wine&user.q=dry", &with_path), "red wine");
     assert_eq!(query("q=title:x&user.q=dry", &with_path), "dry");
     assert_eq!(query("q=title:x", &with_path), "x");
     assert_eq!(query("q=*:*&rerank.q=red", &Terms { query: Some("rosé"), ..with_path }), "rosé");
     let json = Client::json("", r#"{"query":"*:*","params":{"asked":"white"}}"#);
-    assert_eq!(json.plan_with(&with_path).expect("a plan").query, "white");
+    assert_eq!(json.plan_with(&with_path).expect("a plan").plan.query, "white");
 }
 
 /// What the client sees of `answer`: these of its documents.
 fn shown(client: &Client, answer: &str, explain: Explain, score: Option<f32>, order: &[usize]) -> String {
     let plan = client.plan().expect("a plan");
-    let found = client.solr.candidates(answer.as_bytes(), &Reading { plan: &plan, explain }).expect("an answer");
+    let found = answer::candidates(answer.as_bytes(), &plan, explain).expect("an answer");
     let placed: Vec<Placed> =
         order.iter().map(|&hit| Placed { hit, score, notes: vec!["{\"rank\":1}".to_owned()] }).collect();
     String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &placed, score)).expect("text")
@@ -282,7 +301,7 @@ fn scores_are_told_where_the_client_asked_for_them() {
 fn read(answer: &str) -> Result<Candidates, Unreadable> {
     let client = Client::get("q=title:x&fl=id");
     let plan = client.plan().expect("a plan");
-    client.solr.candidates(answer.as_bytes(), &Reading { plan: &plan, explain: Explain::No })
+    answer::candidates(answer.as_bytes(), &plan, Explain::No)
 }
 
 #[test]
@@ -314,7 +333,7 @@ fn an_answer_that_is_not_the_one_asked_for_is_asked_for_again() {
 #[test]
 fn failures_have_solr_s_own_shape() {
     assert_eq!(
-        Solr::default().failure(StatusCode::BAD_GATEWAY, "upstream_connect_exception", "refused"),
+        Solr::default().failure(&Failure::new(FailureKind::Unreachable, "refused")),
         r#"{"responseHeader":{"status":502,"QTime":0},"error":{"metadata":["error-class","upstream_connect_exception"],"msg":"refused","code":502}}"#
     );
 }
@@ -377,11 +396,11 @@ proptest! {
         let sent = client.sent();
         let asked = sent.split('&').find_map(|pair| pair.strip_prefix("fl=")).expect("fields").replace("%5B", "[");
         let window = printed(&documents, &[&asked.replace("%5D", "]"), list], 0..documents.len(), pretty);
-        let own = printed(&documents, &[list], plan.page.of(documents.len()), pretty);
+        let own = printed(&documents, &[list], plan.plan.page.of(documents.len()), pretty);
         // Of an empty window nothing is told but its start.
-        let own = own.replacen(&format!("\"start\":{}", plan.page.of(documents.len()).start), &format!("\"start\":{start}"), 1);
-        let found = client.solr.candidates(window.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
-        let page: Vec<Placed> = plan.page.of(documents.len()).map(Placed::unchanged).collect();
+        let own = own.replacen(&format!("\"start\":{}", plan.plan.page.of(documents.len()).start), &format!("\"start\":{start}"), 1);
+        let found = answer::candidates(window.as_bytes(), &plan, Explain::No).expect("an answer");
+        let page: Vec<Placed> = plan.plan.page.of(documents.len()).map(Placed::unchanged).collect();
         let shown = rewrite(window.as_bytes(), &found.layout, &page, None);
         prop_assert_eq!(String::from_utf8(shown).expect("text"), own);
     }
@@ -406,8 +425,8 @@ proptest! {
             let client = Client::get(&format!("q=title:x&fl=id,title&start={start}&rows={rows}"));
             let plan = client.plan().expect("a plan");
             let window = printed(&documents, &["score,[elevated]", "id,title"], 0..count, false);
-            let found = client.solr.candidates(window.as_bytes(), &Reading { plan: &plan, explain: Explain::No }).expect("an answer");
-            let page: Vec<Placed> = order[plan.page.of(count)].iter().map(|&hit| Placed::unchanged(hit)).collect();
+            let found = answer::candidates(window.as_bytes(), &plan, Explain::No).expect("an answer");
+            let page: Vec<Placed> = order[plan.plan.page.of(count)].iter().map(|&hit| Placed::unchanged(hit)).collect();
             seen.extend(docs(std::str::from_utf8(&rewrite(window.as_bytes(), &found.layout, &page, None)).expect("text")));
         }
         let expected: Vec<String> = order.iter().map(|&place| own[place].clone()).collect();

@@ -10,7 +10,7 @@ use crate::names;
 pub(super) struct Patterns {
     /// The segments of all paths, each path's one after the other.
     segments: Vec<Segment>,
-    /// Where each path begins.
+    /// The beginning of each path.
     starts: Vec<usize>,
 }
 
@@ -22,7 +22,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// Whether it stands for any number of keys, not for one.
+    /// True if it stands for any number of keys, not for one.
     fn spans_levels(&self) -> bool {
         self.pattern == "**"
     }
@@ -32,7 +32,7 @@ impl Segment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct State(Rc<[usize]>);
 
-/// Where one more key leads.
+/// The result of one more key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
     /// No path goes this way.
@@ -62,7 +62,7 @@ impl Patterns {
         self.segments.push(Segment { pattern, is_last: true });
     }
 
-    /// How many keys the paths have in all.
+    /// The number of keys of all paths together.
     pub(super) fn keys(&self) -> usize {
         self.segments.len()
     }
@@ -76,7 +76,7 @@ impl Patterns {
         State(self.starts.as_slice().into())
     }
 
-    /// Where the key `name` leads from `state`.
+    /// The step from `state` by the key `name`.
     pub(super) fn next(&self, state: &State, name: &str) -> Next {
         let mut next = Vec::new();
         for &at in &*state.0 {
@@ -113,7 +113,7 @@ fn unescaped(key: &str) -> String {
     key.chars().filter(|&c| before.replace(c) != Some('*') || c != '*').collect()
 }
 
-/// Where the first dot is that separates keys.
+/// The place of the first dot that separates keys.
 fn separator(path: &str) -> Option<usize> {
     let mut escaped = false;
     path.bytes().position(|byte| {

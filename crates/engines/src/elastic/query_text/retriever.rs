@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{Gathered, MAX_DEPTH, Place, each};
+use super::clauses::{MAX_DEPTH, Place, each};
+use crate::query_text::Gathered;
 
 impl Gathered {
     /// Adds the texts of one retriever and of those inside it. The text that a `text_similarity_reranker` itself

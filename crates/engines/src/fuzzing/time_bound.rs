@@ -4,18 +4,18 @@
 
 use std::time::Duration;
 
-/// What any input may take: of a short one, most of the time is not spent on its bytes.
+/// The time that any input may take: of a short one, most of the time is not spent on its bytes.
 const ANY: Duration = Duration::from_millis(250);
-/// What each byte may take, in code that is not optimised, with all that the entry points check.
+/// The time that each byte may take, in code that is not optimised, with all that the entry points check.
 const PER_BYTE: Duration = Duration::from_micros(100);
-/// How often an input that took too long is tried. What disturbs a measurement makes it longer, never shorter, so that the
-/// shortest of several is nearest to the truth.
+/// The number of times that an input is tried which took too long. What disturbs a measurement makes it longer, never
+/// shorter, so that the shortest of several is nearest to the truth.
 const TRIES: usize = 5;
 
 /// Calls the entry point of a fuzz target.
 ///
 /// # Panics
-/// Where the entry point does, or takes too long.
+/// Panics if the entry point does, or takes too long.
 pub fn hold(entry_point: fn(&[u8]), input: &[u8]) {
     let most = ANY + PER_BYTE * u32::try_from(input.len()).unwrap_or(u32::MAX);
     let shortest = (0..TRIES).map(|_| taken(|| entry_point(input))).find(|taken| *taken <= most);
@@ -32,7 +32,7 @@ fn taken(work: impl FnOnce()) -> Duration {
     now().saturating_sub(start)
 }
 
-/// Where that cannot be told, nothing is held against the bound.
+/// No time, where it cannot be told.
 #[cfg(not(target_os = "linux"))]
 fn taken(work: impl FnOnce()) -> Duration {
     work();

@@ -1,18 +1,23 @@
-//! What must hold for any input whatever, as functions of raw bytes that panic where it does not: the entry points of the
-//! fuzz targets in `fuzz/`, and of their bounded run in `tests/fuzz_entry_points.rs`. Nothing else calls them. Owns no
-//! behaviour.
+//! Invariants that hold for any input whatever, as functions of raw bytes that panic where one does not: the entry
+//! points of the fuzz targets in `fuzz/`, and of their bounded run in `tests/fuzz_entry_points.rs`. Nothing else calls
+//! them. Owns no behaviour.
 
-mod plan;
-mod rewrite;
+mod elastic_answers;
+mod elastic_requests;
+mod sent;
+mod solr;
+mod time_bound;
 
-pub use plan::plan;
-pub use rewrite::rewrite;
+pub use elastic_answers::rewrite;
+pub use elastic_requests::plan;
+pub use solr::{plan as solr_plan, rewrite as solr_rewrite};
+pub use time_bound::hold;
 
 use crate::lucene::{self, Syntax};
 
 /// Reads `input` as a query in each of the Lucene syntaxes.
 ///
-/// What comes out is text that was there: trimmed, not empty, no longer than what went in. There are fields exactly where
+/// The result is text that was there: trimmed, not empty, no longer than what went in. There are fields exactly where
 /// there are texts, and the same query always reads the same.
 pub fn lucene(input: &[u8]) {
     let query = String::from_utf8_lossy(input);

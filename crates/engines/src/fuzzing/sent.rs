@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, uri::PathAndQuery};
 use memchr::memmem;
 
-use crate::dialect::{SearchRequest, SearchRoute};
+use crate::request::RequestParts;
 
 /// A request, as a client sends it.
 pub(super) struct Sent {
@@ -32,7 +32,7 @@ impl Sent {
         })
     }
 
-    pub(super) fn request<'a>(&'a self, route: &'a SearchRoute) -> SearchRequest<'a> {
-        SearchRequest { route, path_and_query: &self.path_and_query, headers: &self.headers, body: &self.body }
+    pub(super) fn parts(&self) -> RequestParts<'_> {
+        RequestParts { path_and_query: &self.path_and_query, headers: &self.headers, body: &self.body }
     }
 }

@@ -5,13 +5,14 @@ use http::uri::PathAndQuery;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::super::{Elastic, multi, url};
+use super::sent::Sent;
 use crate::{
-    dialect::{Dialect, Forward, Route, Search, SearchRequest, SearchRoute},
+    dialect::{Assembled, Dialect, SearchRequest},
+    elastic::{Elastic, multi, planned::Planned, request::ElasticRequest, url},
     json,
     passage::{Content, PassageSpec, Template},
-    plan::{NoPlan, Plan, Terms},
-    sent::Sent,
+    plan::{NoPlan, Terms},
+    request::{Forward, Route, SearchRoute},
 };
 
 /// Reads `input` as a request, written `METHOD /path?query`, a line for each header, an empty line and the body, and plans
@@ -22,22 +23,25 @@ use crate::{
 pub fn plan(input: &[u8]) {
     let Some(sent) = Sent::read(input) else { return };
     let elastic = Elastic::default();
-    let Route::Searches(route) = elastic.classify(&sent.method, sent.path_and_query.path()) else { return };
-    if !route.door.is_template() {
+    let Route::Search(route) = elastic.classify(&sent.method, sent.path_and_query.path()) else { return };
+    if !route.form.is_template() {
         return planned(&elastic, &route, &sent);
     }
-    let Ok(asked) = elastic.renderings(sent.request(&route)) else { return };
+    let Ok(request) = ElasticRequest::read(sent.parts(), &route, &elastic.known) else { return };
+    let Ok(asked) = request.renderings() else { return };
     let answer = Bytes::from_static(br#"{"template_output":{"query":{"match":{"text":"wine"}},"size":3}}"#);
-    let Ok((path_and_query, body)) = elastic.rendered(sent.request(&route), &vec![answer; asked.len()]) else { return };
-    let rendered = SearchRoute { door: route.door.rendered(), ..route };
-    let is_search = elastic.classify(&sent.method, path_and_query.path());
-    assert_eq!(is_search, Route::Searches(rendered.clone()), "what templates stand for is a search");
+    let Ok(read) = request.with_rendered(&vec![answer; asked.len()]) else { return };
+    let rendered = SearchRoute { form: route.form.rendered(), ..route };
+    let is_search = elastic.classify(&sent.method, read.path_and_query.path());
+    assert_eq!(is_search, Route::Search(rendered.clone()), "what templates stand for is a search");
+    let (path_and_query, body) = (read.path_and_query.clone(), read.body.clone());
+    assert_eq!(read.assemble().expect("it can be sent").forward.body.as_ref(), Some(&body), "and is sent as one");
     planned(&elastic, &rendered, &Sent { path_and_query, body, ..sent });
 }
 
 fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {
-    let request = sent.request(route);
-    let Ok(searches) = elastic.searches(request) else { return };
+    let read = || ElasticRequest::read(sent.parts(), route, &elastic.known);
+    let Ok(request) = read() else { return };
     let asked_in_header = sent.headers.get("x-rerank-query").and_then(|query| query.to_str().ok());
     let named =
         PassageSpec { content: Content::Fields(vec!["title".to_owned(), "text".to_owned()]), strip_html: false };
@@ -57,42 +61,41 @@ fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {
         Terms { window: 5, passage: &named, query_path: &asked, ..zero_config },
         Terms { window: 10, passage: &template, leave_explicit: true, ..zero_config },
     ];
+    assert_eq!(request.assemble().ok().and_then(|assembled| assembled.forward.body), None);
     for terms in rules {
-        let plans: Vec<Option<Plan>> = searches
-            .iter()
-            .map(|search| match elastic.plan(request, search, &terms) {
-                Ok(plan) => Some(plan),
-                Err(NoPlan::Skip(reason)) => {
-                    assert!(!reason.as_str().is_empty());
-                    None
+        let mut request = read().expect("it was read before");
+        let places = 0..request.searches().len();
+        let bodies: Vec<Bytes> = places.clone().map(|place| request.body_of(place)).collect();
+        for place in places.clone() {
+            match request.plan(place, &terms) {
+                Ok(plan) => assert_eq!(request.planned(place).map(|planned| &planned.plan), Some(&plan)),
+                Err(NoPlan::Skip(reason)) => assert!(!reason.as_str().is_empty()),
+                Err(NoPlan::Refuse(failure)) => {
+                    assert!(!failure.kind.name().is_empty() && !failure.reason.is_empty());
                 }
-                Err(NoPlan::Refuse { kind, reason }) => {
-                    assert!(!kind.is_empty() && !reason.is_empty());
-                    None
-                }
-            })
-            .collect();
-        for (search, plan) in searches.iter().zip(&plans).filter_map(|(search, plan)| Some((search, plan.as_ref()?))) {
-            figures_fit(plan, &terms);
-            differs_as_planned(search, plan, route.door.is_multi());
+            }
         }
-        let plans: Vec<Option<&Plan>> = plans.iter().map(Option::as_ref).collect();
-        assert_eq!(elastic.assemble(request, &vec![None; plans.len()]).ok().and_then(|forward| forward.body), None);
+        let plans: Vec<Option<Planned>> = places.map(|place| request.planned(place).cloned()).collect();
+        for (body, planned) in bodies.iter().zip(&plans).filter_map(|(body, planned)| Some((body, planned.as_ref()?))) {
+            figures_fit(planned, &terms);
+            differs_as_planned(body, planned, route.form.is_multi());
+        }
         if plans.iter().any(Option::is_some) {
-            let forward = elastic.assemble(request, &plans).expect("planned searches can be sent");
-            url_differs_as_planned(request, &forward, &plans);
-            bodies_differ_as_planned(request, &forward, &plans);
+            let Ok(assembled) = request.assemble() else { panic!("planned searches can be sent") };
+            url_differs_as_planned(route, sent, &assembled, &plans);
+            bodies_differ_as_planned(route, sent, &assembled.forward, &plans);
         }
     }
 }
 
-fn figures_fit(plan: &Plan, terms: &Terms<'_>) {
+fn figures_fit(planned: &Planned, terms: &Terms<'_>) {
+    let plan = &planned.plan;
     assert!(!plan.query.trim().is_empty(), "a query says something");
     assert!(plan.page.size > 0 && plan.window > 0 && plan.window <= plan.hits, "{plan:?}");
-    let own_depth = plan.hits == plan.window && plan.passage != *terms.passage;
+    let own_depth = plan.hits == plan.window && planned.passage != *terms.passage;
     assert!(own_depth || (plan.window <= terms.window && plan.page.from < plan.window), "{plan:?}");
     assert!(own_depth || plan.page.end() <= plan.hits, "{plan:?}");
-    let same = plan.page.from == 0 && plan.page.size == plan.hits && plan.body.is_none();
+    let same = plan.page.from == 0 && plan.page.size == plan.hits && planned.body.is_none();
     assert_eq!(plan.widened, !same, "{plan:?}");
 }
 
@@ -103,18 +106,19 @@ fn members<'a>(body: &'a [u8], changed: &[&str]) -> Vec<&'a [u8]> {
 }
 
 /// The new body holds every member of the client's as it was written, but for those that a plan may change.
-fn differs_as_planned(search: &Search, plan: &Plan, multi: bool) {
-    let Some(new) = plan.body.as_deref() else { return };
-    let old: &[u8] = if search.body.trim_ascii().is_empty() { b"{}" } else { &search.body };
+fn differs_as_planned(body: &[u8], planned: &Planned, multi: bool) {
+    let Planned { plan, extra, .. } = planned;
+    let Some(new) = planned.body.as_deref() else { return };
+    let old: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let has = |pointer: &str| serde_json::from_slice(old).is_ok_and(|old: Value| old.pointer(pointer).is_some());
     serde_json::from_slice::<IgnoredAny>(new).expect("the new body is JSON");
     let mut changed = Vec::new();
-    if !plan.extra.asked.is_empty() {
+    if !extra.asked.is_empty() {
         changed.push("fields");
         let list = |body| json::member(body, 0, "fields").map(|member| serde_json::from_slice(&body[member.value]));
         let (old, new): (Option<Value>, Option<Value>) =
             (list(old).map(|old| old.expect("JSON")), list(new).map(|new| new.expect("JSON")));
-        let asked = plan.extra.asked.iter().map(|name| Value::from(name.as_str()));
+        let asked = extra.asked.iter().map(|name| Value::from(name.as_str()));
         let own = old.map_or_else(Vec::new, |old| old.as_array().expect("a list can be added to").clone());
         assert_eq!(new, Some(asked.chain(own).collect()));
     }
@@ -139,14 +143,16 @@ fn differs_as_planned(search: &Search, plan: &Plan, multi: bool) {
 }
 
 /// Nothing of the URL but the page and, where it would hide the hits, the filter.
-fn url_differs_as_planned(request: SearchRequest<'_>, forward: &Forward, plans: &[Option<&Plan>]) {
-    let (old, new) = (request.path_and_query, &forward.path_and_query);
-    let single = if request.route.door.is_multi() { None } else { plans[0] };
+fn url_differs_as_planned(route: &SearchRoute, sent: &Sent, assembled: &Assembled, plans: &[Option<Planned>]) {
+    let forward = &assembled.forward;
+    // Of a request that is no template, only the filter gives the answer as a whole another shape.
+    let is_filtered = assembled.reader.reshapes();
+    let (old, new) = (&sent.path_and_query, &forward.path_and_query);
+    let single = plans[0].as_ref().filter(|_| !route.form.is_multi()).map(|planned| &planned.plan);
     let other = |path_and_query: &PathAndQuery| -> Vec<String> {
         let pairs = path_and_query.query().unwrap_or_default().split('&');
-        let changed = |name: &str| {
-            matches!(name, "from" | "size") && single.is_some() || name == "filter_path" && forward.filter.is_some()
-        };
+        let changed =
+            |name: &str| matches!(name, "from" | "size") && single.is_some() || name == "filter_path" && is_filtered;
         let name = |pair: &str| url::decode(&pair.split('=').next().unwrap_or_default().replace('+', " "));
         pairs.filter(|pair| !pair.is_empty() && !changed(&name(pair))).map(str::to_owned).collect()
     };
@@ -155,26 +161,27 @@ fn url_differs_as_planned(request: SearchRequest<'_>, forward: &Forward, plans: 
         let said = |name| url::parameter(new.query(), name).and_then(|value| value.parse::<usize>().ok());
         assert_eq!((said("from"), said("size")), (Some(0), Some(plan.hits)));
     }
-    if single.is_some_and(|plan| !plan.widened) && forward.filter.is_none() {
+    if single.is_some_and(|plan| !plan.widened) && !is_filtered {
         assert_eq!((old, &forward.body), (new, &None), "what is asked for as it was is sent as it was");
     }
 }
 
 /// The body is the client's, with the planned searches in their places.
-fn bodies_differ_as_planned(request: SearchRequest<'_>, forward: &Forward, plans: &[Option<&Plan>]) {
+fn bodies_differ_as_planned(route: &SearchRoute, sent: &Sent, forward: &Forward, plans: &[Option<Planned>]) {
     let Some(new) = &forward.body else {
-        return assert!(plans.iter().flatten().all(|plan| plan.body.is_none()));
+        return assert!(plans.iter().flatten().all(|planned| planned.body.is_none()));
     };
-    if !request.route.door.is_multi() {
-        return assert_eq!(Some(new), plans[0].and_then(|plan| plan.body.as_ref()));
+    let planned_body = |place: usize| plans[place].as_ref().and_then(|planned| planned.body.as_ref());
+    if !route.form.is_multi() {
+        return assert_eq!(Some(new), planned_body(0));
     }
-    let old = multi::lines(request.body).expect("lines");
+    let old = multi::lines(&sent.body).expect("lines");
     let lines = multi::lines(new).expect("still lines");
     assert_eq!((old.len(), lines.len()), (plans.len(), plans.len()));
-    for ((old, lines), plan) in old.into_iter().zip(lines).zip(plans) {
-        assert_eq!(request.body[old.header], new[lines.header]);
-        match plan.and_then(|plan| plan.body.as_deref()) {
-            None => assert_eq!(request.body[old.body], new[lines.body]),
+    for (place, (old, lines)) in old.into_iter().zip(lines).enumerate() {
+        assert_eq!(sent.body[old.header], new[lines.header]);
+        match planned_body(place) {
+            None => assert_eq!(sent.body[old.body], new[lines.body]),
             Some(planned) => {
                 let spaces = |text: &[u8]| text.iter().filter(|byte| !byte.is_ascii_whitespace()).copied().collect();
                 let (planned, sent): (Vec<u8>, Vec<u8>) = (spaces(planned), spaces(&new[lines.body]));

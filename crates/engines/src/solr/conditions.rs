@@ -1,18 +1,20 @@
-//! A search → a [`Plan`] or the reason why there is none. Owns what may be reranked: the conditions that a request can
+//! A search → its plan or the reason why there is none. Owns what may be reranked: the conditions that a request can
 //! fail, and in which order they are looked at. What is sent in its place is in `forward`. Pure.
 
 use serde_json::Value;
 
 use super::{
+    asked::{Asked, as_text},
     fields::{Fields, SCORE, few_globs},
     forward::echo,
+    planned::Planned,
     query_text,
-    request::{Asked, as_text},
 };
 use crate::{
     caps,
+    extra_fields::ExtraFields,
     passage::Content,
-    plan::{ExtraFields, NoPlan, Page, Plan, SkipReason, Terms},
+    plan::{NoPlan, Page, Plan, SkipReason, Terms},
 };
 
 /// Solr's own default.
@@ -23,7 +25,7 @@ const DEFAULT_ROWS: usize = 10;
 /// a node asking another one.
 pub(super) const UNSUPPORTED: [&str; 6] = ["group", "expand", "mlt", "tv", "clustering", "isShard"];
 
-pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
+pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Planned, NoPlan> {
     speaks_json(asked)?;
     if asked.first("cursorMark").is_some() {
         return Err(SkipReason::Cursor.into());
@@ -57,11 +59,12 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
     let query = query.or(text).ok_or(SkipReason::NoQueryText)?;
     caps::searched(&searched)?;
 
-    let lists = asked.fields().all();
+    let lists = asked.fields();
+    let all = lists.all();
     let wanted = terms.passage.wanted(&searched);
     // The fields that a query searches are often copies that no document shows.
     let spare = terms.passage.content == Content::Searched;
-    let client = Fields::read(&lists);
+    let client = Fields::read(&all);
     if asked.too_many_macros() || !client.within_caps() || !few_globs(&searched) {
         return Err(SkipReason::TooComplex.into());
     }
@@ -69,25 +72,14 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
         // Solr would show the score of each child, too.
         return Err(SkipReason::Unsupported.into());
     }
-    let extra = ExtraFields { asked: client.extra(&wanted, spare, terms.scores), wanted: lists };
-    let mut plan = Plan {
-        query,
-        searched,
-        passage: terms.passage.clone(),
-        window,
-        page,
-        hits,
-        min_score: None,
-        body: None,
-        widened: page.from != 0 || page.size != hits || !extra.asked.is_empty(),
-        extra,
-        echo: Vec::new(),
-    };
-    plan.echo = echo(asked, &plan)?;
-    Ok(plan)
+    let extra = ExtraFields { asked: client.extra(&wanted, spare, terms.scores), wanted: all };
+    let mut plan = Plan { query, window, page, hits, widened: false };
+    plan.widened = plan.changes_page() || !extra.asked.is_empty();
+    let echo = echo(asked, &plan, &extra, &lists)?;
+    Ok(Planned { plan, searched, passage: terms.passage.clone(), extra, echo, lists, client })
 }
 
-/// Whether the client wants JSON back, and nothing around it. Other requests than forms and JSON are not read at all.
+/// Makes sure that the client wants JSON back, and nothing around it. Other requests than forms and JSON are not read at all.
 pub(super) fn speaks_json(asked: &Asked) -> Result<(), SkipReason> {
     let wraps = asked.first("json.wrf").is_some_and(|function| !function.is_empty());
     let streams = ["stream.body", "stream.file", "stream.url"].iter().any(|name| asked.first(name).is_some());
@@ -95,7 +87,7 @@ pub(super) fn speaks_json(asked: &Asked) -> Result<(), SkipReason> {
     if is_json && !wraps && !streams { Ok(()) } else { Err(SkipReason::ContentType) }
 }
 
-/// What the JSON says, else what a parameter says.
+/// The member of the JSON, else the parameter.
 fn said(asked: &Asked, member: &str, name: &str) -> Option<String> {
     asked.json(member).map(as_text).or_else(|| asked.first(name))
 }
@@ -115,16 +107,15 @@ fn is_by_score(sort: &str) -> bool {
     }
 }
 
-/// What is no count is the cluster's to refuse.
+/// A count. Anything else is the cluster's to refuse.
 fn count(said: Option<String>, default: usize) -> Result<usize, SkipReason> {
     said.filter(|text| !text.is_empty()).map_or(Ok(default), |text| text.parse().map_err(|_| SkipReason::Malformed))
 }
 
 /// The texts at the rule's pointers, joined: in the JSON of the request, or, as `/NAME`, in a parameter.
 fn at_query_path(asked: &Asked, pointers: &[String]) -> Option<String> {
-    let json = asked.json.clone().map(Value::Object).unwrap_or_default();
     let text = |pointer: &String| {
-        let in_json = json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let in_json = asked.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         in_json.or_else(|| asked.first(pointer.strip_prefix('/')?)).map(|text| text.trim().to_owned())
     };
     let text = pointers.iter().filter_map(text).collect::<Vec<_>>().join(" ").trim().to_owned();

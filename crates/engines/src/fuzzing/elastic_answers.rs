@@ -4,13 +4,14 @@
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::super::Elastic;
 use crate::{
-    dialect::{Candidates, Dialect, Door, Reading, Unreadable},
+    candidates::{Candidates, Unreadable},
+    elastic::{answer, filter_path::FilterPath, planned::Planned},
+    extra_fields::ExtraFields,
     json, names,
     order::{self, Blend, ModelScore},
     passage::{Content, PassageSpec},
-    plan::{Explain, ExtraFields, Page, Plan},
+    plan::{Explain, Page, Plan},
     rewrite::{self, Layout, Placed},
 };
 
@@ -24,10 +25,9 @@ const MOST_FILTERED: usize = 12;
 /// filter lets the client see of each hit what it would have seen of it in any place.
 pub fn rewrite(input: &[u8]) {
     one(input);
-    let elastic = Elastic::default();
-    let _ = (elastic.view(input), elastic.indices_of_hits(input));
+    let _ = (answer::point_in_time(input), answer::indices_of_hits(input));
     let responses = json::member(input, 0, "responses").map(|member| json::elements(input, member.value.start).len());
-    if let Some(Ok(spans)) = responses.map(|count| elastic.answers(Door::Multi, input, count)) {
+    if let Some(Ok(spans)) = responses.map(|count| answer::responses(input, count)) {
         spans.into_iter().for_each(|span| one(&input[span]));
     }
 }
@@ -44,24 +44,20 @@ fn one(answer: &[u8]) {
     stripped(answer, &plan(3, Content::default(), ours(&["*"], &["tags", "brand"])));
 }
 
-fn plan(window: usize, content: Content, extra: ExtraFields) -> Plan {
-    Plan {
-        query: "water".to_owned(),
+fn plan(window: usize, content: Content, extra: ExtraFields) -> Planned {
+    let page = Page { from: 1, size: 3 };
+    Planned {
+        plan: Plan { query: "water".to_owned(), window, page, hits: window.max(4), widened: true },
         searched: vec!["text".to_owned(), "notes.*".to_owned()],
         passage: PassageSpec { content, strip_html: false },
-        window,
-        page: Page { from: 1, size: 3 },
-        hits: window.max(4),
         min_score: None,
         body: None,
         extra,
-        echo: Vec::new(),
-        widened: true,
     }
 }
 
-fn read(answer: &[u8], plan: &Plan, explain: Explain) -> Option<Candidates> {
-    let found = match Elastic::default().candidates(answer, &Reading { plan, explain }) {
+fn read(answer: &[u8], planned: &Planned, explain: Explain) -> Option<Candidates> {
+    let found = match answer::candidates(answer, planned, explain) {
         Ok(found) => found,
         Err(Unreadable::Error(status)) => {
             assert!(status.as_u16() >= 100);
@@ -70,15 +66,15 @@ fn read(answer: &[u8], plan: &Plan, explain: Explain) -> Option<Candidates> {
         Err(Unreadable::Malformed | Unreadable::Partial) => return None,
     };
     let hits = &found.layout.hits;
-    assert_eq!((found.scores.len(), found.passages.len()), (hits.len(), hits.len().min(plan.window)));
+    assert_eq!((found.scores.len(), found.passages.len()), (hits.len(), hits.len().min(planned.plan.window)));
     assert!(found.passages.iter().flatten().all(|passage| !passage.is_empty() && passage.trim() == passage));
     serde_json::from_slice::<IgnoredAny>(answer).expect("what can be read is JSON");
     Some(found)
 }
 
 /// Hits in other places, with and without new scores, and nothing else changed.
-fn moved(answer: &[u8], plan: &Plan) {
-    let Some(found) = read(answer, plan, Explain::No) else { return };
+fn moved(answer: &[u8], planned: &Planned) {
+    let Some(found) = read(answer, planned, Explain::No) else { return };
     let (layout, count) = (&found.layout, found.layout.hits.len());
     let in_place: Vec<usize> = (0..count).collect();
     assert_eq!(shown(answer, layout, &in_place), answer, "every hit in its own place gives the answer back");
@@ -94,7 +90,7 @@ fn moved(answer: &[u8], plan: &Plan) {
     }
 
     let ranked = order::order(&found.scores, &model(found.passages.len()), found.pinned, Blend::Replace);
-    let page = plan.page.of(count);
+    let page = planned.plan.page.of(count);
     let placed: Vec<Placed> = ranked[page.clone()]
         .iter()
         .map(|hit| Placed { score: Some(hit.score), ..Placed::unchanged(hit.hit) })
@@ -106,14 +102,14 @@ fn moved(answer: &[u8], plan: &Plan) {
         let order: Vec<usize> = placed.iter().map(|placed| placed.hit).collect();
         let score = |place: usize| placed[place].score;
         same(&new, &with_hits(before, &order, score, best));
-        noted(answer, plan, before, &order);
+        noted(answer, planned, before, &order);
         filtered(answer, layout, &order);
     }
 }
 
-/// What we asked for is taken out; what the client asked for, and what nobody asked for, is not.
-fn stripped(answer: &[u8], plan: &Plan) {
-    let Some(found) = read(answer, plan, Explain::No) else { return };
+/// Fields that we asked for are taken out; those that the client asked for, and those that nobody did, are not.
+fn stripped(answer: &[u8], planned: &Planned) {
+    let Some(found) = read(answer, planned, Explain::No) else { return };
     let count = found.layout.hits.len();
     let order = shuffled((0..count).collect());
     let new = shown(answer, &found.layout, &order);
@@ -133,9 +129,9 @@ fn stripped(answer: &[u8], plan: &Plan) {
         for (name, value) in before["fields"].as_object().into_iter().flatten() {
             let nested = value.pointer("/0").is_some_and(Value::is_object);
             let left = after.pointer("/fields").and_then(|fields| fields.get(name));
-            if any(&plan.extra.wanted, name) {
+            if any(&planned.extra.wanted, name) {
                 assert_eq!(left, Some(value), "the client asked for {name}");
-            } else if any(&plan.extra.asked, name) && !nested {
+            } else if any(&planned.extra.asked, name) && !nested {
                 assert_eq!(left, None, "the client did not ask for {name}");
             } else if !nested {
                 assert_eq!(left, Some(value), "nobody asked for {name}");
@@ -145,8 +141,8 @@ fn stripped(answer: &[u8], plan: &Plan) {
 }
 
 /// Notes are found where they belong, and the rest of a hit is as it was.
-fn noted(answer: &[u8], plan: &Plan, before: &Value, order: &[usize]) {
-    let found = read(answer, plan, Explain::Highlight).expect("it was read before");
+fn noted(answer: &[u8], planned: &Planned, before: &Value, order: &[usize]) {
+    let found = read(answer, planned, Explain::Highlight).expect("it was read before");
     let notes = vec![json!({"rank": 1}).to_string(), json!("a \"passage\"").to_string()];
     let placed: Vec<Placed> =
         order.iter().map(|&hit| Placed { notes: notes.clone(), ..Placed::unchanged(hit) }).collect();
@@ -177,7 +173,7 @@ fn filtered(answer: &[u8], layout: &Layout, order: &[usize]) {
         ["hits.hits._id", "-hits.hits._source,-**.title", "**.title,hits.hits._score", "hits.*.fields", "took"]
     {
         let hits = |page: &[u8]| -> Vec<Value> {
-            let filtered = Elastic::default().filter(page, filter);
+            let filtered = FilterPath::parse(filter).apply(page);
             let filtered: Value = serde_json::from_slice(&filtered).expect("JSON stays JSON");
             filtered.pointer("/hits/hits").and_then(Value::as_array).cloned().unwrap_or_default()
         };

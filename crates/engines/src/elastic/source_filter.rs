@@ -1,21 +1,13 @@
-//! What of its documents a search lets us see. Owns the options that hide a field (`_source`, `stored_fields`), what is
-//! asked for besides where they hide a passage (the `fields` option, with the client's own credentials), and how that is
-//! taken out of the hits again. Pure.
-
-use std::ops::Range;
+//! The source filter of a search. Owns the options that hide a field from its hits (`_source`, `stored_fields`), and what is
+//! to be asked for besides where they hide a passage (the `fields` option, with the client's own credentials). Pure.
 
 use serde_json::Value;
 
-use crate::{
-    caps,
-    json::{self, Edits},
-    names::Names,
-    plan::ExtraFields,
-};
+use crate::{caps, extra_fields::ExtraFields, names::Names};
 
 /// The options of a search that decide what its hits show.
 #[derive(Debug, Default)]
-pub(super) struct Shown<'a> {
+pub(super) struct SourceFilter<'a> {
     /// `_source` in the body.
     pub(super) source: Option<&'a Value>,
     /// `_source`, `_source_includes` and `_source_excludes` in the URL, which win over the body.
@@ -24,7 +16,7 @@ pub(super) struct Shown<'a> {
     pub(super) excludes_in_url: Option<String>,
     /// `stored_fields` in the URL or the body.
     pub(super) stored_fields: Vec<String>,
-    /// Whether `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
+    /// True if `stored_fields` or `script_fields` is there at all: even an empty one hides the source.
     pub(super) names_other_fields: bool,
     /// The names that the client asks for as `fields`.
     pub(super) fields: Vec<String>,
@@ -32,7 +24,7 @@ pub(super) struct Shown<'a> {
     pub(super) others: Vec<String>,
 }
 
-/// Why nothing can be asked for.
+/// The reason for which nothing can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotAsked {
     /// The passage is hidden, and the search forbids asking for it.
@@ -41,7 +33,7 @@ pub(super) enum NotAsked {
     TooComplex,
 }
 
-/// Which part of the source hits show.
+/// The part of the source that hits show.
 enum Source {
     All,
     None,
@@ -55,14 +47,14 @@ struct Part {
     excludes: Vec<String>,
 }
 
-impl Shown<'_> {
-    /// What to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
+impl SourceFilter<'_> {
+    /// The fields to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
     pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S]) -> Result<ExtraFields, NotAsked> {
         let source = self.source();
         let others = || self.others.iter().chain(&self.stored_fields).map(String::as_str);
         let named_by_client = others().chain(self.fields.iter().map(String::as_str));
         caps::patterns(named_by_client.chain(source.names())).map_err(|_| NotAsked::TooComplex)?;
-        let source = source.seen();
+        let source = source.names_only();
         let hidden: Vec<&str> = wanted.iter().map(AsRef::as_ref).filter(|path| !source.shows(path)).collect();
         if !hidden.is_empty() && self.stored_fields.iter().any(|name| name == "_none_") {
             return Err(NotAsked::Hidden);
@@ -125,21 +117,21 @@ impl Source {
     }
 
     /// The same, ready to look names up.
-    fn seen(&self) -> Seen<'_> {
+    fn names_only(&self) -> SourceNames<'_> {
         let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
         match self {
-            Self::All => Seen::All,
-            Self::None => Seen::None,
+            Self::All => SourceNames::All,
+            Self::None => SourceNames::None,
             Self::Part(Part { includes, excludes }) => {
                 let includes = (!includes.is_empty()).then(|| names(includes));
-                Seen::Part { includes, excludes: names(excludes) }
+                SourceNames::Part { includes, excludes: names(excludes) }
             }
         }
     }
 }
 
 /// A [`Source`] to look names up in.
-enum Seen<'a> {
+enum SourceNames<'a> {
     All,
     None,
     /// Without a list of what is included, everything is.
@@ -149,7 +141,7 @@ enum Seen<'a> {
     },
 }
 
-impl Seen<'_> {
+impl SourceNames<'_> {
     fn shows(&self, path: &str) -> bool {
         match self {
             Self::All => true,
@@ -175,81 +167,13 @@ pub(super) fn names(value: &Value) -> Vec<String> {
     }
 }
 
-/// How deep nested fields are looked into. Mappings go 20 deep, unless an operator has other ideas; and since every level
-/// is walked anew, this also bounds how often a byte is read.
-const MAX_DEPTH: usize = 32;
-
-/// The longest path that nested fields are looked into beneath, in bytes: each of their names would be put behind it anew.
-const MAX_PATH: usize = 512;
-
-/// Takes out of a hit what was asked for on our behalf only.
-#[derive(Debug)]
-pub(super) struct Strip<'a> {
-    text: &'a [u8],
-    asked: Names<'a>,
-    wanted: Names<'a>,
-}
-
-impl<'a> Strip<'a> {
-    /// Of the hits in `text`; `None` where nothing was asked for.
-    pub(super) fn of(text: &'a [u8], extra: &'a ExtraFields) -> Option<Self> {
-        let names = |list| Names::of(<[String]>::iter(list).map(String::as_str));
-        (!extra.asked.is_empty()).then(|| Self { text, asked: names(&extra.asked), wanted: names(&extra.wanted) })
-    }
-
-    /// Takes our fields out of `object`, the hit's `fields`; whether anything is left of it.
-    pub(super) fn fields(&self, object: Range<usize>, edits: &mut Edits) -> bool {
-        self.object(object, &mut String::new(), 0, edits)
-    }
-
-    /// `path` leads to the object, and is the same afterwards.
-    fn object(&self, object: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
-        let members = json::members(self.text, object.start);
-        let mut keep = Vec::with_capacity(members.len());
-        for member in &members {
-            let end = path.len();
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(&member.name(self.text));
-            keep.push(self.value(member.value.clone(), path, depth, edits));
-            path.truncate(end);
-        }
-        let spans: Vec<Range<usize>> = members.iter().map(json::Member::span).collect();
-        edits.retain(self.text, object, &spans, |member| keep[member]);
-        keep.contains(&true) || members.is_empty()
-    }
-
-    /// Whether the value at `path` stays, in part at least.
-    fn value(&self, value: Range<usize>, path: &mut String, depth: usize, edits: &mut Edits) -> bool {
-        if self.wanted.match_name(path) {
-            return true;
-        }
-        let is_ours = self.asked.match_name(path);
-        if depth == MAX_DEPTH || path.len() > MAX_PATH {
-            return !is_ours;
-        }
-        // Nested fields come as an array of objects under the name of their root.
-        let nested = json::first_elements(self.text, value.start, 1);
-        let nested = nested.first().is_some_and(|element| self.text[element.start] == b'{');
-        if !nested || !(self.asked.have_patterns() || self.asked.lie_beneath(path)) {
-            return !is_ours;
-        }
-        let elements = json::elements(self.text, value.start);
-        let keep: Vec<bool> =
-            elements.iter().map(|element| self.object(element.clone(), path, depth + 1, edits)).collect();
-        edits.retain(self.text, value, &elements, |element| keep[element]);
-        keep.contains(&true)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{NotAsked::Hidden, *};
     use serde_json::json;
 
-    fn asked(shown: &Shown, wanted: &[&str]) -> Result<Vec<String>, NotAsked> {
-        shown.extra(&strings(wanted)).map(|extra| extra.asked)
+    fn asked(filter: &SourceFilter, wanted: &[&str]) -> Result<Vec<String>, NotAsked> {
+        filter.extra(&strings(wanted)).map(|extra| extra.asked)
     }
 
     fn strings(names: &[&str]) -> Vec<String> {
@@ -272,7 +196,7 @@ mod tests {
             (json!({"excludes": ["title.raw"]}), &["title"]),
             (json!([]), &[]),
         ] {
-            let shown = Shown { source: Some(&source), ..Shown::default() };
+            let shown = SourceFilter { source: Some(&source), ..SourceFilter::default() };
             assert_eq!(asked(&shown, &["title", "author.name"]), Ok(strings(hidden)), "{source}");
         }
     }
@@ -282,31 +206,35 @@ mod tests {
         let all = json!(true);
         let some = |text: &str| Some(text.to_owned());
         for (shown, hidden) in [
-            (Shown { source_in_url: some("false"), ..Shown::default() }, &["title"][..]),
-            (Shown { source_in_url: some("text,title"), ..Shown::default() }, &[]),
-            (Shown { includes_in_url: some("text"), ..Shown::default() }, &["title"]),
-            (Shown { excludes_in_url: some("t*"), ..Shown::default() }, &["title"]),
+            (SourceFilter { source_in_url: some("false"), ..SourceFilter::default() }, &["title"][..]),
+            (SourceFilter { source_in_url: some("text,title"), ..SourceFilter::default() }, &[]),
+            (SourceFilter { includes_in_url: some("text"), ..SourceFilter::default() }, &["title"]),
+            (SourceFilter { excludes_in_url: some("t*"), ..SourceFilter::default() }, &["title"]),
         ] {
-            let shown = Shown { source: Some(&all), ..shown };
+            let shown = SourceFilter { source: Some(&all), ..shown };
             assert_eq!(asked(&shown, &["title"]), Ok(strings(hidden)), "{shown:?}");
         }
     }
 
     #[test]
     fn stored_fields_hide_the_source_and_may_forbid_asking() {
-        let stored =
-            |names: &[&str]| Shown { stored_fields: strings(names), names_other_fields: true, ..Shown::default() };
+        let stored = |names: &[&str]| SourceFilter {
+            stored_fields: strings(names),
+            names_other_fields: true,
+            ..SourceFilter::default()
+        };
         assert_eq!(asked(&stored(&[]), &["title"]), Ok(strings(&["title"])));
         assert_eq!(asked(&stored(&["_source"]), &["title"]), Ok(vec![]));
         assert_eq!(asked(&stored(&["_none_"]), &["title"]), Err(Hidden));
-        let with_source = Shown { source: Some(&json!(true)), ..stored(&["price"]) };
+        let with_source = SourceFilter { source: Some(&json!(true)), ..stored(&["price"]) };
         assert_eq!(asked(&with_source, &["title"]), Ok(vec![]));
     }
 
     #[test]
     fn a_name_that_the_client_has_from_elsewhere_is_not_asked_for() {
         let none = json!(false);
-        let shown = Shown { source: Some(&none), others: strings(&["title", "date"]), ..Shown::default() };
+        let shown =
+            SourceFilter { source: Some(&none), others: strings(&["title", "date"]), ..SourceFilter::default() };
         assert_eq!(asked(&shown, &["title", "text"]), Ok(strings(&["text"])));
         assert_eq!(asked(&shown, &["t*"]), Ok(vec![]));
         assert_eq!(asked(&shown, &["*"]), Ok(vec![]));
@@ -315,48 +243,11 @@ mod tests {
     #[test]
     fn everything_is_asked_for_only_where_nothing_is_shown() {
         let part = json!(["title"]);
-        assert_eq!(asked(&Shown { source: Some(&part), ..Shown::default() }, &["*"]), Ok(vec![]));
+        assert_eq!(asked(&SourceFilter { source: Some(&part), ..SourceFilter::default() }, &["*"]), Ok(vec![]));
         let none = json!(false);
-        assert_eq!(asked(&Shown { source: Some(&none), ..Shown::default() }, &["*"]), Ok(strings(&["*"])));
-    }
-
-    fn stripped(fields: &str, asked: &[&str], wanted: &[&str]) -> (String, bool) {
-        let extra = ExtraFields { asked: strings(asked), wanted: strings(wanted) };
-        let mut edits = Edits::default();
-        let left = Strip::of(fields.as_bytes(), &extra).expect("something").fields(0..fields.len(), &mut edits);
-        (String::from_utf8(edits.applied(fields.as_bytes())).expect("text"), left)
-    }
-
-    #[test]
-    fn what_only_we_asked_for_is_taken_out() {
-        for (fields, asked, wanted, expected, left) in [
-            (r#"{"title":["x"],"n":[1]}"#, &["title"][..], &["n"][..], r#"{"n":[1]}"#, true),
-            (r#"{"title":["x"],"n":[1]}"#, &["title"], &["t*"], r#"{"title":["x"],"n":[1]}"#, true),
-            (r#"{"title":["x"]}"#, &["title"], &[], "{}", false),
-            (r#"{"title":["x"],"title.raw":["x"]}"#, &["*"], &["title.raw"], r#"{"title.raw":["x"]}"#, true),
-            (r#"{"notes":[{"note":["x"]}],"n":[1]}"#, &["notes.note"], &["n"], r#"{"n":[1]}"#, true),
-            (
-                r#"{"notes":[{"note":["x"],"by":["y"]},{"note":["z"]}]}"#,
-                &["notes.note"],
-                &["notes.by"],
-                r#"{"notes":[{"by":["y"]}]}"#,
-                true,
-            ),
-            (
-                "{\n  \"title\" : [\n    \"x\"\n  ],\n  \"n\" : [\n    1\n  ]\n}",
-                &["title"],
-                &["n"],
-                "{\n  \"n\" : [\n    1\n  ]\n}",
-                true,
-            ),
-        ] {
-            assert_eq!(stripped(fields, asked, wanted), (expected.to_owned(), left), "{fields} {asked:?} {wanted:?}");
-        }
-    }
-
-    #[test]
-    fn fields_deeper_than_any_mapping_are_taken_out_whole() {
-        let deep = format!("{{\"n\":[1],\"a\":{}1{}}}", "[{\"a\":".repeat(100_000), "}]".repeat(100_000));
-        assert_eq!(stripped(&deep, &["*"], &["n"]), ("{\"n\":[1]}".to_owned(), true));
+        assert_eq!(
+            asked(&SourceFilter { source: Some(&none), ..SourceFilter::default() }, &["*"]),
+            Ok(strings(&["*"]))
+        );
     }
 }

@@ -1,20 +1,27 @@
-//! What must hold for any input whatever, as functions of raw bytes that panic where it does not: the entry points of the
-//! fuzz targets in `fuzz/`, and of their bounded run in `tests/fuzz_entry_points.rs`. Nothing else calls them. Owns no
-//! behaviour.
+//! Requests to Solr and its answers: what planning, reading and rewriting may make of them, and what they may not touch.
 
 use serde::de::IgnoredAny;
 
-use super::Solr;
+use super::sent::Sent;
 use crate::{
-    dialect::{Dialect, Reading, Route},
+    dialect::{Dialect, SearchRequest},
+    extra_fields::ExtraFields,
     json,
     passage::{Content, PassageSpec},
-    plan::{Echo, Explain, ExtraFields, NoPlan, Page, Plan, Shown, Terms},
+    plan::{Explain, NoPlan, Page, Plan, Terms},
+    request::Route,
     rewrite::{Layout, Placed, rewrite as rewritten},
-    sent::Sent,
+    solr::{
+        Solr, answer,
+        asked::FieldLists,
+        echo::{Echo, Seen},
+        fields::Fields,
+        planned::Planned,
+        request::SolrRequest,
+    },
 };
 
-/// What a handler fills in, in one of the runs.
+/// The defaults of a handler, in one of the runs.
 const TOLD: &str =
     r#"{"responseHeader":{"params":{"echoParams":"all","fl":["id","n"],"qf":"title","rows":"20","df":"text"}}}"#;
 /// The same for a handler that fills in nothing.
@@ -28,12 +35,12 @@ pub fn plan(input: &[u8]) {
     let Some(sent) = Sent::read(input) else { return };
     for told in [NOTHING, TOLD] {
         let solr = Solr::default();
-        let Route::Searches(route) = solr.classify(&sent.method, sent.path_and_query.path()) else { return };
-        let request = sent.request(&route);
-        if solr.introduction(request).is_some() {
-            solr.introduce(request, told.as_bytes());
+        let Route::Search(route) = solr.classify(&sent.method, sent.path_and_query.path()) else { return };
+        let read = || SolrRequest::read(sent.parts(), &route, &solr.handlers);
+        let Ok(mut request) = read() else { return };
+        if request.discovery().is_some() {
+            request.discovered(told.as_bytes());
         }
-        let Ok(searches) = solr.searches(request) else { return };
         let asked_in_header = sent.headers.get("x-rerank-query").and_then(|query| query.to_str().ok());
         let named =
             PassageSpec { content: Content::Fields(vec!["title".to_owned(), "t*".to_owned()]), strip_html: false };
@@ -41,8 +48,9 @@ pub fn plan(input: &[u8]) {
         for (window, passage) in [(100, &PassageSpec::default()), (5, &named)] {
             let query = asked_in_header;
             let terms = Terms { window, passage, query, query_path: &asked, leave_explicit: false, scores: true };
-            match solr.plan(request, &searches[0], &terms) {
-                Ok(plan) => planned(&solr, &sent, &route, &plan, window),
+            let mut request = read().expect("it was read before");
+            match request.plan(0, &terms) {
+                Ok(plan) => planned(request, &sent, &plan, window),
                 Err(NoPlan::Skip(reason)) => assert!(!reason.as_str().is_empty()),
                 Err(NoPlan::Refuse { .. }) => panic!("nothing of Solr's is refused here"),
             }
@@ -50,13 +58,14 @@ pub fn plan(input: &[u8]) {
     }
 }
 
-fn planned(solr: &Solr, sent: &Sent, route: &crate::dialect::SearchRoute, plan: &Plan, window: usize) {
+fn planned(request: Box<SolrRequest>, sent: &Sent, plan: &Plan, window: usize) {
     assert!(!plan.query.trim().is_empty(), "a query says something");
     assert!(plan.page.size > 0 && plan.window == window && plan.page.from < window, "{plan:?}");
     assert_eq!(plan.hits, window.max(plan.page.end()), "{plan:?}");
-    let Ok(forward) = solr.assemble(sent.request(route), &[Some(plan)]) else { return };
-    assert_eq!((forward.body, forward.filter), (None, None));
-    let (old, new) = (&sent.path_and_query, &forward.path_and_query);
+    assert_eq!(request.planned().map(|planned| &planned.plan), Some(plan));
+    let Ok(assembled) = request.assemble() else { return };
+    assert!(assembled.forward.body.is_none() && !assembled.reader.reshapes());
+    let (old, new) = (&sent.path_and_query, &assembled.forward.path_and_query);
     assert_eq!(old.path(), new.path());
     if !plan.widened {
         return assert_eq!(old, new, "what is asked for as it was is sent as it was");
@@ -81,7 +90,7 @@ pub fn rewrite(input: &[u8]) {
     }
 }
 
-/// How many documents an answer seems to hold.
+/// The number of documents that an answer seems to hold.
 fn documents(answer: &[u8]) -> usize {
     let response = json::member(answer, 0, "response");
     let docs = response.and_then(|response| json::member(answer, response.value.start, "docs"));
@@ -89,27 +98,25 @@ fn documents(answer: &[u8]) -> usize {
 }
 
 /// A plan that asks for as many hits as there are.
-fn plan_of(extra: ExtraFields, hits: usize) -> Plan {
+fn plan_of(extra: ExtraFields, hits: usize) -> Planned {
     let widened = !extra.asked.is_empty();
-    let echo = |name, shown: Shown| Echo { name, explicit: shown.clone(), all: shown };
-    let changed = [echo("rows", Shown::Nothing), echo("fl", Shown::Behind(1)), echo("q", Shown::As("x\"".to_owned()))];
-    Plan {
-        query: "water".to_owned(),
+    let echo = |name, seen: Seen| Echo { name, explicit: seen.clone(), all: seen };
+    let changed = [echo("rows", Seen::Nothing), echo("fl", Seen::Behind(1)), echo("q", Seen::As("x\"".to_owned()))];
+    let page = Page { from: usize::from(widened), size: 3 };
+    Planned {
+        plan: Plan { query: "water".to_owned(), window: 3, page, hits, widened },
         searched: vec!["title".to_owned()],
         passage: PassageSpec::default(),
-        window: 3,
-        page: Page { from: usize::from(widened), size: 3 },
-        hits,
-        min_score: None,
-        body: None,
+        client: Fields::read(&extra.wanted),
         extra,
         echo: if widened { changed.to_vec() } else { Vec::new() },
-        widened,
+        lists: FieldLists::default(),
     }
 }
 
-fn answered(answer: &[u8], plan: &Plan) {
-    let Ok(found) = Solr::default().candidates(answer, &Reading { plan, explain: Explain::No }) else { return };
+fn answered(answer: &[u8], planned: &Planned) {
+    let Ok(found) = answer::candidates(answer, planned, Explain::No) else { return };
+    let plan = &planned.plan;
     let hits = &found.layout.hits;
     assert_eq!((found.scores.len(), found.passages.len()), (hits.len(), hits.len().min(plan.window)));
     assert!(found.pinned <= hits.len());
@@ -129,7 +136,7 @@ fn answered(answer: &[u8], plan: &Plan) {
     {
         let new = shown(&found.layout, &order);
         serde_json::from_slice::<IgnoredAny>(&new).expect("JSON stays JSON");
-        if plan.extra.asked.is_empty() {
+        if planned.extra.asked.is_empty() {
             for &hit in &order {
                 assert!(
                     memchr::memmem::find(&new, &answer[hits[hit].span.clone()]).is_some(),
@@ -138,8 +145,7 @@ fn answered(answer: &[u8], plan: &Plan) {
             }
         }
     }
-    let noted =
-        Solr::default().candidates(answer, &Reading { plan, explain: Explain::Fields }).expect("it was read before");
+    let noted = answer::candidates(answer, planned, Explain::Fields).expect("it was read before");
     let page: Vec<Placed> =
         in_place.iter().map(|&hit| Placed { hit, score: Some(0.5), notes: vec!["{\"rank\":1}".to_owned()] }).collect();
     serde_json::from_slice::<IgnoredAny>(&rewritten(answer, &noted.layout, &page, Some(0.5))).expect("JSON stays JSON");

@@ -1,0 +1,47 @@
+//! The reasons for which a request leaves the pipeline, and the request that answers it all the same.
+
+use engines::{failure::Failure, plan::SkipReason};
+use http::Response;
+
+use super::{call::SearchCall, ending::Ending};
+use crate::{cluster::body::Body, report::Report};
+
+/// The reason for which a request leaves the pipeline.
+pub(super) enum Halt {
+    /// There is a reason to send the client's own request.
+    FallBack(SkipReason),
+    /// The connection broke: the client's own request is to be sent, once, over a new one.
+    Broken,
+    /// There is an answer to the client's own request, though nothing to rerank.
+    Answered(Box<Response<Body>>, SkipReason),
+    /// The client asked for what cannot be done.
+    Failed(Failure),
+}
+
+impl From<SkipReason> for Halt {
+    fn from(reason: SkipReason) -> Self {
+        Self::FallBack(reason)
+    }
+}
+
+impl Halt {
+    /// The reason, as it is counted.
+    pub(super) fn reason(&self) -> SkipReason {
+        match self {
+            Self::FallBack(reason) | Self::Answered(_, reason) => *reason,
+            Self::Broken => SkipReason::UpstreamError,
+            Self::Failed(_) => SkipReason::Unsupported,
+        }
+    }
+
+    /// The end of the request; `reports` says of its searches what a reason means for each of them.
+    pub(super) fn ending(self, call: &SearchCall, reports: impl FnOnce(SkipReason) -> Vec<Report>) -> Ending {
+        let reason = self.reason();
+        match self {
+            Self::FallBack(_) => Ending::FallBack(Box::new(call.original()), reports(reason)),
+            Self::Broken => Ending::FallBack(Box::new(call.afresh()), reports(reason)),
+            Self::Answered(response, _) => Ending::Answered(response, reports(reason)),
+            Self::Failed(failure) => Ending::Failed(failure),
+        }
+    }
+}

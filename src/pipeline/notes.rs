@@ -1,0 +1,59 @@
+//! Notes on hits: what an explained answer says of each of them. Owns their members.
+
+use engines::{candidates::Candidates, order::Ranked, plan::Explain};
+use scoring::{Scored, Span};
+use serde_json::json;
+
+use super::planned::Planned;
+use crate::config::Detail;
+
+/// The notes on the hit at the new `rank`, from 0.
+pub(super) fn notes(
+    planned: &Planned,
+    rank: usize,
+    hit: &Ranked,
+    candidates: &Candidates,
+    scored: &Scored,
+) -> Vec<String> {
+    let Planned { explain, detail, .. } = *planned;
+    if explain == Explain::No {
+        return Vec::new();
+    }
+    let passage = candidates.passages.get(hit.hit).and_then(Option::as_deref);
+    let score = scored.scores.get(hit.hit).copied().flatten();
+    let mut note = json!({
+        "rank": {"before": hit.hit + 1, "after": rank + 1},
+        "score": {
+            "before": candidates.scores[hit.hit].map(shortest),
+            "model": score.map(|score| shortest(score.raw)),
+            "after": shortest(hit.score),
+        },
+        "cached": score.map(|score| score.cached),
+        "truncated": score.map(|score| score.truncated),
+    });
+    if detail == Detail::Full {
+        note["passage"] = json!(passage);
+    }
+    if let Some(stage) = score.and_then(|score| score.stage) {
+        note["score"]["first"] = json!(stage.first().map(shortest));
+        note["stage"] = json!(stage.name());
+    }
+    let span = score.and_then(|score| score.span);
+    if let Some(span) = span {
+        note["window"] = json!({"start": span.start, "end": span.end});
+    }
+    let told = |passage| span.map_or(passage, |span| part(passage, span));
+    let highlight = (explain == Explain::Highlight).then(|| json!(passage.map_or("", told)).to_string());
+    std::iter::once(note.to_string()).chain(highlight).collect()
+}
+
+/// The part of a text that `span` covers.
+fn part(text: &str, span: Span) -> &str {
+    let byte = |character: u32| text.char_indices().nth(character as usize).map_or(text.len(), |(byte, _)| byte);
+    text.get(byte(span.start)..byte(span.end)).unwrap_or_default()
+}
+
+/// The number that the shortest decimal of an `f32` stands for: 0.3 is not to be told as 0.30000001192092896.
+fn shortest(score: f32) -> Option<f64> {
+    format!("{score:?}").parse().ok().filter(|score: &f64| score.is_finite())
+}

@@ -1,0 +1,143 @@
+//! Plans for the searches of a request: under which rule each of them falls, and on which terms it is planned. Owns that a
+//! search which cannot be planned does not keep its neighbours from it.
+
+use std::sync::Arc;
+
+use engines::{
+    dialect::{Assembled, SearchRequest},
+    failure::{Failure, FailureKind},
+    order::Blend,
+    plan::{Explain, NoPlan, SkipReason, Terms},
+    request::Search,
+};
+
+use super::planned::Planned;
+use crate::{
+    config::rules::{self, Explicit, Mode, Rule},
+    guard::guarded,
+    request_options::RequestOptions,
+    state::Context,
+};
+
+/// The purpose for which a request is prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// To be answered.
+    Answer,
+    /// To be scored in the background: only the searches whose rule is in mode `shadow`.
+    Shadow,
+}
+
+/// The plan of each search of a request, or the reason why it has none.
+pub(super) type Plans = Vec<Result<Arc<Planned>, SkipReason>>;
+
+/// Plans each search, and puts together what is sent where one of them is to be reranked. `multi`: whether they are
+/// several.
+pub(super) fn plans(
+    context: &Context,
+    mut request: Box<dyn SearchRequest>,
+    multi: bool,
+    options: &RequestOptions,
+    run: Run,
+) -> Result<(Plans, Option<Assembled>), NoPlan> {
+    let count = request.searches().len();
+    let mut searches = Vec::with_capacity(count);
+    for place in 0..count {
+        let planned = planned(context, &mut *request, place, options, run);
+        if planned.is_err() {
+            request.withdraw(place);
+        }
+        searches.push(match planned {
+            Ok(planned) => Ok(Arc::new(planned)),
+            Err(NoPlan::Skip(reason)) => Err(reason),
+            // One search of several cannot be refused before the others are answered: the cluster says what it thinks.
+            Err(NoPlan::Refuse(_)) if multi => Err(SkipReason::Unsupported),
+            Err(refused) => return Err(refused),
+        });
+    }
+    let any = searches.iter().any(Result::is_ok);
+    let assembled = if any { Some(guarded(|| request.assemble())??) } else { None };
+    Ok((searches, assembled))
+}
+
+/// The reasons why none of the searches is worth rendering, as far as its rule alone says; `None` where one is.
+pub(super) fn unruled(
+    context: &Context,
+    searches: &[Search],
+    options: &RequestOptions,
+    run: Run,
+) -> Option<Vec<SkipReason>> {
+    let reason = |search: &Search| match ruled(context, search, options, run) {
+        Err(reason) => Some(reason),
+        Ok((_, mode)) => (mode == Mode::Shadow && run == Run::Answer).then_some(SkipReason::Shadow),
+    };
+    searches.iter().map(reason).collect()
+}
+
+/// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
+fn ruled<'a>(
+    context: &'a Context,
+    search: &Search,
+    options: &RequestOptions,
+    run: Run,
+) -> Result<(&'a Rule, Mode), SkipReason> {
+    let rule = search.indices.as_deref().and_then(|indices| rules::find(&context.snapshot.config.rules, indices));
+    let rule = rule.ok_or(SkipReason::NoRule)?;
+    match (options.mode(rule), run) {
+        (Mode::Off, _) | (Mode::On, Run::Shadow) => Err(SkipReason::Off),
+        (mode, _) => Ok((rule, mode)),
+    }
+}
+
+fn planned(
+    context: &Context,
+    request: &mut dyn SearchRequest,
+    place: usize,
+    options: &RequestOptions,
+    run: Run,
+) -> Result<Planned, NoPlan> {
+    let (rule, mode) = ruled(context, &request.searches()[place], options, run)?;
+    let model = options.model.as_ref().unwrap_or(&rule.model);
+    if !context.snapshot.scorers.contains_key(model) && mode != Mode::Shadow {
+        let names: Vec<&str> = context
+            .snapshot
+            .config
+            .models
+            .keys()
+            .chain(context.snapshot.config.cascades.keys())
+            .map(String::as_str)
+            .collect();
+        let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
+        return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
+    }
+    let terms = Terms {
+        window: options.window(rule),
+        passage: &rule.passage,
+        query: options.query.as_deref(),
+        query_path: &rule.query_path,
+        leave_explicit: rule.explicit == Explicit::Cluster,
+        scores: matches!(rule.blend, Blend::Linear { .. }) || options.explain != Explain::No,
+    };
+    let plan = match guarded(|| request.plan(place, &terms))? {
+        // A shadow answers nothing, so it refuses nothing.
+        Err(NoPlan::Refuse(_)) if mode == Mode::Shadow => return Err(SkipReason::Shadow.into()),
+        plan => plan?,
+    };
+    if options.rerank.is_none() && !rule.takes(&plan.query) {
+        return Err(SkipReason::Traffic.into());
+    }
+    if mode == Mode::Shadow && run == Run::Answer {
+        return Err(SkipReason::Shadow.into());
+    }
+    Ok(Planned {
+        place,
+        plan,
+        model: model.clone(),
+        budget: options.budget(rule.budget),
+        blend: rule.blend,
+        long: rule.long_passages,
+        shown: rule.score,
+        explain: context.snapshot.config.clients.explain.of(options.explain),
+        detail: context.snapshot.config.clients.explain,
+    })
+}

@@ -1,0 +1,79 @@
+//! One decision for each request, by its method, its path and its headers: the proxy's own API, a search, the opening of a
+//! point in time, something to pass through, or something that cannot pass.
+
+use engines::{
+    failure::{Failure, FailureKind},
+    request::{Route, SearchRoute},
+};
+use http::{Method, Request, Response, request};
+use hyper::body::Incoming;
+
+use crate::{
+    api,
+    cluster::{Outgoing, body::Body, headers::check_request},
+    pipeline::{self, failed, open_point_in_time, pass_through},
+    state::Context,
+};
+
+/// The most bytes that are read of a body whose request is not answered: clients read no answer before all is sent.
+const RESERVE_BODY: usize = 1 << 20;
+
+/// The destination of a request.
+enum Decision {
+    /// The proxy answers it itself.
+    OwnApi,
+    /// It cannot pass.
+    Refuse(Failure),
+    /// It holds searches.
+    Search(SearchRoute),
+    /// It opens a point in time over these indices.
+    OpenPointInTime(String),
+    /// It is for the cluster alone; `repeatable` where nobody notices when it is sent twice.
+    PassThrough { repeatable: bool },
+}
+
+/// Decides what becomes of a request.
+fn decide(context: &Context, head: &request::Parts) -> Decision {
+    let path = head.uri.path();
+    if api::owns(path) {
+        return Decision::OwnApi;
+    }
+    if head.method == Method::CONNECT {
+        let reason = "this is a reverse proxy: CONNECT is not supported";
+        return Decision::Refuse(Failure::new(FailureKind::ConnectMethod, reason));
+    }
+    if let Err(cause) = check_request(&head.headers) {
+        return Decision::Refuse(Failure::new(cause.failure_kind(), cause.to_string()));
+    }
+    match context.dialect.classify(&head.method, path) {
+        Route::Search(route) => Decision::Search(route),
+        Route::OpenPointInTime { indices } => Decision::OpenPointInTime(indices),
+        Route::PassThrough => Decision::PassThrough { repeatable: context.dialect.only_reads(&head.method, path) },
+    }
+}
+
+/// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
+pub async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    match decide(&context, &head) {
+        Decision::OwnApi => api::handle(&context, Request::from_parts(head, body)).await,
+        Decision::Refuse(failure) => failed(&context, &failure),
+        Decision::Search(route) => pipeline::search(&context, route, Request::from_parts(head, body)).await,
+        Decision::OpenPointInTime(indices) => open_point_in_time(&context, &indices, streamed(head, body)).await,
+        Decision::PassThrough { repeatable: true } => pass_through(&context, streamed(head, body).repeatable()).await,
+        Decision::PassThrough { repeatable: false } => pass_through(&context, streamed(head, body)).await,
+    }
+}
+
+/// Answers a request for which there is no place: only how we are.
+pub(crate) async fn handle_in_reserve(context: Context, request: Request<Incoming>) -> Response<Body> {
+    if api::owns(request.uri().path()) {
+        return api::handle_in_reserve(&context, request, false).await;
+    }
+    api::discard(request, RESERVE_BODY).await;
+    failed(&context, &Failure::new(FailureKind::TooManyConnections, api::NO_PLACE))
+}
+
+fn streamed(head: request::Parts, body: Incoming) -> Outgoing {
+    Outgoing::new(head, Body::streamed(body))
+}
