@@ -1,6 +1,8 @@
 //! One request to Elasticsearch or OpenSearch that holds searches, read once. Owns which searches it carries, in each of its
 //! forms, and how what is sent is put together from their plans. Pure, but for what [`Known`] remembers.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 
@@ -26,7 +28,7 @@ use crate::{
 /// A request, read.
 #[derive(Debug)]
 pub(crate) struct ElasticRequest {
-    known: Known,
+    known: Arc<Known>,
     route: SearchRoute,
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) body: Bytes,
@@ -36,14 +38,18 @@ pub(crate) struct ElasticRequest {
     /// The places of the searches in the body, where they are several.
     lines: Vec<Lines>,
     searches: Vec<Search>,
-    /// The bodies that had to be parsed to know what they search.
-    documents: Vec<Option<Result<Document, SkipReason>>>,
+    /// The bodies that had to be parsed to know what they search, by the places of their searches.
+    documents: BTreeMap<usize, Result<Document, SkipReason>>,
     plans: Vec<Option<Planned>>,
 }
 
 impl ElasticRequest {
     /// Reads a request.
-    pub(crate) fn read(request: RequestParts<'_>, route: &SearchRoute, known: &Known) -> Result<Box<Self>, SkipReason> {
+    pub(crate) fn read(
+        request: RequestParts<'_>,
+        route: &SearchRoute,
+        known: &Arc<Known>,
+    ) -> Result<Box<Self>, SkipReason> {
         let mut read = Self {
             known: known.clone(),
             route: route.clone(),
@@ -53,7 +59,7 @@ impl ElasticRequest {
             is_rendered: false,
             lines: Vec::new(),
             searches: Vec::new(),
-            documents: Vec::new(),
+            documents: BTreeMap::new(),
             plans: Vec::new(),
         };
         read.take_apart()?;
@@ -68,7 +74,10 @@ impl ElasticRequest {
                 return Err(SkipReason::TooComplex);
             }
         }
-        for place in 0..self.lines.len().max(1) {
+        let count = self.lines.len().max(1);
+        self.searches.reserve_exact(count);
+        self.plans.reserve_exact(count);
+        for place in 0..count {
             let indices = match self.lines.get(place) {
                 Some(lines) => multi::indices(&self.body[lines.header.clone()], &self.route.indices),
                 None => Some(self.route.indices.clone()),
@@ -92,7 +101,9 @@ impl ElasticRequest {
             None => Some(indices),
         };
         self.searches.push(Search { indices, point_in_time });
-        self.documents.push(document);
+        if let Some(document) = document {
+            self.documents.insert(place, document);
+        }
         self.plans.push(None);
     }
 
@@ -120,7 +131,7 @@ impl ElasticRequest {
             is_rendered: true,
             lines: Vec::new(),
             searches: Vec::new(),
-            documents: Vec::new(),
+            documents: BTreeMap::new(),
             plans: Vec::new(),
             ..self
         };
@@ -207,7 +218,7 @@ impl SearchRequest for ElasticRequest {
         let multi = self.route.form.is_multi();
         let query = self.path_and_query.query().filter(|_| !multi);
         let said = Said { multi, parameters: url::Parameters::of(query), speaks_json: self.speaks_json };
-        let parsed = self.documents.get_mut(place).and_then(Option::take);
+        let parsed = self.documents.remove(&place);
         let document = || parsed.unwrap_or_else(|| Document::read(&self.body_of(place)));
         let planned = conditions::plan(&said, document, terms)?;
         let plan = planned.plan.clone();
@@ -249,6 +260,6 @@ impl SearchRequest for ElasticRequest {
             plans: self.plans,
             filter,
         };
-        Ok(Assembled { forward, reader: std::sync::Arc::new(reader) })
+        Ok(Assembled { forward, reader: Arc::new(reader) })
     }
 }
