@@ -16,7 +16,8 @@ use super::{
     multi::{self, Lines},
     planned::Planned,
     reader::ElasticReader,
-    template, url,
+    template,
+    url::{self, Parameters},
 };
 use crate::{
     caps::{MAX_FILTER, MAX_FILTER_KEYS, MAX_SEARCHES, MAX_SHARED_INDICES},
@@ -32,7 +33,7 @@ pub(crate) struct ElasticRequest {
     route: SearchRoute,
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) body: Bytes,
-    speaks_json: bool,
+    said: Said,
     /// True if the client sent templates, of which this is what they stand for.
     is_rendered: bool,
     /// The places of the searches in the body, where they are several.
@@ -50,12 +51,17 @@ impl ElasticRequest {
         route: &SearchRoute,
         known: &Arc<Known>,
     ) -> Result<Box<Self>, SkipReason> {
+        let parameters = Parameters::of(request.path_and_query.query());
         let mut read = Self {
             known: known.clone(),
             route: route.clone(),
             path_and_query: request.path_and_query.clone(),
             body: request.body.clone(),
-            speaks_json: speaks_json(request),
+            said: Said {
+                multi: route.form.is_multi(),
+                speaks_json: speaks_json(request.headers, &parameters),
+                parameters,
+            },
             is_rendered: false,
             lines: Vec::new(),
             searches: Vec::new(),
@@ -124,7 +130,9 @@ impl ElasticRequest {
     pub(crate) fn with_rendered(self, answers: &[Bytes]) -> Result<Box<Self>, SkipReason> {
         let (path_and_query, body) =
             template::rendered(self.route.form, &self.path_and_query, &self.body, &self.lines, answers)?;
+        let parameters = Parameters::of(path_and_query.query());
         let mut rendered = Self {
+            said: Said { parameters, ..self.said },
             route: SearchRoute { form: self.route.form.rendered(), ..self.route },
             path_and_query,
             body,
@@ -143,15 +151,15 @@ impl ElasticRequest {
     fn hiding_filter(&self, single: Option<&Planned>) -> Result<Option<String>, SkipReason> {
         // Entries that a filter leaves nothing of are missing from the list of answers.
         let needed = if single.is_some() { &["hits", "hits"][..] } else { &["responses"] };
-        let Some(filter) = url::parameter(self.path_and_query.query(), "filter_path") else { return Ok(None) };
-        let paths = FilterPath::parse(&filter);
+        let Some(filter) = self.said.parameters.get("filter_path") else { return Ok(None) };
+        let paths = FilterPath::parse(filter);
         if filter.is_empty() || paths.keeps_whole(needed) {
             return Ok(None);
         }
         if filter.len() > MAX_FILTER || paths.keys() > MAX_FILTER_KEYS {
             return Err(SkipReason::TooComplex);
         }
-        Ok(Some(filter))
+        Ok(Some(filter.to_owned()))
     }
 
     /// The body to send; `None` for the client's own.
@@ -215,12 +223,9 @@ impl SearchRequest for ElasticRequest {
     }
 
     fn plan(&mut self, place: usize, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
-        let multi = self.route.form.is_multi();
-        let query = self.path_and_query.query().filter(|_| !multi);
-        let said = Said { multi, parameters: url::Parameters::of(query), speaks_json: self.speaks_json };
         let parsed = self.documents.remove(&place);
         let document = || parsed.unwrap_or_else(|| Document::read(&self.body_of(place)));
-        let planned = conditions::plan(&said, document, terms)?;
+        let planned = conditions::plan(&self.said, document, terms)?;
         let plan = planned.plan.clone();
         self.plans[place] = Some(planned);
         Ok(plan)
