@@ -4,12 +4,19 @@ use std::sync::Arc;
 
 use crate::{dialect::Dialect, elastic::Elastic, solr::Solr};
 
-/// A family: what the configuration calls its engines, and how its dialect begins.
-type Family = (&'static [&'static str], fn() -> Arc<dyn Dialect>);
+/// A family of engines.
+struct Family {
+    /// The names of its engines in the configuration.
+    engines: &'static [&'static str],
+    /// The beginning of its dialect, which remembers nothing yet.
+    start: fn() -> Arc<dyn Dialect>,
+}
 
 /// Every family. The first one that owns a path answers it; the last one has all others.
-const FAMILIES: &[Family] =
-    &[(&["solr"], || Arc::new(Solr::default())), (&["elasticsearch", "opensearch"], || Arc::new(Elastic::default()))];
+const FAMILIES: &[Family] = &[
+    Family { engines: &["solr"], start: || Arc::new(Solr::default()) },
+    Family { engines: &["elasticsearch", "opensearch"], start: || Arc::new(Elastic::default()) },
+];
 
 /// The dialects that a proxy speaks. Clones share what these remember.
 #[derive(Clone)]
@@ -18,18 +25,18 @@ pub struct Dialects(Arc<[Arc<dyn Dialect>]>);
 impl Dialects {
     /// Every family; which of them it is, each path tells.
     pub fn all() -> Self {
-        Self(FAMILIES.iter().map(|(_, start)| start()).collect())
+        Self(FAMILIES.iter().map(|family| (family.start)()).collect())
     }
 
     /// The family of the engine of this name alone; `None` where there is no such engine.
     pub fn of_engine(name: &str) -> Option<Self> {
-        let (_, start) = FAMILIES.iter().find(|(names, _)| names.contains(&name))?;
-        Some(Self(Arc::new([start()])))
+        let family = FAMILIES.iter().find(|family| family.engines.contains(&name))?;
+        Some(Self(Arc::new([(family.start)()])))
     }
 
     /// The names of all engines.
     pub fn engines() -> impl Iterator<Item = &'static str> {
-        FAMILIES.iter().flat_map(|(names, _)| names.iter().copied())
+        FAMILIES.iter().flat_map(|family| family.engines.iter().copied())
     }
 
     /// The dialect that a request to `path` speaks.

@@ -22,6 +22,8 @@ mod strip;
 mod template;
 pub(crate) mod url;
 
+use std::sync::Arc;
+
 use http::Method;
 use serde_json::json;
 
@@ -37,7 +39,7 @@ use request::ElasticRequest;
 /// The dialect of Elasticsearch and OpenSearch.
 #[derive(Debug, Clone, Default)]
 pub struct Elastic {
-    pub(crate) known: Known,
+    pub(crate) known: Arc<Known>,
 }
 
 impl Dialect for Elastic {

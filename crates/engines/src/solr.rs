@@ -19,6 +19,8 @@ pub(crate) mod request;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -35,7 +37,7 @@ use request::SolrRequest;
 /// The dialect of Solr 9; of older ones as far as they speak JSON.
 #[derive(Debug, Clone, Default)]
 pub struct Solr {
-    pub(crate) handlers: Handlers,
+    pub(crate) handlers: Arc<Handlers>,
 }
 
 impl Dialect for Solr {

@@ -27,8 +27,7 @@ const DEFAULT_SIZE: usize = 10;
 pub(super) struct Said {
     /// True if they are several.
     pub(super) multi: bool,
-    /// The parameters of the URL. Those of several searches are about all of them: they have no word in what one of them
-    /// asks for.
+    /// The parameters of the URL.
     pub(super) parameters: Parameters,
     /// True if the request is in JSON and wants JSON back.
     pub(super) speaks_json: bool,
@@ -40,7 +39,10 @@ pub(super) fn plan(
     document: impl FnOnce() -> Result<Document, SkipReason>,
     terms: &Terms<'_>,
 ) -> Result<Planned, NoPlan> {
-    let parameter = |name: &str| said.parameters.get(name);
+    // The URL of several searches is about all of them: it has no word in what one of them asks for.
+    let (none, own) = (Parameters::default(), &said.parameters);
+    let parameters = if said.multi { &none } else { own };
+    let parameter = |name: &str| parameters.get(name);
     // A body in the URL is a relic of clients that could not send one with GET; its media type comes in the URL too.
     if parameter("source").is_some() || !said.speaks_json {
         return Err(SkipReason::ContentType.into());
@@ -92,7 +94,7 @@ pub(super) fn plan(
         None => terms.passage.clone(),
     };
     let text = &document.text[..];
-    let extra = hidden_fields::extra(&document, &said.parameters, &passage.wanted(&searched))?;
+    let extra = hidden_fields::extra(&document, parameters, &passage.wanted(&searched))?;
     hidden_fields::ask_for(&extra, text, &mut edits);
     let plan = Plan { query, window, page, hits, widened: false };
     if said.multi && plan.changes_page() {

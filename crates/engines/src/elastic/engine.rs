@@ -2,7 +2,7 @@
 //! while: a cluster may be upgraded or exchanged while we run) and which answers are a word on it; sends nothing.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,9 +11,9 @@ use serde::Deserialize;
 /// The time for which a word counts before the cluster is asked again.
 const FRESH: Duration = Duration::from_mins(1);
 
-/// The last word of the cluster. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Engine(Arc<Mutex<Option<Word>>>);
+/// The last word of the cluster.
+#[derive(Debug, Default)]
+pub(super) struct Engine(Mutex<Option<Word>>);
 
 /// A word of the cluster, and its time.
 #[derive(Debug, Clone, Copy)]

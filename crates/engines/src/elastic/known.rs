@@ -3,8 +3,8 @@
 
 use super::{engine::Engine, points_in_time::PointsInTime};
 
-/// The memory of a dialect. Clones share it.
-#[derive(Debug, Clone, Default)]
+/// The memory of a dialect.
+#[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(super) points_in_time: PointsInTime,
     pub(super) engine: Engine,

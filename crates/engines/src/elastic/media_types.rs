@@ -1,15 +1,14 @@
 //! The media types of a request: true if it is in JSON and wants JSON back, by its headers and its URL. Pure.
 
-use http::header;
+use http::{HeaderMap, header};
 
-use super::url;
-use crate::request::{RequestParts, is_json};
+use super::url::Parameters;
+use crate::request::is_json;
 
 /// True if the body is JSON (or lines of it) and the client wants JSON back.
-pub(super) fn speaks_json(request: RequestParts<'_>) -> bool {
-    let said =
-        |name, fits: fn(&str) -> bool| request.headers.get(name).is_none_or(|value| value.to_str().is_ok_and(fits));
-    let wanted = match url::parameter(request.path_and_query.query(), "format") {
+pub(super) fn speaks_json(headers: &HeaderMap, parameters: &Parameters) -> bool {
+    let said = |name, fits: fn(&str) -> bool| headers.get(name).is_none_or(|value| value.to_str().is_ok_and(fits));
+    let wanted = match parameters.get("format") {
         Some(format) => format == "json",
         None => said(header::ACCEPT, |accept| accept.split(',').any(is_json_or_any)),
     };

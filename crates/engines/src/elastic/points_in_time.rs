@@ -17,7 +17,7 @@ const OVERHEAD: usize = 16 + 32 + 300;
 const IDLE: Duration = Duration::from_hours(24);
 
 /// Index expressions by a hash of the id; ids may be kilobytes long.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct PointsInTime(moka::sync::Cache<u128, Arc<str>>);
 
 impl Default for PointsInTime {

@@ -1,7 +1,7 @@
 //! A request that was sent to Elasticsearch or OpenSearch, as far as its answer is read by it. Owns what is done to the
 //! answer as a whole: where its parts lie, `filter_path`, the status of a rendered template.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -24,7 +24,7 @@ use crate::{
 /// A request that was sent.
 #[derive(Debug)]
 pub(super) struct ElasticReader {
-    pub(super) known: Known,
+    pub(super) known: Arc<Known>,
     /// True if it holds several searches.
     pub(super) multi: bool,
     /// The client's own path, but for rendered templates, and its body.

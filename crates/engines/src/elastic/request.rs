@@ -1,6 +1,8 @@
 //! One request to Elasticsearch or OpenSearch that holds searches, read once. Owns which searches it carries, in each of its
 //! forms, and how what is sent is put together from their plans. Pure, but for what [`Known`] remembers.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 
@@ -14,7 +16,8 @@ use super::{
     multi::{self, Lines},
     planned::Planned,
     reader::ElasticReader,
-    template, url,
+    template,
+    url::{self, Parameters},
 };
 use crate::{
     caps::{MAX_FILTER, MAX_FILTER_KEYS, MAX_SEARCHES, MAX_SHARED_INDICES},
@@ -26,34 +29,43 @@ use crate::{
 /// A request, read.
 #[derive(Debug)]
 pub(crate) struct ElasticRequest {
-    known: Known,
+    known: Arc<Known>,
     route: SearchRoute,
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) body: Bytes,
-    speaks_json: bool,
+    said: Said,
     /// True if the client sent templates, of which this is what they stand for.
     is_rendered: bool,
     /// The places of the searches in the body, where they are several.
     lines: Vec<Lines>,
     searches: Vec<Search>,
-    /// The bodies that had to be parsed to know what they search.
-    documents: Vec<Option<Result<Document, SkipReason>>>,
+    /// The bodies that had to be parsed to know what they search, by the places of their searches.
+    documents: BTreeMap<usize, Result<Document, SkipReason>>,
     plans: Vec<Option<Planned>>,
 }
 
 impl ElasticRequest {
     /// Reads a request.
-    pub(crate) fn read(request: RequestParts<'_>, route: &SearchRoute, known: &Known) -> Result<Box<Self>, SkipReason> {
+    pub(crate) fn read(
+        request: RequestParts<'_>,
+        route: &SearchRoute,
+        known: &Arc<Known>,
+    ) -> Result<Box<Self>, SkipReason> {
+        let parameters = Parameters::of(request.path_and_query.query());
         let mut read = Self {
             known: known.clone(),
             route: route.clone(),
             path_and_query: request.path_and_query.clone(),
             body: request.body.clone(),
-            speaks_json: speaks_json(request),
+            said: Said {
+                multi: route.form.is_multi(),
+                speaks_json: speaks_json(request.headers, &parameters),
+                parameters,
+            },
             is_rendered: false,
             lines: Vec::new(),
             searches: Vec::new(),
-            documents: Vec::new(),
+            documents: BTreeMap::new(),
             plans: Vec::new(),
         };
         read.take_apart()?;
@@ -68,7 +80,10 @@ impl ElasticRequest {
                 return Err(SkipReason::TooComplex);
             }
         }
-        for place in 0..self.lines.len().max(1) {
+        let count = self.lines.len().max(1);
+        self.searches.reserve_exact(count);
+        self.plans.reserve_exact(count);
+        for place in 0..count {
             let indices = match self.lines.get(place) {
                 Some(lines) => multi::indices(&self.body[lines.header.clone()], &self.route.indices),
                 None => Some(self.route.indices.clone()),
@@ -92,7 +107,9 @@ impl ElasticRequest {
             None => Some(indices),
         };
         self.searches.push(Search { indices, point_in_time });
-        self.documents.push(document);
+        if let Some(document) = document {
+            self.documents.insert(place, document);
+        }
         self.plans.push(None);
     }
 
@@ -113,14 +130,16 @@ impl ElasticRequest {
     pub(crate) fn with_rendered(self, answers: &[Bytes]) -> Result<Box<Self>, SkipReason> {
         let (path_and_query, body) =
             template::rendered(self.route.form, &self.path_and_query, &self.body, &self.lines, answers)?;
+        let parameters = Parameters::of(path_and_query.query());
         let mut rendered = Self {
+            said: Said { parameters, ..self.said },
             route: SearchRoute { form: self.route.form.rendered(), ..self.route },
             path_and_query,
             body,
             is_rendered: true,
             lines: Vec::new(),
             searches: Vec::new(),
-            documents: Vec::new(),
+            documents: BTreeMap::new(),
             plans: Vec::new(),
             ..self
         };
@@ -132,15 +151,15 @@ impl ElasticRequest {
     fn hiding_filter(&self, single: Option<&Planned>) -> Result<Option<String>, SkipReason> {
         // Entries that a filter leaves nothing of are missing from the list of answers.
         let needed = if single.is_some() { &["hits", "hits"][..] } else { &["responses"] };
-        let Some(filter) = url::parameter(self.path_and_query.query(), "filter_path") else { return Ok(None) };
-        let paths = FilterPath::parse(&filter);
+        let Some(filter) = self.said.parameters.get("filter_path") else { return Ok(None) };
+        let paths = FilterPath::parse(filter);
         if filter.is_empty() || paths.keeps_whole(needed) {
             return Ok(None);
         }
         if filter.len() > MAX_FILTER || paths.keys() > MAX_FILTER_KEYS {
             return Err(SkipReason::TooComplex);
         }
-        Ok(Some(filter))
+        Ok(Some(filter.to_owned()))
     }
 
     /// The body to send; `None` for the client's own.
@@ -204,12 +223,9 @@ impl SearchRequest for ElasticRequest {
     }
 
     fn plan(&mut self, place: usize, terms: &Terms<'_>) -> Result<Plan, NoPlan> {
-        let multi = self.route.form.is_multi();
-        let query = self.path_and_query.query().filter(|_| !multi);
-        let said = Said { multi, parameters: url::Parameters::of(query), speaks_json: self.speaks_json };
-        let parsed = self.documents.get_mut(place).and_then(Option::take);
+        let parsed = self.documents.remove(&place);
         let document = || parsed.unwrap_or_else(|| Document::read(&self.body_of(place)));
-        let planned = conditions::plan(&said, document, terms)?;
+        let planned = conditions::plan(&self.said, document, terms)?;
         let plan = planned.plan.clone();
         self.plans[place] = Some(planned);
         Ok(plan)
@@ -249,6 +265,6 @@ impl SearchRequest for ElasticRequest {
             plans: self.plans,
             filter,
         };
-        Ok(Assembled { forward, reader: std::sync::Arc::new(reader) })
+        Ok(Assembled { forward, reader: Arc::new(reader) })
     }
 }

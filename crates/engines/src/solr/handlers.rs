@@ -31,7 +31,7 @@ const DECIDING: [&str; 3] = ["qt", "useParams", "wt"];
 struct Told(Arc<Params>, Instant);
 
 /// The handlers by a hash of what they are asked.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Handlers(moka::sync::Cache<u128, Told>);
 
 impl Default for Handlers {

@@ -16,7 +16,7 @@ use crate::{
 /// A request, read.
 #[derive(Debug)]
 pub(crate) struct SolrRequest {
-    handlers: Handlers,
+    handlers: Arc<Handlers>,
     path_and_query: PathAndQuery,
     body: Bytes,
     asked: Asked,
@@ -29,7 +29,7 @@ impl SolrRequest {
     pub(crate) fn read(
         request: RequestParts<'_>,
         route: &SearchRoute,
-        handlers: &Handlers,
+        handlers: &Arc<Handlers>,
     ) -> Result<Box<Self>, SkipReason> {
         let asked = Asked::read(request)?;
         // The collections of this parameter are searched in the place of the one in the path.

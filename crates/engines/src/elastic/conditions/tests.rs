@@ -6,7 +6,6 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{super::media_types::speaks_json, *};
-use crate::request::RequestParts;
 
 fn search(path: &str, body: &str) -> Result<Planned, NoPlan> {
     search_with(path, body, &HeaderMap::new())
@@ -29,9 +28,8 @@ fn search_under(
 ) -> Result<Planned, NoPlan> {
     let path_and_query: http::uri::PathAndQuery = path.parse().expect("a path");
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let request = RequestParts { path_and_query: &path_and_query, headers, body: &body };
-    let parameters = Parameters::of(path_and_query.query().filter(|_| !multi));
-    let said = Said { multi, parameters, speaks_json: speaks_json(request) };
+    let parameters = Parameters::of(path_and_query.query());
+    let said = Said { multi, speaks_json: speaks_json(headers, &parameters), parameters };
     plan(&said, || Document::read(&body), terms)
 }
 
