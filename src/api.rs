@@ -100,13 +100,13 @@ pub fn owns(path: &str) -> bool {
 
 /// Answers a request to one of our paths.
 pub async fn handle(context: &Context, request: Request<Incoming>) -> Response<Body> {
-    serve(context, request, PREFIX, Some(context.snapshot.config.server.listen)).await
+    serve(context, request, PREFIX, Some(context.snapshot.settings.server.listen)).await
 }
 
 /// Answers a request on the rerank API's own listener; a path may begin with our prefix there, too.
 pub async fn handle_at_root(context: Context, request: Request<Incoming>) -> Response<Body> {
     let prefix = if owns(request.uri().path()) { PREFIX } else { "" };
-    serve(&context, request, prefix, context.snapshot.config.api.listen).await
+    serve(&context, request, prefix, context.snapshot.settings.api.listen).await
 }
 
 /// Answers a request for which there is no place: only how we are. `at_root` on the rerank API's own listener.
@@ -116,7 +116,7 @@ pub(crate) async fn handle_in_reserve(context: &Context, request: Request<Incomi
     match endpoint(path, prefix) {
         Some(vital) if vital.is_vital() => serve(context, request, prefix, None).await,
         other => {
-            discard(request, context.snapshot.config.api.request_body).await;
+            discard(request, context.snapshot.settings.api.request_body).await;
             answer::fault(other.map_or(call::Shape::Tei, Endpoint::shape), &Fault::NoPlace)
         }
     }
@@ -140,8 +140,8 @@ async fn serve(
     // Who sends slowly was waited for already; who asks whether to send learns that it is of no use.
     if response.status() != StatusCode::REQUEST_TIMEOUT && !head.headers.contains_key(header::EXPECT) {
         let _ = timeout(
-            context.snapshot.config.api.budget.min(DRAIN),
-            drain(body, context.snapshot.config.api.request_body),
+            context.snapshot.settings.api.budget.min(DRAIN),
+            drain(body, context.snapshot.settings.api.request_body),
         )
         .await;
     }
@@ -183,7 +183,7 @@ async fn dispatch(
         let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
         return failure(StatusCode::NOT_FOUND, &format!("there is no {path}; there is {}", known.join(", ")));
     };
-    if endpoint.is_switchable() && !context.snapshot.config.api.enabled {
+    if endpoint.is_switchable() && !context.snapshot.settings.api.enabled {
         return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
     let (method, allowed) = (&head.method, endpoint.method());
@@ -193,10 +193,10 @@ async fn dispatch(
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow(&allowed)));
         return response;
     }
-    if endpoint.is_locked() && listener.is_some_and(|address| context.snapshot.config.api.is_closed_at(address)) {
+    if endpoint.is_locked() && listener.is_some_and(|address| context.snapshot.settings.api.is_closed_at(address)) {
         return answer::fault(endpoint.shape(), &Fault::Closed);
     }
-    if endpoint.is_locked() && !may_enter(&context.snapshot.config.api, &head.headers) {
+    if endpoint.is_locked() && !may_enter(&context.snapshot.settings.api, &head.headers) {
         return answer::fault(endpoint.shape(), &Fault::Locked);
     }
     match endpoint {

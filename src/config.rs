@@ -7,11 +7,7 @@
 //!
 //! Reading opens no file but the configuration itself: the models that it names are opened by `open_models.rs`.
 
-mod mistake;
-mod section;
-mod setting;
-mod sources;
-pub mod tree;
+pub mod reading;
 
 mod api;
 mod cache;
@@ -28,9 +24,9 @@ mod upstream;
 use ::scoring::cache::CacheOptions;
 use indexmap::IndexMap;
 
+use reading::section::{Reading, Section, Variable};
+use reading::tree::Node;
 use rules::{Cascades, Rule};
-use section::{Reading, Section, Variable};
-use tree::Node;
 
 pub(crate) use api::digest_of;
 pub use api::{ApiConfig, Keys};
@@ -38,13 +34,13 @@ pub use clients::{ClientsConfig, Detail, RequestOption};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
 pub(crate) use long_passages::MAX_WINDOWS;
-pub use mistake::{ConfigError, ConfigErrors, Origin};
 pub use models::{LocalModel, ModelConfig, ModelPlace};
+pub use reading::mistake::{ConfigError, ConfigErrors, Origin};
+pub use reading::sources::{ENV_PREFIX, FlagSetting, Sources};
 pub use rules::CascadeConfig;
 pub(crate) use rules::MAX_BUDGET;
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
-pub use sources::{ENV_PREFIX, FlagSetting, Sources};
 pub use upstream::UpstreamConfig;
 
 /// Everything that the operator decides.

@@ -15,7 +15,7 @@ use demo_engine::Engine;
 use evaluation::comparison::{CUTOFF, Comparison, Run};
 use tokio::net::TcpListener;
 
-use crate::evaluate::{self, Target};
+use crate::judged_run::{self, Target};
 
 pub mod load;
 pub mod report;
@@ -79,8 +79,8 @@ pub async fn run(
         fields: vec!["title".to_owned(), "text".to_owned()],
         concurrency: CONCURRENCY,
     };
-    let before = evaluate::run(&client, &target(engine_url), &dataset).await?;
-    let after = evaluate::run(&client, &target(format!("http://{proxy_address}")), &dataset).await?;
+    let before = judged_run::run(&client, &target(engine_url), &dataset).await?;
+    let after = judged_run::run(&client, &target(format!("http://{proxy_address}")), &dataset).await?;
     check_reranked(&after)?;
 
     let comparison = Comparison::of(&dataset, &before, &after);

@@ -32,13 +32,13 @@ pub mod cluster;
 pub mod api;
 pub mod ranking;
 
-mod guard;
+mod isolation;
 pub mod memory;
 mod panics;
-mod report;
+mod rerank_header;
 pub mod telemetry;
 
 #[cfg(feature = "demo")]
 pub mod demo;
 #[cfg(feature = "demo")]
-pub mod evaluate;
+pub mod judged_run;

@@ -42,8 +42,8 @@ use crate::{
     cluster::{Outgoing, body::Body},
     config::rules::{self, Mode},
     memory::ANSWER_COPIES,
-    report::{self, Report},
     request_options::RequestOptions,
+    rerank_header::{self, Report},
     state::Context,
 };
 
@@ -108,7 +108,7 @@ async fn reranked(context: &Context, route: SearchRoute, request: Request<Incomi
     context.process.metrics.added(answered.elapsed());
 
     let mut response = response(&call, head, body, &mut room).await;
-    report::timing(response.headers_mut(), answered - asked, answered.elapsed());
+    rerank_header::timing(response.headers_mut(), answered - asked, answered.elapsed());
     Ok(noted(context, response, &reports))
 }
 
@@ -122,11 +122,11 @@ fn wanted(
 ) -> Result<(request::Parts, Incoming, RequestOptions), Ending> {
     let unread =
         |parts, body, reason| Err(Ending::fall_back(Outgoing::new(parts, Body::streamed(body)).repeatable(), reason));
-    let rule = rules::find(&context.snapshot.config.rules, &route.indices).filter(|_| route.names_indices());
+    let rule = rules::find(&context.snapshot.settings.rules, &route.indices).filter(|_| route.names_indices());
     if route.names_indices() && rule.is_none() {
         return unread(parts, body, SkipReason::NoRule);
     }
-    let options = match RequestOptions::read(&parts.headers, &context.snapshot.config.clients.headers) {
+    let options = match RequestOptions::read(&parts.headers, &context.snapshot.settings.clients.headers) {
         Ok(options) => options,
         Err(invalid) => {
             return Err(Ending::Failed(Failure::new(FailureKind::IllegalArgument, invalid.to_string())));

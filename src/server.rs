@@ -24,7 +24,7 @@ use std::{
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
-use crate::{state::Process, telemetry::seldom::Seldom};
+use crate::{state::Process, telemetry::log_seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
@@ -57,7 +57,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listeners = listeners.into();
-    let mut admission = Admission::new(&process.snapshot().config.server, process.metrics.clone());
+    let mut admission = Admission::new(&process.snapshot().settings.server, process.metrics.clone());
     let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
     tokio::pin!(shutdown);
@@ -92,7 +92,7 @@ pub async fn run(
         }
     }
     drop(listeners);
-    let drain = process.snapshot().config.server.drain;
+    let drain = process.snapshot().settings.server.drain;
     info!(?drain, "shutting down: no new connections, open requests may finish");
     if tokio::time::timeout(drain, threads.finish()).await.is_err() {
         warn!(?drain, "some requests did not finish in time and were cut off");

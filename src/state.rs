@@ -12,7 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use engines::{dialect::Dialect, dialects::Dialects};
+use engines::{dialect::Dialect, registry::Dialects};
 use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
@@ -53,7 +53,7 @@ pub struct Process {
 /// What a reload replaces, as one: each request sees the settings, models and cluster of a single moment.
 pub struct Snapshot {
     /// What the operator decided.
-    pub config: Settings,
+    pub settings: Settings,
     /// The models that it names, opened.
     pub models: OpenModels,
     /// The search engines' APIs that are spoken here.
@@ -105,7 +105,7 @@ impl Process {
     }
 
     fn with(snapshot: Snapshot, cache: Option<Arc<ScoreCache>>) -> Arc<Self> {
-        let memory = Memory::new(snapshot.config.limits.memory);
+        let memory = Memory::new(snapshot.settings.limits.memory);
         Arc::new_cyclic(|process: &std::sync::Weak<Self>| {
             let process = process.clone();
             let stats = move || process.upgrade().map(|process| process.snapshot().stats()).unwrap_or_default();
@@ -113,7 +113,7 @@ impl Process {
                 metrics: Arc::new(Metrics::of(stats, memory.clone(), cache)),
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
-                calls: Arc::new(Semaphore::new(snapshot.config.api.concurrency)),
+                calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
                 snapshot: ArcSwap::from_pointee(snapshot),
             }
         })
@@ -148,22 +148,22 @@ impl Snapshot {
     /// The same in the place of `self`: where the cluster is the same, so are the connections to it, and what is remembered
     /// of it.
     pub fn followed_by(&self, config: Config, models: Scorers) -> io::Result<Self> {
-        if config.settings.upstream != self.config.upstream {
+        if config.settings.upstream != self.settings.upstream {
             return Self::new(config, models);
         }
         Ok(Self::with(config, models, self.dialects.clone(), self.cluster.clone()))
     }
 
     fn with(config: Config, models: Scorers, dialects: Dialects, cluster: Arc<Cluster>) -> Self {
-        let Config { settings: config, models: opened } = config;
+        let Config { settings, models: opened } = config;
         let mut scorers = models;
-        for (label, CascadeConfig { first, then, keep }) in &config.cascades {
+        for (label, CascadeConfig { first, then, keep }) in &settings.cascades {
             if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
                 let cascade = Cascade::new(first.clone(), then.clone(), *keep);
                 scorers.insert(label.clone(), Arc::new(cascade));
             }
         }
-        Self { dialects, cluster, scorers, models: opened, config, was_replaced: AtomicBool::new(false) }
+        Self { dialects, cluster, scorers, models: opened, settings, was_replaced: AtomicBool::new(false) }
     }
 
     /// What the models do at the moment, by name, as far as they run in this process.
@@ -288,8 +288,8 @@ mod tests {
         let open = serving.context("/products/_search");
         process.replace(process.snapshot().followed_by(config("http://two:9200"), models(&ended)).unwrap());
         let next = serving.context("/products/_search");
-        assert_eq!(open.snapshot.config.upstream.authority, "one:9200");
-        assert_eq!(next.snapshot.config.upstream.authority, "two:9200");
+        assert_eq!(open.snapshot.settings.upstream.authority, "one:9200");
+        assert_eq!(next.snapshot.settings.upstream.authority, "two:9200");
         assert!(!Arc::ptr_eq(open.connections.cluster(), next.connections.cluster()));
         assert!(when_ended.try_recv().is_err(), "the open request may still ask its models");
         drop(open);

@@ -1,13 +1,13 @@
 //! What the operator sees from outside: the log and the metrics. Texts of queries and documents never go there.
 
 mod cache;
-mod counts;
 mod log;
+pub(crate) mod log_seldom;
 mod memory;
 mod metrics;
 mod models;
-pub(crate) mod seldom;
+mod search_counts;
 
-pub use counts::Counts;
 pub use log::start_log;
 pub use metrics::Metrics;
+pub use search_counts::Counts;

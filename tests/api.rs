@@ -1,4 +1,4 @@
-//! The rerank API over HTTP: every door, every status, and the list sizes at which things break.
+//! The rerank API over HTTP: every endpoint, every status, and the list sizes at which things break.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -330,21 +330,21 @@ async fn the_same_pairs_have_the_same_scores_at_every_door() {
         let found = scores_of_hits(&serde_json::from_str(&answer).unwrap());
         assert!(found[0].iter().any(|score| (score - found[0][0]).abs() > 1e-3), "they differ: {found:?}");
         let by_command = [scores_by_command(&path, &[]), scores_by_command(&path, &["--raw-scores"])];
-        let mut doors = vec![("the command".to_owned(), by_command)];
-        for (door, mut body) in calls() {
+        let mut ways = vec![("the command".to_owned(), by_command)];
+        for (endpoint, mut body) in calls() {
             body["query"] = json!(QUERY);
             let proxy = fresh().await;
-            let shown = scores_in(&proxy.call(door, &body).await);
+            let shown = scores_in(&proxy.call(endpoint, &body).await);
             body["raw_scores"] = json!(true);
-            let raw = scores_in(&proxy.call(door, &body).await);
+            let raw = scores_in(&proxy.call(endpoint, &body).await);
             proxy.stop().await;
-            doors.push((format!("{door} {body}"), [shown, raw]));
+            ways.push((format!("{endpoint} {body}"), [shown, raw]));
         }
-        for (door, scores) in doors {
+        for (endpoint, scores) in ways {
             let pairs = scores.iter().flatten().zip(found.iter().flatten());
-            assert!(pairs.clone().count() == 10, "{door}");
+            assert!(pairs.clone().count() == 10, "{endpoint}");
             for (score, other) in pairs {
-                assert!((score - other).abs() < 1e-6, "{name}, {door}: {scores:?} instead of {found:?}");
+                assert!((score - other).abs() < 1e-6, "{name}, {endpoint}: {scores:?} instead of {found:?}");
             }
         }
     }

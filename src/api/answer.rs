@@ -135,9 +135,9 @@ mod tests {
     use engines::order::Ranked;
     use scoring::{Scale, Score, Scored};
 
-    fn call(door: ApiVersion, sent: &[u8]) -> Call {
+    fn call(version: ApiVersion, sent: &[u8]) -> Call {
         let (_waiting, waited) = waiting::until(Instant::now() + Duration::from_mins(10));
-        read(door, sent, Limits { documents: 10, windows: 8 }, &waited).unwrap()
+        read(version, sent, Limits { documents: 10, windows: 8 }, &waited).unwrap()
     }
 
     /// Of two documents, the second is the better one.
@@ -148,9 +148,9 @@ mod tests {
         Ranking { ranked: ranked.into(), scored: Scored { scores, budget_hit: false, shed: 0 } }
     }
 
-    fn answered(door: ApiVersion, body: &str) -> Value {
+    fn answered(version: ApiVersion, body: &str) -> Value {
         let sent = Bytes::copy_from_slice(body.as_bytes());
-        let call = call(door, &sent);
+        let call = call(version, &sent);
         let body = super::body(&call, &sent, &ranking(), "fast", true);
         let mut answer: Value = serde_json::from_slice(&body).unwrap();
         // What is another each time.

@@ -43,7 +43,7 @@ pub(super) enum Fault {
     /// It was not ranked.
     #[error(transparent)]
     NotRanked(#[from] NotRanked),
-    /// As many calls are under way as may be.
+    /// As many calls are in flight as may be.
     #[error("as many calls are under way as this server takes at a time ({0}); try again later")]
     Crowded(usize),
     /// What this process may hold of requests and answers is held.

@@ -26,11 +26,11 @@ use crate::{
         encoding::{self, Coding},
     },
     config::{Keys, MAX_WINDOWS, RequestOption},
-    guard::{call_apart, computed},
+    isolation::{call_apart, computed},
     memory::{CALL_COPIES, Held, Spent},
     ranking::{Documents, Ranking, rank},
-    report::{self, Report},
     request_options::RequestOptions,
+    rerank_header::{self, Report},
     state::Context,
     telemetry::Counts,
 };
@@ -57,7 +57,7 @@ pub(super) async fn answer(
             (shape, words::fault(shape, &fault))
         }
     };
-    report::took(response.headers_mut(), began.elapsed());
+    rerank_header::took(response.headers_mut(), began.elapsed());
     context.process.metrics.called(shape.name(), response.status(), began.elapsed());
     response
 }
@@ -69,16 +69,16 @@ async fn answered(
     body: &mut Incoming,
     began: Instant,
 ) -> Result<(Shape, Response<Body>), Refused> {
-    let config = &context.snapshot.config.api;
+    let config = &context.snapshot.settings.api;
     let usual = |fault| (version.usual_shape(), fault);
     let permit =
         context.process.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
-    // What is begun on another thread goes on where the client leaves, and is under way until it ends.
+    // What is begun on another thread goes on where the client leaves, and is in flight until it ends.
     let permit = Arc::new(permit);
     // Of the options that a search has, a call has the budget only.
     let is_budget = |option: &&RequestOption| matches!(option, RequestOption::Budget | RequestOption::LongerBudget);
     let allowed: Vec<RequestOption> =
-        context.snapshot.config.clients.headers.iter().filter(is_budget).copied().collect();
+        context.snapshot.settings.clients.headers.iter().filter(is_budget).copied().collect();
     let options = RequestOptions::read(headers, &allowed);
     let options = options.map_err(|invalid| usual(Fault::Unreadable(invalid.to_string())))?;
     let budget = options.budget(config.budget);
@@ -86,10 +86,10 @@ async fn answered(
     let (sent, mut room) = hold(context, headers, body, began, budget, &permit).await.map_err(usual)?;
 
     let limits = Limits { documents: config.max_documents, windows: MAX_WINDOWS };
-    let (held, under_way) = (sent.clone(), permit.clone());
+    let (held, in_flight) = (sent.clone(), permit.clone());
     let (_waiting, waited) = waiting::until(deadline);
     let read = call_apart(move || {
-        let _under_way = under_way;
+        let _under_way = in_flight;
         call::read(version, &held, limits, &waited)
     })
     .await;
@@ -113,7 +113,7 @@ async fn answered(
     let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
     let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
     let mut response = response::json(StatusCode::OK, room.split(body.len()).keep(body));
-    report::outcomes(response.headers_mut(), &[report]);
+    rerank_header::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
 }
 
@@ -126,7 +126,7 @@ async fn hold(
     budget: Duration,
     permit: &Arc<OwnedSemaphorePermit>,
 ) -> Result<(Bytes, Held), Fault> {
-    let limit = context.snapshot.config.api.request_body;
+    let limit = context.snapshot.settings.api.request_body;
     // Who sends slowly is not to keep others from calling.
     let patience = Patience::InAll(budget.saturating_sub(began.elapsed()));
     let bounds = Bounds { bytes: limit, copies: CALL_COPIES, patience, memory: &context.process.memory };
@@ -141,9 +141,9 @@ async fn hold(
         Some(Coding::Identity) => Ok((sent, room)),
         // What a few bytes become may be large, and is not to hold up the searches of this thread.
         Some(coding) => {
-            let (under_way, memory) = (permit.clone(), context.process.memory.clone());
+            let (in_flight, memory) = (permit.clone(), context.process.memory.clone());
             let decoded = call_apart(move || {
-                let _under_way = under_way;
+                let _under_way = in_flight;
                 encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
             });
             let decoded = timeout_at((began + budget).into(), decoded).await.map_err(|_| Fault::Slow(budget))?;
@@ -155,14 +155,14 @@ async fn hold(
 
 /// The model that a client means, by the name that we have for it.
 fn model<'a>(context: &'a Context, asked: Option<&'a str>) -> Result<(&'a str, &'a Arc<dyn Scorer>), Fault> {
-    let config = &context.snapshot.config.api;
+    let config = &context.snapshot.settings.api;
     let name = config.model_named(asked).ok_or_else(|| {
         Fault::Invalid(format!(
             "`model` is missing, and there is no usual one (api.model): there is {}",
             super::status::names(context).join(", ")
         ))
     })?;
-    let is_model = context.snapshot.config.models.contains_key(name);
+    let is_model = context.snapshot.settings.models.contains_key(name);
     let scorer = context.snapshot.scorers.get(name).filter(|_| is_model).ok_or_else(|| {
         Fault::NoModel(format!(
             "there is no model `{name}` here; there is {}",

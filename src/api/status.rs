@@ -32,7 +32,7 @@ pub(super) fn health(context: &Context) -> Response<Body> {
 
 /// TEI's health, for those who send rerank calls only: 503 while the model that they get is not there.
 pub(super) fn model_health(context: &Context) -> Response<Body> {
-    let meant = context.snapshot.config.api.model.as_deref();
+    let meant = context.snapshot.settings.api.model.as_deref();
     let mut states =
         names(context).into_iter().filter(|name| meant.is_none_or(|meant| meant == *name)).filter_map(|name| {
             let state = context.snapshot.scorers.get(name)?.readiness();
@@ -46,7 +46,7 @@ pub(super) fn model_health(context: &Context) -> Response<Body> {
 
 /// What TEI says of its model, of the one that is asked where a call names none.
 pub(super) fn info(context: &Context) -> Response<Body> {
-    let config = &context.snapshot.config.api;
+    let config = &context.snapshot.settings.api;
     let first = names(context).into_iter().next().unwrap_or_default();
     let name = config.model.as_deref().unwrap_or(first);
     let mut info = json!({
@@ -57,7 +57,7 @@ pub(super) fn info(context: &Context) -> Response<Body> {
         "max_input_length": Value::Null,
         "max_concurrent_requests": config.concurrency,
         "max_client_batch_size": config.max_documents,
-        "max_batch_tokens": context.snapshot.config.scoring.queue_tokens,
+        "max_batch_tokens": context.snapshot.settings.scoring.queue_tokens,
         "max_batch_requests": Value::Null,
         "tokenization_workers": Value::Null,
         "auto_truncate": true,
@@ -76,7 +76,7 @@ pub(super) fn info(context: &Context) -> Response<Body> {
 
 /// The models, and what else they are called here.
 pub(super) fn models(context: &Context) -> Response<Body> {
-    let aliases = context.snapshot.config.api.aliases.keys().map(String::as_str);
+    let aliases = context.snapshot.settings.api.aliases.keys().map(String::as_str);
     let entry = |name| json!({"id": name, "object": "model", "created": 0, "owned_by": "rerank-proxy"});
     let data: Vec<Value> = names(context).into_iter().chain(aliases).map(entry).collect();
     response::json(StatusCode::OK, line(&json!({"object": "list", "data": data})))
@@ -84,7 +84,7 @@ pub(super) fn models(context: &Context) -> Response<Body> {
 
 /// The names of the models.
 pub(super) fn names(context: &Context) -> Vec<&str> {
-    context.snapshot.config.models.keys().map(String::as_str).collect()
+    context.snapshot.settings.models.keys().map(String::as_str).collect()
 }
 
 fn line(value: &Value) -> Vec<u8> {

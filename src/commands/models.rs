@@ -7,12 +7,12 @@ use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use scoring::models::{
     hub::Hub,
-    known::KNOWN,
     lock::{self, Lock},
     pull::{Wanted, pull},
+    short_names::KNOWN,
 };
 
-use crate::config::tree::{Node, Value};
+use crate::config::reading::tree::{Node, Value};
 
 /// List, pull, verify and remove models
 #[derive(Debug, Args)]

@@ -35,7 +35,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let (stop, stop_now) = Stop::listen()?.into_parts();
         server::ignore_hangup()?;
         let snapshot = process.snapshot();
-        let config = &snapshot.config;
+        let config = &snapshot.settings;
         let listen = config.server.listen;
         let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
         let api = match config.api.listen {

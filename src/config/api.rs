@@ -1,6 +1,6 @@
 //! The table `[api]`: the rerank API.
 
-mod keys;
+mod access_keys;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,14 +12,14 @@ use super::{
     limits::LimitsConfig,
     long_passages,
     models::Models,
+    reading::section::Section,
+    reading::tree::{Node, Value},
     rules::MAX_BUDGET,
-    section::Section,
-    tree::{Node, Value},
 };
 use crate::memory::CALL_COPIES;
 
-pub use keys::Keys;
-pub(crate) use keys::digest_of;
+pub use access_keys::Keys;
+pub(crate) use access_keys::digest_of;
 
 /// The usual most documents of a call: as many as Cohere takes.
 const DOCUMENTS: usize = 10_000;

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use scoring::cache::{CacheOptions, SharedOptions};
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The longest life of a score: no score is of use for longer, and what is more is mostly a mistake.
 const MAX_TTL: Duration = Duration::from_hours(10 * 366 * 24);

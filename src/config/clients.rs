@@ -3,7 +3,7 @@
 
 use engines::plan::Explain;
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The influence that clients have on the proxy.
 #[derive(Debug, Clone)]

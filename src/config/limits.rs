@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::section::Section;
+use super::reading::section::Section;
 use crate::memory::{ANSWER_COPIES, REQUEST_COPIES};
 
 /// The limits, in bytes and time.

@@ -1,6 +1,6 @@
 //! The table `[log]`: what is logged on stderr, and how a line looks.
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The levels by their names.
 const LEVELS: [(&str, &str); 5] =

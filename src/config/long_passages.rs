@@ -2,7 +2,7 @@
 
 use scoring::LongPassages;
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The most tokens that windows of a passage may share: a sentence that is in more of them than these is in one anyway.
 const MAX_OVERLAP: usize = 256;

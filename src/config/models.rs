@@ -7,7 +7,7 @@ mod remote;
 use indexmap::IndexMap;
 use scoring::remote::RemoteModel;
 
-use super::{section::Section, tree::Value};
+use super::{reading::section::Section, reading::tree::Value};
 
 pub use local::{LocalModel, ModelPlace};
 

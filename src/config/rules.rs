@@ -16,7 +16,7 @@ use engines::{
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{long_passages, models::Models, section::Section, tree::Value};
+use super::{long_passages, models::Models, reading::section::Section, reading::tree::Value};
 
 pub use index::IndexPatterns;
 pub use model::CascadeConfig;

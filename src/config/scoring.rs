@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The scorers.
 #[derive(Debug, Clone)]

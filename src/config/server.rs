@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The usual time for a head: what nginx, Envoy and Go's servers are mostly given for it.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);

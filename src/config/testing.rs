@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Draft, Settings, tree::Node};
+use super::{Draft, Settings, reading::tree::Node};
 
 /// A model folder of this repository.
 pub(crate) const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");

@@ -9,8 +9,8 @@ use engines::{
 };
 
 use super::{
+    reading::sources::lay_environment,
     rules::{Mode, ShownScore},
-    sources::lay_environment,
     testing::{minimal, read, read_tree, written},
     *,
 };

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use engines::dialects::Dialects;
+use engines::registry::Dialects;
 use http::{
     Uri,
     uri::{Authority, Scheme},
 };
 
-use super::section::Section;
+use super::reading::section::Section;
 
 /// The cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

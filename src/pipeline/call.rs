@@ -20,7 +20,7 @@ use crate::{
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
-    guard::planned_apart,
+    isolation::planned_apart,
     memory::Spent,
     state::Context,
 };
@@ -45,7 +45,7 @@ impl SearchCall {
         body: Incoming,
         route: SearchRoute,
     ) -> Result<Arc<Self>, Ending> {
-        let limits = &context.snapshot.config.limits;
+        let limits = &context.snapshot.settings.limits;
         let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), reason);
         let patience = Patience::InAll(limits.body_timeout);
         let bounds = Bounds { bytes: limits.request_body, copies: 1, patience, memory: &context.process.memory };

@@ -7,7 +7,7 @@ use tracing::debug;
 use crate::state::Context;
 use crate::{
     cluster::{Outgoing, body::Body},
-    report::{self, Report},
+    rerank_header::{self, Report},
 };
 
 /// The end of a request that is not reranked.
@@ -37,6 +37,6 @@ pub(super) fn noted(context: &Context, mut response: Response<Body>, reports: &[
             Report::Ranked { .. } => {}
         }
     }
-    report::outcomes(response.headers_mut(), reports);
+    rerank_header::outcomes(response.headers_mut(), reports);
     response
 }

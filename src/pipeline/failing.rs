@@ -37,7 +37,7 @@ pub(super) fn broken_off(context: &Context, error: &hyper::Error) -> Response<Bo
 
 /// The answer where the cluster's own stopped coming.
 pub(super) fn stalled(context: &Context) -> Response<Body> {
-    let timeout = context.snapshot.config.limits.body_timeout;
+    let timeout = context.snapshot.settings.limits.body_timeout;
     context.process.metrics.upstream_failed();
     warn!(?timeout, "the cluster's answer stopped coming");
     let reason = format!("the cluster's answer stopped coming for {timeout:?}");

@@ -23,7 +23,7 @@ use crate::{
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding},
     },
-    guard::computed,
+    isolation::computed,
     memory::{ANSWER_COPIES, Held},
     state::Context,
 };
@@ -48,7 +48,7 @@ struct Judgement {
 /// Sends the searches as `forward` has them.
 pub(super) async fn fetch(context: &Context, call: &SearchCall, forward: &Forward) -> Result<Fetched, Halt> {
     let judgement = Judgement { differs: call.differs(forward), reshapes: call.form().is_template() };
-    fetched(context, call.forwarded(forward, context.snapshot.config.upstream.compressed), judgement).await
+    fetched(context, call.forwarded(forward, context.snapshot.settings.upstream.compressed), judgement).await
 }
 
 /// Sends the client's own request.
@@ -86,7 +86,7 @@ async fn fetched(context: &Context, outgoing: Outgoing, judgement: Judgement) ->
     let Some(coding) = json_in(&head.headers) else {
         return Err(unusable(head, Body::streamed(body), SkipReason::ContentType, true));
     };
-    let limit = context.snapshot.config.limits.answer;
+    let limit = context.snapshot.settings.limits.answer;
     let (sent, room) = match buffer(body, bounds(context, limit, ANSWER_COPIES)).await {
         Ok(Buffered::Whole(sent, room)) => (sent, room),
         // A cluster that is as slow as that is not asked again.
@@ -130,7 +130,7 @@ pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'
     Bounds {
         bytes,
         copies,
-        patience: Patience::ForEachFrame(context.snapshot.config.limits.body_timeout),
+        patience: Patience::ForEachFrame(context.snapshot.settings.limits.body_timeout),
         memory: &context.process.memory,
     }
 }

@@ -4,7 +4,7 @@ use engines::{failure::Failure, plan::SkipReason};
 use http::Response;
 
 use super::{call::SearchCall, ending::Ending};
-use crate::{cluster::body::Body, report::Report};
+use crate::{cluster::body::Body, rerank_header::Report};
 
 /// The reason for which a request leaves the pipeline.
 pub(super) enum Halt {

@@ -14,7 +14,7 @@ use crate::{
         body::{Body, Buffered, buffer},
         encoding::Coding,
     },
-    guard::guarded,
+    isolation::guarded,
     state::Context,
 };
 

@@ -14,7 +14,7 @@ use engines::{
 use super::planned::Planned;
 use crate::{
     config::rules::{self, Explicit, Mode, Rule},
-    guard::guarded,
+    isolation::guarded,
     request_options::RequestOptions,
     state::Context,
 };
@@ -81,7 +81,7 @@ fn ruled<'a>(
     options: &RequestOptions,
     run: Run,
 ) -> Result<(&'a Rule, Mode), SkipReason> {
-    let rule = search.indices.as_deref().and_then(|indices| rules::find(&context.snapshot.config.rules, indices));
+    let rule = search.indices.as_deref().and_then(|indices| rules::find(&context.snapshot.settings.rules, indices));
     let rule = rule.ok_or(SkipReason::NoRule)?;
     match (options.mode(rule), run) {
         (Mode::Off, _) | (Mode::On, Run::Shadow) => Err(SkipReason::Off),
@@ -101,10 +101,10 @@ fn planned(
     if !context.snapshot.scorers.contains_key(model) && mode != Mode::Shadow {
         let names: Vec<&str> = context
             .snapshot
-            .config
+            .settings
             .models
             .keys()
-            .chain(context.snapshot.config.cascades.keys())
+            .chain(context.snapshot.settings.cascades.keys())
             .map(String::as_str)
             .collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
@@ -137,7 +137,7 @@ fn planned(
         blend: rule.blend,
         long: rule.long_passages,
         shown: rule.score,
-        explain: context.snapshot.config.clients.explain.of(options.explain),
-        detail: context.snapshot.config.clients.explain,
+        explain: context.snapshot.settings.clients.explain.of(options.explain),
+        detail: context.snapshot.settings.clients.explain,
     })
 }

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{
     config::rules,
-    guard::{computed, planned},
+    isolation::{computed, planned},
     memory::{Held, REQUEST_COPIES},
-    report::Report,
     request_options::RequestOptions,
+    rerank_header::Report,
     state::Context,
 };
 
@@ -168,7 +168,7 @@ async fn templates_rendered(context: &Context, call: &SearchCall, read: Read) ->
     }
     // A few bytes may render to many: what comes out is a search's body like any other.
     let size: usize = answers.iter().map(Bytes::len).sum();
-    if size > context.snapshot.config.limits.request_body {
+    if size > context.snapshot.settings.limits.request_body {
         return Err(SkipReason::TooLarge.into());
     }
     let room =
@@ -190,7 +190,7 @@ async fn located(context: &Context, call: &SearchCall, read: Read) -> Result<Rea
         (request, indices)
     };
     let (request, indices) = computed(answer.len(), step).await?;
-    match indices.filter(|indices| rules::find(&context.snapshot.config.rules, indices).is_some()) {
+    match indices.filter(|indices| rules::find(&context.snapshot.settings.rules, indices).is_some()) {
         Some(_) => Ok(Read { request, size }),
         None => {
             let response = response(call, head, answer, &mut room).await;

@@ -16,7 +16,7 @@ use crate::{
         body::Body,
         encoding::{self, Coding},
     },
-    guard::{computed, guarded, planned_apart},
+    isolation::{computed, guarded, planned_apart},
     memory::Held,
     state::Context,
 };

@@ -17,7 +17,7 @@ use tracing::debug;
 use super::{fetch::stands, notes::notes, planned::Planned};
 use crate::{
     config::rules::ShownScore,
-    guard::{computed, guarded_future},
+    isolation::{computed, guarded_future},
     ranking::outputs,
     state::Context,
     telemetry::Counts,

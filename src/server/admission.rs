@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::descriptors;
 use crate::{
     config::ServerConfig,
-    telemetry::{Metrics, seldom::Seldom},
+    telemetry::{Metrics, log_seldom::Seldom},
 };
 
 /// How many connections there may be besides `server.max_connections`.
@@ -30,7 +30,7 @@ const LEAVING: Duration = Duration::from_millis(100);
 /// How often connections that wait for nothing are asked to make room.
 const ASKING: Duration = Duration::from_secs(1);
 
-/// The door for all listeners.
+/// The admission of connections, for all listeners together.
 pub(super) struct Admission {
     most: usize,
     places: Arc<Semaphore>,
@@ -181,7 +181,7 @@ mod tests {
         let mut must_leave =
             reserve.iter_mut().map(|place| place.reserve.as_mut().unwrap().try_recv().is_err_and(closed));
         assert!(must_leave.by_ref().take(RESERVE - STAYING).all(|leaves| leaves) && must_leave.all(|leaves| !leaves));
-        // Nobody does: the newest is not let in either, and the door does not stay blocked.
+        // Nobody does: the newest is not let in either, and admission does not stay blocked.
         assert!(admission.place_in_reserve().await.is_none());
         let oldest = reserve.swap_remove(0);
         let leaving = tokio::spawn(async move { drop(oldest) });

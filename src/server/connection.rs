@@ -116,7 +116,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut noti
     tcp::prepare(&stream);
     let activity = Activity::new();
     let (header_timeout, send_timeout) = {
-        let config = &thread.process.snapshot().config;
+        let config = &thread.process.snapshot().settings;
         (config.server.header_timeout, config.limits.send_timeout)
     };
     let mut must_leave = its_place.reserve.take();

@@ -13,7 +13,7 @@ use prometheus_client::{
 };
 use scoring::{ScoreCache, ScorerStats};
 
-use super::{cache::CacheMetrics, counts::Counts, memory, models};
+use super::{cache::CacheMetrics, memory, models, search_counts::Counts};
 use crate::memory::Memory;
 
 /// Makes the struct of the metrics, and their registration, out of the declarations. A metric is shown under its field's name,

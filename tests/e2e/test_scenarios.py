@@ -19,7 +19,7 @@ with `gzip: true` in the request it is compressed. What `expect` may say:
 
 - `identical`: not a search. Same status, headers and bytes, nothing added.
 - `skipped: REASON` (or a list of reasons): the same, and `X-Rerank` names the reason.
-- `reranked`: the hits of the window in a new order, as DESIGN's "window, page, scores" has it, and all else as the
+- `reranked`: the hits of the window in a new order, as docs/searches.md has it, and all else as the
   cluster has it. What `filter_path` leaves of a hit is what the cluster would leave of it. As a mapping it may say more,
   `reranked: {by: TEXT, window: N, pinned: N}`: the text that the passages were scored against, a window that is not the
   rule's, and how many hits stay in front because the cluster put them there.

@@ -9,13 +9,13 @@ mod engine;
 mod explicit;
 pub(crate) mod filter_path;
 mod hidden_fields;
-mod known;
 mod media_types;
 pub(crate) mod multi;
 pub(crate) mod planned;
 mod points_in_time;
 mod query_text;
 mod reader;
+mod remembered;
 pub(crate) mod request;
 mod source_filter;
 mod strip;
@@ -33,13 +33,13 @@ use crate::{
     plan::SkipReason,
     request::{RequestParts, Route, SearchForm, SearchRoute},
 };
-use known::Known;
+use remembered::Remembered;
 use request::ElasticRequest;
 
 /// The dialect of Elasticsearch and OpenSearch.
 #[derive(Debug, Clone, Default)]
 pub struct Elastic {
-    pub(crate) known: Arc<Known>,
+    pub(crate) known: Arc<Remembered>,
 }
 
 impl Dialect for Elastic {

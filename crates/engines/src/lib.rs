@@ -4,8 +4,8 @@
 //! Everything here is a pure function of bytes: no I/O, no clock, no thread. Of models it knows only that hits have scores.
 
 pub mod dialect;
-pub mod dialects;
 pub mod elastic;
+pub mod registry;
 pub mod solr;
 
 pub mod candidates;

@@ -1,5 +1,5 @@
 //! Scores → order: blends the model's word with the cluster's, breaks ties, and lets what was not scored follow. Owns
-//! the rules of DESIGN's "window, page, scores"; knows no bytes and no HTTP. Pure and deterministic.
+//! the rules for pins, ties, saturated scores and the unscored tail; knows no bytes and no HTTP. Pure and deterministic.
 
 /// The way in which the model's score and the cluster's become one.
 #[derive(Debug, Clone, Copy, PartialEq)]

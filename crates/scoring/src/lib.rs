@@ -23,7 +23,7 @@ mod pool;
 
 pub mod backend;
 pub mod encode;
-pub mod provider;
+pub mod execution_provider;
 
 pub mod models;
 
@@ -35,8 +35,8 @@ pub use admission::Admission;
 pub use backend::Runtime;
 pub use cache::{CacheOptions, ScoreCache};
 pub use cascade::Cascade;
+pub use execution_provider::{Provider, Providers};
 pub use local::{LocalScorer, ScoringOptions};
-pub use provider::{Provider, Providers};
 pub use readiness::{Readiness, loaded};
 pub use remote::{RemoteModel, RemoteScorer};
 pub use request::{LongPassages, Priority, Request};

@@ -5,10 +5,10 @@ mod content;
 pub(crate) mod external;
 pub mod folder;
 pub mod hub;
-pub mod known;
 pub mod lock;
 pub(crate) mod protobuf;
 pub mod pull;
+pub mod short_names;
 pub mod variant;
 
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ fn list(paths: &[PathBuf]) -> String {
 
 fn hint(name: &str) -> String {
     let short_name = name.rsplit('/').next().unwrap_or(name);
-    let nearest = known::KNOWN
+    let nearest = short_names::KNOWN
         .iter()
         .map(|known| (strsim::normalized_damerau_levenshtein(known.name, short_name), known.name))
         .max_by(|a, b| a.0.total_cmp(&b.0));

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use scoring::{Provider, Providers};
 
 use crate::config::{
-    mistake::Origin,
-    section::Section,
-    tree::{Node, Value},
+    reading::mistake::Origin,
+    reading::section::Section,
+    reading::tree::{Node, Value},
 };
 
 /// The keys that a model on a server does not have.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderValue, Uri, uri::Scheme};
 use scoring::remote::{Api, RemoteModel};
 
-use crate::config::section::{Section, chosen, names};
+use crate::config::reading::section::{Section, chosen, names};
 
 /// Texts a call: what TEI takes by default.
 const BATCH: usize = 32;

@@ -2,7 +2,7 @@
 
 use engines::order::Blend;
 
-use crate::config::section::Section;
+use crate::config::reading::section::Section;
 
 /// The model's share of a linear blend.
 const DEFAULT_WEIGHT: f32 = 0.7;

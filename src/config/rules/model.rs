@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 
-use crate::config::{models::Models, section::Section, tree::Value};
+use crate::config::{models::Models, reading::section::Section, reading::tree::Value};
 
 /// Two models in a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::config::{
         Settings,
-        sources::lay_environment,
+        reading::sources::lay_environment,
         testing::{MODEL, minimal, read, read_tree, written},
     };
 

@@ -2,7 +2,7 @@
 
 use engines::passage::{Content, PassageSpec, Template};
 
-use crate::config::section::Section;
+use crate::config::reading::section::Section;
 
 pub(super) fn read(section: &Section) -> PassageSpec {
     let fields: Option<Vec<String>> = section.optional("fields");

@@ -52,7 +52,7 @@ struct Hit {
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
 /// `partial` where the client's own page might be.
 pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> Result<Candidates, Unreadable> {
-    // Known to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
+    // Remembered to be Unicode, `serde_json` need not look at each text again; in most scripts that is half of the time.
     let text = simdutf8::basic::from_utf8(answer).map_err(|_| Unreadable::Malformed)?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|_| Unreadable::Malformed)?;
     let found = Answer::read(answer).ok_or(Unreadable::Malformed)?;

@@ -9,9 +9,9 @@ use http::uri::PathAndQuery;
 use super::{
     answer,
     filter_path::FilterPath,
-    known::Known,
     multi::{self, Lines},
     planned::Planned,
+    remembered::Remembered,
     template, url,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
 /// A request that was sent.
 #[derive(Debug)]
 pub(super) struct ElasticReader {
-    pub(super) known: Arc<Known>,
+    pub(super) known: Arc<Remembered>,
     /// True if it holds several searches.
     pub(super) multi: bool,
     /// The client's own path, but for rendered templates, and its body.

@@ -1,5 +1,5 @@
 //! One request to Elasticsearch or OpenSearch that holds searches, read once. Owns which searches it carries, in each of its
-//! forms, and how what is sent is put together from their plans. Pure, but for what [`Known`] remembers.
+//! forms, and how what is sent is put together from their plans. Pure, but for what [`Remembered`] remembers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,11 +11,11 @@ use super::{
     conditions::{self, Said},
     document::Document,
     filter_path::FilterPath,
-    known::Known,
     media_types::speaks_json,
     multi::{self, Lines},
     planned::Planned,
     reader::ElasticReader,
+    remembered::Remembered,
     template,
     url::{self, Parameters},
 };
@@ -29,7 +29,7 @@ use crate::{
 /// A request, read.
 #[derive(Debug)]
 pub(crate) struct ElasticRequest {
-    known: Arc<Known>,
+    known: Arc<Remembered>,
     route: SearchRoute,
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) body: Bytes,
@@ -49,7 +49,7 @@ impl ElasticRequest {
     pub(crate) fn read(
         request: RequestParts<'_>,
         route: &SearchRoute,
-        known: &Arc<Known>,
+        known: &Arc<Remembered>,
     ) -> Result<Box<Self>, SkipReason> {
         let parameters = Parameters::of(request.path_and_query.query());
         let mut read = Self {

@@ -13,7 +13,7 @@ use super::{
     ModelError,
     content::{Content, Source},
 };
-use crate::provider::Providers;
+use crate::execution_provider::Providers;
 
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
 const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];

@@ -10,8 +10,8 @@ use anyhow::{Context, bail, ensure};
 use super::{
     external,
     hub::{Hub, RemoteFile},
-    known::KNOWN,
     lock::{Lock, Locked, LockedFile, sha256},
+    short_names::KNOWN,
     variant,
 };
 

@@ -6,7 +6,7 @@ use ort::{
     session::builder::SessionBuilder,
 };
 
-use crate::provider::Provider;
+use crate::execution_provider::Provider;
 
 /// True where the library that was loaded has the provider. Says nothing about the hardware.
 pub(super) fn is_compiled_in(provider: Provider) -> bool {

@@ -13,8 +13,8 @@ use super::{execution, model::OnnxModel, opener, runtime::Runtime, weights::Weig
 use crate::{
     backend::inference::{BackendError, Inference, Loader},
     encode::Encoder,
+    execution_provider::{Provider, Providers},
     models::ModelFolder,
-    provider::{Provider, Providers},
 };
 
 /// Opens sessions of one model folder. They share the tokenizer, since reading it takes as long as reading the graph,

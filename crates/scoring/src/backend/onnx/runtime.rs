@@ -12,7 +12,7 @@ use ort::environment::Environment;
 use super::execution;
 use crate::{
     backend::inference::BackendError,
-    provider::{Provider, Providers},
+    execution_provider::{Provider, Providers},
 };
 
 /// The release that we test with; `make onnxruntime` installs it.

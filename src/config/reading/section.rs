@@ -12,10 +12,10 @@ use super::{
 };
 
 /// The reader of an environment variable: keys and passwords are in the environment, and settings name the variable.
-pub(super) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(in crate::config) type Variable<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The reading of one configuration: its environment, and what is gathered on the way.
-pub(super) struct Reading<'a> {
+pub(in crate::config) struct Reading<'a> {
     variable: Variable<'a>,
     mistakes: RefCell<Vec<ConfigError>>,
     /// Every key that the program knows, for the test that the example names each.
@@ -23,24 +23,24 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(variable: Variable<'a>) -> Self {
+    pub(in crate::config) fn new(variable: Variable<'a>) -> Self {
         Self { variable, mistakes: RefCell::default(), keys: RefCell::default() }
     }
 
     /// The mistakes, in the order in which they were found.
-    pub(super) fn into_mistakes(self) -> Vec<ConfigError> {
+    pub(in crate::config) fn into_mistakes(self) -> Vec<ConfigError> {
         self.mistakes.into_inner()
     }
 
     /// Every key that was asked for, without its table.
     #[cfg(test)]
-    pub(super) fn into_keys(self) -> BTreeSet<&'static str> {
+    pub(in crate::config) fn into_keys(self) -> BTreeSet<&'static str> {
         self.keys.into_inner()
     }
 }
 
 /// One table that is being read, and the path to it.
-pub(super) struct Section<'a> {
+pub(in crate::config) struct Section<'a> {
     /// The table; `None` where nobody wrote it, so that all of its keys have their defaults.
     node: Option<&'a Node>,
     path: String,
@@ -50,7 +50,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The table of tables.
-    pub(super) fn root(node: &'a Node, reading: &'a Reading<'a>) -> Self {
+    pub(in crate::config) fn root(node: &'a Node, reading: &'a Reading<'a>) -> Self {
         Self::new(Some(node), String::new(), reading)
     }
 
@@ -63,18 +63,18 @@ impl<'a> Section<'a> {
     }
 
     /// The table under `key`; one that nobody wrote is empty.
-    pub(super) fn table(&self, key: &'static str) -> Section<'a> {
+    pub(in crate::config) fn table(&self, key: &'static str) -> Section<'a> {
         Section::new(self.node(key), self.path_of(key), self.reading)
     }
 
     /// The table under `key`, where somebody wrote it.
-    pub(super) fn optional_table(&self, key: &'static str) -> Option<Section<'a>> {
+    pub(in crate::config) fn optional_table(&self, key: &'static str) -> Option<Section<'a>> {
         let node = self.node(key)?;
         Some(Section::new(Some(node), self.path_of(key), self.reading))
     }
 
     /// A table at `place` within what stands under a key, such as `models.fast` or `rules[0]`.
-    pub(super) fn table_within(&self, node: &'a Node, place: String) -> Section<'a> {
+    pub(in crate::config) fn table_within(&self, node: &'a Node, place: String) -> Section<'a> {
         Section::new(Some(node), place, self.reading)
     }
 
@@ -84,12 +84,12 @@ impl<'a> Section<'a> {
     }
 
     /// The place where `key` was written, or else the table.
-    pub(super) fn origin_of(&self, key: &str) -> &Origin {
+    pub(in crate::config) fn origin_of(&self, key: &str) -> &Origin {
         self.child(key).map_or(self.origin(), |node| &node.origin)
     }
 
     /// The path of `key`: `server.listen`.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    pub(in crate::config) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Section<'a> {
     }
 
     /// The raw value under `key`, which thereby becomes a known key.
-    pub(super) fn node(&self, key: &'static str) -> Option<&'a Node> {
+    pub(in crate::config) fn node(&self, key: &'static str) -> Option<&'a Node> {
         let mut known = self.known.borrow_mut();
         if !known.contains(&key) {
             known.push(key);
@@ -108,12 +108,12 @@ impl<'a> Section<'a> {
     }
 
     /// The presence of a value under `key`, right or wrong.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(in crate::config) fn has(&self, key: &str) -> bool {
         self.child(key).is_some()
     }
 
     /// The setting under `key`, if it is there and right.
-    pub(super) fn optional<T: Setting>(&self, key: &'static str) -> Option<T> {
+    pub(in crate::config) fn optional<T: Setting>(&self, key: &'static str) -> Option<T> {
         let node = self.node(key)?;
         match T::read(node) {
             Ok(setting) => Some(setting),
@@ -125,17 +125,17 @@ impl<'a> Section<'a> {
     }
 
     /// The setting under `key`, or `default`.
-    pub(super) fn or<T: Setting>(&self, key: &'static str, default: T) -> T {
+    pub(in crate::config) fn or<T: Setting>(&self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
     }
 
     /// The size under `key` in bytes, or `default`.
-    pub(super) fn bytes(&self, key: &'static str, default: ByteSize) -> usize {
+    pub(in crate::config) fn bytes(&self, key: &'static str, default: ByteSize) -> usize {
         usize::try_from(self.or(key, default).as_u64()).unwrap_or(usize::MAX)
     }
 
     /// The one of `choices` whose name stands under `key`, or `default`.
-    pub(super) fn choice<T: Copy>(&self, key: &'static str, default: T, choices: &[(&str, T)]) -> T {
+    pub(in crate::config) fn choice<T: Copy>(&self, key: &'static str, default: T, choices: &[(&str, T)]) -> T {
         let Some(name) = self.optional::<String>(key) else { return default };
         chosen(&name, choices).unwrap_or_else(|| {
             self.error(key, format!("must be one of {}", names(choices)));
@@ -144,7 +144,7 @@ impl<'a> Section<'a> {
     }
 
     /// Those of `choices` whose names stand under `key`, if it is there; a name that is none of theirs is a mistake.
-    pub(super) fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+    pub(in crate::config) fn choices<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Option<Vec<T>> {
         let written: Vec<String> = self.optional(key)?;
         for unknown in written.iter().filter(|name| chosen(name, choices).is_none()) {
             self.error(key, format!("there is no `{unknown}`; there is: {}", names(choices)));
@@ -153,12 +153,12 @@ impl<'a> Section<'a> {
     }
 
     /// The environment variable of this name, where it holds anything.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(in crate::config) fn variable(&self, name: &str) -> Option<String> {
         (self.reading.variable)(name).filter(|text| !text.is_empty())
     }
 
     /// Reports a mistake in the value of `key`.
-    pub(super) fn error(&self, key: &str, message: impl Into<String>) {
+    pub(in crate::config) fn error(&self, key: &str, message: impl Into<String>) {
         self.mistake(self.origin_of(key), &self.path_of(key), message);
     }
 
@@ -168,7 +168,7 @@ impl<'a> Section<'a> {
     }
 
     /// Reports every key that nobody asked for.
-    pub(super) fn finish(&self) {
+    pub(in crate::config) fn finish(&self) {
         let Some(Node { value: Value::Table(table), .. }) = self.node else { return };
         let known = self.known.borrow();
         for (key, node) in table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
@@ -187,11 +187,11 @@ impl<'a> Section<'a> {
 }
 
 /// The choice of this name.
-pub(super) fn chosen<T: Copy>(name: &str, choices: &[(&str, T)]) -> Option<T> {
+pub(in crate::config) fn chosen<T: Copy>(name: &str, choices: &[(&str, T)]) -> Option<T> {
     choices.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
 }
 
 /// The names of all choices, for a message.
-pub(super) fn names<T>(choices: &[(&str, T)]) -> String {
+pub(in crate::config) fn names<T>(choices: &[(&str, T)]) -> String {
     choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@ use super::{engine::Engine, points_in_time::PointsInTime};
 
 /// The memory of a dialect.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct Remembered {
     pub(super) points_in_time: PointsInTime,
     pub(super) engine: Engine,
 }

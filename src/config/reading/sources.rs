@@ -34,7 +34,7 @@ impl Sources {
     ///
     /// # Errors
     /// The file cannot be read or is not TOML, or flags contradict it.
-    pub(super) fn tree(&self) -> Result<Node, ConfigError> {
+    pub(in crate::config) fn tree(&self) -> Result<Node, ConfigError> {
         let mut root = match &self.file {
             Some(path) => read_file(path)?,
             None => Node::empty(),
@@ -54,7 +54,7 @@ impl Sources {
 }
 
 /// Lays the environment over the tree, in the order of the variables' names.
-pub(super) fn lay_environment(root: &mut Node, environment: &HashMap<String, String>) {
+pub(in crate::config) fn lay_environment(root: &mut Node, environment: &HashMap<String, String>) {
     let mut variables: Vec<(&String, &String)> = environment
         .iter()
         .filter(|(name, _)| name.strip_prefix(ENV_PREFIX).is_some_and(|rest| rest.contains("__")))

@@ -2,7 +2,7 @@
 
 use ring::digest;
 
-use crate::config::section::Section;
+use crate::config::reading::section::Section;
 
 /// The clients that may use the rerank API.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A type of setting.
-pub(super) trait Setting: Sized {
+pub(in crate::config) trait Setting: Sized {
     /// Reads the setting.
     ///
     /// # Errors
