@@ -1,7 +1,7 @@
 //! The seam between the proxy and the search engines. Owns three traits: a [`Dialect`] knows a family of engines and lives as
 //! long as the process; a [`SearchRequest`] is one request, parsed once, which plans its searches; an [`AnswerReader`] is what
 //! is left of it once it is sent, and reads and rewrites the answer. To add a family is to implement them in a folder of its
-//! own and to add a line to the list in `dialects`.
+//! own and to add a line to the list in `registry`.
 
 use std::{ops::Range, sync::Arc};
 
