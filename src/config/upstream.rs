@@ -69,6 +69,7 @@ fn parse_url(url: &str) -> Result<(Scheme, Authority), String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::testing::{minimal, read};
 
     #[test]
@@ -80,7 +81,12 @@ mod tests {
         };
         assert_eq!((engine(""), engine("solr")), (Ok(None), Ok(Some("solr"))));
         let wrong = engine("lucene").expect_err("wrong");
-        assert_eq!(wrong, ["rerank.toml:2: upstream.engine: must be one of auto, elasticsearch, opensearch, solr"]);
+        let names = Dialects::engines().filter(|name| wrong[0].contains(*name)).count();
+        assert!(
+            wrong[0].starts_with("rerank.toml:2: upstream.engine: must be one of auto, elasticsearch, "),
+            "{wrong:?}"
+        );
+        assert_eq!((wrong.len(), names), (1, Dialects::engines().count()), "{wrong:?}");
         let path = read(&minimal().replace(":9200", ":8983/solr")).expect_err("wrong");
         assert!(path[0].ends_with("without a path: `/solr` comes with the clients' requests"), "{path:?}");
     }
