@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{config::FlagSetting, open_models::Config};
 
-// A doc comment would become the text of the subcommands that take these flags.
+/// The flags of the configuration. They win over `RERANK_PROXY_…` variables, and these over the file.
 #[derive(Debug, Args, Default)]
 pub struct ConfigArgs {
     /// The configuration file (see config.example.toml)
