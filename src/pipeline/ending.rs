@@ -4,10 +4,10 @@ use engines::{failure::Failure, plan::SkipReason};
 use http::Response;
 use tracing::debug;
 
-use crate::state::Context;
 use crate::{
     cluster::{Outgoing, body::Body},
     rerank_header::{self, Report},
+    state::Context,
 };
 
 /// The end of a request that is not reranked.

@@ -5,8 +5,10 @@ use engines::failure::{Failure, FailureKind};
 use http::{HeaderValue, Response, header};
 use tracing::{debug, warn};
 
-use crate::cluster::{UpstreamError, body::Body};
-use crate::state::Context;
+use crate::{
+    cluster::{UpstreamError, body::Body},
+    state::Context,
+};
 
 /// The answer that reports a failure.
 pub(crate) fn failed(context: &Context, failure: &Failure) -> Response<Body> {

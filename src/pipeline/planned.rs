@@ -9,7 +9,7 @@ use engines::{
 };
 use scoring::LongPassages;
 
-use crate::{config::Detail, config::rules::ShownScore};
+use crate::config::{Detail, rules::ShownScore};
 
 /// A search that is to be reranked, and how.
 #[derive(Debug, Clone)]

@@ -123,8 +123,8 @@ pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut noti
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
     let unread = Arc::new(UnreadAnswers::new(send_timeout));
-    let service = service_fn(|request| {
-        let context = thread.context(Request::<Incoming>::uri(&request).path());
+    let service = service_fn(|request: Request<Incoming>| {
+        let context = thread.context(request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
         async move {
             let (response, exchange) = match in_reserve {

@@ -39,7 +39,7 @@ use request::ElasticRequest;
 /// The dialect of Elasticsearch and OpenSearch.
 #[derive(Debug, Clone, Default)]
 pub struct Elastic {
-    pub(crate) known: Arc<Remembered>,
+    pub(crate) remembered: Arc<Remembered>,
 }
 
 impl Dialect for Elastic {
@@ -79,12 +79,12 @@ impl Dialect for Elastic {
     }
 
     fn read(&self, request: RequestParts<'_>, route: &SearchRoute) -> Result<Box<dyn SearchRequest>, SkipReason> {
-        Ok(ElasticRequest::read(request, route, &self.known)?)
+        Ok(ElasticRequest::read(request, route, &self.remembered)?)
     }
 
     fn point_in_time_opened(&self, answer: &[u8], indices: &str) {
         if let Some(id) = answer::point_in_time(answer) {
-            self.known.points_in_time.remember(&id, indices);
+            self.remembered.points_in_time.remember(&id, indices);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
 /// A request that was sent.
 #[derive(Debug)]
 pub(super) struct ElasticReader {
-    pub(super) known: Arc<Remembered>,
+    pub(super) remembered: Arc<Remembered>,
     /// True if it holds several searches.
     pub(super) multi: bool,
     /// The client's own path, but for rendered templates, and its body.
@@ -50,7 +50,7 @@ impl ElasticReader {
     /// known which engine it is (nobody who searches may ask), the answer is left as the search itself has it, which is all
     /// of it in Elasticsearch, and all but one member in OpenSearch.
     fn answer_to_template(&self, answer: Bytes) -> Bytes {
-        if !self.known.engine.is_opensearch() {
+        if !self.remembered.engine.is_opensearch() {
             return answer;
         }
         let filter = url::parameter(self.path_and_query.query(), "filter_path").filter(|filter| !filter.is_empty());
@@ -74,7 +74,7 @@ impl AnswerReader for ElasticReader {
         if let Some(indices) = &self.point_in_time_of
             && let Some(id) = answer::point_in_time(answer)
         {
-            self.known.points_in_time.remember(&id, indices);
+            self.remembered.points_in_time.remember(&id, indices);
         }
     }
 

@@ -29,7 +29,7 @@ use crate::{
 /// A request, read.
 #[derive(Debug)]
 pub(crate) struct ElasticRequest {
-    known: Arc<Remembered>,
+    remembered: Arc<Remembered>,
     route: SearchRoute,
     pub(crate) path_and_query: PathAndQuery,
     pub(crate) body: Bytes,
@@ -49,11 +49,11 @@ impl ElasticRequest {
     pub(crate) fn read(
         request: RequestParts<'_>,
         route: &SearchRoute,
-        known: &Arc<Remembered>,
+        remembered: &Arc<Remembered>,
     ) -> Result<Box<Self>, SkipReason> {
         let parameters = Parameters::of(request.path_and_query.query());
         let mut read = Self {
-            known: known.clone(),
+            remembered: remembered.clone(),
             route: route.clone(),
             path_and_query: request.path_and_query.clone(),
             body: request.body.clone(),
@@ -103,7 +103,7 @@ impl ElasticRequest {
             _ => None,
         };
         let indices = match &point_in_time {
-            Some(id) => self.known.points_in_time.indices(id),
+            Some(id) => self.remembered.points_in_time.indices(id),
             None => Some(indices),
         };
         self.searches.push(Search { indices, point_in_time });
@@ -197,11 +197,11 @@ impl SearchRequest for ElasticRequest {
     /// answered like a search among several.
     fn discovery(&self) -> Option<PathAndQuery> {
         let depends = self.route.form == SearchForm::Template;
-        (depends && self.known.engine.is_to_be_asked()).then(|| PathAndQuery::from_static("/"))
+        (depends && self.remembered.engine.is_to_be_asked()).then(|| PathAndQuery::from_static("/"))
     }
 
     fn discovered(&mut self, answer: &[u8]) {
-        self.known.engine.learn(answer);
+        self.remembered.engine.learn(answer);
     }
 
     fn renderings(&self) -> Result<Vec<(PathAndQuery, Bytes)>, SkipReason> {
@@ -216,7 +216,7 @@ impl SearchRequest for ElasticRequest {
         let indices = answer::indices_of_hits(answer)?;
         let [search] = &mut self.searches[..] else { return None };
         if let Some(id) = &search.point_in_time {
-            self.known.points_in_time.remember(id, &indices);
+            self.remembered.points_in_time.remember(id, &indices);
         }
         search.indices = Some(indices.clone());
         Some(indices)
@@ -257,7 +257,7 @@ impl SearchRequest for ElasticRequest {
         let reader = ElasticReader {
             point_in_time_of: self.indices_of_point_in_time(),
             adds_status: self.is_rendered && !multi,
-            known: self.known,
+            remembered: self.remembered,
             multi,
             path_and_query: self.path_and_query,
             body: self.body,

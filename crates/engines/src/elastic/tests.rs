@@ -51,7 +51,7 @@ fn read(elastic: &Elastic, form: SearchForm, body: &'static str) -> Box<ElasticR
     let route = SearchRoute { form, indices: String::new() };
     let body = Bytes::from_static(body.as_bytes());
     let request = RequestParts { path_and_query: &path_and_query, headers: &headers, body: &body };
-    ElasticRequest::read(request, &route, &elastic.known).expect("a search")
+    ElasticRequest::read(request, &route, &elastic.remembered).expect("a search")
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn plan(input: &[u8]) {
     if !route.form.is_template() {
         return planned(&elastic, &route, &sent);
     }
-    let Ok(request) = ElasticRequest::read(sent.parts(), &route, &elastic.known) else { return };
+    let Ok(request) = ElasticRequest::read(sent.parts(), &route, &elastic.remembered) else { return };
     let Ok(asked) = request.renderings() else { return };
     let answer = Bytes::from_static(br#"{"template_output":{"query":{"match":{"text":"wine"}},"size":3}}"#);
     let Ok(read) = request.with_rendered(&vec![answer; asked.len()]) else { return };
@@ -40,7 +40,7 @@ pub fn plan(input: &[u8]) {
 }
 
 fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {
-    let read = || ElasticRequest::read(sent.parts(), route, &elastic.known);
+    let read = || ElasticRequest::read(sent.parts(), route, &elastic.remembered);
     let Ok(request) = read() else { return };
     let asked_in_header = sent.headers.get("x-rerank-query").and_then(|query| query.to_str().ok());
     let named =
