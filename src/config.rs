@@ -106,6 +106,16 @@ impl Draft {
 }
 
 impl Settings {
+    /// The names of the models that this label of a rule stands for.
+    pub(crate) fn models_of<'a>(&'a self, label: &'a str) -> Vec<&'a str> {
+        let Some(signals) = self.fused.get(label) else { return vec![label] };
+        let model = |signal: &'a SignalConfig| match &signal.source {
+            SourceConfig::Model { name, .. } => Some(name.as_str()),
+            SourceConfig::Cluster => None,
+        };
+        signals.iter().filter_map(model).collect()
+    }
+
     /// True if the cluster's own score is among the signals that this label stands for.
     pub fn fuses_the_cluster(&self, label: &str) -> bool {
         let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();

@@ -71,6 +71,8 @@ fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> 
         deadline: Instant::now() + budget,
         priority: Priority::Search,
         known: None,
+        vectors: false,
+        vectors: false,
     }
 }
 

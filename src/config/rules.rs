@@ -2,13 +2,14 @@
 //! a form of their own are a file each.
 
 mod blend;
+mod diversity;
 mod index;
 mod model;
 mod normalization;
 mod passage;
 mod signals;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use engines::{
     passage::PassageSpec,
@@ -20,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{long_passages, models::Models, reading::section::Section, reading::tree::Value};
 
+pub use diversity::DiversityConfig;
 pub use index::IndexPatterns;
 pub(super) use signals::FusedScorings;
 pub use signals::{SignalConfig, SourceConfig};
@@ -42,6 +44,8 @@ pub struct Rule {
     pub budget: Duration,
     /// The way in which the score of the model and that of the cluster become one.
     pub blend: Blend,
+    /// The way in which hits that are alike are kept apart, where they are.
+    pub diversity: Option<Arc<DiversityConfig>>,
     /// The treatment of passages that are longer than the model reads.
     pub long_passages: LongPassages,
     /// The score that the hits show.
@@ -66,6 +70,7 @@ impl Rule {
             window: DEFAULT_WINDOW,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
+            diversity: None,
             long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
             mode: Mode::On,
@@ -188,6 +193,7 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         );
     }
     let blend = blend::read(section);
+    let diversity = diversity::read(section).map(Arc::new);
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
     section.finish();
     is_whole.then_some(Rule {
@@ -195,6 +201,7 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         window,
         budget,
         blend,
+        diversity,
         long_passages,
         score,
         mode,

@@ -1,7 +1,7 @@
 //! Notes on hits: what an explained answer says of each of them. Owns their members.
 
 use engines::{candidates::Candidates, plan::Explain};
-use ranking::ranked::Ranked;
+use ranking::{diversity::Moved, ranked::Ranked};
 use scoring::{Scored, SignalScore, Span};
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ pub(super) fn notes(
     hit: &Ranked,
     candidates: &Candidates,
     scored: &Scored,
+    moved: &[Option<Moved>],
 ) -> Vec<String> {
     let Planned { explain, detail, .. } = *planned;
     if explain == Explain::No {
@@ -42,6 +43,9 @@ pub(super) fn notes(
     let signals = scored.signals.get(hit.hit).filter(|_| score.is_some_and(|score| score.stage.is_none()));
     if let Some(signals) = signals.filter(|signals| !signals.is_empty()) {
         note["signals"] = signals.iter().map(signal).collect();
+    }
+    if let Some(reason) = moved.get(hit.hit).copied().flatten() {
+        note["moved"] = json!(reason.name());
     }
     let span = score.and_then(|score| score.span);
     if let Some(span) = span {

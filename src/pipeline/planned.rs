@@ -1,13 +1,16 @@
 //! A search that is to be reranked, as the pipeline knows it: its plan, and what its rule and the request options say of
 //! scoring and of the answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use engines::plan::{Explain, Plan};
 use ranking::order::Blend;
 use scoring::LongPassages;
 
-use crate::config::{Detail, rules::ShownScore};
+use crate::config::{
+    Detail,
+    rules::{DiversityConfig, ShownScore},
+};
 
 /// A search that is to be reranked, and how.
 #[derive(Debug, Clone)]
@@ -18,8 +21,16 @@ pub(super) struct Planned {
     pub(super) model: String,
     pub(super) budget: Duration,
     pub(super) blend: Blend,
+    pub(super) diversity: Option<Arc<DiversityConfig>>,
     pub(super) long: LongPassages,
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,
     pub(super) detail: Detail,
+}
+
+impl Planned {
+    /// True if the order needs the vectors of the hits.
+    pub(super) fn needs_vectors(&self) -> bool {
+        self.diversity.as_ref().is_some_and(|config| config.diversity.needs_vectors())
+    }
 }

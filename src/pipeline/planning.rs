@@ -137,6 +137,7 @@ fn planned(
         model: model.clone(),
         budget: options.budget(rule.budget),
         blend: rule.blend,
+        diversity: rule.diversity.clone(),
         long: rule.long_passages,
         shown: rule.score,
         explain: context.snapshot.settings.clients.explain.of(options.explain),

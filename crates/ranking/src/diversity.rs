@@ -67,6 +67,17 @@ pub enum Moved {
     Field,
 }
 
+impl Moved {
+    /// The name in explanations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Diversity => "diversity",
+            Self::Duplicate => "duplicate",
+            Self::Field => "field",
+        }
+    }
+}
+
 /// Puts the window's hits that are [`Group::Ordered`] in a more diverse order, and makes near-duplicates a group of their own.
 /// `ranked` holds all hits, those of the window first, and `groups` the group of each hit of the window. The answer says of
 /// each hit of the window why it was moved.
