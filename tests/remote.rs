@@ -72,7 +72,6 @@ fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> 
         priority: Priority::Search,
         known: None,
         vectors: false,
-        vectors: false,
     }
 }
 
