@@ -2,6 +2,9 @@
 //! a form of their own are a file each.
 
 mod blend;
+mod conditions;
+mod field_name;
+mod field_signal;
 mod index;
 mod model;
 mod passage;
@@ -13,6 +16,7 @@ use engines::{
     passage::PassageSpec,
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
+use ranking::conditions::Condition;
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -40,6 +44,10 @@ pub struct Rule {
     pub budget: Duration,
     /// The way in which the score of the model and that of the cluster become one.
     pub blend: Blend,
+    /// Hits that meet one of these go before all others of the window.
+    pub pin: Vec<Condition>,
+    /// Hits that meet one of these go behind all others of the window.
+    pub bury: Vec<Condition>,
     /// The treatment of passages that are longer than the model reads.
     pub long_passages: LongPassages,
     /// The score that the hits show.
@@ -64,6 +72,8 @@ impl Rule {
             window: DEFAULT_WINDOW,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
+            pin: Vec::new(),
+            bury: Vec::new(),
             long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
             mode: Mode::On,
@@ -183,6 +193,7 @@ fn rule(section: &Section, models: &Models, cascades: &mut Cascades) -> Option<R
         );
     }
     let blend = blend::read(section);
+    let (pin, bury) = (conditions::read(section, "pin"), conditions::read(section, "bury"));
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
     section.finish();
     is_whole.then_some(Rule {
@@ -190,6 +201,8 @@ fn rule(section: &Section, models: &Models, cascades: &mut Cascades) -> Option<R
         window,
         budget,
         blend,
+        pin,
+        bury,
         long_passages,
         score,
         mode,

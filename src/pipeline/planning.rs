@@ -117,6 +117,7 @@ fn planned(
         query_path: &rule.query_path,
         leave_explicit: rule.explicit == Explicit::Cluster,
         scores: matches!(rule.blend, Blend::Linear { .. }) || options.explain != Explain::No,
+        values: &[],
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
