@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use engines::{
-    order::Blend,
-    passage::{Content, PassageSpec},
-};
+use engines::passage::{Content, PassageSpec};
+use ranking::order::Blend;
 
 use super::{
     reading::sources::lay_environment,
@@ -130,7 +128,7 @@ fn known_keys(root: &Node) -> BTreeSet<&'static str> {
 
 #[test]
 fn the_example_names_every_key() {
-    let rule = "index = \"*\"\nblend = {}\nmodel = {}\nlong_passages = {}\npin = [{}]";
+    let rule = "index = \"*\"\nblend = {}\nmodel = {}\nlong_passages = {}\npin = [{}]\n[[rules]]\nsignals = [{ model = \"m\" }, { field = \"f\" }]";
     let every_table = written(&(minimal().replace("index = \"*\"", rule) + "[cache.redis]\n"));
     for key in known_keys(&every_table) {
         let named = EXAMPLE.lines().any(|line| {

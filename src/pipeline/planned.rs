@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use engines::{
-    order::Blend,
-    plan::{Explain, Plan},
-};
+use engines::plan::{Explain, Plan};
+use ranking::order::Blend;
 use scoring::LongPassages;
 
+use super::fields::Fields;
 use crate::config::{Detail, rules::ShownScore};
 
 /// A search that is to be reranked, and how.
@@ -20,6 +19,7 @@ pub(super) struct Planned {
     pub(super) model: String,
     pub(super) budget: Duration,
     pub(super) blend: Blend,
+    pub(super) fields: Fields,
     pub(super) long: LongPassages,
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use engines::{
     dialect::{Assembled, SearchRequest},
     failure::{Failure, FailureKind},
-    order::Blend,
     plan::{Explain, NoPlan, SkipReason, Terms},
     request::Search,
 };
+use ranking::order::Blend;
 
-use super::planned::Planned;
+use super::{fields::Fields, planned::Planned};
 use crate::{
     config::rules::{self, Explicit, Mode, Rule},
     isolation::guarded,
@@ -104,20 +104,23 @@ fn planned(
             .settings
             .models
             .keys()
-            .chain(context.snapshot.settings.cascades.keys())
+            .chain(context.snapshot.settings.fused.keys())
             .map(String::as_str)
             .collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
         passage: &rule.passage,
         query: options.query.as_deref(),
         query_path: &rule.query_path,
         leave_explicit: rule.explicit == Explicit::Cluster,
-        scores: matches!(rule.blend, Blend::Linear { .. }) || options.explain != Explain::No,
-        values: &[],
+        scores: matches!(rule.blend, Blend::Linear { .. })
+            || options.explain != Explain::No
+            || context.snapshot.settings.fuses_the_cluster(model),
+        values: fields.names(),
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
@@ -136,6 +139,7 @@ fn planned(
         model: model.clone(),
         budget: options.budget(rule.budget),
         blend: rule.blend,
+        fields,
         long: rule.long_passages,
         shown: rule.score,
         explain: context.snapshot.settings.clients.explain.of(options.explain),

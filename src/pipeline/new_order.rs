@@ -1,0 +1,21 @@
+//! The new order of a window, from the scores of its hits. Owns which step comes after which: blend, then the groups that go
+//! before or behind others.
+
+use engines::candidates::Candidates;
+use ranking::{
+    arrange::{Group, arrange},
+    order,
+    ranked::Ranked,
+};
+use scoring::Scored;
+
+use super::planned::Planned;
+use crate::document_ranking::outputs;
+
+/// All hits of an answer in their new order.
+pub(super) fn new_order(planned: &Planned, candidates: &Candidates, scored: &Scored) -> Vec<Ranked> {
+    let window = scored.scores.len();
+    let ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, planned.blend);
+    let groups: Vec<Group> = (0..window).map(|hit| planned.fields.group(candidates.values.get(hit))).collect();
+    arrange(ranked, candidates.pinned, window, |hit| groups.get(hit).copied().unwrap_or_default())
+}
