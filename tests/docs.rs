@@ -242,6 +242,7 @@ fn links_lead_somewhere() {
         "docs/searches.md",
         "docs/solr.md",
         "docs/models.md",
+        "docs/fields.md",
         "docs/cache.md",
         "docs/scoring.md",
         "docs/capacity.md",

@@ -11,7 +11,7 @@ mod normalization;
 mod passage;
 mod signals;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use engines::{
     passage::PassageSpec,
@@ -29,6 +29,9 @@ pub use signals::{SignalConfig, SourceConfig};
 
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
+
+/// The most fields whose values a rule looks at: each is looked for in every hit.
+const MAX_FIELDS: usize = 64;
 
 /// A rule: how the searches over some indices are reranked.
 #[derive(Debug, Clone)]
@@ -198,6 +201,14 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
     }
     let blend = blend::read(section);
     let (pin, bury) = (conditions::read(section, "pin"), conditions::read(section, "bury"));
+    let of_signals = model_fields(fused, &defaults.model);
+    let of_conditions = pin.iter().chain(&bury).map(|condition| condition.field.as_str());
+    if of_signals.chain(of_conditions).collect::<HashSet<_>>().len() > MAX_FIELDS {
+        section.error(
+            "index",
+            format!("the rule looks at more than {MAX_FIELDS} fields of its hits, in `signals`, `pin` and `bury`"),
+        );
+    }
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
     section.finish();
     is_whole.then_some(Rule {
@@ -217,6 +228,12 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
     })
 }
 
+/// The fields among the signals that a label stands for.
+fn model_fields<'a>(fused: &'a FusedScorings, label: &str) -> impl Iterator<Item = &'a str> {
+    let signals = fused.get(label).map(Vec::as_slice).unwrap_or_default();
+    signals.iter().filter(|signal| matches!(signal.source, SourceConfig::Field(_))).map(|signal| signal.source.name())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +249,18 @@ mod tests {
         assert!((share - 0.25).abs() < 0.03, "{share}");
         assert!(Rule::for_index(patterns(), "m".to_owned()).takes("anything"));
         assert!(!Rule { traffic: 0.0, ..rule }.takes("anything"));
+    }
+
+    #[test]
+    fn a_rule_that_looks_at_more_fields_than_may_be_is_a_mistake() {
+        let rule = |count: usize| {
+            let conditions: Vec<String> = (0..count).map(|n| format!("{{ field = \"f{n}\", is = 1 }}")).collect();
+            let signals = "signals = [{ model = \"m\" }, { field = \"f0\" }, { field = \"g\" }]";
+            read(&format!("{}{signals}\npin = [{}]\n", minimal(), conditions.join(",")))
+        };
+        assert!(rule(63).is_ok());
+        let errors = rule(64).expect_err("too many");
+        assert!(errors[0].contains("rules[0].index: the rule looks at more than 64 fields"), "{errors:?}");
     }
 
     #[test]

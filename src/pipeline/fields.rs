@@ -46,7 +46,8 @@ impl Fields {
 
     /// What each signal says of the hits at `places`, out of the values of all hits.
     pub(super) fn numbers(&self, values: &[Values], places: &[usize]) -> Vec<Vec<Option<f32>>> {
-        let number = |(field, signal): &(usize, FieldSignal), hit: usize| signal.number(of(values.get(hit), *field), self.now);
+        let number =
+            |(field, signal): &(usize, FieldSignal), hit: usize| signal.number(of(values.get(hit), *field), self.now);
         self.signals.iter().map(|signal| places.iter().map(|&hit| number(signal, hit)).collect()).collect()
     }
 
@@ -109,7 +110,10 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_hits_that_are_scored() {
         let values = [vec![number(1.0), number(3.0), vec![]], vec![number(2.0), vec![], vec![]], vec![]];
-        assert_eq!(fields().numbers(&values, &[1, 0, 2, 7]), [[Some(2.0), Some(1.0), None, None], [None, Some(9.0), None, None]]);
+        assert_eq!(
+            fields().numbers(&values, &[1, 0, 2, 7]),
+            [[Some(2.0), Some(1.0), None, None], [None, Some(9.0), None, None]]
+        );
     }
 
     #[test]

@@ -284,10 +284,16 @@ mod tests {
                 "[1].normalize: \"logit\" is for models",
             ),
             ("[{ field = \"n\" }]", ": names no model: without one there is nothing to rerank by"),
-            ("[{ model = \"m\" }, { field = \"n\" }, { field = \"n\" }]", "[2].field: `n` is there twice: give it one weight"),
+            (
+                "[{ model = \"m\" }, { field = \"n\" }, { field = \"n\" }]",
+                "[2].field: `n` is there twice: give it one weight",
+            ),
             ("[{ model = \"m\" }, { field = \"n\", keep = 5 }]", "[1].keep: belongs to a model"),
             ("[{ model = \"m\" }, { field = \"n\", normalize = \"logit\" }]", "[1].normalize: \"logit\" is for models"),
-            ("[{ model = \"m\" }, { field = \"n\", modifier = \"ln\", missing = 0 }]", "[1].missing: stands in for a value"),
+            (
+                "[{ model = \"m\" }, { field = \"n\", modifier = \"ln\", missing = 0 }]",
+                "[1].missing: stands in for a value",
+            ),
             ("[{ model = \"m\", field = \"n\" }]", "[0].model: give one of model, field: each is a signal of its own"),
             ("[{ model = \"m\", wait = 1 }]", "[0].wait: unknown key; did you mean"),
         ] {
