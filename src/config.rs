@@ -23,6 +23,7 @@ mod upstream;
 
 use ::scoring::cache::CacheOptions;
 use indexmap::IndexMap;
+use ranking::field_values::FieldSignal;
 
 use reading::section::{Reading, Section, Variable};
 use reading::tree::Node;
@@ -111,7 +112,7 @@ impl Settings {
         let Some(signals) = self.fused.get(label) else { return vec![label] };
         let model = |signal: &'a SignalConfig| match &signal.source {
             SourceConfig::Model { name, .. } => Some(name.as_str()),
-            SourceConfig::Cluster => None,
+            SourceConfig::Cluster | SourceConfig::Field(_) => None,
         };
         signals.iter().filter_map(model).collect()
     }
@@ -120,6 +121,15 @@ impl Settings {
     pub fn fuses_the_cluster(&self, label: &str) -> bool {
         let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
         signals.iter().any(|signal| signal.source == SourceConfig::Cluster)
+    }
+
+    /// The fields among the signals that this label stands for, in their order.
+    pub fn field_signals(&self, label: &str) -> impl Iterator<Item = &FieldSignal> {
+        let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
+        signals.iter().filter_map(|signal| match &signal.source {
+            SourceConfig::Field(signal) => Some(signal),
+            _ => None,
+        })
     }
 }
 

@@ -2,20 +2,23 @@
 //! a form of their own are a file each.
 
 mod blend;
+mod conditions;
 mod diversity;
+mod field_name;
+mod field_signal;
 mod index;
 mod model;
 mod normalization;
 mod passage;
 mod signals;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engines::{
     passage::PassageSpec,
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
-use ranking::order::Blend;
+use ranking::{conditions::Condition, order::Blend};
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -28,6 +31,9 @@ pub use signals::{SignalConfig, SourceConfig};
 
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
+
+/// The most fields whose values a rule looks at: each is looked for in every hit.
+const MAX_FIELDS: usize = 64;
 
 /// A rule: how the searches over some indices are reranked.
 #[derive(Debug, Clone)]
@@ -44,6 +50,10 @@ pub struct Rule {
     pub budget: Duration,
     /// The way in which the score of the model and that of the cluster become one.
     pub blend: Blend,
+    /// Hits that meet one of these go before all others of the window.
+    pub pin: Vec<Condition>,
+    /// Hits that meet one of these go behind all others of the window.
+    pub bury: Vec<Condition>,
     /// The way in which hits that are alike are kept apart, where they are.
     pub diversity: Option<Arc<DiversityConfig>>,
     /// The treatment of passages that are longer than the model reads.
@@ -70,6 +80,8 @@ impl Rule {
             window: DEFAULT_WINDOW,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
+            pin: Vec::new(),
+            bury: Vec::new(),
             diversity: None,
             long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
@@ -194,6 +206,16 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
     }
     let blend = blend::read(section);
     let diversity = diversity::read(section).map(Arc::new);
+    let (pin, bury) = (conditions::read(section, "pin"), conditions::read(section, "bury"));
+    let of_signals = model_fields(fused, &defaults.model);
+    let of_conditions = pin.iter().chain(&bury).map(|condition| condition.field.as_str());
+    let of_diversity = diversity.iter().filter_map(|config| config.field.as_deref());
+    if of_signals.chain(of_conditions).chain(of_diversity).collect::<HashSet<_>>().len() > MAX_FIELDS {
+        section.error(
+            "index",
+            format!("the rule looks at more than {MAX_FIELDS} fields of its hits, in `signals`, `pin`, `bury` and `diversity`"),
+        );
+    }
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
     section.finish();
     is_whole.then_some(Rule {
@@ -201,6 +223,8 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         window,
         budget,
         blend,
+        pin,
+        bury,
         diversity,
         long_passages,
         score,
@@ -210,6 +234,12 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         explicit,
         ..defaults
     })
+}
+
+/// The fields among the signals that a label stands for.
+fn model_fields<'a>(fused: &'a FusedScorings, label: &str) -> impl Iterator<Item = &'a str> {
+    let signals = fused.get(label).map(Vec::as_slice).unwrap_or_default();
+    signals.iter().filter(|signal| matches!(signal.source, SourceConfig::Field(_))).map(|signal| signal.source.name())
 }
 
 #[cfg(test)]
@@ -227,6 +257,18 @@ mod tests {
         assert!((share - 0.25).abs() < 0.03, "{share}");
         assert!(Rule::for_index(patterns(), "m".to_owned()).takes("anything"));
         assert!(!Rule { traffic: 0.0, ..rule }.takes("anything"));
+    }
+
+    #[test]
+    fn a_rule_that_looks_at_more_fields_than_may_be_is_a_mistake() {
+        let rule = |count: usize| {
+            let conditions: Vec<String> = (0..count).map(|n| format!("{{ field = \"f{n}\", is = 1 }}")).collect();
+            let signals = "signals = [{ model = \"m\" }, { field = \"f0\" }, { field = \"g\" }]";
+            read(&format!("{}{signals}\npin = [{}]\n", minimal(), conditions.join(",")))
+        };
+        assert!(rule(63).is_ok());
+        let errors = rule(64).expect_err("too many");
+        assert!(errors[0].contains("rules[0].index: the rule looks at more than 64 fields"), "{errors:?}");
     }
 
     #[test]

@@ -128,7 +128,7 @@ fn known_keys(root: &Node) -> BTreeSet<&'static str> {
 
 #[test]
 fn the_example_names_every_key() {
-    let rule = "index = \"*\"\nblend = {}\ndiversity = {}\nmodel = {}\nlong_passages = {}";
+    let rule = "index = \"*\"\nblend = {}\ndiversity = {}\nmodel = {}\nlong_passages = {}\npin = [{}]\n[[rules]]\nsignals = [{ model = \"m\" }, { field = \"f\" }]";
     let every_table = written(&(minimal().replace("index = \"*\"", rule) + "[cache.redis]\n"));
     for key in known_keys(&every_table) {
         let named = EXAMPLE.lines().any(|line| {

@@ -23,9 +23,11 @@ pub(super) fn new_order(
 ) -> (Vec<Ranked>, Vec<Option<Moved>>) {
     let mut ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, planned.blend);
     let window = scored.scores.len();
-    let mut groups = vec![Group::Ordered; window];
-    for hit in ranked.iter().filter(|hit| hit.hit < window && lowest.is_some_and(|lowest| hit.score < lowest)) {
-        groups[hit.hit] = Group::Poor;
+    let mut groups: Vec<Group> = (0..window).map(|hit| planned.fields.group(candidates.values.get(hit))).collect();
+    for Ranked { hit, score } in &ranked {
+        if *hit < window && groups[*hit] == Group::Ordered && lowest.is_some_and(|lowest| *score < lowest) {
+            groups[*hit] = Group::Poor;
+        }
     }
     let mut moved = Vec::new();
     if let Some(config) = &planned.diversity {
@@ -33,9 +35,9 @@ pub(super) fn new_order(
             pinned: candidates.pinned,
             page: planned.plan.page.size,
             vectors: &scored.vectors,
-            values: &[],
+            values: &planned.fields.texts_to_keep_apart(&candidates.values),
         };
         moved = diversify(&mut ranked, &mut groups, hits, config.diversity);
     }
-    (arrange(ranked, candidates.pinned, window, |hit| groups[hit]), moved)
+    (arrange(ranked, candidates.pinned, window, |hit| groups.get(hit).copied().unwrap_or_default()), moved)
 }

@@ -7,6 +7,7 @@ use engines::plan::{Explain, Plan};
 use ranking::order::Blend;
 use scoring::LongPassages;
 
+use super::fields::Fields;
 use crate::config::{
     Detail,
     rules::{DiversityConfig, ShownScore},
@@ -21,6 +22,7 @@ pub(super) struct Planned {
     pub(super) model: String,
     pub(super) budget: Duration,
     pub(super) blend: Blend,
+    pub(super) fields: Fields,
     pub(super) diversity: Option<Arc<DiversityConfig>>,
     pub(super) long: LongPassages,
     pub(super) shown: ShownScore,

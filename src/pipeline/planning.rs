@@ -11,7 +11,7 @@ use engines::{
 };
 use ranking::order::Blend;
 
-use super::planned::Planned;
+use super::{fields::Fields, planned::Planned};
 use crate::{
     config::rules::{self, Explicit, Mode, Rule},
     isolation::guarded,
@@ -110,6 +110,7 @@ fn planned(
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
         passage: &rule.passage,
@@ -119,6 +120,7 @@ fn planned(
         scores: matches!(rule.blend, Blend::Linear { .. })
             || options.explain != Explain::No
             || context.snapshot.settings.fuses_the_cluster(model),
+        values: fields.names(),
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
@@ -137,6 +139,7 @@ fn planned(
         model: model.clone(),
         budget: options.budget(rule.budget),
         blend: rule.blend,
+        fields,
         diversity: rule.diversity.clone(),
         long: rule.long_passages,
         shown: rule.score,

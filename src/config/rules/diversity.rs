@@ -3,6 +3,7 @@
 
 use ranking::diversity::Diversity;
 
+use super::field_name;
 use crate::config::reading::{
     mistake::{ConfigError, Origin},
     section::Section,
@@ -42,14 +43,14 @@ pub(super) fn read(rule: &Section) -> Option<DiversityConfig> {
     if duplicates.is_some_and(|least| !(least > 0.0 && least <= 1.0)) {
         section.error("duplicates", "must be a cosine above 0, at most 1, such as 0.95");
     }
-    let field = section.optional::<String>("field");
     let at_most = section.optional::<usize>("at_most");
     if at_most == Some(0) {
         section.error("at_most", "must be 1 or more hits on a page");
     }
-    match (section.has("field"), section.has("at_most")) {
-        (true, false) => section.error("at_most", "is missing: say how many hits with one value of `field` a page may have"),
-        (false, true) => section.error("field", "is missing: name the field whose values `at_most` counts"),
+    let field = section.node("field").map(|_| field_name::read(&section));
+    match (&field, section.has("at_most")) {
+        (Some(_), false) => section.error("at_most", "is missing: say how many hits with one value of `field` a page may have"),
+        (None, true) => section.error("field", "is missing: name the field whose values `at_most` counts"),
         _ => {}
     }
     if keys.is_empty() {
@@ -58,7 +59,7 @@ pub(super) fn read(rule: &Section) -> Option<DiversityConfig> {
     section.finish();
     Some(DiversityConfig {
         diversity: Diversity { lambda: lambda.unwrap_or(1.0), duplicates, at_most },
-        field,
+        field: field.flatten(),
         origin: rule.origin_of("diversity").clone(),
         path: rule.path_of("diversity"),
     })
@@ -105,6 +106,7 @@ mod tests {
             ("{ field = \"brand\" }", ".at_most: is missing: say how many hits"),
             ("{ at_most = 2 }", ".field: is missing: name the field"),
             ("{ field = \"brand\", at_most = 0 }", ".at_most: must be 1 or more hits on a page"),
+            ("{ field = \"brand*\", at_most = 2 }", ".field: must name one field; a pattern may stand for many"),
             ("{ lambd = 0.5, duplicates = 0.9 }", ".lambd: unknown key; did you mean `lambda`?"),
             ("{}", ": says nothing: give `lambda`, `duplicates`, or `field` and `at_most`"),
             ("0.7", ": must be a table"),
