@@ -27,6 +27,9 @@ const SENTENCES: [&str; 6] = [
     "Hunting wolves was banned in most of Europe.",
 ];
 
+/// Their makers, of which one has none.
+const MAKERS: [Option<&str>; 6] = [Some("a"), Some("a"), Some("b"), None, Some("a"), Some("b")];
+
 /// Searches find the sentences; `from` and `size` are honoured as in [`common::hits`].
 fn sentences(seen: &Seen) -> Response<Full<bytes::Bytes>> {
     let number = |name: &str, default: usize| {
@@ -34,7 +37,13 @@ fn sentences(seen: &Seen) -> Response<Full<bytes::Bytes>> {
         let value = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
         value.map_or(default, |(_, value)| value.parse().unwrap())
     };
-    let hit = |(place, text): (usize, &&str)| json!({"_id": place.to_string(), "_score": 9 - place, "_source": {"text": text}});
+    let hit = |(place, text): (usize, &&str)| {
+        let mut source = json!({"text": text});
+        if let Some(maker) = MAKERS[place] {
+            source["maker"] = json!({"name": maker});
+        }
+        json!({"_id": place.to_string(), "_score": 9 - place, "_source": source})
+    };
     let page = SENTENCES.iter().enumerate().skip(number("from", 0)).take(number("size", 10));
     let hits: Vec<Value> = page.map(hit).collect();
     json(json!({"took": 1, "hits": {"max_score": 9.0, "hits": hits}}).to_string())
@@ -120,6 +129,27 @@ async fn a_small_lambda_brings_other_subjects_forward_and_1_changes_nothing() {
     assert!(half.iter().any(|(.., moved)| moved.as_deref() == Some("diversity")));
     assert!(half.windows(2).all(|pair| pair[0].1 >= pair[1].1), "{half:?}");
     let mut all = ids(&half);
+    all.sort_unstable();
+    assert_eq!(all, ["0", "1", "2", "3", "4", "5"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_maker_has_one_place_on_a_page_and_pages_continue() {
+    let rules = [("plain", ""), ("apart", "fields = \"text\"\ndiversity = { field = \"maker.name\", at_most = 1 }")];
+    let proxy = proxy(&rules).await;
+    let plain = search(proxy, "/plain/_search").await;
+    let mut pages = Vec::new();
+    for from in [0, 2, 4] {
+        let page = search(proxy, &format!("/apart/_search?from={from}&size=2")).await;
+        let makers: Vec<Option<&str>> = ids(&page).iter().map(|id| MAKERS[id.parse::<usize>().unwrap()]).collect();
+        assert_ne!(makers[0], makers[1], "{page:?}");
+        pages.extend(page);
+    }
+    assert_eq!(ids(&pages)[0], ids(&plain)[0]);
+    assert!(pages.windows(2).all(|pair| pair[0].1 >= pair[1].1), "{pages:?}");
+    let moved: Vec<&Hit> = pages.iter().filter(|(.., moved)| moved.is_some()).collect();
+    assert!(moved.len() >= 2 && moved.iter().all(|(.., moved)| moved.as_deref() == Some("field")), "{pages:?}");
+    let mut all = ids(&pages);
     all.sort_unstable();
     assert_eq!(all, ["0", "1", "2", "3", "4", "5"]);
 }

@@ -103,7 +103,7 @@ mod tests {
     use ranking::{conditions::Test, field_values::Reading, modifier::Modifier};
 
     use super::*;
-    use crate::config::rules::IndexPatterns;
+    use crate::config::rules::{DiversityConfig, IndexPatterns};
 
     fn fields() -> Fields {
         let exists = |field: &str, exists| Condition { field: field.to_owned(), test: Test::Exists(exists) };
@@ -133,6 +133,20 @@ mod tests {
             fields().numbers(&values, &[1, 0, 2, 7]),
             [[Some(2.0), Some(1.0), None, None], [None, Some(9.0), None, None]]
         );
+    }
+
+    #[test]
+    fn hits_are_kept_apart_by_the_first_value_of_the_field_as_it_is_written() {
+        let rule = Rule::for_index(IndexPatterns::new(&["*"]).unwrap(), "m".to_owned());
+        assert!(Fields::of([].iter(), &rule).texts_to_keep_apart(&[vec![]]).is_empty());
+        let rule = Rule { diversity: Some(DiversityConfig::of_field("brand", 2).into()), ..rule };
+        let fields = Fields::of([].iter(), &rule);
+        assert_eq!(fields.names(), ["brand"]);
+        let text = |text: &str| FieldValue::Text(text.to_owned());
+        let values = [vec![vec![text("acme"), text("other")]], vec![number(7.0)], vec![vec![]], vec![vec![FieldValue::Bool(true)]]];
+        let texts = fields.texts_to_keep_apart(&values);
+        let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        assert_eq!(texts, [Some("acme"), Some("7"), None, Some("true")]);
     }
 
     #[test]

@@ -22,6 +22,13 @@ pub struct DiversityConfig {
 }
 
 impl DiversityConfig {
+    /// At most so many hits with one value of a field on a page.
+    #[cfg(test)]
+    pub(crate) fn of_field(field: &str, at_most: usize) -> Self {
+        let diversity = Diversity { lambda: 1.0, duplicates: None, at_most: Some(at_most) };
+        Self { diversity, field: Some(field.to_owned()), origin: Origin::Nowhere, path: String::new() }
+    }
+
     /// The mistake of a rule none of whose models makes vectors.
     pub(crate) fn lacks_vectors(&self) -> ConfigError {
         let key = if self.diversity.lambda < 1.0 { "lambda" } else { "duplicates" };
