@@ -1,6 +1,6 @@
 //! What the proxy itself costs a search, scoring aside: planning, reading the candidates, ordering and rewriting, on one
-//! thread; and keeping hits apart that are alike. The answer is one of 100 hits and about 500 KB, and one ten times that, since the cost may grow no faster than
-//! the answer does. Sizes go to standard error.
+//! thread; and keeping hits apart that are alike. The answer is one of 100 hits and about 500 KB, and one ten times that, since
+//! the cost may grow no faster than the answer does. Sizes go to standard error.
 //!
 //! `cargo bench --bench rewriting`
 

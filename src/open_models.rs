@@ -199,7 +199,8 @@ mod tests {
             ("{ duplicates = 0.95, field = \"brand\", at_most = 2 }", "duplicates"),
         ] {
             let errors = load(MODEL, "", &format!("diversity = {table}")).expect_err(table);
-            let place = format!("rerank.toml:8: rules[0].diversity.{key}: needs vectors, and no model of the rule makes any");
+            let place =
+                format!("rerank.toml:8: rules[0].diversity.{key}: needs vectors, and no model of the rule makes any");
             assert!(errors.starts_with(&place) && errors.lines().count() == 1, "{errors}");
         }
         for table in ["{ field = \"brand\", at_most = 2 }", "{ lambda = 1 }"] {

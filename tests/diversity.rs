@@ -64,7 +64,14 @@ async fn proxy(rules: &[(&str, &str)]) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(server::run(listener, process, std::future::pending()));
     let limit = Instant::now() + Duration::from_mins(1);
-    while !reqwest::get(format!("http://{address}/_rerank/health")).await.unwrap().text().await.unwrap().contains("\"ready\"") {
+    while !reqwest::get(format!("http://{address}/_rerank/health"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
+        .contains("\"ready\"")
+    {
         assert!(Instant::now() < limit, "the model is not loaded");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

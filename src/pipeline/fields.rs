@@ -143,7 +143,12 @@ mod tests {
         let fields = Fields::of([].iter(), &rule);
         assert_eq!(fields.names(), ["brand"]);
         let text = |text: &str| FieldValue::Text(text.to_owned());
-        let values = [vec![vec![text("acme"), text("other")]], vec![number(7.0)], vec![vec![]], vec![vec![FieldValue::Bool(true)]]];
+        let values = [
+            vec![vec![text("acme"), text("other")]],
+            vec![number(7.0)],
+            vec![vec![]],
+            vec![vec![FieldValue::Bool(true)]],
+        ];
         let texts = fields.texts_to_keep_apart(&values);
         let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
         assert_eq!(texts, [Some("acme"), Some("7"), None, Some("true")]);

@@ -118,7 +118,8 @@ fn by_likeness(
     let vectors: Vec<Option<&[f32]>> = ranked.iter().map(vector).collect();
     let cosines = Cosines::of_all(&vectors);
     let compared = (0..ranked.len()).filter(|&place| vectors[place].is_some());
-    let (pinned, others): (Vec<usize>, Vec<usize>) = compared.partition(|&place| groups[ranked[place].hit] == Group::Pinned);
+    let (pinned, others): (Vec<usize>, Vec<usize>) =
+        compared.partition(|&place| groups[ranked[place].hit] == Group::Pinned);
     // Pinned hits are shown before all others.
     let mut shown = pinned.clone();
     for place in others {

@@ -9,12 +9,7 @@ use std::{
 /// The places of hits with these `values` in their new order. `before` holds the values of the hits that are shown before all
 /// of them, from the first page on. A hit without a value may be on any page. Where a page could only be filled with hits
 /// that have had their share of it, it is filled with those, in their order.
-pub(super) fn order(
-    before: &[Option<&str>],
-    values: &[Option<&str>],
-    page: usize,
-    at_most: usize,
-) -> Vec<usize> {
+pub(super) fn order(before: &[Option<&str>], values: &[Option<&str>], page: usize, at_most: usize) -> Vec<usize> {
     let page = page.max(1);
     let mut queues = Queues::of(values, at_most);
     before[before.len() - before.len() % page..].iter().for_each(|value| queues.count(*value));

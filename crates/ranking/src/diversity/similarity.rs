@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_cosine_is_that_of_the_angle_whatever_the_lengths() {
-        let (a, b): (Vec<f32>, Vec<f32>) = ((0..19).map(|x| x as f32).collect(), (0..19).map(|x| 7.0 - x as f32).collect());
+        let (a, b): (Vec<f32>, Vec<f32>) =
+            ((0..19).map(|x| x as f32).collect(), (0..19).map(|x| 7.0 - x as f32).collect());
         let exact = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
         let expected = exact(&a, &b) / (exact(&a, &a) * exact(&b, &b)).sqrt();
         let cosines = Cosines::of_all(&[Some(&a), Some(&b), None, Some(&[0.0; 19]), Some(&a)]);

@@ -61,7 +61,8 @@ fn a_cosine_of_1_finds_equal_vectors_whatever_their_rounding() {
     let twice: Arc<[f32]> = vector.iter().map(|x| x * 3.7).collect();
     let vectors = [Some(vector), at(1.0), Some(twice)];
     let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
-    let (_, moved) = after(&[3.0, 2.0, 1.0], vec![Group::Ordered; 3], hits, Diversity { duplicates: Some(1.0), ..NONE });
+    let (_, moved) =
+        after(&[3.0, 2.0, 1.0], vec![Group::Ordered; 3], hits, Diversity { duplicates: Some(1.0), ..NONE });
     assert_eq!(moved[2], Some(Moved::Duplicate));
 }
 
@@ -92,8 +93,10 @@ fn groups_stay_apart_and_what_the_rule_pins_is_compared_to() {
 
 #[test]
 fn a_value_has_its_places_on_a_page_and_the_cluster_s_pins_count() {
-    let values: Vec<Option<String>> =
-        ["a", "a", "b", "a", "b", ""].iter().map(|&text| Some(text.to_owned()).filter(|text| !text.is_empty())).collect();
+    let values: Vec<Option<String>> = ["a", "a", "b", "a", "b", ""]
+        .iter()
+        .map(|&text| Some(text.to_owned()).filter(|text| !text.is_empty()))
+        .collect();
     let hits = Hits { pinned: 1, page: 3, vectors: &[], values: &values };
     let diversity = Diversity { at_most: Some(1), ..NONE };
     let (ranked, moved) = after(&[6.0, 5.0, 4.0, 3.0, 2.0, 1.0], vec![Group::Ordered; 6], hits, diversity);

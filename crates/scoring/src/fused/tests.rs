@@ -67,7 +67,15 @@ const GONE: fn(&[String]) -> Option<Result<Scored, ScoreError>> =
 fn request(passages: &[&str], budget: Duration) -> Request<'static> {
     let passages = passages.iter().map(|&text| text.to_owned()).collect();
     let long = LongPassages::Windows { overlap: 3, at_most: 4 };
-    Request { query: "q", passages, long, deadline: Instant::now() + budget, priority: Priority::Search, known: None, vectors: false }
+    Request {
+        query: "q",
+        passages,
+        long,
+        deadline: Instant::now() + budget,
+        priority: Priority::Search,
+        known: None,
+        vectors: false,
+    }
 }
 
 const AMPLE: Duration = Duration::from_mins(1);

@@ -102,7 +102,15 @@ fn passages(texts: &[&str]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search, known: None, vectors: false }
+    Request {
+        query,
+        passages,
+        long: LongPassages::Truncate,
+        deadline,
+        priority: Priority::Search,
+        known: None,
+        vectors: false,
+    }
 }
 
 fn later() -> Instant {
