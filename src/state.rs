@@ -17,7 +17,7 @@ use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
     cache::ScoreCache,
-    fused::{FusedScorer, Signal, Source},
+    fused::{Depth, FusedScorer, Signal, Source},
     local::{LocalScorer, ScoringOptions},
     remote::RemoteScorer,
 };
@@ -209,13 +209,16 @@ impl ServingThread {
 }
 
 /// A signal with its model, where that is there.
-fn fused(SignalConfig { source, weighting }: &SignalConfig, models: &Scorers) -> Option<Signal> {
+fn fused(SignalConfig { source, weighting, probability }: &SignalConfig, models: &Scorers) -> Option<Signal> {
     let name = source.name().into();
     let source = match source {
         SourceConfig::Cluster => Source::Cluster,
-        SourceConfig::Model { name, keep } => Source::Model { scorer: models.get(name)?.clone(), keep: *keep },
+        SourceConfig::Model { name, keep, gap } => {
+            let depth = Depth { keep: *keep, gap: *gap };
+            Source::Model { scorer: models.get(name)?.clone(), depth }
+        }
     };
-    Some(Signal { name, source, weighting: *weighting })
+    Some(Signal { name, source, weighting: *weighting, probability: probability.clone() })
 }
 
 /// Starts loading each model, and names the rerank servers.

@@ -12,9 +12,22 @@ use scoring::Scored;
 use super::planned::Planned;
 use crate::document_ranking::outputs;
 
-/// All hits of an answer in their new order.
+/// All hits of an answer in their new order, but for those that the client wants left out.
 pub(super) fn new_order(planned: &Planned, candidates: &Candidates, scored: &Scored) -> Vec<Ranked> {
     let window = scored.scores.len();
     let ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, planned.blend);
-    arrange(ranked, candidates.pinned, window, |_| Group::Ordered)
+    let probability = |hit: usize| scored.scores.get(hit).copied().flatten().and_then(|score| score.probability);
+    let group = |hit: usize| match (planned.min_score, probability(hit)) {
+        (Some(lowest), Some(probability)) if probability < lowest => Group::Poor,
+        _ => Group::Ordered,
+    };
+    let mut ranked = arrange(ranked, candidates.pinned, window, group);
+    if planned.cut {
+        // What is not known to reach it is left out, too; the cluster's pins are there by name.
+        let lowest = planned.min_score.unwrap_or_default();
+        ranked.retain(|ranked| {
+            ranked.hit < candidates.pinned || probability(ranked.hit).is_some_and(|probability| probability >= lowest)
+        });
+    }
+    ranked
 }

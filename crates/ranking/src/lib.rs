@@ -5,6 +5,8 @@
 //! Everything here is arithmetic over numbers: no bytes, no model, no clock. The same input gives the same order.
 
 pub mod arrange;
+pub mod calibration;
+pub mod depth;
 pub mod fusion;
 pub mod normalize;
 pub mod order;
