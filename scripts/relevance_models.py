@@ -2,6 +2,7 @@
 length, one thread), and kept in a file."""
 
 import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,19 +40,25 @@ class Model:
         return mean / np.linalg.norm(mean)
 
 
-def scores(collection: Collection, bi_encoder: Path, cross_encoder: Path, kept_in: Path, say=print) -> list[dict]:
+def weights(folder: Path) -> Path:
+    """The ONNX file of a model folder: below onnx/ as on the Hub, or beside the tokenizer."""
+    below = folder / "onnx" / "model_quantized.onnx"
+    return below if below.exists() else folder / "model.onnx"
+
+
+def scores(collection: Collection, bi_encoder: Path, cross_encoder: Path, kept_in: Path) -> list[dict]:
     """For each query its window in the first order: `places`, `bm25`, `cosine` and `logit`, arrays of one length."""
-    key = hashlib.sha256(repr((collection, bi_encoder, cross_encoder)).encode()).hexdigest()
+    contents = hashlib.sha256(repr(collection).encode())
+    for folder in (bi_encoder, cross_encoder):
+        contents.update(weights(folder).read_bytes())
+    key = contents.hexdigest()
     if kept_in.exists():
         kept = np.load(kept_in, allow_pickle=True)
         if str(kept["key"]) == key:
             return list(kept["windows"])
     bm25 = Bm25(collection)
-    bi = Model(bi_encoder / "onnx" / "model_quantized.onnx", bi_encoder / "tokenizer.json", BI_ENCODER_TOKENS)
-    cross_weights = cross_encoder / "onnx" / "model_quantized.onnx"
-    if not cross_weights.exists():
-        cross_weights = cross_encoder / "model.onnx"
-    cross = Model(cross_weights, cross_encoder / "tokenizer.json", CROSS_ENCODER_TOKENS)
+    bi = Model(weights(bi_encoder), bi_encoder / "tokenizer.json", BI_ENCODER_TOKENS)
+    cross = Model(weights(cross_encoder), cross_encoder / "tokenizer.json", CROSS_ENCODER_TOKENS)
     embeddings: dict[int, np.ndarray] = {}
     windows = []
     for number, query in enumerate(collection.queries):
@@ -68,7 +75,7 @@ def scores(collection: Collection, bi_encoder: Path, cross_encoder: Path, kept_i
             "logit": np.array([float(cross(query, collection.passage(place))[0]) for place in places]),
         })  # fmt: skip
         if number % 10 == 9:
-            say(f"scored {number + 1} of {len(collection.queries)} queries")
+            print(f"scored {number + 1} of {len(collection.queries)} queries", file=sys.stderr)
     kept_in.parent.mkdir(parents=True, exist_ok=True)
     np.savez(kept_in, key=key, windows=np.array(windows, dtype=object))
     return windows
