@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from relevance_collection import ndcg, randomisation, read
-from relevance_fit import calibration, depths_by_cost
+from relevance_fit import calibration, depths_by_cost, thresholds
 from relevance_models import scores
 from relevance_orders import configurations, fused
 from relevance_plot import draw
@@ -31,13 +31,15 @@ EFFORTS = [("fast", 20, 6.0), ("balanced", 20, 10.0), ("thorough", 50, 25.0)]
 KINDS = {"BM25": "single", "bi-encoder alone": "single", "cross-encoder alone": "single"}
 # Where the plot writes what: short names, and which side of its point each is on.
 LABELS = {
-    "bi-encoder alone": ("bi-encoder", (8, -4)), "cross-encoder alone": ("cross-encoder", (0, 8)),
-    "`linear` 0.7, cross-encoder + BM25, on sigmoids": ("linear, sigmoids", (0, -14)),
-    "`linear` 0.7, cross-encoder + BM25, on raw logits": ("linear, logits", (0, -14)),
+    "BM25": ("BM25", (8, -4)), "bi-encoder alone": ("bi-encoder", (8, -4)),
+    "cross-encoder alone": ("cross-encoder", (-8, -4)),
+    "`linear` 0.7, cross-encoder + BM25, on sigmoids": ("linear on sigmoids", (-8, -4)),
+    "`linear` 0.7, cross-encoder + BM25, on raw logits": ("linear on logits", (-8, -4)),
     "cascade, keep 20, second replaces first": ("replaced, 20", (8, -10)),
     "fused, keep 10": ("10", (-2, -14)), "fused, keep 20": ("20", (0, -14)), "fused, keep 50": ("50", (0, 7)),
     "fused, all": ("all", (0, 7)), "(bi-encoder 0.7 + BM25 0.3), then fused, keep 20": ("with BM25, 20", (8, 2)),
 }  # fmt: skip
+DEPTH_LABELS = {"fast": ("fast", (-8, 4)), "balanced": ("balanced", (4, 6)), "thorough": ("thorough", (4, 6))}
 
 
 def measured(windows: list[dict], judged: list[dict[int, int]]) -> list[dict]:
@@ -75,8 +77,7 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def calibrations(windows: list[dict], judged: list[dict[int, int]]) -> str:
-    grades = [np.array([grade.get(int(place), 0) for place in window["places"]]) for window, grade in zip(windows, judged)]
+def calibrations(windows: list[dict], grades: list[np.ndarray]) -> str:
     lines = ["| from | hits | z | log-loss (of the rate alone) | Brier | AUC |", "|---|---|---|---|---|---|"]
     for names, keep in ((["cosine"], None), (["logit"], None), (["cosine", "logit"], 20), (["logit"], 20)):
         found = calibration(windows, grades, names, keep)
@@ -89,6 +90,13 @@ def calibrations(windows: list[dict], judged: list[dict[int, int]]) -> str:
     return "\n".join(lines)
 
 
+def cut(windows: list[dict], grades: list[np.ndarray]) -> str:
+    lines = ["| p at least | answers kept | hits left a search | searches without an answer that keep a hit |", "|---|---|---|---|"]
+    for threshold, answers, hits, in_vain in thresholds(windows, grades, [0.02, 0.05, 0.1, 0.2, 0.5], keep=20):
+        lines.append(f"| {threshold:g} | {answers:.0%} | {hits:.1f} | {in_vain:.0%} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cross-encoder", type=Path, default=MODELS / "ms-marco-MiniLM-L12-v2", metavar="FOLDER")
@@ -98,9 +106,11 @@ def main() -> None:
     collection = read(REPOSITORY / "fixtures" / "corpus")
     windows = scores(collection, MODELS / "all-MiniLM-L6-v2", arguments.cross_encoder, arguments.scores)
     rows = measured(windows, collection.grades)
-    print(table(rows), calibrations(windows, collection.grades), sep="\n\n")
+    graded = zip(windows, collection.grades)
+    grades = [np.array([judged.get(int(place), 0) for place in window["places"]]) for window, judged in graded]
+    print(table(rows), calibrations(windows, grades), cut(windows, grades), sep="\n\n")
     for row in rows:
-        label, shift = LABELS.get(row["name"], (row.get("label", row["name"]), (0, 8)))
+        label, shift = LABELS.get(row["name"]) or DEPTH_LABELS[row["label"]]
         row.update(label=label, shift=shift, ndcg=row["values"].mean())
     draw(rows, arguments.plot)
 

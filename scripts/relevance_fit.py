@@ -76,3 +76,33 @@ def calibration(windows: list[dict], grades: list[np.ndarray], names: list[str],
         "brier": float(np.mean((predicted - labels) ** 2)),
         "auc": float((ranks[labels == 1].sum() - answers * (answers + 1) / 2) / (answers * (len(labels) - answers))),
     }
+
+
+def probabilities(window: dict, both: np.ndarray, cosine: np.ndarray, keep: int) -> np.ndarray:
+    """Each hit's probability: from both scores among the bi-encoder's best `keep`, else from the cosine."""
+    kept = bi_encoder(window)[:keep]
+    z = cosine[0] * window["cosine"] + cosine[1]
+    z[kept] = both[0] * window["cosine"][kept] + both[1] * window["logit"][kept] + both[2]
+    return sigmoid(z)
+
+
+def thresholds(windows: list[dict], grades: list[np.ndarray], lowest: list[float], keep: int) -> list[tuple]:
+    """For each lowest probability, out of fold: the share of all answers that it keeps, the hits that it leaves of a
+    search, and the share of searches that have a hit left although everything with a grade was taken out."""
+    pick = lambda window, hits: {name: values[hits] for name, values in window.items()}
+    with_all, without = [], []
+    fold = folds(len(windows))
+    weights = []
+    for held_out in range(FOLDS):
+        of = lambda values: [value for value, other in zip(values, fold) if other != held_out]
+        fit = lambda names, best: calibration(of(windows), of(grades), names, best)["weights"]
+        weights.append((fit(["cosine", "logit"], keep), fit(["cosine"], None)))
+    for window, grade, held_out in zip(windows, grades, fold):
+        with_all.append(probabilities(window, *weights[held_out], keep))
+        without.append(probabilities(pick(window, grade == 0), *weights[held_out], keep))
+    every, answers = np.concatenate(with_all), np.concatenate(grades) >= ANSWER
+    rows = []
+    for threshold in lowest:
+        in_vain = np.mean([found.max() >= threshold for found in without])
+        rows.append((threshold, (every[answers] >= threshold).mean(), (every >= threshold).sum() / len(windows), in_vain))
+    return rows
