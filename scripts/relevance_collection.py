@@ -96,7 +96,7 @@ class Bm25:
         for postings, saturation in self.fields:
             for token in words(query):
                 found = postings.get(token, {})
-                rarity = math.log(1 + (len(saturation) - len(found) + 0.5) / (len(found) + 0.5)) * 2.2
+                rarity = math.log(1 + (len(saturation) - len(found) + 0.5) / (len(found) + 0.5))
                 for place, times in found.items():
                     scores[place] = scores.get(place, 0.0) + rarity * times / (times + saturation[place])
         ranked = sorted(scores.items(), key=lambda item: (-item[1], item[0]))
