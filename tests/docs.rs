@@ -238,6 +238,7 @@ fn links_lead_somewhere() {
         "docs/cache.md",
         "docs/scoring.md",
         "docs/capacity.md",
+        "docs/relevance.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
