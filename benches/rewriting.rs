@@ -173,6 +173,7 @@ impl Case {
             query_path: &[],
             leave_explicit: false,
             scores: true,
+            values: &[],
         };
         request.plan(0, &terms).expect("a plan");
         let Ok(assembled) = request.assemble() else { panic!("a request to send") };

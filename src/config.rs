@@ -23,6 +23,7 @@ mod upstream;
 
 use ::scoring::cache::CacheOptions;
 use indexmap::IndexMap;
+use ranking::field_values::FieldSignal;
 
 use reading::section::{Reading, Section, Variable};
 use reading::tree::Node;
@@ -118,6 +119,15 @@ impl Settings {
     pub fn fuses_the_cluster(&self, label: &str) -> bool {
         let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
         signals.iter().any(|signal| signal.source == SourceConfig::Cluster)
+    }
+
+    /// The fields among the signals that this label stands for, in their order.
+    pub fn field_signals(&self, label: &str) -> impl Iterator<Item = &FieldSignal> {
+        let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
+        signals.iter().filter_map(|signal| match &signal.source {
+            SourceConfig::Field(signal) => Some(signal),
+            _ => None,
+        })
     }
 }
 

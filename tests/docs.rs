@@ -119,8 +119,15 @@ fn query_of(body: &Value) -> Option<String> {
     let body = Bytes::from(body.to_string());
     let request = RequestParts { path_and_query: &path_and_query, headers: &headers, body: &body };
     let passage = PassageSpec::default();
-    let terms =
-        Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
+    let terms = Terms {
+        window: 100,
+        passage: &passage,
+        query: None,
+        query_path: &[],
+        leave_explicit: false,
+        scores: true,
+        values: &[],
+    };
     let mut request = Elastic::default().read(request, &route).ok()?;
     request.plan(0, &terms).ok().map(|plan| plan.query)
 }
@@ -235,6 +242,7 @@ fn links_lead_somewhere() {
         "docs/searches.md",
         "docs/solr.md",
         "docs/models.md",
+        "docs/fields.md",
         "docs/cache.md",
         "docs/scoring.md",
         "docs/capacity.md",

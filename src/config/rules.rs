@@ -2,7 +2,10 @@
 //! a form of their own are a file each.
 
 mod blend;
+mod conditions;
 mod effort;
+mod field_name;
+mod field_signal;
 mod index;
 mod model;
 mod normalization;
@@ -11,13 +14,13 @@ mod probability;
 mod signal;
 mod signals;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use engines::{
     passage::PassageSpec,
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
-use ranking::{calibration::Curve, order::Blend};
+use ranking::{calibration::Curve, conditions::Condition, order::Blend};
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -29,6 +32,9 @@ pub use signal::{SignalConfig, SourceConfig};
 
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
+
+/// The most fields whose values a rule looks at: each is looked for in every hit.
+const MAX_FIELDS: usize = 64;
 
 /// A rule: how the searches over some indices are reranked.
 #[derive(Debug, Clone)]
@@ -45,6 +51,10 @@ pub struct Rule {
     pub budget: Duration,
     /// The way in which the score of the model and that of the cluster become one.
     pub blend: Blend,
+    /// Hits that meet one of these go before all others of the window.
+    pub pin: Vec<Condition>,
+    /// Hits that meet one of these go behind all others of the window.
+    pub bury: Vec<Condition>,
     /// The treatment of passages that are longer than the model reads.
     pub long_passages: LongPassages,
     /// The score that the hits show.
@@ -73,6 +83,8 @@ impl Rule {
             window: DEFAULT_WINDOW,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
+            pin: Vec::new(),
+            bury: Vec::new(),
             long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
             mode: Mode::On,
@@ -208,6 +220,15 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         );
     }
     let blend = blend::read(section);
+    let (pin, bury) = (conditions::read(section, "pin"), conditions::read(section, "bury"));
+    let of_signals = model_fields(fused, &defaults.model);
+    let of_conditions = pin.iter().chain(&bury).map(|condition| condition.field.as_str());
+    if of_signals.chain(of_conditions).collect::<HashSet<_>>().len() > MAX_FIELDS {
+        section.error(
+            "index",
+            format!("the rule looks at more than {MAX_FIELDS} fields of its hits, in `signals`, `pin` and `bury`"),
+        );
+    }
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
     section.finish();
     is_whole.then_some(Rule {
@@ -215,6 +236,8 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         window,
         budget,
         blend,
+        pin,
+        bury,
         long_passages,
         score,
         mode,
@@ -246,6 +269,12 @@ fn min_score(section: &Section, model: Option<&str>, is_calibrated: bool, fused:
     min_score
 }
 
+/// The fields among the signals that a label stands for.
+fn model_fields<'a>(fused: &'a FusedScorings, label: &str) -> impl Iterator<Item = &'a str> {
+    let signals = fused.get(label).map(Vec::as_slice).unwrap_or_default();
+    signals.iter().filter(|signal| matches!(signal.source, SourceConfig::Field(_))).map(|signal| signal.source.name())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +290,18 @@ mod tests {
         assert!((share - 0.25).abs() < 0.03, "{share}");
         assert!(Rule::for_index(patterns(), "m".to_owned()).takes("anything"));
         assert!(!Rule { traffic: 0.0, ..rule }.takes("anything"));
+    }
+
+    #[test]
+    fn a_rule_that_looks_at_more_fields_than_may_be_is_a_mistake() {
+        let rule = |count: usize| {
+            let conditions: Vec<String> = (0..count).map(|n| format!("{{ field = \"f{n}\", is = 1 }}")).collect();
+            let signals = "signals = [{ model = \"m\" }, { field = \"f0\" }, { field = \"g\" }]";
+            read(&format!("{}{signals}\npin = [{}]\n", minimal(), conditions.join(",")))
+        };
+        assert!(rule(63).is_ok());
+        let errors = rule(64).expect_err("too many");
+        assert!(errors[0].contains("rules[0].index: the rule looks at more than 64 fields"), "{errors:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use engines::plan::{Explain, Plan};
 use ranking::{calibration::Curve, order::Blend};
 use scoring::LongPassages;
 
+use super::fields::Fields;
 use crate::config::{Detail, rules::ShownScore};
 
 /// A search that is to be reranked, and how.
@@ -18,6 +19,7 @@ pub(super) struct Planned {
     pub(super) model: String,
     pub(super) budget: Duration,
     pub(super) blend: Blend,
+    pub(super) fields: Fields,
     pub(super) long: LongPassages,
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,

@@ -11,7 +11,7 @@ use engines::{
 };
 use ranking::order::Blend;
 
-use super::planned::Planned;
+use super::{fields::Fields, planned::Planned};
 use crate::{
     config::rules::{self, Explicit, Mode, Rule},
     isolation::guarded,
@@ -114,6 +114,7 @@ fn planned(
         let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
         passage: &rule.passage,
@@ -123,6 +124,7 @@ fn planned(
         scores: matches!(rule.blend, Blend::Linear { .. })
             || options.explain != Explain::No
             || context.snapshot.settings.fuses_the_cluster(model),
+        values: fields.names(),
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
@@ -141,6 +143,7 @@ fn planned(
         model: model.clone(),
         budget: options.budget(rule.budget),
         blend: rule.blend,
+        fields,
         long: rule.long_passages,
         shown: rule.score,
         explain: context.snapshot.settings.clients.explain.of(options.explain),

@@ -123,7 +123,7 @@ async fn score(
     }
     let scorer = context.snapshot.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
-    let known = known(candidates, &places);
+    let known = known(planned, candidates, &places);
     let scoring = guarded_future(scorer.score(Request {
         query: &planned.plan.query,
         passages,
@@ -156,10 +156,11 @@ async fn score(
 }
 
 /// What is known of the hits that are scored, besides their texts.
-fn known(candidates: &Candidates, places: &[usize]) -> Known {
+fn known(planned: &Planned, candidates: &Candidates, places: &[usize]) -> Known {
     let cluster = order::falling(candidates.scores[candidates.pinned.min(candidates.scores.len())..].iter().copied());
     let own = |hit: &usize| cluster.get(hit - candidates.pinned).copied();
-    Known { cluster: places.iter().map(own).collect(), fields: Vec::new() }
+    let fields = planned.fields.numbers(&candidates.values, places);
+    Known { cluster: places.iter().map(own).collect(), fields }
 }
 
 /// One entry for each of `hits`, out of those of the hits at `places`.

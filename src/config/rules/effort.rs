@@ -78,7 +78,7 @@ mod tests {
             let settings = rule(keys).expect("right");
             match &settings.fused[&settings.rules[0].model][1].source {
                 SourceConfig::Model { gap, .. } => *gap,
-                SourceConfig::Cluster => None,
+                _ => None,
             }
         };
         assert_eq!(gap(list), None);

@@ -1,7 +1,7 @@
 //! A signal, as the configuration describes it.
 
 use indexmap::IndexMap;
-use ranking::{calibration::Curve, fusion::Weighting};
+use ranking::{calibration::Curve, field_values::FieldSignal, fusion::Weighting};
 
 /// One of the things that the hits of a rule are ordered by.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub enum SourceConfig {
         /// The distance from the best hit down to which hits are asked for ([`ranking::depth`]); `None` for all of `keep`.
         gap: Option<f32>,
     },
+    /// A field of the document.
+    Field(FieldSignal),
 }
 
 /// The signals that are fused, by the label that stands for them in a rule's `model`.
@@ -39,6 +41,7 @@ impl SourceConfig {
         match self {
             Self::Cluster => "cluster",
             Self::Model { .. } => "model",
+            Self::Field(_) => "field",
         }
     }
 
@@ -47,6 +50,7 @@ impl SourceConfig {
         match self {
             Self::Cluster => "cluster",
             Self::Model { name, .. } => name,
+            Self::Field(signal) => &signal.field,
         }
     }
 }

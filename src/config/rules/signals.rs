@@ -4,7 +4,7 @@
 use ranking::{fusion::Weighting, normalize::Normalize};
 
 use super::{
-    effort, normalization, probability,
+    effort, field_signal, normalization, probability,
     signal::{FusedScorings, SignalConfig, SourceConfig},
 };
 use crate::config::{
@@ -60,11 +60,11 @@ fn is_sound(rule: &Section, sections: &[Section], signals: &[SignalConfig]) -> b
     let mut seen = Vec::new();
     for (signal, section) in signals.iter().zip(sections) {
         let (key, name) = (signal.source.key(), signal.source.name());
-        if seen.contains(&name) {
+        if seen.contains(&(key, name)) {
             section.error(key, format!("`{name}` is there twice: give it one weight"));
             is_sound = false;
         }
-        seen.push(name);
+        seen.push((key, name));
     }
     if !signals.iter().any(|signal| matches!(signal.source, SourceConfig::Model { .. })) {
         rule.error("signals", "names no model: without one there is nothing to rerank by");
@@ -93,8 +93,8 @@ fn signal(section: &Section, models: &Models, window: usize, names: &[&str]) -> 
         section.error("weight", "must be 0 or more");
     }
     let normalize = normalization::read(section);
-    if normalize == Normalize::Logit && matches!(source, Some(SourceConfig::Cluster)) {
-        section.error("normalize", "\"logit\" is for models: the cluster's score is no probability");
+    if normalize == Normalize::Logit && matches!(source, Some(SourceConfig::Cluster | SourceConfig::Field(_))) {
+        section.error("normalize", "\"logit\" is for models: nothing else is a probability");
     }
     let probability = probability::read(section, names);
     if section.has("probability") && !section.has("model") {
@@ -107,15 +107,16 @@ fn signal(section: &Section, models: &Models, window: usize, names: &[&str]) -> 
 }
 
 /// The keys of a signal that say where its numbers come from; it has one of them.
-const SOURCES: [&str; 2] = ["model", "cluster"];
+const SOURCES: [&str; 3] = ["model", "cluster", "field"];
 
 fn source(section: &Section, models: &Models, window: usize) -> Option<SourceConfig> {
     let keep: Option<usize> = section.optional("keep");
     let cluster: Option<bool> = section.optional("cluster");
     let model = section.node("model").and_then(|_| models.named(section, "model"));
+    let field = section.node("field").and_then(|_| field_signal::read(section));
     let given: Vec<&str> = SOURCES.into_iter().filter(|key| section.has(key)).collect();
     match given[..] {
-        [] => section.error("model", "is missing: a signal has a `model`, or `cluster = true`"),
+        [] => section.error("model", "is missing: a signal has a `model`, a `field`, or `cluster = true`"),
         [_] => {}
         [first, ..] => section.error(first, format!("give one of {}: each is a signal of its own", given.join(", "))),
     }
@@ -136,6 +137,7 @@ fn source(section: &Section, models: &Models, window: usize) -> Option<SourceCon
     match given[..] {
         ["cluster"] => cluster.map(|_| SourceConfig::Cluster),
         ["model"] => model.map(|name| SourceConfig::Model { name, keep, gap: None }),
+        ["field"] => field.map(SourceConfig::Field),
         _ => None,
     }
 }
@@ -156,6 +158,8 @@ fn labelled(signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorin
 
 #[cfg(test)]
 mod tests {
+    use ranking::field_values::FieldSignal;
+
     use super::*;
     use crate::config::{
         Settings,
@@ -203,6 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_may_list_fields_of_the_document() {
+        let list = |scale| {
+            format!(
+                "[{{ model = \"m\" }}, {{ field = \"m\", modifier = \"log1p\", missing = 0, weight = 0.2 }}, \
+                 {{ field = \"published\", decay = \"exp\", scale = \"{scale}\", normalize = \"none\" }}]"
+            )
+        };
+        let settings = with_two_models(&[&list("30d"), &list("60d"), &list("30d")]).expect("right");
+        let labels: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
+        assert_eq!(labels, ["m+m+published", "m+m+published#2", "m+m+published"]);
+        let fields: Vec<&FieldSignal> = settings.field_signals(labels[1]).collect();
+        assert_eq!((fields.len(), fields[0].missing, fields[1].field.as_str()), (2, Some(0.0), "published"));
+        assert_eq!(settings.fused[labels[0]][2].weighting.normalize, Normalize::Off);
+        assert_eq!(settings.field_signals("m").count(), 0);
+    }
+
+    #[test]
     fn signals_can_be_set_by_the_environment() {
         let mut root = written(&minimal().replace(
             "[[rules]]\nindex = \"*\"\n",
@@ -222,7 +243,7 @@ mod tests {
             ("\"m\"", ": must be a list of tables, such as"),
             ("[]", ": names no model: without one there is nothing to rerank by"),
             ("[{ cluster = true }]", ": names no model: without one there is nothing to rerank by"),
-            ("[{ weight = 1 }]", "[0].model: is missing: a signal has a `model`, or `cluster = true`"),
+            ("[{ weight = 1 }]", "[0].model: is missing: a signal has a `model`, a `field`, or `cluster = true`"),
             ("[{ model = \"x\" }]", "[0].model: there is no model `x`; there is: m, n"),
             ("[{ model = \"m\" }, { model = \"m\" }]", "[1].model: `m` is there twice: give it one weight"),
             (
@@ -244,6 +265,18 @@ mod tests {
                 "[{ model = \"m\" }, { cluster = true, normalize = \"logit\" }]",
                 "[1].normalize: \"logit\" is for models",
             ),
+            ("[{ field = \"n\" }]", ": names no model: without one there is nothing to rerank by"),
+            (
+                "[{ model = \"m\" }, { field = \"n\" }, { field = \"n\" }]",
+                "[2].field: `n` is there twice: give it one weight",
+            ),
+            ("[{ model = \"m\" }, { field = \"n\", keep = 5 }]", "[1].keep: belongs to a model"),
+            ("[{ model = \"m\" }, { field = \"n\", normalize = \"logit\" }]", "[1].normalize: \"logit\" is for models"),
+            (
+                "[{ model = \"m\" }, { field = \"n\", modifier = \"ln\", missing = 0 }]",
+                "[1].missing: stands in for a value",
+            ),
+            ("[{ model = \"m\", field = \"n\" }]", "[0].model: give one of model, field: each is a signal of its own"),
             ("[{ model = \"m\", wait = 1 }]", "[0].wait: unknown key; did you mean"),
         ] {
             let errors = with_two_models(&[signals]).expect_err(signals);

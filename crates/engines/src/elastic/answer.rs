@@ -13,6 +13,7 @@ use crate::{
     candidates::{Candidates, Unreadable},
     caps::MAX_HITS,
     hit_passages::Passages,
+    hit_values::Values,
     json::{self, Edits, Items, Object},
     plan::{Explain, SkipReason},
     rewrite::{HitSpan, Layout, NoteSpan, Total},
@@ -48,7 +49,7 @@ struct Hit {
     highlight: Option<Object>,
 }
 
-/// The hits of `answer`, with the passages of those within the plan's window.
+/// The hits of `answer`, with the passages and values of those within the plan's window.
 ///
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
 /// `partial` where the client's own page might be.
@@ -70,10 +71,13 @@ pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> 
     let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
     let mut candidates = Candidates::default();
     let passages = Passages::of(&planned.passage, &planned.searched);
+    let values = Values { names: &planned.values };
     let strip = Strip::of(answer, &planned.extra);
     for (rank, hit) in hits.into_iter().enumerate() {
         if rank < planned.plan.window {
-            candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
+            let texts = hit.fields.as_ref().map(|fields| planned.extra.texts(answer, fields));
+            candidates.passages.push(passages.passage(text, hit.source.as_ref(), texts.as_deref()));
+            candidates.values.push(values.of(answer, hit.source.as_ref(), hit.fields.as_ref()));
         }
         candidates.scores.push(hit.score.as_ref().and_then(number));
         candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), explain));
