@@ -12,10 +12,26 @@ use scoring::Scored;
 use super::planned::Planned;
 use crate::document_ranking::outputs;
 
-/// All hits of an answer in their new order.
+/// All hits of an answer in their new order, but for those that the client wants left out.
 pub(super) fn new_order(planned: &Planned, candidates: &Candidates, scored: &Scored) -> Vec<Ranked> {
     let window = scored.scores.len();
     let ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, planned.blend);
-    let groups: Vec<Group> = (0..window).map(|hit| planned.fields.group(candidates.values.get(hit))).collect();
-    arrange(ranked, candidates.pinned, window, |hit| groups.get(hit).copied().unwrap_or_default())
+    let probability = |hit: usize| scored.scores.get(hit).copied().flatten().and_then(|score| score.probability);
+    let is_poor =
+        |hit: usize| planned.min_score.zip(probability(hit)).is_some_and(|(lowest, probability)| probability < lowest);
+    let group = |hit: usize| match planned.fields.group(candidates.values.get(hit)) {
+        Group::Ordered if is_poor(hit) => Group::Poor,
+        placed => placed,
+    };
+    let groups: Vec<Group> = (0..window).map(group).collect();
+    let group = |hit: usize| groups.get(hit).copied().unwrap_or_default();
+    let mut ranked = arrange(ranked, candidates.pinned, window, group);
+    if planned.cut {
+        // What is not known to reach it is left out, too; the cluster's pins are there by name.
+        let lowest = planned.min_score.unwrap_or_default();
+        ranked.retain(|ranked| {
+            ranked.hit < candidates.pinned || probability(ranked.hit).is_some_and(|probability| probability >= lowest)
+        });
+    }
+    ranked
 }

@@ -143,6 +143,11 @@ async fn score(
     // Back to one entry per hit: a hit without text has no score.
     scored.scores = by_hit(window, &places, scored.scores);
     scored.signals = by_hit(window, &places, scored.signals);
+    if let Some(curve) = &planned.probability {
+        for score in scored.scores.iter_mut().flatten() {
+            score.probability = curve.probability(|_| Some(score.raw));
+        }
+    }
     match (scored.scores.iter().any(Option::is_some), scored.budget_hit) {
         (true, _) => Ok(scored),
         (false, true) => Err(SkipReason::Budget),
@@ -179,8 +184,10 @@ async fn reordered(
     let counts = Counts::of(&scored);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
     let mut body = computed(size, move || {
+        let ranked = new_order(&planned, &candidates, &scored);
         let order = NewOrder {
-            ranked: new_order(&planned, &candidates, &scored),
+            total: planned.cut.then_some(ranked.len()),
+            ranked,
             scores: planned.shown == ShownScore::Rerank,
             notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored),
         };

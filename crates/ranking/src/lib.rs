@@ -11,6 +11,8 @@ pub mod field_values;
 pub mod modifier;
 
 pub mod arrange;
+pub mod calibration;
+pub mod depth;
 pub mod fusion;
 pub mod normalize;
 pub mod order;

@@ -128,7 +128,7 @@ impl LocalScorer {
             let (raw, span) = closest(query, &passage.output)?;
             let span = span.or(passage.span);
             let ModelOutput { truncated, tokens, .. } = *passage;
-            Some(Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None })
+            Some(Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None, probability: None })
         };
         let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();
         found.scored(scores)
