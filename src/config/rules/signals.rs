@@ -217,7 +217,7 @@ mod tests {
         let settings = with_two_models(&[&list("30d"), &list("60d"), &list("30d")]).expect("right");
         let labels: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
         assert_eq!(labels, ["m+m+published", "m+m+published#2", "m+m+published"]);
-        let fields: Vec<&FieldSignal> = settings.field_signals(labels[1]).collect();
+        let fields: Vec<_> = settings.field_signals(labels[1]).collect();
         assert_eq!((fields.len(), fields[0].missing, fields[1].field.as_str()), (2, Some(0.0), "published"));
         assert_eq!(settings.fused[labels[0]][2].weighting.normalize, Normalize::Off);
         assert_eq!(settings.field_signals("m").count(), 0);
