@@ -117,6 +117,14 @@ impl Settings {
         signals.iter().filter_map(model).collect()
     }
 
+    /// True if there is a probability for what `model` says under `rule`.
+    pub fn is_calibrated(&self, rule: &Rule, model: &str) -> bool {
+        match self.fused.get(model) {
+            Some(signals) => signals.iter().any(|signal| signal.probability.is_some()),
+            None => rule.probability.is_some() && rule.model == model,
+        }
+    }
+
     /// True if the cluster's own score is among the signals that this label stands for.
     pub fn fuses_the_cluster(&self, label: &str) -> bool {
         let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();

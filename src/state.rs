@@ -17,7 +17,7 @@ use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
     cache::ScoreCache,
-    fused::{FusedScorer, Signal, Source},
+    fused::{Depth, FusedScorer, Signal, Source},
     local::{LocalScorer, ScoringOptions},
     remote::RemoteScorer,
 };
@@ -211,14 +211,17 @@ impl ServingThread {
 /// Signals with their models, where those are there. Fields are numbered in their order.
 fn fused(signals: &[SignalConfig], models: &Scorers) -> Option<Vec<Signal>> {
     let mut fields = 0..;
-    let signal = |SignalConfig { source, weighting }: &SignalConfig| {
+    let signal = |SignalConfig { source, weighting, probability }: &SignalConfig| {
         let name = source.name().into();
         let source = match source {
             SourceConfig::Cluster => Source::Cluster,
-            SourceConfig::Model { name, keep } => Source::Model { scorer: models.get(name)?.clone(), keep: *keep },
+            SourceConfig::Model { name, keep, gap } => {
+                let depth = Depth { keep: *keep, gap: *gap };
+                Source::Model { scorer: models.get(name)?.clone(), depth }
+            }
             SourceConfig::Field(_) => Source::Field(fields.next()?),
         };
-        Some(Signal { name, source, weighting: *weighting })
+        Some(Signal { name, source, weighting: *weighting, probability: probability.clone() })
     };
     signals.iter().map(signal).collect()
 }

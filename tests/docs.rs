@@ -106,7 +106,7 @@ fn every_key_of_a_rule_is_mentioned() {
 #[test]
 fn examples_of_json_are_json() {
     let blocks: Vec<&str> = SEARCHES.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         assert!(serde_json::from_str::<Value>(block).is_ok(), "{block}");
     }
@@ -246,6 +246,7 @@ fn links_lead_somewhere() {
         "docs/cache.md",
         "docs/scoring.md",
         "docs/capacity.md",
+        "docs/relevance.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

@@ -4,12 +4,15 @@
 mod blend;
 mod conditions;
 mod diversity;
+mod effort;
 mod field_name;
 mod field_signal;
 mod index;
 mod model;
 mod normalization;
 mod passage;
+mod probability;
+mod signal;
 mod signals;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -18,7 +21,7 @@ use engines::{
     passage::PassageSpec,
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
-use ranking::{conditions::Condition, order::Blend};
+use ranking::{calibration::Curve, conditions::Condition, order::Blend};
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -26,8 +29,8 @@ use super::{long_passages, models::Models, reading::section::Section, reading::t
 
 pub use diversity::DiversityConfig;
 pub use index::IndexPatterns;
-pub(super) use signals::FusedScorings;
-pub use signals::{SignalConfig, SourceConfig};
+pub(super) use signal::FusedScorings;
+pub use signal::{SignalConfig, SourceConfig};
 
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
@@ -68,6 +71,10 @@ pub struct Rule {
     pub query_path: Vec<String>,
     /// The one who does a reranking that a search spells out in its engine's own syntax.
     pub explicit: Explicit,
+    /// The probability that a hit is good, by the output of the rule's only model.
+    pub probability: Option<Curve>,
+    /// The probability below which hits go behind all others.
+    pub min_score: Option<f32>,
 }
 
 impl Rule {
@@ -89,6 +96,8 @@ impl Rule {
             traffic: 1.0,
             query_path: Vec::new(),
             explicit: Explicit::Proxy,
+            probability: None,
+            min_score: None,
         }
     }
 
@@ -171,10 +180,21 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
     let index =
         index.and_then(|globs| IndexPatterns::new(&globs).map_err(|message| section.error("index", message)).ok());
     let window = section.or("window", DEFAULT_WINDOW);
+    let gap = effort::read(section);
     let model = match section.node("signals") {
-        Some(_) => signals::read(section, models, window, fused),
-        None => model::read(section, models, window, fused),
+        Some(_) => signals::read(section, models, window, gap, fused),
+        None => model::read(section, models, window, gap, fused),
     };
+    let calibration = match model.as_deref() {
+        Some(name) if models.contains(name) => probability::read(section, &[name]),
+        _ => {
+            if section.node("probability").is_some() {
+                section.error("probability", "belongs to a rule with one model; of several, each signal has its own");
+            }
+            None
+        }
+    };
+    let min_score = min_score(section, model.as_deref(), calibration.is_some(), fused);
     let passage = passage::read(section);
     // What is missing is a mistake that is noted already; the other keys are read all the same.
     let any = || IndexPatterns::new(&["*"]).expect("`*` is a glob");
@@ -232,8 +252,29 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         traffic,
         query_path,
         explicit,
+        probability: calibration,
+        min_score,
         ..defaults
     })
+}
+
+/// The key `min_score`, which means something only where there is a probability for every hit that has a score.
+fn min_score(section: &Section, model: Option<&str>, is_calibrated: bool, fused: &FusedScorings) -> Option<f32> {
+    let min_score: Option<f32> = section.optional("min_score");
+    min_score?;
+    if min_score.is_some_and(|lowest| !(0.0..=1.0).contains(&lowest)) {
+        section.error("min_score", "must be a probability, 0 to 1");
+    }
+    let is_uncalibrated =
+        |signal: &SignalConfig| matches!(signal.source, SourceConfig::Model { .. }) && signal.probability.is_none();
+    let lacks = match model.and_then(|label| fused.get(label)) {
+        Some(signals) => signals.iter().any(is_uncalibrated),
+        None => model.is_some() && !is_calibrated,
+    };
+    if lacks {
+        section.error("min_score", "needs a `probability` for each model of the rule: its score alone is none");
+    }
+    min_score
 }
 
 /// The fields among the signals that a label stands for.

@@ -33,6 +33,9 @@ pub(super) fn notes(
         "cached": score.map(|score| score.cached),
         "truncated": score.map(|score| score.truncated),
     });
+    if let Some(probability) = score.and_then(|score| score.probability) {
+        note["score"]["probability"] = json!(shortest(probability));
+    }
     if detail == Detail::Full {
         note["passage"] = json!(passage);
     }

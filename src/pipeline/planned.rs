@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use engines::plan::{Explain, Plan};
-use ranking::order::Blend;
+use ranking::{calibration::Curve, order::Blend};
 use scoring::LongPassages;
 
 use super::fields::Fields;
@@ -28,6 +28,12 @@ pub(super) struct Planned {
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,
     pub(super) detail: Detail,
+    /// The curve of the rule's only model.
+    pub(super) probability: Option<Curve>,
+    /// The probability below which hits go behind all others.
+    pub(super) min_score: Option<f32>,
+    /// True if they are left out: the client asked for it.
+    pub(super) cut: bool,
 }
 
 impl Planned {

@@ -110,6 +110,10 @@ fn planned(
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    if options.min_score.is_some() && !context.snapshot.settings.is_calibrated(rule, model) {
+        let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
+        return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
+    }
     let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
@@ -145,5 +149,8 @@ fn planned(
         shown: rule.score,
         explain: context.snapshot.settings.clients.explain.of(options.explain),
         detail: context.snapshot.settings.clients.explain,
+        probability: rule.probability.clone().filter(|_| *model == rule.model),
+        min_score: options.min_score.or(rule.min_score),
+        cut: options.min_score.is_some(),
     })
 }

@@ -145,6 +145,11 @@ async fn score(
     scored.scores = by_hit(window, &places, scored.scores);
     scored.signals = by_hit(window, &places, scored.signals);
     scored.vectors = by_hit(window, &places, scored.vectors);
+    if let Some(curve) = &planned.probability {
+        for score in scored.scores.iter_mut().flatten() {
+            score.probability = curve.probability(|_| Some(score.raw));
+        }
+    }
     match (scored.scores.iter().any(Option::is_some), scored.budget_hit) {
         (true, _) => Ok(scored),
         (false, true) => Err(SkipReason::Budget),
@@ -181,9 +186,9 @@ async fn reordered(
     let counts = Counts::of(&scored);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
     let mut body = computed(size + bytes_of_vectors(&scored), move || {
-        let lowest = reader.min_score(planned.place);
-        let (ranked, moved) = new_order(&planned, &candidates, &scored, lowest);
+        let (ranked, moved) = new_order(&planned, &candidates, &scored, reader.min_score(planned.place));
         let order = NewOrder {
+            total: planned.cut.then_some(ranked.len()),
             ranked,
             scores: planned.shown == ShownScore::Rerank,
             notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored, &moved),

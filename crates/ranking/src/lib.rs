@@ -12,6 +12,8 @@ pub mod field_values;
 pub mod modifier;
 
 pub mod arrange;
+pub mod calibration;
+pub mod depth;
 pub mod diversity;
 pub mod fusion;
 pub mod normalize;

@@ -129,7 +129,8 @@ impl LocalScorer {
             let Closest { cosine: raw, span, vector } = closest(query, &passage.output)?;
             let span = span.or(passage.span);
             let ModelOutput { truncated, tokens, .. } = *passage;
-            let score = Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None };
+            let score =
+                Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None, probability: None };
             Some((score, wants_vectors.then(|| Arc::clone(vector))))
         };
         let scored = passages.iter().zip(found.cached.iter().skip(1)).map(score);

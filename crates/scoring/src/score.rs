@@ -31,6 +31,8 @@ pub struct Score {
     pub tokens: u32,
     /// The model of a cascade that it is from; `None` where there is one model.
     pub stage: Option<Stage>,
+    /// The probability that the passage answers the query, where the models are calibrated.
+    pub probability: Option<f32>,
 }
 
 /// The model of a cascade that a score is from, and the first one's number.
@@ -63,7 +65,7 @@ impl Stage {
 impl Score {
     /// A score that was computed just now, from the whole passage.
     pub fn fresh(raw: f32, scale: Scale) -> Self {
-        Self { raw, scale, cached: false, truncated: false, span: None, tokens: 0, stage: None }
+        Self { raw, scale, cached: false, truncated: false, span: None, tokens: 0, stage: None, probability: None }
     }
 
     /// The number and its scale.

@@ -1,45 +1,25 @@
 //! The key `signals` of a rule: what its hits are ordered by, several things added up. Owns the keys of a signal, the labels
 //! that fused scorings go by, and that the words `model = { first, then }` mean a list of two signals.
 
-use indexmap::IndexMap;
-use ranking::{field_values::FieldSignal, fusion::Weighting, normalize::Normalize};
+use ranking::{fusion::Weighting, normalize::Normalize};
 
-use super::{field_signal, normalization};
+use super::{
+    effort, field_signal, normalization, probability,
+    signal::{FusedScorings, SignalConfig, SourceConfig},
+};
 use crate::config::{
     models::Models,
     reading::{section::Section, tree::Value},
 };
 
-/// A signal, as the configuration describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SignalConfig {
-    /// The origin of its numbers.
-    pub source: SourceConfig,
-    /// The way in which they count.
-    pub weighting: Weighting,
-}
-
-/// The origin of a signal's numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SourceConfig {
-    /// The cluster's own score.
-    Cluster,
-    /// A model.
-    Model {
-        /// Its name.
-        name: String,
-        /// The number of hits that it is asked for, the best of what precedes it; `None` for the window.
-        keep: Option<usize>,
-    },
-    /// A field of the document.
-    Field(FieldSignal),
-}
-
-/// The signals that are fused, by the label that stands for them in a rule's `model`.
-pub(in crate::config) type FusedScorings = IndexMap<String, Vec<SignalConfig>>;
-
 /// The label of the rule's list of signals, which is added to `fused`.
-pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut FusedScorings) -> Option<String> {
+pub(super) fn read(
+    rule: &Section,
+    models: &Models,
+    window: usize,
+    gap: Option<f32>,
+    fused: &mut FusedScorings,
+) -> Option<String> {
     for key in ["model", "blend"].into_iter().filter(|key| rule.has(key)) {
         rule.error(key, "belongs to a rule without `signals`, which say it all");
     }
@@ -53,13 +33,19 @@ pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut F
     let path = rule.path_of("signals");
     let sections: Vec<Section> =
         entries.iter().enumerate().map(|(place, node)| rule.table_within(node, format!("{path}[{place}]"))).collect();
-    let signals: Vec<Option<SignalConfig>> = sections.iter().map(|section| signal(section, models, window)).collect();
+    let mut names: Vec<&str> = Vec::new();
+    let read = |section| {
+        names.push(name_in(section));
+        signal(section, models, window, &names)
+    };
+    let signals: Vec<Option<SignalConfig>> = sections.iter().map(read).collect();
     let mut signals: Vec<SignalConfig> = signals.into_iter().collect::<Option<_>>()?;
     if !is_sound(rule, &sections, &signals) {
         return None;
     }
+    effort::apply(rule, gap, &mut signals);
     if let [only] = &mut signals[..] {
-        if let SourceConfig::Model { name, keep: None } = &only.source {
+        if let SourceConfig::Model { name, keep: None, .. } = &only.source {
             return Some(name.clone());
         }
         // There is nothing that it has to be made comparable to.
@@ -91,8 +77,16 @@ fn is_sound(rule: &Section, sections: &[Section], signals: &[SignalConfig]) -> b
     is_sound
 }
 
-/// Reads one signal.
-fn signal(section: &Section, models: &Models, window: usize) -> Option<SignalConfig> {
+/// The model that a signal names, empty where it is none.
+fn name_in<'a>(section: &Section<'a>) -> &'a str {
+    match section.node("model").map(|node| &node.value) {
+        Some(Value::Text(name)) => name,
+        _ => "",
+    }
+}
+
+/// Reads one signal; `names` are the models of the signals up to it.
+fn signal(section: &Section, models: &Models, window: usize, names: &[&str]) -> Option<SignalConfig> {
     let source = source(section, models, window);
     let weight = section.or("weight", 1.0_f32);
     if weight < 0.0 {
@@ -102,9 +96,13 @@ fn signal(section: &Section, models: &Models, window: usize) -> Option<SignalCon
     if normalize == Normalize::Logit && matches!(source, Some(SourceConfig::Cluster | SourceConfig::Field(_))) {
         section.error("normalize", "\"logit\" is for models: nothing else is a probability");
     }
+    let probability = probability::read(section, names);
+    if section.has("probability") && !section.has("model") {
+        section.error("probability", "belongs to a model");
+    }
     section.finish();
     let is_right = weight >= 0.0;
-    Some(SignalConfig { source: source?, weighting: Weighting { weight, normalize, alone: false } })
+    Some(SignalConfig { source: source?, weighting: Weighting { weight, normalize, alone: false }, probability })
         .filter(|_| is_right)
 }
 
@@ -138,35 +136,16 @@ fn source(section: &Section, models: &Models, window: usize) -> Option<SourceCon
     }
     match given[..] {
         ["cluster"] => cluster.map(|_| SourceConfig::Cluster),
-        ["model"] => model.map(|name| SourceConfig::Model { name, keep }),
+        ["model"] => model.map(|name| SourceConfig::Model { name, keep, gap: None }),
         ["field"] => field.map(SourceConfig::Field),
         _ => None,
-    }
-}
-
-impl SourceConfig {
-    fn key(&self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Model { .. } => "model",
-            Self::Field(_) => "field",
-        }
-    }
-
-    /// The name of the signal in labels and explanations.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Model { name, .. } => name,
-            Self::Field(signal) => &signal.field,
-        }
     }
 }
 
 /// `fast+cluster`, `fast+best:20`; a label that stands for other signals already gets a number.
 fn labelled(signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorings) -> String {
     let part = |signal: &SignalConfig| match &signal.source {
-        SourceConfig::Model { name, keep: Some(keep) } => format!("{name}:{keep}"),
+        SourceConfig::Model { name, keep: Some(keep), .. } => format!("{name}:{keep}"),
         other => other.name().to_owned(),
     };
     let plain = signals.iter().map(part).collect::<Vec<_>>().join("+");
@@ -179,6 +158,8 @@ fn labelled(signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorin
 
 #[cfg(test)]
 mod tests {
+    use ranking::field_values::FieldSignal;
+
     use super::*;
     use crate::config::{
         Settings,
@@ -195,8 +176,8 @@ mod tests {
     }
 
     fn model(name: &str, keep: Option<usize>, weight: f32, normalize: Normalize) -> SignalConfig {
-        let source = SourceConfig::Model { name: name.to_owned(), keep };
-        SignalConfig { source, weighting: Weighting { weight, normalize, alone: false } }
+        let source = SourceConfig::Model { name: name.to_owned(), keep, gap: None };
+        SignalConfig { source, weighting: Weighting { weight, normalize, alone: false }, probability: None }
     }
 
     #[test]
@@ -214,6 +195,7 @@ mod tests {
         let cluster = SignalConfig {
             source: SourceConfig::Cluster,
             weighting: Weighting { weight: 0.3, normalize: Normalize::MinMax, alone: false },
+            probability: None,
         };
         let expected =
             [model("m", None, 1.0, Normalize::MinMax), cluster, model("n", Some(20), 2.0, Normalize::MinMax)];
@@ -235,7 +217,7 @@ mod tests {
         let settings = with_two_models(&[&list("30d"), &list("60d"), &list("30d")]).expect("right");
         let labels: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
         assert_eq!(labels, ["m+m+published", "m+m+published#2", "m+m+published"]);
-        let fields: Vec<&FieldSignal> = settings.field_signals(labels[1]).collect();
+        let fields: Vec<_> = settings.field_signals(labels[1]).collect();
         assert_eq!((fields.len(), fields[0].missing, fields[1].field.as_str()), (2, Some(0.0), "published"));
         assert_eq!(settings.fused[labels[0]][2].weighting.normalize, Normalize::Off);
         assert_eq!(settings.field_signals("m").count(), 0);

@@ -19,7 +19,7 @@ use crate::{
     hit_values::Values,
     json::{self, Edits, Member, Object},
     plan::Explain,
-    rewrite::{HitSpan, Layout, NoteSpan},
+    rewrite::{HitSpan, Layout, NoteSpan, Total},
 };
 
 /// The usual name of the key of documents; its text says nothing.
@@ -111,6 +111,10 @@ fn around(
     if let Some(params) = header.and_then(|header| header.part("params")) {
         echo::restore(text, &params.object, &planned.echo, &mut layout.around);
     }
+    layout.total = Total {
+        count: response.value("numFound").cloned(),
+        exact: response.value("numFoundExact").map(|at| (at.clone(), "true")),
+    };
     let page = planned.plan.page;
     if let Some(start) = response.value("start").filter(|_| page.from != 0) {
         layout.around.replace(start.clone(), page.from.to_string());

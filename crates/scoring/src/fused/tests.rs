@@ -104,8 +104,9 @@ fn cascade(first: Arc<dyn Scorer>, then: Arc<dyn Scorer>, keep: usize) -> FusedS
 fn fused(first: Arc<dyn Scorer>, then: Arc<dyn Scorer>, keep: Option<usize>) -> FusedScorer {
     let signal = |name: &str, scorer, keep| Signal {
         name: name.into(),
-        source: Source::Model { scorer, keep },
+        source: Source::Model { scorer, depth: Depth { keep, gap: None } },
         weighting: Weighting { weight: 0.5, normalize: Normalize::MinMax, alone: false },
+        probability: None,
     };
     FusedScorer::new(vec![signal("first", first, None), signal("then", then, keep)])
 }
@@ -308,8 +309,8 @@ async fn what_two_models_say_is_added_up_and_what_each_says_is_told() {
 #[tokio::test]
 async fn the_cluster_and_the_fields_count_where_they_are_known() {
     let weighting = Weighting { weight: 1.0, normalize: Normalize::MinMax, alone: false };
-    let signal = |name: &str, source| Signal { name: name.into(), source, weighting };
-    let model = Source::Model { scorer: fake(reads(1.0, Scale::AsIs)), keep: Some(2) };
+    let signal = |name: &str, source| Signal { name: name.into(), source, weighting, probability: None };
+    let model = Source::Model { scorer: fake(reads(1.0, Scale::AsIs)), depth: Depth { keep: Some(2), gap: None } };
     let signals = vec![signal("cluster", Source::Cluster), signal("price", Source::Field(0)), signal("m", model)];
     let scorer = FusedScorer::new(signals);
     let known =
