@@ -335,8 +335,9 @@ async fn the_vectors_are_those_of_the_first_model_that_makes_any() {
     let models: [Arc<dyn Scorer>; 3] = [without(), fake(makes_vectors), without()];
     let signal = |(keep, scorer)| Signal {
         name: "m".into(),
-        source: Source::Model { scorer, keep },
+        source: Source::Model { scorer, depth: Depth { keep, gap: None } },
         weighting: Weighting { weight: 1.0, normalize: Normalize::MinMax, alone: false },
+        probability: None,
     };
     let scorer = FusedScorer::new([None, Some(2), None].into_iter().zip(models).map(signal).collect());
     let scored = scorer.score(request(&["1", "4", "3"], AMPLE)).await.expect("scores");
