@@ -35,7 +35,8 @@ pub(super) fn new_order(
     let mut ranked = arrange(ranked, pinned, groups.len(), group);
     if planned.cut {
         // What is not known to reach it is left out, too; but for what is there by name.
-        ranked.retain(|&Ranked { hit, .. }| hit < pinned || group(hit) == Group::Pinned || is_good(planned, scored, hit));
+        ranked
+            .retain(|&Ranked { hit, .. }| hit < pinned || group(hit) == Group::Pinned || is_good(planned, scored, hit));
     }
     (ranked, moved)
 }
