@@ -12,13 +12,16 @@ use engines::{
     candidates::Candidates,
     dialect::{AnswerReader, Dialect},
     elastic::Elastic,
-    order::{self, Blend, ModelScore},
     passage::{Content, PassageSpec},
     plan::{Explain, Terms},
     request::{RequestParts, Route, SearchRoute},
     rewrite::{Placed, rewrite},
 };
 use http::{HeaderMap, Method, uri::PathAndQuery};
+use ranking::{
+    order::{self, Blend},
+    value::{Scale, Value},
+};
 
 /// Hits of an answer; the rules' default window, and ten times that.
 const SIZES: [usize; 2] = [100, 1_000];
@@ -134,7 +137,7 @@ struct Case {
     passage: PassageSpec,
     answer: Bytes,
     /// What a model would say, ready made.
-    scores: Vec<Option<ModelScore>>,
+    scores: Vec<Option<Value>>,
 }
 
 impl Case {
@@ -146,8 +149,7 @@ impl Case {
         };
         let mut random = Text(42);
         let mut raw = || random.next(20_000) as f32 / 1_000.0 - 10.0;
-        let scores =
-            (0..hits).map(|_| raw()).map(|raw| Some(ModelScore { raw, shown: 1.0 / (1.0 + (-raw).exp()) })).collect();
+        let scores = (0..hits).map(|_| raw()).map(|raw| Some(Value { raw, scale: Scale::Logit })).collect();
         Self {
             elastic,
             route,

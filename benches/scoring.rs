@@ -249,7 +249,7 @@ where
 
 fn request(query: &str, passages: Vec<String>) -> Request<'_> {
     let deadline = Instant::now() + Duration::from_mins(10);
-    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search }
+    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search, known: None }
 }
 
 /// The scorer alone.

@@ -26,7 +26,7 @@ use indexmap::IndexMap;
 
 use reading::section::{Reading, Section, Variable};
 use reading::tree::Node;
-use rules::{Cascades, Rule};
+use rules::{FusedScorings, Rule};
 
 pub(crate) use api::digest_of;
 pub use api::{ApiConfig, Keys};
@@ -37,8 +37,8 @@ pub(crate) use long_passages::MAX_WINDOWS;
 pub use models::{LocalModel, ModelConfig, ModelPlace};
 pub use reading::mistake::{ConfigError, ConfigErrors, Origin};
 pub use reading::sources::{ENV_PREFIX, FlagSetting, Sources};
-pub use rules::CascadeConfig;
 pub(crate) use rules::MAX_BUDGET;
+pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
 pub use upstream::UpstreamConfig;
@@ -64,8 +64,8 @@ pub struct Settings {
     pub log: LogConfig,
     /// The models by name.
     pub models: IndexMap<String, ModelConfig>,
-    /// The cascades that rules ask for, by the label that stands for one in [`Rule::model`].
-    pub cascades: IndexMap<String, CascadeConfig>,
+    /// The signals that rules fuse, by the label that stands for them in [`Rule::model`].
+    pub fused: IndexMap<String, Vec<SignalConfig>>,
     /// The rules; the first that matches counts.
     pub rules: Vec<Rule>,
 }
@@ -105,6 +105,14 @@ impl Draft {
     }
 }
 
+impl Settings {
+    /// True if the cluster's own score is among the signals that this label stands for.
+    pub fn fuses_the_cluster(&self, label: &str) -> bool {
+        let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
+        signals.iter().any(|signal| signal.source == SourceConfig::Cluster)
+    }
+}
+
 /// Reads every table. The order is that in which mistakes are told.
 fn settings(top: &Section) -> Settings {
     let server = ServerConfig::read(&top.table("server"));
@@ -116,11 +124,11 @@ fn settings(top: &Section) -> Settings {
     let log = LogConfig::read(&top.table("log"));
     let models = models::Models::read(top);
     let api = ApiConfig::read(&top.table("api"), &models, server.listen, &limits);
-    let mut cascades = Cascades::new();
-    let rules = rules::read(top, &models, &mut cascades);
+    let mut fused = FusedScorings::new();
+    let rules = rules::read(top, &models, &mut fused);
     top.finish();
     let models = models.into_settings();
-    Settings { server, upstream, limits, clients, api, scoring, cache, log, models, cascades, rules }
+    Settings { server, upstream, limits, clients, api, scoring, cache, log, models, fused, rules }
 }
 
 #[cfg(test)]

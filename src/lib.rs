@@ -30,7 +30,7 @@ pub mod request_options;
 pub mod cluster;
 
 pub mod api;
-pub mod ranking;
+pub mod document_ranking;
 
 mod isolation;
 pub mod memory;

@@ -6,6 +6,7 @@ mod ending;
 mod failing;
 mod fetch;
 mod halt;
+mod new_order;
 mod notes;
 mod passing;
 mod planned;

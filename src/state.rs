@@ -17,7 +17,7 @@ use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
     cache::ScoreCache,
-    cascade::Cascade,
+    fused::{FusedScorer, Signal, Source},
     local::{LocalScorer, ScoringOptions},
     remote::RemoteScorer,
 };
@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     cluster::{Cluster, Connections},
-    config::{CascadeConfig, Settings},
+    config::{Settings, SignalConfig, SourceConfig},
     memory::Memory,
     open_models::{Config, OpenModel, OpenModels},
     telemetry::Metrics,
@@ -34,7 +34,7 @@ use crate::{
 /// How many searches may be scored in the background at once (mode `shadow`); further ones are not.
 const SHADOWS: usize = 4;
 
-/// The models by name, and the cascades by their label.
+/// The models by name, and the fused ones by their label.
 pub type Scorers = HashMap<String, Arc<dyn Scorer>>;
 
 /// What lives as long as the process.
@@ -60,7 +60,7 @@ pub struct Snapshot {
     dialects: Dialects,
     /// The way to the cluster.
     pub cluster: Arc<Cluster>,
-    /// The models by name, and the cascades by their label.
+    /// The models by name, and the fused ones by their label.
     pub scorers: Scorers,
     was_replaced: AtomicBool,
 }
@@ -99,7 +99,7 @@ impl Process {
         Ok(Self::with(Snapshot::new(config, scorers)?, Some(cache)))
     }
 
-    /// A process with models of the caller's making. The cascades of the configuration are made of them.
+    /// A process with models of the caller's making. Those that the configuration fuses are made of them.
     pub fn with_scorers(config: Config, models: Scorers) -> io::Result<Arc<Self>> {
         Ok(Self::with(Snapshot::new(config, models)?, None))
     }
@@ -137,7 +137,7 @@ impl Process {
 }
 
 impl Snapshot {
-    /// A state with these models; the cascades of the configuration are made of them. Makes no connection.
+    /// A state with these models; those that the configuration fuses are made of them. Makes no connection.
     pub fn new(config: Config, models: Scorers) -> io::Result<Self> {
         let engine = config.settings.upstream.engine;
         let dialects = engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all);
@@ -157,10 +157,9 @@ impl Snapshot {
     fn with(config: Config, models: Scorers, dialects: Dialects, cluster: Arc<Cluster>) -> Self {
         let Config { settings, models: opened } = config;
         let mut scorers = models;
-        for (label, CascadeConfig { first, then, keep }) in &settings.cascades {
-            if let (Some(first), Some(then)) = (scorers.get(first), scorers.get(then)) {
-                let cascade = Cascade::new(first.clone(), then.clone(), *keep);
-                scorers.insert(label.clone(), Arc::new(cascade));
+        for (label, signals) in &settings.fused {
+            if let Some(signals) = signals.iter().map(|signal| fused(signal, &scorers)).collect() {
+                scorers.insert(label.clone(), Arc::new(FusedScorer::new(signals)));
             }
         }
         Self { dialects, cluster, scorers, models: opened, settings, was_replaced: AtomicBool::new(false) }
@@ -207,6 +206,16 @@ impl ServingThread {
         self.connections.store(new.clone());
         new
     }
+}
+
+/// A signal with its model, where that is there.
+fn fused(SignalConfig { source, weighting }: &SignalConfig, models: &Scorers) -> Option<Signal> {
+    let name = source.name().into();
+    let source = match source {
+        SourceConfig::Cluster => Source::Cluster,
+        SourceConfig::Model { name, keep } => Source::Model { scorer: models.get(name)?.clone(), keep: *keep },
+    };
+    Some(Signal { name, source, weighting: *weighting })
 }
 
 /// Starts loading each model, and names the rerank servers.

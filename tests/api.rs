@@ -361,7 +361,7 @@ async fn a_model_may_go_by_other_names_and_must_be_named_where_there_are_several
 async fn what_the_model_cannot_do_now_is_no_fault_of_the_call() {
     let scored = |scores: Vec<Option<Score>>, budget_hit, shed| {
         move || {
-            let scored = Scored { scores: scores.clone(), budget_hit, shed };
+            let scored = Scored { scores: scores.clone(), budget_hit, shed, ..Scored::default() };
             async move { Ok(scored) }
         }
     };

@@ -10,8 +10,8 @@ use std::{
 };
 
 use scoring::{
-    Cascade, LocalScorer, LongPassages, Priority, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions, Stage,
-    models::ModelFolder,
+    FusedScorer, LocalScorer, LongPassages, Priority, Request, Runtime, ScoreCache, Scored, Scorer, ScoringOptions,
+    Stage, models::ModelFolder,
 };
 
 const QUERY: &str = "how do wolves hunt";
@@ -41,7 +41,14 @@ async fn scored(scorer: &dyn Scorer) -> Scored {
     let passages = PASSAGES.map(str::to_owned).to_vec();
     let deadline = Instant::now() + Duration::from_mins(2);
     scorer
-        .score(Request { query: QUERY, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search })
+        .score(Request {
+            query: QUERY,
+            passages,
+            long: LongPassages::Truncate,
+            deadline,
+            priority: Priority::Search,
+            known: None,
+        })
         .await
         .unwrap()
 }
@@ -59,7 +66,7 @@ async fn the_bi_encoder_chooses_and_the_cross_encoder_decides() {
     let cache = Arc::new(ScoreCache::new(1 << 24));
     let first = scorer(&runtime, "all-MiniLM-L6-v2", &cache);
     let then = scorer(&runtime, "tiny-deberta-v2", &cache);
-    let cascade = Cascade::new(first.clone(), then.clone(), 3);
+    let cascade = FusedScorer::cascade(("first", first.clone()), ("then", then.clone()), 3);
     let fresh = scored(&cascade).await;
     let (by_first, by_then) = (scored(&*first).await, scored(&*then).await);
     let raw = |scored: &Scored, place: usize| scored.scores[place].unwrap().raw;

@@ -51,7 +51,14 @@ fn window() -> Vec<String> {
 async fn scored(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Scored {
     let deadline = Instant::now() + Duration::from_mins(2);
     scorer
-        .score(Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search })
+        .score(Request {
+            query,
+            passages,
+            long: LongPassages::Truncate,
+            deadline,
+            priority: Priority::Search,
+            known: None,
+        })
         .await
         .unwrap()
 }

@@ -143,8 +143,10 @@ async fn cluster() -> (Cluster, String) {
 async fn scores(scorer: &Arc<dyn Scorer>) -> Vec<Score> {
     let passages = TEXTS.map(str::to_owned).to_vec();
     let (long, deadline) = (LongPassages::Truncate, Instant::now() + PLENTY);
-    let scored =
-        scorer.score(Request { query: QUERY, passages, long, deadline, priority: Priority::Search }).await.unwrap();
+    let scored = scorer
+        .score(Request { query: QUERY, passages, long, deadline, priority: Priority::Search, known: None })
+        .await
+        .unwrap();
     scored.scores.into_iter().map(Option::unwrap).collect()
 }
 

@@ -68,7 +68,14 @@ fn ids(value: &Value) -> Vec<i64> {
 async fn raw_scores(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Vec<f32> {
     let deadline = Instant::now() + Duration::from_mins(2);
     let scored = scorer
-        .score(Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search })
+        .score(Request {
+            query,
+            passages,
+            long: LongPassages::Truncate,
+            deadline,
+            priority: Priority::Search,
+            known: None,
+        })
         .await
         .unwrap();
     scored.scores.into_iter().map(|score| score.expect("there is time for all").raw).collect()
@@ -188,6 +195,7 @@ async fn scored_in_windows(scorer: &LocalScorer, case: &Value, of: &str, key: &s
         passages: vec![case["passage"].as_str().unwrap().to_owned()],
         long: LongPassages::Windows { overlap, at_most: 16 },
         priority: Priority::Search,
+        known: None,
         deadline: Instant::now() + Duration::from_mins(2),
     };
     let score = scorer.score(request).await.unwrap().scores[0].unwrap();

@@ -70,7 +70,8 @@ async fn scores_fall_from_the_reranked_to_the_rest() {
 async fn whatever_the_model_does_the_client_gets_the_cluster_s_own_page() {
     let unavailable = Faulty(|| async { Err(ScoreError::Unavailable("gone".to_owned())) });
     let overloaded = Faulty(|| async { Err(ScoreError::Overloaded) });
-    let too_slow = Faulty(|| async { Ok(Scored { scores: vec![None; 5], budget_hit: true, shed: 0 }) });
+    let too_slow =
+        Faulty(|| async { Ok(Scored { scores: vec![None; 5], budget_hit: true, shed: 0, ..Scored::default() }) });
     let hanging = Faulty(std::future::pending::<Result<Scored, ScoreError>>);
     let panicking = Faulty(|| async { panic!("on purpose") });
     let cluster = ten_hits().await;
@@ -475,7 +476,7 @@ fn in_halves() -> Scored {
         span: Some(Span { start: place / 2, end: place + 1 }),
         ..Score::fresh(place as f32, Scale::AsIs)
     };
-    Scored { scores: (0..5).map(|place| Some(score(place))).collect(), budget_hit: false, shed: 0 }
+    Scored { scores: (0..5).map(|place| Some(score(place))).collect(), budget_hit: false, shed: 0, ..Scored::default() }
 }
 
 #[tokio::test]
@@ -538,7 +539,12 @@ async fn what_the_queue_had_no_time_for_is_said_and_counted() {
     let cluster = ten_hits().await;
     let first_two = Faulty(|| async {
         let score = |raw| Some(Score::fresh(raw, Scale::AsIs));
-        Ok(Scored { scores: vec![score(1.0), score(2.0), None, None, None], budget_hit: true, shed: 3 })
+        Ok(Scored {
+            scores: vec![score(1.0), score(2.0), None, None, None],
+            budget_hit: true,
+            shed: 3,
+            ..Scored::default()
+        })
     });
     let proxy = proxy(cluster.address, &[], first_two).await;
     let (_, said, _) = search(proxy, "/i/_search").await;

@@ -70,6 +70,7 @@ fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> 
         long: LongPassages::Truncate,
         deadline: Instant::now() + budget,
         priority: Priority::Search,
+        known: None,
     }
 }
 
@@ -123,7 +124,11 @@ async fn every_api_scores_each_passage_wherever_its_score_is_in_the_answer() {
         let scored = score_within(&scorer, &[3, 7, 1, 5, 2], PLENTY).await.unwrap();
         let scale = if api.gives_logits() { Scale::Logit } else { Scale::AsIs };
         let expected = [0.3_f32, 0.7, 0.1, 0.5, 0.2].map(|raw| Some(Score::fresh(raw, scale)));
-        assert_eq!(scored, Scored { scores: expected.to_vec(), budget_hit: false, shed: 0 }, "{name}");
+        assert_eq!(
+            scored,
+            Scored { scores: expected.to_vec(), budget_hit: false, shed: 0, ..Scored::default() },
+            "{name}"
+        );
         let seen = server.seen();
         assert_eq!(seen.len(), 3, "{name}: five passages in batches of two");
         assert!(seen.iter().all(|call| call.path_and_query == api.path() && call.method == "POST"), "{name}");
@@ -198,7 +203,7 @@ async fn a_server_that_never_answers_costs_the_budget_and_no_more() {
     let scorer = scorer(model(silent.local_addr().unwrap(), Api::Tei));
     let began = Instant::now();
     let scored = score_within(&scorer, &[1, 2, 3, 4, 5], Duration::from_millis(150)).await.unwrap();
-    assert_eq!(scored, Scored { scores: vec![None; 5], budget_hit: true, shed: 0 });
+    assert_eq!(scored, Scored { scores: vec![None; 5], budget_hit: true, shed: 0, ..Scored::default() });
     assert!(began.elapsed() < PLENTY / 2);
 }
 

@@ -15,7 +15,7 @@ use super::{
     fault::Fault,
     response,
 };
-use crate::{cluster::body::Body, ranking::Ranking};
+use crate::{cluster::body::Body, document_ranking::Ranking};
 
 /// The answer to a call, of which `sent` is the body.
 pub(super) fn body(call: &Call, sent: &[u8], ranking: &Ranking, model: &str, tells_cached: bool) -> Vec<u8> {
@@ -130,9 +130,9 @@ mod tests {
             call::{ApiVersion, Limits, read},
             waiting,
         },
-        ranking::NotRanked,
+        document_ranking::NotRanked,
     };
-    use engines::order::Ranked;
+    use ranking::ranked::Ranked;
     use scoring::{Scale, Score, Scored};
 
     fn call(version: ApiVersion, sent: &[u8]) -> Call {
@@ -145,7 +145,7 @@ mod tests {
         let score = |raw: f32| Some(Score { tokens: 7, ..Score::fresh(raw, Scale::Logit) });
         let scores = vec![score(0.0), score(1.5)];
         let ranked = [1, 0].map(|hit| Ranked { hit, score: scores[hit].map_or(0.0, |score: Score| score.value()) });
-        Ranking { ranked: ranked.into(), scored: Scored { scores, budget_hit: false, shed: 0 } }
+        Ranking { ranked: ranked.into(), scored: Scored { scores, budget_hit: false, shed: 0, ..Scored::default() } }
     }
 
     fn answered(version: ApiVersion, body: &str) -> Value {

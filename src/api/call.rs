@@ -9,7 +9,7 @@ use scoring::LongPassages;
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{fault::Fault, text, waiting::Waited};
-use crate::ranking::NotRanked;
+use crate::document_ranking::NotRanked;
 
 /// Where a call comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{cluster::encoding::DecodeError, memory::Spent, ranking::NotRanked};
+use crate::{cluster::encoding::DecodeError, document_ranking::NotRanked, memory::Spent};
 
 /// Why there is no answer on a connection of the reserve.
 pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections, or open requests, as it may have \

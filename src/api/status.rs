@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{answer, call::Shape, fault::Fault, response};
-use crate::{cluster::body::Body, open_models::OpenModel, ranking::NotRanked, state::Context};
+use crate::{cluster::body::Body, document_ranking::NotRanked, open_models::OpenModel, state::Context};
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
 pub(super) fn health(context: &Context) -> Response<Body> {

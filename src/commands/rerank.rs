@@ -1,5 +1,5 @@
 //! `rerank`: its flags, and the way from lines of text to lines of ranks. Owns how documents are written on the way in and
-//! on the way out; ranking itself is that of the rerank API ([`crate::ranking`]).
+//! on the way out; ranking itself is that of the rerank API ([`crate::document_ranking`]).
 
 use std::{
     fs,
@@ -16,9 +16,9 @@ use crate::{
     api::text,
     commands::{config_args::ConfigArgs, wait_until_ready},
     config::Settings,
+    document_ranking::{Documents, NotRanked, Ranking, rank},
     open_models::Config,
     panics,
-    ranking::{Documents, NotRanked, Ranking, rank},
     state::Process,
     telemetry,
 };
@@ -98,7 +98,7 @@ pub fn run(args: &RerankArgs) -> anyhow::Result<()> {
     config.models.retain(|name, _| *name == model);
     let settings = &mut config.settings;
     settings.models.retain(|name, _| *name == model);
-    settings.cascades.clear();
+    settings.fused.clear();
     settings.scoring.queue_tokens = QUEUE_TOKENS;
     let lines = read(args)?;
     telemetry::start_log(&config.settings.log);
@@ -235,7 +235,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use engines::order::Ranked;
+    use ranking::ranked::Ranked;
     use scoring::{Scale, Score, Scored};
 
     fn args(flags: &[&str]) -> RerankArgs {

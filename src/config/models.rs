@@ -56,6 +56,19 @@ impl Models {
         matches!(self.0.get(name), Some(Some(ModelConfig::Remote(_))))
     }
 
+    /// The name under `key` of another table, where it is that of a model.
+    pub(super) fn named(&self, section: &Section, key: &'static str) -> Option<String> {
+        let name: String = section.optional(key)?;
+        if self.contains(&name) {
+            return Some(name);
+        }
+        match self.is_empty() {
+            true => section.error(key, format!("there is no model `{name}`: add a table [models.{name}]")),
+            false => section.error(key, format!("there is no model `{name}`; there is: {}", self.names())),
+        }
+        None
+    }
+
     /// All names, for a message.
     pub(super) fn names(&self) -> String {
         self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")

@@ -4,23 +4,25 @@
 mod blend;
 mod index;
 mod model;
+mod normalization;
 mod passage;
+mod signals;
 
 use std::time::Duration;
 
 use engines::{
-    order::Blend,
     passage::PassageSpec,
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
+use ranking::order::Blend;
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{long_passages, models::Models, reading::section::Section, reading::tree::Value};
 
 pub use index::IndexPatterns;
-pub use model::CascadeConfig;
-pub(super) use model::Cascades;
+pub(super) use signals::FusedScorings;
+pub use signals::{SignalConfig, SourceConfig};
 
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
@@ -30,7 +32,7 @@ pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
 pub struct Rule {
     /// The indices.
     pub index: IndexPatterns,
-    /// The name of the model in the configuration, or the label of the cascade.
+    /// The name of the model in the configuration, or the label of several signals.
     pub model: String,
     /// The text of a hit that the model reads.
     pub passage: PassageSpec,
@@ -127,8 +129,8 @@ pub fn find<'a>(rules: &'a [Rule], expression: &str) -> Option<&'a Rule> {
     rules.iter().find(|rule| rule.index.matches(expression))
 }
 
-/// Reads the rules, without those in which something is missing; their cascades are added to `cascades`.
-pub(super) fn read(top: &Section, models: &Models, cascades: &mut Cascades) -> Vec<Rule> {
+/// Reads the rules, without those in which something is missing; what they fuse is added to `fused`.
+pub(super) fn read(top: &Section, models: &Models, fused: &mut FusedScorings) -> Vec<Rule> {
     let Some(node) = top.node("rules") else {
         top.error(
             "rules",
@@ -141,10 +143,10 @@ pub(super) fn read(top: &Section, models: &Models, cascades: &mut Cascades) -> V
         return Vec::new();
     };
     let sections = entries.iter().enumerate().map(|(place, node)| top.table_within(node, format!("rules[{place}]")));
-    sections.filter_map(|section| rule(&section, models, cascades)).collect()
+    sections.filter_map(|section| rule(&section, models, fused)).collect()
 }
 
-fn rule(section: &Section, models: &Models, cascades: &mut Cascades) -> Option<Rule> {
+fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option<Rule> {
     let index = section.optional::<Vec<String>>("index");
     if !section.has("index") {
         section.error("index", "is missing: name indices or globs, or \"*\" for all");
@@ -152,7 +154,10 @@ fn rule(section: &Section, models: &Models, cascades: &mut Cascades) -> Option<R
     let index =
         index.and_then(|globs| IndexPatterns::new(&globs).map_err(|message| section.error("index", message)).ok());
     let window = section.or("window", DEFAULT_WINDOW);
-    let model = model::read(section, models, window, cascades);
+    let model = match section.node("signals") {
+        Some(_) => signals::read(section, models, window, fused),
+        None => model::read(section, models, window, fused),
+    };
     let passage = passage::read(section);
     // What is missing is a mistake that is noted already; the other keys are read all the same.
     let any = || IndexPatterns::new(&["*"]).expect("`*` is a glob");

@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use engines::{
-    order::Blend,
-    passage::{Content, PassageSpec},
-};
+use engines::passage::{Content, PassageSpec};
+use ranking::order::Blend;
 
 use super::{
     reading::sources::lay_environment,

@@ -1,8 +1,9 @@
 //! Notes on hits: what an explained answer says of each of them. Owns their members.
 
-use engines::{candidates::Candidates, order::Ranked, plan::Explain};
-use scoring::{Scored, Span};
-use serde_json::json;
+use engines::{candidates::Candidates, plan::Explain};
+use ranking::ranked::Ranked;
+use scoring::{Scored, SignalScore, Span};
+use serde_json::{Value, json};
 
 use super::planned::Planned;
 use crate::config::Detail;
@@ -38,6 +39,10 @@ pub(super) fn notes(
         note["score"]["first"] = json!(stage.first().map(shortest));
         note["stage"] = json!(stage.name());
     }
+    let signals = scored.signals.get(hit.hit).filter(|_| score.is_some_and(|score| score.stage.is_none()));
+    if let Some(signals) = signals.filter(|signals| !signals.is_empty()) {
+        note["signals"] = signals.iter().map(signal).collect();
+    }
     let span = score.and_then(|score| score.span);
     if let Some(span) = span {
         note["window"] = json!({"start": span.start, "end": span.end});
@@ -45,6 +50,11 @@ pub(super) fn notes(
     let told = |passage| span.map_or(passage, |span| part(passage, span));
     let highlight = (explain == Explain::Highlight).then(|| json!(passage.map_or("", told)).to_string());
     std::iter::once(note.to_string()).chain(highlight).collect()
+}
+
+/// What one signal says of the hit: its number as it came, and what it adds to the score.
+fn signal(signal: &SignalScore) -> Value {
+    json!({"name": *signal.signal, "value": signal.raw.map(shortest), "share": signal.share.map(shortest)})
 }
 
 /// The part of a text that `span` covers.

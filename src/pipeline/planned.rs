@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use engines::{
-    order::Blend,
-    plan::{Explain, Plan},
-};
+use engines::plan::{Explain, Plan};
+use ranking::order::Blend;
 use scoring::LongPassages;
 
 use crate::config::{Detail, rules::ShownScore};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use engines::{
     dialect::{Assembled, SearchRequest},
     failure::{Failure, FailureKind},
-    order::Blend,
     plan::{Explain, NoPlan, SkipReason, Terms},
     request::Search,
 };
+use ranking::order::Blend;
 
 use super::planned::Planned;
 use crate::{
@@ -104,7 +104,7 @@ fn planned(
             .settings
             .models
             .keys()
-            .chain(context.snapshot.settings.cascades.keys())
+            .chain(context.snapshot.settings.fused.keys())
             .map(String::as_str)
             .collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
@@ -116,7 +116,9 @@ fn planned(
         query: options.query.as_deref(),
         query_path: &rule.query_path,
         leave_explicit: rule.explicit == Explicit::Cluster,
-        scores: matches!(rule.blend, Blend::Linear { .. }) || options.explain != Explain::No,
+        scores: matches!(rule.blend, Blend::Linear { .. })
+            || options.explain != Explain::No
+            || context.snapshot.settings.fuses_the_cluster(model),
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
         // A shadow answers nothing, so it refuses nothing.

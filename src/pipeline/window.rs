@@ -7,18 +7,17 @@ use bytes::Bytes;
 use engines::{
     candidates::{Candidates, Unreadable},
     dialect::AnswerReader,
-    order,
     plan::{Explain, SkipReason},
     rewrite::NewOrder,
 };
-use scoring::{Priority, Request, ScoreError, Scored, held_to};
+use ranking::order;
+use scoring::{Known, Priority, Request, ScoreError, Scored, held_to};
 use tracing::debug;
 
-use super::{fetch::stands, notes::notes, planned::Planned};
+use super::{fetch::stands, new_order::new_order, notes::notes, planned::Planned};
 use crate::{
     config::rules::ShownScore,
     isolation::{computed, guarded_future},
-    ranking::outputs,
     state::Context,
     telemetry::Counts,
 };
@@ -57,7 +56,7 @@ pub(super) async fn rerank(
         }
         Err(reason) => return unusable(reason),
     };
-    let scored = match score(context, planned, candidates.layout.hits.len(), texts, answered).await {
+    let scored = match score(context, planned, &candidates, texts, answered).await {
         Ok(scored) => reordered(reader, planned, &candidates, scored, &answer, size).await,
         Err(reason) => Err(reason),
     };
@@ -79,9 +78,9 @@ pub(super) async fn measure(
     answer: &Bytes,
     answered: Instant,
 ) -> Result<Counts, SkipReason> {
-    let candidates = candidates(reader, planned, answer, answer.len()).await??;
-    let hits = candidates.layout.hits.len();
-    Ok(Counts::of(&score(context, planned, hits, candidates.passages, answered).await?))
+    let mut candidates = candidates(reader, planned, answer, answer.len()).await??;
+    let texts = std::mem::take(&mut candidates.passages);
+    Ok(Counts::of(&score(context, planned, &candidates, texts, answered).await?))
 }
 
 /// The candidates, and what is to be scored of them. That may be most of the answer, so that it is copied only where it is
@@ -108,27 +107,30 @@ async fn candidates(
 async fn score(
     context: &Context,
     planned: &Planned,
-    hits: usize,
+    candidates: &Candidates,
     texts: Vec<Option<String>>,
     answered: Instant,
 ) -> Result<Scored, SkipReason> {
-    if hits < 2 {
+    if candidates.layout.hits.len() < 2 {
         return Err(SkipReason::SingleHit);
     }
     let window = texts.len();
-    let with_text: Vec<usize> = (0..window).filter(|&hit| texts[hit].is_some()).collect();
-    if with_text.is_empty() {
+    // Pins stay where they are, whatever a model would say of them.
+    let is_scored = |(hit, text): (usize, Option<String>)| Some((hit, text?)).filter(|_| hit >= candidates.pinned);
+    let (places, passages): (Vec<usize>, Vec<String>) = texts.into_iter().enumerate().filter_map(is_scored).unzip();
+    if places.is_empty() {
         return Err(SkipReason::NoPassages);
     }
-    let passages = texts.into_iter().flatten().collect();
     let scorer = context.snapshot.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
+    let known = known(candidates, &places);
     let scoring = guarded_future(scorer.score(Request {
         query: &planned.plan.query,
         passages,
         long: planned.long,
         deadline,
         priority: Priority::Search,
+        known: Some(&known),
     }));
     let scored = held_to(deadline, scoring).await.ok_or(SkipReason::Budget)??;
     let mut scored = scored.map_err(|error| match error {
@@ -139,16 +141,29 @@ async fn score(
         }
     })?;
     // Back to one entry per hit: a hit without text has no score.
-    let mut by_hit = vec![None; window];
-    for (&hit, score) in with_text.iter().zip(&scored.scores) {
-        by_hit[hit] = *score;
-    }
-    scored.scores = by_hit;
+    scored.scores = by_hit(window, &places, scored.scores);
+    scored.signals = by_hit(window, &places, scored.signals);
     match (scored.scores.iter().any(Option::is_some), scored.budget_hit) {
         (true, _) => Ok(scored),
         (false, true) => Err(SkipReason::Budget),
         (false, false) => Err(SkipReason::ModelUnavailable),
     }
+}
+
+/// What is known of the hits that are scored, besides their texts.
+fn known(candidates: &Candidates, places: &[usize]) -> Known {
+    let cluster = order::falling(candidates.scores[candidates.pinned.min(candidates.scores.len())..].iter().copied());
+    let own = |hit: &usize| cluster.get(hit - candidates.pinned).copied();
+    Known { cluster: places.iter().map(own).collect(), fields: Vec::new() }
+}
+
+/// One entry for each of `hits`, out of those of the hits at `places`.
+fn by_hit<T: Clone + Default>(hits: usize, places: &[usize], entries: Vec<T>) -> Vec<T> {
+    let mut all = vec![T::default(); hits];
+    for (&place, entry) in places.iter().zip(entries) {
+        all[place] = entry;
+    }
+    all
 }
 
 /// Order and rewrite: the answer with the client's page of the new order.
@@ -163,9 +178,8 @@ async fn reordered(
     let counts = Counts::of(&scored);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
     let mut body = computed(size, move || {
-        let outputs = outputs(&scored.scores);
         let order = NewOrder {
-            ranked: order::order(&candidates.scores, &outputs, candidates.pinned, planned.blend),
+            ranked: new_order(&planned, &candidates, &scored),
             scores: planned.shown == ShownScore::Rerank,
             notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored),
         };

@@ -171,7 +171,7 @@ impl Scorer for Longest {
     fn score<'a>(&'a self, request: scoring::Request<'a>) -> ScoreFuture<'a> {
         let score = |passage: &String| Some(Score::fresh(passage.len() as f32, Scale::AsIs));
         let scores = request.passages.iter().map(score).collect();
-        Box::pin(async { Ok(Scored { scores, budget_hit: false, shed: 0 }) })
+        Box::pin(async { Ok(Scored { scores, budget_hit: false, shed: 0, ..Scored::default() }) })
     }
 
     fn readiness(&self) -> scoring::Readiness {

@@ -15,7 +15,6 @@ pub mod request;
 
 pub mod passage;
 
-pub mod order;
 pub mod rewrite;
 
 pub mod json;

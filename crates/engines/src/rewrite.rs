@@ -4,7 +4,9 @@
 
 use std::ops::Range;
 
-use crate::{json::Edits, order::Ranked, plan::Page};
+use ranking::ranked::Ranked;
+
+use crate::{json::Edits, plan::Page};
 
 /// The place of one hit in the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

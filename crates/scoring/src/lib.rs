@@ -1,5 +1,5 @@
 //! Scoring: (query, passage) pairs in, scores out, before a deadline. A [`Scorer`] keeps that promise; it runs a model in
-//! this process ([`local`]), asks a rerank server ([`remote`]), or asks two scorers in a row ([`cascade`]).
+//! this process ([`local`]), asks a rerank server ([`remote`]), or asks several scorers and fuses what they say ([`fused`]).
 //!
 //! Nothing here knows search engines or answers HTTP. Only [`backend`] knows ONNX Runtime, only [`remote`] and
 //! [`models::hub`] make HTTP calls, and only [`cache`] knows Redis.
@@ -9,11 +9,12 @@ mod request;
 mod score;
 mod scorer;
 
-pub mod cascade;
+pub mod fused;
 pub mod local;
 pub mod remote;
 
 mod lookup;
+pub mod portions;
 
 pub mod cache;
 pub mod model_output;
@@ -34,11 +35,12 @@ mod thread_priority;
 pub use admission::Admission;
 pub use backend::Runtime;
 pub use cache::{CacheOptions, ScoreCache};
-pub use cascade::Cascade;
 pub use execution_provider::{Provider, Providers};
+pub use fused::FusedScorer;
 pub use local::{LocalScorer, ScoringOptions};
+pub use ranking::value::{Scale, Value};
 pub use readiness::{Readiness, loaded};
 pub use remote::{RemoteModel, RemoteScorer};
-pub use request::{LongPassages, Priority, Request};
-pub use score::{Scale, Score, ScoreError, Scored, Span, Stage};
+pub use request::{Known, LongPassages, Priority, Request};
+pub use score::{Score, ScoreError, Scored, SignalScore, Span, Stage};
 pub use scorer::{ScoreFuture, Scorer, ScorerStats, held_to};

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Instant};
 
+use ranking::value::Scale;
+
 use crate::{
     backend::{self, Loader, Runtime, Sessions},
     cache::{Key, Keys, ScoreCache, normalise},
@@ -12,7 +14,7 @@ use crate::{
     pool::{Grouping, Pool, PoolOptions, Work},
     readiness::Readiness,
     request::{LongPassages, Priority, Request},
-    score::{Scale, Score, ScoreError, Scored, Span},
+    score::{Score, ScoreError, Scored, Span},
     scorer::{ScoreFuture, Scorer, ScorerStats},
 };
 

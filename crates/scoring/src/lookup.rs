@@ -101,7 +101,7 @@ impl Found {
     /// # Errors
     /// There was a failure, and it left nothing to order by.
     pub(crate) fn scored(self, scores: Vec<Option<Score>>) -> Result<Scored, ScoreError> {
-        let scored = Scored { scores, budget_hit: self.budget_hit, shed: self.shed };
+        let scored = Scored { scores, budget_hit: self.budget_hit, shed: self.shed, ..Scored::default() };
         scored.unless_all_failed(self.failure.map(ScoreError::Unavailable))
     }
 }

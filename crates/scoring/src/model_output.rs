@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use ranking::value::Scale;
+
 use crate::{
     encode::Encoded,
-    score::{Scale, Score, Span},
+    score::{Score, Span},
 };
 
 /// The output of one run for one input.

@@ -15,6 +15,17 @@ pub struct Request<'a> {
     pub deadline: Instant,
     /// The place among other requests.
     pub priority: Priority,
+    /// What is known of the passages besides their text; models do not look at it.
+    pub known: Option<&'a Known>,
+}
+
+/// What is known of the passages of a request besides their text: lists with one number for each passage, in their order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    /// The cluster's own scores.
+    pub cluster: Vec<Option<f32>>,
+    /// The numbers of the fields that a rule scores by, one list for each field.
+    pub fields: Vec<Vec<Option<f32>>>,
 }
 
 /// The place of a request among others: those of a lower priority wait for all others.

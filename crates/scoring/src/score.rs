@@ -1,5 +1,9 @@
 //! Scores: of one pair ([`Score`]), of a window ([`Scored`]), and the reasons why a window has none ([`ScoreError`]).
 
+use std::sync::Arc;
+
+use ranking::value::{Scale, Value};
+
 /// A part of a passage, in characters (Unicode scalar values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Span {
@@ -9,19 +13,10 @@ pub struct Span {
     pub end: u32,
 }
 
-/// The scale of a raw score.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    /// A logit: it is shown as its sigmoid.
-    Logit,
-    /// A cosine, or a server's relevance: it is shown as it is.
-    AsIs,
-}
-
 /// The score of one (query, passage) pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
-    /// The model's own number. Order by this: a logit does not saturate.
+    /// The model's own number, or what several signals add up to. Order by this: a logit does not saturate.
     pub raw: f32,
     /// The scale of that number.
     pub scale: Scale,
@@ -71,13 +66,26 @@ impl Score {
         Self { raw, scale, cached: false, truncated: false, span: None, tokens: 0, stage: None }
     }
 
+    /// The number and its scale.
+    pub fn number(&self) -> Value {
+        Value { raw: self.raw, scale: self.scale }
+    }
+
     /// The number to show as `_score`.
     pub fn value(&self) -> f32 {
-        match self.scale {
-            Scale::Logit => 1.0 / (1.0 + (-self.raw).exp()),
-            Scale::AsIs => self.raw,
-        }
+        self.number().shown()
     }
+}
+
+/// What one of several signals says of a passage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalScore {
+    /// The name of the signal.
+    pub signal: Arc<str>,
+    /// Its number as it came; `None` where it has none.
+    pub raw: Option<f32>,
+    /// What it adds to the score of the passage; `None` where it does not count.
+    pub share: Option<f32>,
 }
 
 /// The scores of one window.
@@ -86,6 +94,8 @@ pub struct Scored {
     /// One entry per passage, in the order they were given; `None` where the deadline came first or the model gave no
     /// finite number.
     pub scores: Vec<Option<Score>>,
+    /// What each signal says of each passage, where there are several.
+    pub signals: Vec<Vec<SignalScore>>,
     /// True where the deadline cut scoring off before every passage had its score.
     pub budget_hit: bool,
     /// The number of passages, the last ones, that were not even queued: so many searches want scores that there was no

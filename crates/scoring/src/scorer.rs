@@ -1,5 +1,5 @@
 //! The promise of a scorer: pairs in, scores out, before a deadline. The ways to keep it are the business of
-//! [`crate::local`], [`crate::remote`] and [`crate::cascade`].
+//! [`crate::local`], [`crate::remote`] and [`crate::fused`].
 
 use std::{
     future::Future,
@@ -38,6 +38,11 @@ pub trait Scorer: Send + Sync + 'static {
 
     /// The readiness for a search that is sent now, for the health endpoint and the log.
     fn readiness(&self) -> Readiness;
+
+    /// True if the score of a passage depends on the others that are scored with it: then a list must be scored whole.
+    fn compares_passages(&self) -> bool {
+        false
+    }
 
     /// The device that the model is run on, for the health endpoint; `None` where that is not known, or not in this
     /// process.

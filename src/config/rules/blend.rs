@@ -1,6 +1,6 @@
 //! The inline table `blend` of a rule: how the score of the model and that of the cluster become one.
 
-use engines::order::Blend;
+use ranking::order::Blend;
 
 use crate::config::reading::section::Section;
 

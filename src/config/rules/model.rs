@@ -1,37 +1,25 @@
-//! The key `model` of a rule: one model by its name, or two in a cascade. Owns the labels of cascades.
+//! The key `model` of a rule: one model by its name, or two in a cascade. Owns the labels of cascades,
+//! which are lists of two signals.
 
-use indexmap::IndexMap;
+use ranking::fusion::Weighting;
 
+use super::signals::{FusedScorings, SignalConfig, SourceConfig};
 use crate::config::{models::Models, reading::section::Section, reading::tree::Value};
-
-/// Two models in a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CascadeConfig {
-    /// The name of the model that scores the whole window.
-    pub first: String,
-    /// The name of the one that re-scores the best of it.
-    pub then: String,
-    /// The number of hits that go on to the second model.
-    pub keep: usize,
-}
-
-/// The cascades of all rules by their labels.
-pub(in crate::config) type Cascades = IndexMap<String, CascadeConfig>;
 
 /// The usual number of hits that the second model of a cascade re-scores.
 const DEFAULT_KEEP: usize = 20;
 
-/// The name of the rule's model, or the label of its cascade, which is added to `cascades`. With just one model there is
+/// The name of the rule's model, or the label of its cascade, which is added to `fused`. With just one model there is
 /// no need to say which.
-pub(super) fn read(rule: &Section, models: &Models, window: usize, cascades: &mut Cascades) -> Option<String> {
+pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut FusedScorings) -> Option<String> {
     match rule.node("model").map(|node| &node.value) {
         Some(Value::Table(_)) => {
             let section = rule.optional_table("model")?;
-            let label = cascade(&section, models, window, cascades);
+            let label = cascade(&section, models, window, fused);
             section.finish();
             label
         }
-        Some(_) => named(rule, "model", models),
+        Some(_) => models.named(rule, "model"),
         None if models.is_empty() => {
             rule.error("model", "is missing, and there is no [models.…] table");
             None
@@ -45,7 +33,7 @@ pub(super) fn read(rule: &Section, models: &Models, window: usize, cascades: &mu
 }
 
 /// The label of the cascade that the table describes.
-fn cascade(section: &Section, models: &Models, window: usize, cascades: &mut Cascades) -> Option<String> {
+fn cascade(section: &Section, models: &Models, window: usize, fused: &mut FusedScorings) -> Option<String> {
     let first = stage(section, "first", models);
     let then = stage(section, "then", models);
     let keep: Option<usize> = section.optional("keep");
@@ -59,14 +47,17 @@ fn cascade(section: &Section, models: &Models, window: usize, cascades: &mut Cas
             .error("then", format!("must be another model than `first`; for `{then}` alone, write model = \"{then}\""));
         return None;
     }
-    let cascade = CascadeConfig { first, then, keep: keep.unwrap_or(DEFAULT_KEEP) };
-    let label = label(&cascade);
+    let keep = keep.unwrap_or(DEFAULT_KEEP);
+    let label = label(&first, &then, keep);
+    let signal =
+        |name, keep| SignalConfig { source: SourceConfig::Model { name, keep }, weighting: Weighting::alone() };
+    let signals = vec![signal(first, None), signal(then, Some(keep))];
     // Names may hold any characters, those of a label, too.
-    if models.contains(&label) || cascades.get(&label).is_some_and(|known| *known != cascade) {
+    if models.contains(&label) || fused.get(&label).is_some_and(|known| *known != signals) {
         section.error("first", format!("the cascade would go by the name `{label}`, which is taken: rename a model"));
         return None;
     }
-    cascades.insert(label.clone(), cascade);
+    fused.insert(label.clone(), signals);
     is_bounded.then_some(label)
 }
 
@@ -76,26 +67,12 @@ fn stage(section: &Section, key: &'static str, models: &Models) -> Option<String
             .error(key, format!("is missing: a cascade has a `first` model and a `then`, out of {}", models.names()));
         return None;
     }
-    named(section, key, models)
-}
-
-/// The model under `key`, which must be there.
-fn named(section: &Section, key: &'static str, models: &Models) -> Option<String> {
-    let name: String = section.optional(key)?;
-    if models.contains(&name) {
-        return Some(name);
-    }
-    match models.is_empty() {
-        true => section.error(key, format!("there is no model `{name}`: add a table [models.{name}]")),
-        false => section.error(key, format!("there is no model `{name}`; there is: {}", models.names())),
-    }
-    None
+    models.named(section, key)
 }
 
 /// `xsmall>base`; the number of hits that go on is told where it is not the usual one.
-fn label(cascade: &CascadeConfig) -> String {
-    let CascadeConfig { first, then, keep } = cascade;
-    match *keep {
+fn label(first: &str, then: &str, keep: usize) -> String {
+    match keep {
         DEFAULT_KEEP => format!("{first}>{then}"),
         keep => format!("{first}>{then}:{keep}"),
     }
@@ -129,9 +106,13 @@ mod tests {
         .expect("right");
         let models: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
         assert_eq!(models, ["m>n", "m>n:100", "m>n", "n"]);
-        let cascade = |keep| CascadeConfig { first: "m".to_owned(), then: "n".to_owned(), keep };
-        assert_eq!(settings.cascades.len(), 2);
-        assert_eq!((&settings.cascades["m>n"], &settings.cascades["m>n:100"]), (&cascade(20), &cascade(100)));
+        let signal = |name: &str, keep| SignalConfig {
+            source: SourceConfig::Model { name: name.to_owned(), keep },
+            weighting: Weighting::alone(),
+        };
+        let cascade = |keep| vec![signal("m", None), signal("n", Some(keep))];
+        assert_eq!(settings.fused.len(), 2);
+        assert_eq!((&settings.fused["m>n"], &settings.fused["m>n:100"]), (&cascade(20), &cascade(100)));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Answers: what reading and rewriting may make of them, and what they may not touch. Held against `serde_json`, which
 //! knows nothing of where things lie.
 
+use ranking::{
+    order::{self, Blend},
+    value::Value as Output,
+};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -9,7 +13,6 @@ use crate::{
     elastic::{answer, filter_path::FilterPath, planned::Planned},
     extra_fields::ExtraFields,
     json, names,
-    order::{self, Blend, ModelScore},
     passage::{Content, PassageSpec},
     plan::{Explain, Page, Plan},
     rewrite::{self, Layout, Placed},
@@ -235,7 +238,7 @@ fn shuffled(mut order: Vec<usize>) -> Vec<usize> {
 }
 
 /// Scores with ties, gaps and what is no number.
-fn model(count: usize) -> Vec<Option<ModelScore>> {
+fn model(count: usize) -> Vec<Option<Output>> {
     let raws = [Some(0.5), Some(2.0), None, Some(2.0), Some(f32::NAN), Some(-3.25)];
-    raws.iter().cycle().take(count).map(|raw| raw.map(|raw| ModelScore { raw, shown: raw })).collect()
+    raws.iter().cycle().take(count).map(|raw| raw.map(Output::as_is)).collect()
 }

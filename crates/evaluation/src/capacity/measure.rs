@@ -246,8 +246,14 @@ fn searches(task: &Task, runtime: &Runtime) -> Result<Searches, String> {
     };
     let search = |passages: Vec<String>| -> Result<f64, String> {
         let deadline = Instant::now() + Duration::from_hours(1);
-        let request =
-            Request { query: task.query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search };
+        let request = Request {
+            query: task.query,
+            passages,
+            long: LongPassages::Truncate,
+            deadline,
+            priority: Priority::Search,
+            known: None,
+        };
         let began = Instant::now();
         let scored = tokio.block_on(scorer.score(request)).map_err(|error| error.to_string())?;
         let time = began.elapsed().as_secs_f64() * 1e3;

@@ -102,7 +102,7 @@ fn passages(texts: &[&str]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search }
+    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search, known: None }
 }
 
 fn later() -> Instant {

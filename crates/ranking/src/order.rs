@@ -1,12 +1,19 @@
 //! Scores → order: blends the model's word with the cluster's, breaks ties, and lets what was not scored follow. Owns
-//! the rules for pins, ties, saturated scores and the unscored tail; knows no bytes and no HTTP. Pure and deterministic.
+//! the rules for pins, ties, saturated scores and the unscored tail.
+
+use crate::{
+    normalize::Normalize,
+    ranked::{Ranked, level_down},
+    value::Value,
+};
 
 /// The way in which the model's score and the cluster's become one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Blend {
     /// The model's score alone.
     Replace,
-    /// `weight` × model + (1 − `weight`) × cluster, each scaled to 0..1 first, among the hits that the model scored. With 1
+    /// `weight` × model + (1 − `weight`) × cluster, each scaled to 0..1 first, among the hits that the model scored; the
+    /// model's as it put it out: a sigmoid would press the best of them together. With 1
     /// the order is exactly the model's, with 0 exactly the cluster's.
     Linear {
         /// The model's share, 0 to 1.
@@ -20,24 +27,6 @@ pub enum Blend {
     },
 }
 
-/// A model's score of one hit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ModelScore {
-    /// The output of the model. The order is by this: a logit does not saturate.
-    pub raw: f32,
-    /// The score that is shown; it never falls where `raw` rises.
-    pub shown: f32,
-}
-
-/// One hit in its new place.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ranked {
-    /// The hit, as its rank in the cluster's order from 0.
-    pub hit: usize,
-    /// Its final score; never higher than that of the hit before.
-    pub score: f32,
-}
-
 /// The new order of all `cluster` hits.
 ///
 /// `cluster` holds the cluster's own score of each hit (`None` where it gave none), `model` what the model says of the
@@ -45,9 +34,9 @@ pub struct Ranked {
 /// others, what has a finite model score comes first, best first, ties in the cluster's order; the rest follows in the
 /// cluster's order, its scores scaled to continue below. The cluster's word is its order: where its scores do not fall
 /// along it, the lowest so far holds.
-pub fn order(cluster: &[Option<f32>], model: &[Option<ModelScore>], pinned: usize, blend: Blend) -> Vec<Ranked> {
+pub fn order(cluster: &[Option<f32>], model: &[Option<Value>], pinned: usize, blend: Blend) -> Vec<Ranked> {
     let (pins, others) = cluster.split_at(pinned.min(cluster.len()));
-    let mut scored: Vec<(usize, ModelScore)> = model
+    let mut scored: Vec<(usize, Value)> = model
         .iter()
         .take(cluster.len())
         .enumerate()
@@ -58,21 +47,22 @@ pub fn order(cluster: &[Option<f32>], model: &[Option<ModelScore>], pinned: usiz
     // A stable sort on the raw value: ties keep the cluster's order, saturated values keep the model's. The sum makes
     // one of the two zeros, which no model means to tell apart.
     scored.sort_by(|(_, a), (_, b)| (b.raw + 0.0).total_cmp(&(a.raw + 0.0)));
-    let mut ranked = match blend {
-        Blend::Replace => scored.iter().map(|&(hit, score)| Ranked { hit, score: score.shown }).collect(),
-        Blend::Linear { weight } => linear(&falling(others.iter().copied()), pins.len(), &scored, weight),
-        Blend::Rrf { k } => fuse(&scored, k),
+    let mut ranked: Vec<Ranked> = match blend {
+        Blend::Replace => scored.iter().map(|&(hit, score)| Ranked { hit, score: score.shown() }).collect(),
+        Blend::Linear { weight } => {
+            let weight = f64::from(weight);
+            sum(&falling(others.iter().copied()), pins.len(), &scored, Normalize::MinMax, (weight, 1.0 - weight))
+        }
+        Blend::Rrf { k } => {
+            sum(&falling(others.iter().copied()), pins.len(), &scored, Normalize::Rank { k }, (1.0, 1.0))
+        }
     };
     // What the model decides alone is in its order already, which tells more apart than what is shown.
     if !matches!(blend, Blend::Replace | Blend::Linear { weight: 1.0 }) {
         ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.hit.cmp(&b.hit)));
     }
     // A sigmoid may be off by its last digit.
-    let mut lowest = f32::MAX;
-    for hit in &mut ranked {
-        lowest = lowest.min(hit.score);
-        hit.score = lowest;
-    }
+    level_down(&mut ranked);
     let tail = tail(cluster, pins.len(), &ranked);
     let best = ranked.first().or(tail.first()).map_or(f32::MIN, |hit| hit.score);
     // Pins are shown no lower than what follows them.
@@ -82,7 +72,7 @@ pub fn order(cluster: &[Option<f32>], model: &[Option<ModelScore>], pinned: usiz
 
 /// The cluster's scores of some hits as its order has them: none is higher than the one before. A hit without a finite
 /// one is as good as the one before it; in front, as the first that has one; 0 where none has.
-fn falling(scores: impl Iterator<Item = Option<f32>> + Clone) -> Vec<f32> {
+pub fn falling(scores: impl Iterator<Item = Option<f32>> + Clone) -> Vec<f32> {
     let known = |score: Option<f32>| score.filter(|score| score.is_finite());
     let mut lowest = scores.clone().find_map(known).unwrap_or(0.0);
     scores
@@ -93,28 +83,30 @@ fn falling(scores: impl Iterator<Item = Option<f32>> + Clone) -> Vec<f32> {
         .collect()
 }
 
-/// `lexical` holds the cluster's scores from hit `offset` on.
-fn linear(lexical: &[f32], offset: usize, scored: &[(usize, ModelScore)], weight: f32) -> Vec<Ranked> {
-    let own = |hit: usize| lexical[hit - offset];
-    let by_model = Scale::of(scored.iter().map(|(_, score)| score.shown));
-    let by_cluster = Scale::of(scored.iter().map(|&(hit, _)| own(hit)));
-    let weight = f64::from(weight);
-    // Rounded before it is compared: what cancels out but for the last digits is a tie.
-    let blended = |hit: usize, score: ModelScore| {
-        (weight * by_model.apply(score.shown) + (1.0 - weight) * by_cluster.apply(own(hit))) as f32
-    };
-    scored.iter().map(|&(hit, score)| Ranked { hit, score: blended(hit, score) }).collect()
-}
-
-/// Both ranks are counted among the scored hits: two orders of the same hits. Counted among all, pins and hits without
-/// text would push the cluster's ranks down to where they hardly differ.
-fn fuse(scored: &[(usize, ModelScore)], k: f32) -> Vec<Ranked> {
-    let part = |rank: usize| 1.0 / (f64::from(k) + rank as f64 + 1.0);
-    let mut in_cluster: Vec<usize> = scored.iter().map(|(hit, _)| *hit).collect();
-    in_cluster.sort_unstable();
-    let by_cluster = |hit: usize| in_cluster.partition_point(|&other| other < hit);
-    let fused = |rank: usize, hit: usize| (part(rank) + part(by_cluster(hit))) as f32;
-    scored.iter().enumerate().map(|(rank, &(hit, _))| Ranked { hit, score: fused(rank, hit) }).collect()
+/// The weighted sums of what the model and the cluster say of the scored hits, in the order of those. `lexical` holds the cluster's scores from hit
+/// `offset` on. Both are normalised among the scored hits: counted among all, pins and hits without text would push the
+/// cluster's down to where they hardly differ.
+fn sum(
+    lexical: &[f32],
+    offset: usize,
+    scored: &[(usize, Value)],
+    normalize: Normalize,
+    (of_model, of_cluster): (f64, f64),
+) -> Vec<Ranked> {
+    // Ranks are given in the cluster's order where numbers are equal.
+    let mut by_hit: Vec<usize> = (0..scored.len()).collect();
+    by_hit.sort_unstable_by_key(|&place| scored[place].0);
+    let by_model: Vec<Option<Value>> = by_hit.iter().map(|&place| Some(scored[place].1)).collect();
+    let own = |hit: usize| Value::as_is(lexical[hit - offset]);
+    let by_cluster: Vec<Option<Value>> = by_hit.iter().map(|&place| Some(own(scored[place].0))).collect();
+    let mut sums = vec![0.0; scored.len()];
+    for ((place, model), cluster) in
+        by_hit.into_iter().zip(normalize.apply(&by_model)).zip(normalize.apply(&by_cluster))
+    {
+        // Rounded before it is compared: what cancels out but for the last digits is a tie.
+        sums[place] = (of_model * model + of_cluster * cluster) as f32;
+    }
+    scored.iter().zip(sums).map(|(&(hit, _), score)| Ranked { hit, score }).collect()
 }
 
 /// The hits that were not scored, in the cluster's order. The first of them gets the last ranked score; the others fall
@@ -139,24 +131,6 @@ fn tail(cluster: &[Option<f32>], pinned: usize, ranked: &[Ranked]) -> Vec<Ranked
         (last - (1.0 - share) * last.abs()).max(f64::from(f32::MIN)) as f32
     };
     rest.into_iter().zip(own).map(|(hit, score)| Ranked { hit, score: continued(score) }).collect()
-}
-
-/// Min–max scaling; a constant says nothing and becomes 0. In f64, which holds every difference of two f32.
-struct Scale {
-    min: f64,
-    span: f64,
-}
-
-impl Scale {
-    fn of(values: impl Iterator<Item = f32> + Clone) -> Self {
-        let min = values.clone().fold(f32::INFINITY, f32::min);
-        let max = values.fold(f32::NEG_INFINITY, f32::max);
-        Self { min: f64::from(min), span: f64::from(max) - f64::from(min) }
-    }
-
-    fn apply(&self, value: f32) -> f64 {
-        if self.span > 0.0 { (f64::from(value) - self.min) / self.span } else { 0.0 }
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Orders of hits: what each blend makes of scores, and what holds for any scores.
 
 use super::*;
+use crate::value::Scale;
 use proptest::prelude::*;
 
 #[expect(clippy::unnecessary_wraps, reason = "every use wants an Option")]
-fn score(raw: f32) -> Option<ModelScore> {
-    Some(ModelScore { raw, shown: 1.0 / (1.0 + (-raw).exp()) })
+fn score(raw: f32) -> Option<Value> {
+    Some(Value { raw, scale: Scale::Logit })
 }
 
 fn hits(ranked: &[Ranked]) -> Vec<usize> {
@@ -127,7 +128,7 @@ fn a_linear_blend_scales_spans_of_any_size() {
 #[test]
 fn words_that_cancel_each_other_leave_the_cluster_s_order() {
     let cluster: Vec<Option<f32>> = (0..10).map(|hit| Some(10.0 - hit as f32)).collect();
-    let model: Vec<Option<ModelScore>> = (0..10).map(|hit| as_is(hit as f32)).collect();
+    let model: Vec<Option<Value>> = (0..10).map(|hit| as_is(hit as f32)).collect();
     let ranked = order(&cluster, &model, 0, Blend::Linear { weight: 0.5 });
     assert_eq!(hits(&ranked), (0..10).collect::<Vec<_>>());
 }
@@ -171,7 +172,7 @@ fn where_only_pinned_hits_were_scored_the_cluster_s_scores_stand() {
 #[test]
 fn pins_of_one_score_and_pins_without_one_stay_in_their_order() {
     let model = [score(0.0), score(1.0), score(2.0), score(3.0)];
-    let best = score(3.0).expect("a score").shown;
+    let best = score(3.0).expect("a score").shown();
     for (pins, shown) in [
         ([Some(1.7e38), Some(1.7e38)], [1.7e38, 1.7e38]),
         ([None, Some(5.0)], [5.0, 5.0]),
@@ -195,8 +196,8 @@ const METHODS: [Blend; 6] = [
 ];
 
 #[expect(clippy::unnecessary_wraps, reason = "every use wants an Option")]
-fn as_is(raw: f32) -> Option<ModelScore> {
-    Some(ModelScore { raw, shown: raw })
+fn as_is(raw: f32) -> Option<Value> {
+    Some(Value::as_is(raw))
 }
 
 fn blends() -> impl Strategy<Value = Blend> {
@@ -217,15 +218,15 @@ fn clusters() -> impl Strategy<Value = Vec<Option<f32>>> {
     prop::collection::vec(prop::option::weighted(0.9, numbers()), 0..40)
 }
 
-fn models() -> impl Strategy<Value = Vec<Option<ModelScore>>> {
+fn models() -> impl Strategy<Value = Vec<Option<Value>>> {
     let raws = prop::collection::vec(prop::option::weighted(0.8, numbers()), 0..50);
-    let shown: [fn(f32) -> Option<ModelScore>; 2] = [score, as_is];
+    let shown: [fn(f32) -> Option<Value>; 2] = [score, as_is];
     (raws, prop::sample::select(shown.to_vec()))
         .prop_map(|(raws, shown)| raws.into_iter().map(|raw| shown(raw?)).collect())
 }
 
 /// The hits that are neither pinned nor without a score, in the order that the model would give them.
-fn by_model(hits: usize, model: &[Option<ModelScore>], pinned: usize) -> Vec<usize> {
+fn by_model(hits: usize, model: &[Option<Value>], pinned: usize) -> Vec<usize> {
     let raw = |hit: usize| model.get(hit).copied().flatten().map(|score| score.raw).filter(|raw| raw.is_finite());
     let mut scored: Vec<usize> = (pinned.min(hits)..hits).filter(|&hit| raw(hit).is_some()).collect();
     scored.sort_by(|&a, &b| raw(b).partial_cmp(&raw(a)).expect("numbers"));

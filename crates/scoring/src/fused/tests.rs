@@ -1,13 +1,14 @@
-//! Who goes on, what a failure of either model leaves, and that the scores of both make one order.
+//! Which passages go on, what a failure of a model leaves, and that the scores of all make one order.
 
 use std::sync::Mutex;
 
 use proptest::prelude::*;
+use ranking::{normalize::Normalize, value::Scale};
 
 use super::*;
 use crate::{
-    request::{LongPassages, Priority},
-    score::Scale,
+    request::{Known, LongPassages},
+    scorer::ScorerStats,
 };
 
 /// What was asked of a model: passages, what becomes of long ones, the deadline.
@@ -66,7 +67,7 @@ const GONE: fn(&[String]) -> Option<Result<Scored, ScoreError>> =
 fn request(passages: &[&str], budget: Duration) -> Request<'static> {
     let passages = passages.iter().map(|&text| text.to_owned()).collect();
     let long = LongPassages::Windows { overlap: 3, at_most: 4 };
-    Request { query: "q", passages, long, deadline: Instant::now() + budget, priority: Priority::Search }
+    Request { query: "q", passages, long, deadline: Instant::now() + budget, priority: Priority::Search, known: None }
 }
 
 const AMPLE: Duration = Duration::from_mins(1);
@@ -79,16 +80,33 @@ fn stages(scored: &Scored) -> Vec<Option<Stage>> {
     scored.scores.iter().map(|score| score.and_then(|score| score.stage)).collect()
 }
 
-/// The places in the order of their scores.
+/// The places in the order of their scores; ties, and those without, in the order they came in.
 fn order(scored: &Scored) -> Vec<usize> {
-    best_first(&scored.scores)
+    let raw = |place: usize| scored.scores[place].map_or(f32::NEG_INFINITY, |score| score.raw + 0.0);
+    let mut places: Vec<usize> = (0..scored.scores.len()).collect();
+    places.sort_by(|&a, &b| raw(b).total_cmp(&raw(a)));
+    places
+}
+
+fn cascade(first: Arc<dyn Scorer>, then: Arc<dyn Scorer>, keep: usize) -> FusedScorer {
+    FusedScorer::cascade(("first", first), ("then", then), keep)
+}
+
+/// Two models that count the same, the second of them for the best `keep` of the first.
+fn fused(first: Arc<dyn Scorer>, then: Arc<dyn Scorer>, keep: Option<usize>) -> FusedScorer {
+    let signal = |name: &str, scorer, keep| Signal {
+        name: name.into(),
+        source: Source::Model { scorer, keep },
+        weighting: Weighting { weight: 0.5, normalize: Normalize::MinMax, alone: false },
+    };
+    FusedScorer::new(vec![signal("first", first, None), signal("then", then, keep)])
 }
 
 #[tokio::test]
 async fn the_best_of_the_first_model_are_put_in_order_by_the_second_and_the_others_follow() {
     let (first, then) = (fake(reads(1.0, Scale::Logit)), fake(reads(-1.0, Scale::Logit)));
-    let cascade = Cascade::new(first.clone(), then.clone(), 2);
-    let scored = cascade.score(request(&["1", "4", "2", "3"], AMPLE)).await.expect("scores");
+    let scorer = cascade(first.clone(), then.clone(), 2);
+    let scored = scorer.score(request(&["1", "4", "2", "3"], AMPLE)).await.expect("scores");
     assert_eq!(order(&scored), [3, 1, 2, 0]);
     assert_eq!(raws(&scored)[1], Some(-4.0));
     assert_eq!(raws(&scored)[2], Some((-4.0_f32).next_down()));
@@ -104,37 +122,39 @@ async fn the_best_of_the_first_model_are_put_in_order_by_the_second_and_the_othe
 #[tokio::test]
 async fn ties_of_the_first_model_go_on_in_the_cluster_s_order() {
     let then = fake(reads(1.0, Scale::AsIs));
-    let cascade = Cascade::new(fake(|texts| Some(Ok(scores(texts.iter().map(|_| Some(0.5)), Scale::AsIs)))), then, 2);
-    let scored = cascade.score(request(&["1", "2", "3", "4"], AMPLE)).await.expect("scores");
+    let scorer = cascade(fake(|texts| Some(Ok(scores(texts.iter().map(|_| Some(0.5)), Scale::AsIs)))), then, 2);
+    let scored = scorer.score(request(&["1", "2", "3", "4"], AMPLE)).await.expect("scores");
     assert_eq!(order(&scored), [1, 0, 2, 3]);
     assert_eq!(raws(&scored)[2], raws(&scored)[3], "ties stay ties");
 }
 
 #[tokio::test]
 async fn without_the_first_model_the_second_scores_the_cluster_s_best() {
-    let late = fake(|texts: &[String]| Some(Ok(Scored { scores: vec![None; texts.len()], budget_hit: true, shed: 0 })));
+    let late = fake(|texts: &[String]| {
+        Some(Ok(Scored { scores: vec![None; texts.len()], budget_hit: true, ..Scored::default() }))
+    });
     for (first, cut) in [(fake(GONE) as Arc<dyn Scorer>, false), (late, true)] {
-        let cascade = Cascade::new(first, fake(reads(1.0, Scale::AsIs)), 2);
-        let scored = cascade.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores");
+        let scorer = cascade(first, fake(reads(1.0, Scale::AsIs)), 2);
+        let scored = scorer.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores");
         assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), Some(2.0), None], cut));
         assert_eq!(stages(&scored)[0], Some(Stage::Then(None)));
-        assert_eq!(cascade.readiness(), Readiness::Ready);
+        assert_eq!(scorer.readiness(), Readiness::Ready);
     }
 }
 
 #[tokio::test]
 async fn what_neither_model_had_room_for_is_shed_and_nothing_else() {
     let full = fake(|_: &[String]| Some(Err(ScoreError::Overloaded)));
-    let cascade = Cascade::new(full, fake(reads(1.0, Scale::AsIs)), 2);
-    let scored = cascade.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores");
+    let scorer = cascade(full, fake(reads(1.0, Scale::AsIs)), 2);
+    let scored = scorer.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores");
     assert_eq!((raws(&scored), scored.shed, scored.budget_hit), (vec![Some(1.0), Some(2.0), None], 1, true));
 
     let nearly_full = fake(|_: &[String]| {
         Some(Ok(Scored { shed: 2, budget_hit: true, ..scores([Some(1.0), None, None], Scale::AsIs) }))
     });
     for (keep, shed) in [(2, 1), (3, 0)] {
-        let cascade = Cascade::new(nearly_full.clone(), fake(reads(1.0, Scale::AsIs)), keep);
-        assert_eq!(cascade.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores").shed, shed);
+        let scorer = cascade(nearly_full.clone(), fake(reads(1.0, Scale::AsIs)), keep);
+        assert_eq!(scorer.score(request(&["1", "2", "3"], AMPLE)).await.expect("scores").shed, shed);
     }
 }
 
@@ -142,30 +162,30 @@ async fn what_neither_model_had_room_for_is_shed_and_nothing_else() {
 async fn what_the_first_model_did_not_score_fills_up_what_goes_on() {
     let first = fake(|_: &[String]| Some(Ok(scores([None, Some(f32::NAN), Some(1.0), None, Some(2.0)], Scale::AsIs))));
     let then = fake(reads(1.0, Scale::AsIs));
-    let cascade = Cascade::new(first, then.clone(), 4);
-    let scored = cascade.score(request(&["10", "11", "12", "13", "14"], AMPLE)).await.expect("scores");
+    let scorer = cascade(first, then.clone(), 4);
+    let scored = scorer.score(request(&["10", "11", "12", "13", "14"], AMPLE)).await.expect("scores");
     assert_eq!(then.asked.lock().expect("a lock")[0].0, ["14", "12", "10", "11"]);
     assert_eq!(raws(&scored), [Some(10.0), Some(11.0), Some(12.0), None, Some(14.0)]);
 }
 
 #[tokio::test]
 async fn without_the_second_model_the_first_one_s_scores_stand() {
-    for failure in [ScoreError::Overloaded, ScoreError::Unavailable("gone".to_owned())] {
+    for (failure, cut) in [(ScoreError::Overloaded, true), (ScoreError::Unavailable("gone".to_owned()), false)] {
         let then = fake(move |_: &[String]| Some(Err(failure.clone())));
-        let cascade = Cascade::new(fake(reads(1.0, Scale::Logit)), then, 2);
-        let scored = cascade.score(request(&["1", "3", "2"], AMPLE)).await.expect("scores");
-        assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), Some(3.0), Some(2.0)], false));
+        let scorer = cascade(fake(reads(1.0, Scale::Logit)), then, 2);
+        let scored = scorer.score(request(&["1", "3", "2"], AMPLE)).await.expect("scores");
+        assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), Some(3.0), Some(2.0)], cut));
         assert_eq!(stages(&scored)[1], Some(Stage::First(3.0)));
         assert_eq!(scored.scores[1].expect("a score").scale, Scale::Logit);
-        assert_eq!(cascade.readiness(), Readiness::Ready);
+        assert_eq!(scorer.readiness(), Readiness::Ready);
     }
 }
 
 #[tokio::test]
 async fn a_second_model_that_scores_nothing_leaves_the_first_one_s_scores() {
     let then = fake(|_: &[String]| Some(Ok(scores([Some(f32::NAN), None, Some(f32::INFINITY)], Scale::AsIs))));
-    let cascade = Cascade::new(fake(reads(1.0, Scale::Logit)), then, 20);
-    let scored = cascade.score(request(&["1", "3", "2"], AMPLE)).await.expect("scores");
+    let scorer = cascade(fake(reads(1.0, Scale::Logit)), then, 20);
+    let scored = scorer.score(request(&["1", "3", "2"], AMPLE)).await.expect("scores");
     assert_eq!(raws(&scored), [Some(1.0), Some(3.0), Some(2.0)]);
 }
 
@@ -173,17 +193,17 @@ async fn a_second_model_that_scores_nothing_leaves_the_first_one_s_scores() {
 async fn what_the_second_model_has_no_time_for_follows_by_the_first() {
     let then =
         fake(|_: &[String]| Some(Ok(Scored { budget_hit: true, ..scores([Some(0.1), None, Some(0.2)], Scale::AsIs) })));
-    let cascade = Cascade::new(fake(reads(1.0, Scale::AsIs)), then, 3);
-    let scored = cascade.score(request(&["1", "4", "2", "3"], AMPLE)).await.expect("scores");
+    let scorer = cascade(fake(reads(1.0, Scale::AsIs)), then, 3);
+    let scored = scorer.score(request(&["1", "4", "2", "3"], AMPLE)).await.expect("scores");
     assert_eq!((order(&scored), scored.budget_hit), (vec![2, 1, 3, 0], true));
 }
 
 #[tokio::test]
 async fn without_either_model_the_search_is_told_why() {
     let overloaded = fake(|_: &[String]| Some(Err(ScoreError::Overloaded)));
-    let cascade = Cascade::new(overloaded, fake(GONE), 2);
-    assert_eq!(cascade.score(request(&["1", "2"], AMPLE)).await, Err(ScoreError::Overloaded));
-    assert_eq!(cascade.readiness(), Readiness::Failed(ScoreError::Overloaded.to_string()));
+    let scorer = cascade(overloaded, fake(GONE), 2);
+    assert_eq!(scorer.score(request(&["1", "2"], AMPLE)).await, Err(ScoreError::Overloaded));
+    assert_eq!(scorer.readiness(), Readiness::Failed(ScoreError::Overloaded.to_string()));
 }
 
 #[tokio::test]
@@ -191,37 +211,66 @@ async fn the_first_model_gets_half_of_the_time_and_the_second_what_is_left() {
     let (first, then) = (fake(reads(1.0, Scale::AsIs)), fake(reads(1.0, Scale::AsIs)));
     let request = request(&["1", "2"], AMPLE);
     let (deadline, before) = (request.deadline, Instant::now());
-    Cascade::new(first.clone(), then.clone(), 1).score(request).await.expect("scores");
+    cascade(first.clone(), then.clone(), 1).score(request).await.expect("scores");
     let half = first.asked.lock().expect("a lock")[0].2;
     // Counted from a moment between these two.
     assert!(half >= before + (deadline - before) / 2 && half < deadline);
     assert_eq!(then.asked.lock().expect("a lock")[0].2, deadline);
 }
 
+/// A model that scores so many pairs a second.
+struct Fast(f64);
+
+impl Scorer for Fast {
+    fn score<'a>(&'a self, request: Request<'a>) -> ScoreFuture<'a> {
+        Box::pin(async move { Ok(scores(request.passages.iter().map(|_| Some(0.5)), Scale::AsIs)) })
+    }
+
+    fn stats(&self) -> Option<ScorerStats> {
+        Some(ScorerStats { pairs_per_second: Some(self.0), ..ScorerStats::default() })
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+}
+
+#[tokio::test]
+async fn a_second_model_that_needs_little_time_leaves_more_to_the_first() {
+    for (pairs_a_second, longest) in [(20.0, 0.5), (300.0, 0.9), (1e9, 1.0)] {
+        let first = fake(reads(1.0, Scale::AsIs));
+        let request = request(&["1"; 20], Duration::from_secs(1));
+        let (deadline, before) = (request.deadline, Instant::now());
+        cascade(first.clone(), Arc::new(Fast(pairs_a_second)), 20).score(request).await.expect("scores");
+        let given = (first.asked.lock().expect("a lock")[0].2 - before).as_secs_f64();
+        assert!((given - longest * (deadline - before).as_secs_f64()).abs() < 0.02, "{pairs_a_second}: {given}");
+    }
+}
+
 #[tokio::test]
 async fn a_model_that_breaks_its_word_does_not_take_the_other_s_scores_with_it() {
     let short = Duration::from_millis(20);
-    let cascade = Cascade::new(fake(|_: &[String]| None), fake(reads(1.0, Scale::AsIs)), 1);
-    let scored = cascade.score(request(&["1", "2"], short)).await.expect("scores");
+    let scorer = cascade(fake(|_: &[String]| None), fake(reads(1.0, Scale::AsIs)), 1);
+    let scored = scorer.score(request(&["1", "2"], short)).await.expect("scores");
     assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), None], true));
-    let cascade = Cascade::new(fake(reads(1.0, Scale::AsIs)), fake(|_: &[String]| None), 1);
-    let scored = cascade.score(request(&["1", "2"], short)).await.expect("scores");
+    let scorer = cascade(fake(reads(1.0, Scale::AsIs)), fake(|_: &[String]| None), 1);
+    let scored = scorer.score(request(&["1", "2"], short)).await.expect("scores");
     assert_eq!((raws(&scored), scored.budget_hit), (vec![Some(1.0), Some(2.0)], true));
 }
 
 #[tokio::test]
 async fn where_there_is_nothing_to_score_the_second_model_is_not_asked() {
     let then = fake(reads(1.0, Scale::AsIs));
-    let cascade = Cascade::new(fake(reads(1.0, Scale::AsIs)), then.clone(), 2);
-    assert_eq!(cascade.score(request(&[], AMPLE)).await, Ok(Scored::default()));
+    let scorer = cascade(fake(reads(1.0, Scale::AsIs)), then.clone(), 2);
+    assert_eq!(scorer.score(request(&[], AMPLE)).await, Ok(Scored::default()));
     assert!(then.asked.lock().expect("a lock").is_empty());
 }
 
 #[tokio::test]
 async fn a_cosine_goes_on_below_logits_and_a_logit_below_cosines() {
     for (first, then) in [(Scale::AsIs, Scale::Logit), (Scale::Logit, Scale::AsIs)] {
-        let cascade = Cascade::new(fake(reads(1.0, first)), fake(reads(1.0, then)), 1);
-        let scored = cascade.score(request(&["0.1", "0.9", "0.5"], AMPLE)).await.expect("scores");
+        let scorer = cascade(fake(reads(1.0, first)), fake(reads(1.0, then)), 1);
+        let scored = scorer.score(request(&["0.1", "0.9", "0.5"], AMPLE)).await.expect("scores");
         let found: Vec<Score> = scored.scores.iter().flatten().copied().collect();
         assert!(found.iter().all(|score| score.scale == then));
         assert_eq!(order(&scored), [1, 2, 0]);
@@ -230,13 +279,72 @@ async fn a_cosine_goes_on_below_logits_and_a_logit_below_cosines() {
     }
 }
 
+#[tokio::test]
+async fn what_two_models_say_is_added_up_and_what_each_says_is_told() {
+    let then = fake(|texts: &[String]| {
+        let raw = |text: &String| Some(if text == "4" { -2.0 } else { 6.0 });
+        Some(Ok(scores(texts.iter().map(raw), Scale::Logit)))
+    });
+    let scored = fused(fake(reads(1.0, Scale::AsIs)), then.clone(), Some(2));
+    let scored = scored.score(request(&["1", "4", "2", "3"], AMPLE)).await.expect("scores");
+    assert_eq!(then.asked.lock().expect("a lock")[0].0, ["4", "3"]);
+    assert_eq!((order(&scored), stages(&scored)), (vec![1, 3, 2, 0], vec![None; 4]), "1 and 3 tie");
+    let told = |place: usize| -> Vec<(&str, Option<f32>, Option<f32>)> {
+        scored.signals[place].iter().map(|signal| (&*signal.signal, signal.raw, signal.share)).collect()
+    };
+    assert_eq!(told(1), [("first", Some(4.0), Some(0.5)), ("then", Some(-2.0), Some(0.0))]);
+    assert_eq!(told(3), [("first", Some(3.0), Some(0.0)), ("then", Some(6.0), Some(0.5))]);
+    assert_eq!(told(0), [("first", Some(1.0), Some(0.0)), ("then", None, None)]);
+}
+
+#[tokio::test]
+async fn the_cluster_and_the_fields_count_where_they_are_known() {
+    let weighting = Weighting { weight: 1.0, normalize: Normalize::MinMax, alone: false };
+    let signal = |name: &str, source| Signal { name: name.into(), source, weighting };
+    let model = Source::Model { scorer: fake(reads(1.0, Scale::AsIs)), keep: Some(2) };
+    let signals = vec![signal("cluster", Source::Cluster), signal("price", Source::Field(0)), signal("m", model)];
+    let scorer = FusedScorer::new(signals);
+    let known =
+        Known { cluster: vec![Some(9.0), Some(8.0), Some(8.0)], fields: vec![vec![None, Some(1.0), Some(3.0)]] };
+    let asked = Request { known: Some(&known), ..request(&["1", "1", "1"], AMPLE) };
+    let scored = scorer.score(asked).await.expect("scores");
+    assert_eq!(raws(&scored), [Some(1.0), None, Some(0.0)], "the best two before the model is asked");
+    let scored = scorer.score(request(&["1", "2", "1"], AMPLE)).await.expect("scores");
+    assert_eq!(raws(&scored), [Some(0.0), Some(1.0), None], "a list has no scores of a cluster");
+}
+
+#[tokio::test]
+async fn a_model_without_an_answer_leaves_the_order_of_those_before_it() {
+    for then in [fake(GONE) as Arc<dyn Scorer>, fake(|_: &[String]| None)] {
+        let scorer = fused(fake(reads(1.0, Scale::AsIs)), then, None);
+        let scored = scorer.score(request(&["1", "3", "2"], Duration::from_millis(40))).await.expect("scores");
+        assert_eq!(order(&scored), [1, 2, 0]);
+    }
+    let scorer = fused(fake(GONE), fake(reads(1.0, Scale::AsIs)), Some(2));
+    let scored = scorer.score(request(&["1", "3", "4"], AMPLE)).await.expect("scores");
+    assert_eq!(raws(&scored), [Some(0.0), Some(0.5), None]);
+}
+
+#[tokio::test]
+async fn a_long_list_is_asked_for_in_portions_and_fused_as_a_whole() {
+    let (first, then) = (fake(reads(1.0, Scale::AsIs)), fake(reads(-1.0, Scale::AsIs)));
+    let scorer = fused(first.clone(), then, Some(200));
+    let passages: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+    let passages: Vec<&str> = passages.iter().map(String::as_str).collect();
+    let asked = Request { priority: Priority::Background, ..request(&passages, AMPLE) };
+    let scored = scorer.score(asked).await.expect("scores");
+    assert!(first.asked.lock().expect("a lock").iter().all(|(passages, ..)| passages.len() <= 128));
+    assert!(raws(&scored)[100..].iter().all(|raw| *raw == Some(0.5)), "they cancel each other out");
+    assert!(scorer.compares_passages());
+}
+
 fn any_scale() -> impl Strategy<Value = Scale> {
     prop_oneof![Just(Scale::Logit), Just(Scale::AsIs)]
 }
 
 /// Scores as models have them, and as they do not.
 fn any_raw() -> impl Strategy<Value = Option<f32>> {
-    let few = prop::sample::select(vec![-0.0, 0.0, 1.0, f32::MIN_POSITIVE, -1e-45, f32::MAX, FLOOR, f32::NAN]);
+    let few = prop::sample::select(vec![-0.0, 0.0, 1.0, f32::MIN_POSITIVE, -1e-45, f32::MAX, f32::MIN / 2.0, f32::NAN]);
     prop::option::weighted(0.8, prop_oneof![-9.0f32..9.0, few, prop::num::f32::ANY])
 }
 
@@ -259,7 +367,7 @@ proptest! {
                 Some(Ok(scores(texts.iter().map(own), then_scale)))
             });
             let passages: Vec<&str> = names.iter().map(String::as_str).collect();
-            runtime.block_on(Cascade::new(first, then, keep).score(request(&passages, AMPLE))).expect("scores")
+            runtime.block_on(cascade(first, then, keep).score(request(&passages, AMPLE))).expect("scores")
         };
         let scored = run();
         prop_assert_eq!(&scored, &run());
@@ -275,7 +383,7 @@ proptest! {
         went_on.truncate(keep);
         let is_by_then = |place: usize| went_on.contains(&place) && finite(then[place]).is_some();
         let mut expected: Vec<usize> = (0..count).filter(|&place| is_by_then(place)).collect();
-        falling(&mut expected, &|place| finite(then[place]).map_or(f32::NEG_INFINITY, |raw| raw.max(FLOOR)));
+        falling(&mut expected, &|place| finite(then[place]).map_or(f32::NEG_INFINITY, |raw| raw.max(f32::MIN / 2.0)));
         let some_by_then = !expected.is_empty();
         let mut rest: Vec<usize> =
             (0..count).filter(|&place| !is_by_then(place) && finite(first[place]).is_some()).collect();

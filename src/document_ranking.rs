@@ -3,17 +3,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use engines::order::{self, Blend, ModelScore, Ranked};
-use futures_util::{StreamExt, TryStreamExt, stream};
-use scoring::{LongPassages, Priority, Request, Score, ScoreError, Scored, Scorer, held_to};
-
-/// A portion has at most so many documents, and about so many bytes of text. Large enough to keep every worker busy, small
-/// beside `scoring.queue_tokens`: what waits for one caller must leave room for others.
-const PORTION: usize = 128;
-const PORTION_BYTES: usize = 256 * 1024;
-
-/// Portions that are with the scorer at once: while one is run, the next is made ready.
-const PORTIONS: usize = 2;
+use ranking::{
+    order::{self, Blend},
+    ranked::Ranked,
+    value::Value,
+};
+use scoring::{LongPassages, Priority, Request, Score, ScoreError, Scored, Scorer, held_to, portions};
 
 /// A list to be ranked.
 #[derive(Debug, Clone)]
@@ -75,14 +70,18 @@ pub enum NotRanked {
 /// A list of which a single document has no score is not ranked: whoever asks wants to know of all of them.
 pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<Ranking, NotRanked> {
     let Documents { query, texts, long, deadline } = documents;
-    let portion = |passages| score(scorer, Request { query, passages, long, deadline, priority: Priority::Background });
-    let portions: Vec<Scored> = stream::iter(portions(texts)).map(portion).buffered(PORTIONS).try_collect().await?;
-    let mut scored = Scored::default();
-    for portion in portions {
-        scored.scores.extend(portion.scores);
-        scored.budget_hit |= portion.budget_hit;
-        scored.shed += portion.shed;
-    }
+    let count = texts.len();
+    let request = Request { query, passages: texts, long, deadline, priority: Priority::Background, known: None };
+    let scored = if scorer.compares_passages() {
+        let late = Scored { scores: vec![None; count], budget_hit: true, ..Scored::default() };
+        held_to(deadline, scorer.score(request)).await.unwrap_or(Ok(late))
+    } else {
+        portions::score(&**scorer, request).await
+    };
+    let scored = scored.map_err(|error| match error {
+        ScoreError::Overloaded => NotRanked::Overloaded,
+        ScoreError::Unavailable(cause) => NotRanked::Unavailable(cause),
+    })?;
     if let Some(document) = scored.scores.iter().position(Option::is_none) {
         let count = scored.scores.iter().flatten().count();
         return Err(match (scored.shed > 0, scored.budget_hit) {
@@ -97,46 +96,12 @@ pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<
 }
 
 /// What is put in order of these scores.
-pub(crate) fn outputs(scores: &[Option<Score>]) -> Vec<Option<ModelScore>> {
-    let output = |score: &Score| ModelScore { raw: score.raw, shown: score.value() };
-    scores.iter().map(|score| score.as_ref().map(output)).collect()
-}
-
-/// The scores of one portion: one for each document, or none.
-async fn score(scorer: &Arc<dyn Scorer>, request: Request<'_>) -> Result<Scored, NotRanked> {
-    let (count, deadline) = (request.passages.len(), request.deadline);
-    let late = Scored { scores: vec![None; count], budget_hit: true, shed: 0 };
-    let scored = held_to(deadline, scorer.score(request)).await.unwrap_or(Ok(late));
-    match scored {
-        Ok(scored) => Ok(scored),
-        Err(ScoreError::Overloaded) => Ok(Scored { scores: vec![None; count], budget_hit: true, shed: count }),
-        Err(ScoreError::Unavailable(cause)) => Err(NotRanked::Unavailable(cause)),
-    }
-}
-
-/// The texts in portions, in their order.
-fn portions(texts: Vec<String>) -> Vec<Vec<String>> {
-    let mut portions: Vec<Vec<String>> = Vec::new();
-    let mut bytes = 0;
-    for text in texts {
-        match portions.last_mut().filter(|portion| portion.len() < PORTION && bytes + text.len() <= PORTION_BYTES) {
-            Some(portion) => {
-                bytes += text.len();
-                portion.push(text);
-            }
-            None => {
-                bytes = text.len();
-                portions.push(vec![text]);
-            }
-        }
-    }
-    portions
+pub(crate) fn outputs(scores: &[Option<Score>]) -> Vec<Option<Value>> {
+    scores.iter().map(|score| score.map(|score| score.number())).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use std::time::Duration;
 
     use super::*;
@@ -154,7 +119,7 @@ mod tests {
             let number = |text: &String| text.split(' ').next()?.parse().ok();
             let score = |text| number(text).map(|number| Score::fresh(number, Scale::Logit));
             let scores = request.passages.iter().map(score).collect();
-            Box::pin(async move { Ok(Scored { scores, budget_hit: self.late, shed: self.shed }) })
+            Box::pin(async move { Ok(Scored { scores, budget_hit: self.late, shed: self.shed, ..Scored::default() }) })
         }
 
         fn readiness(&self) -> Readiness {
@@ -209,19 +174,5 @@ mod tests {
         let texts = vec![String::new(); 2];
         let documents = Documents { query: "q", texts, long: LongPassages::Truncate, deadline: Instant::now() };
         assert_eq!(rank(&silent, documents).await, Err(NotRanked::Late { scored: 0, documents: 2 }));
-    }
-
-    proptest! {
-        #[test]
-        fn portions_are_the_list_in_its_order_and_none_is_too_large(lengths in prop::collection::vec(0_usize..100_000, 0..300)) {
-            let texts: Vec<String> = lengths.iter().map(|&length| "x".repeat(length)).collect();
-            let portions = portions(texts.clone());
-            for portion in &portions {
-                let bytes: usize = portion.iter().map(String::len).sum();
-                prop_assert!(!portion.is_empty() && portion.len() <= PORTION);
-                prop_assert!(bytes <= PORTION_BYTES || portion.len() == 1);
-            }
-            prop_assert_eq!(portions.concat(), texts);
-        }
     }
 }
