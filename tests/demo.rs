@@ -14,13 +14,20 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::demo::{self, DemoOptions, report::WIDTH};
+use rerank_proxy::demo::{self, DemoOptions, orders::Order, report::WIDTH};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 fn options() -> DemoOptions {
     let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    DemoOptions { once: true, json: true, listen: any_port, engine_listen: any_port }
+    let order = |name: &str, model: Option<&str>, every| Order {
+        name: name.to_owned(),
+        model: model.map(str::to_owned),
+        keep: vec![None, Some(20)],
+        every,
+    };
+    let orders = vec![order("usual", None, 1), order("other", Some("other"), 6)];
+    DemoOptions { once: true, json: true, listen: any_port, engine_listen: any_port, orders }
 }
 
 /// Serves `upstream`'s searches with the hits in reverse order, under the header `rerank` if there is one.
