@@ -300,8 +300,8 @@ async fn quantised_logits_rank_as_those_of_onnx_runtime_in_python() {
     assert_near(&logits, &floats(&golden["logits_onnx_int8"]), 0.3);
 }
 
-/// What the trained cross-encoder's values differ by from CPU to CPU: `fixtures/golden/README.md`.
-const MS_MARCO_NEAR: f32 = 0.6;
+/// How far the trained cross-encoder's values may be from those of another CPU: `fixtures/golden/README.md`.
+const MS_MARCO_NEAR: f32 = 0.8;
 
 #[tokio::test]
 async fn the_trained_cross_encoder_has_the_logits_of_onnx_runtime_in_python() {
