@@ -117,6 +117,16 @@ impl Settings {
         self.models.values().any(is_bundled)
     }
 
+    /// The names of the models that this label of a rule stands for.
+    pub(crate) fn models_of<'a>(&'a self, label: &'a str) -> Vec<&'a str> {
+        let Some(signals) = self.fused.get(label) else { return vec![label] };
+        let model = |signal: &'a SignalConfig| match &signal.source {
+            SourceConfig::Model { name, .. } => Some(name.as_str()),
+            SourceConfig::Cluster | SourceConfig::Field(_) => None,
+        };
+        signals.iter().filter_map(model).collect()
+    }
+
     /// True if there is a probability for what `model` says under `rule`.
     pub fn is_calibrated(&self, rule: &Rule, model: &str) -> bool {
         match self.fused.get(model) {

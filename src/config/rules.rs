@@ -3,6 +3,7 @@
 
 mod blend;
 mod conditions;
+mod diversity;
 mod effort;
 mod field_name;
 mod field_signal;
@@ -14,7 +15,7 @@ mod probability;
 mod signal;
 mod signals;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engines::{
     passage::PassageSpec,
@@ -26,6 +27,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{long_passages, models::Models, reading::section::Section, reading::tree::Value};
 
+pub use diversity::DiversityConfig;
 pub use index::IndexPatterns;
 pub(super) use signal::FusedScorings;
 pub use signal::{SignalConfig, SourceConfig};
@@ -55,6 +57,8 @@ pub struct Rule {
     pub pin: Vec<Condition>,
     /// Hits that meet one of these go behind all others of the window.
     pub bury: Vec<Condition>,
+    /// The way in which hits that are alike are kept apart, where they are.
+    pub diversity: Option<Arc<DiversityConfig>>,
     /// The treatment of passages that are longer than the model reads.
     pub long_passages: LongPassages,
     /// The score that the hits show.
@@ -85,6 +89,7 @@ impl Rule {
             blend: Blend::Replace,
             pin: Vec::new(),
             bury: Vec::new(),
+            diversity: None,
             long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
             mode: Mode::On,
@@ -220,13 +225,15 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         );
     }
     let blend = blend::read(section);
+    let diversity = diversity::read(section).map(Arc::new);
     let (pin, bury) = (conditions::read(section, "pin"), conditions::read(section, "bury"));
     let of_signals = model_fields(fused, &defaults.model);
     let of_conditions = pin.iter().chain(&bury).map(|condition| condition.field.as_str());
-    if of_signals.chain(of_conditions).collect::<HashSet<_>>().len() > MAX_FIELDS {
+    let of_diversity = diversity.iter().filter_map(|config| config.field.as_deref());
+    if of_signals.chain(of_conditions).chain(of_diversity).collect::<HashSet<_>>().len() > MAX_FIELDS {
         section.error(
             "index",
-            format!("the rule looks at more than {MAX_FIELDS} fields of its hits, in `signals`, `pin` and `bury`"),
+            format!("the rule looks at more than {MAX_FIELDS} fields of its hits, in `signals`, `pin`, `bury` and `diversity`"),
         );
     }
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
@@ -238,6 +245,7 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         blend,
         pin,
         bury,
+        diversity,
         long_passages,
         score,
         mode,

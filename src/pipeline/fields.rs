@@ -22,6 +22,8 @@ pub(super) struct Fields {
     signals: Vec<(usize, FieldSignal)>,
     pin: Vec<(usize, Condition)>,
     bury: Vec<(usize, Condition)>,
+    /// The place of the field whose values are kept apart.
+    apart: Option<usize>,
     /// The time that dates are compared to, in milliseconds since 1970.
     now: i64,
 }
@@ -36,7 +38,8 @@ impl Fields {
             conditions.iter().map(|condition| (place(&condition.field), condition.clone())).collect()
         };
         let (pin, bury) = (placed(&rule.pin), placed(&rule.bury));
-        Self { names: names.into_iter().collect(), signals, pin, bury, now: now() }
+        let apart = rule.diversity.as_ref().and_then(|config| config.field.as_deref()).map(place);
+        Self { names: names.into_iter().collect(), signals, pin, bury, apart, now: now() }
     }
 
     /// Their names, each once.
@@ -49,6 +52,13 @@ impl Fields {
         let number =
             |(field, signal): &(usize, FieldSignal), hit: usize| signal.number(of(values.get(hit), *field), self.now);
         self.signals.iter().map(|signal| places.iter().map(|&hit| number(signal, hit)).collect()).collect()
+    }
+
+    /// The value of each hit that it is kept apart by from hits with the same one, out of the values of all hits; of several the
+    /// first counts. None where the rule names no field.
+    pub(super) fn texts_to_keep_apart(&self, values: &[Values]) -> Vec<Option<String>> {
+        let Some(field) = self.apart else { return Vec::new() };
+        values.iter().map(|values| of(Some(values), field).first().map(text)).collect()
     }
 
     /// The group of a hit with these values. A pin wins over burying.
@@ -69,6 +79,15 @@ fn of(values: Option<&Values>, field: usize) -> &[FieldValue] {
     values.and_then(|values| values.get(field)).map_or(&[], Vec::as_slice)
 }
 
+/// A value as a text: equal ones are equal texts.
+fn text(value: &FieldValue) -> String {
+    match value {
+        FieldValue::Number(number) => number.to_string(),
+        FieldValue::Text(text) => text.clone(),
+        FieldValue::Bool(truth) => truth.to_string(),
+    }
+}
+
 /// Milliseconds of an hour.
 const HOUR: i64 = 60 * 60 * 1000;
 
@@ -84,7 +103,7 @@ mod tests {
     use ranking::{conditions::Test, field_values::Reading, modifier::Modifier};
 
     use super::*;
-    use crate::config::rules::IndexPatterns;
+    use crate::config::rules::{DiversityConfig, IndexPatterns};
 
     fn fields() -> Fields {
         let exists = |field: &str, exists| Condition { field: field.to_owned(), test: Test::Exists(exists) };
@@ -114,6 +133,25 @@ mod tests {
             fields().numbers(&values, &[1, 0, 2, 7]),
             [[Some(2.0), Some(1.0), None, None], [None, Some(9.0), None, None]]
         );
+    }
+
+    #[test]
+    fn hits_are_kept_apart_by_the_first_value_of_the_field_as_it_is_written() {
+        let rule = Rule::for_index(IndexPatterns::new(&["*"]).unwrap(), "m".to_owned());
+        assert!(Fields::of([].iter(), &rule).texts_to_keep_apart(&[vec![]]).is_empty());
+        let rule = Rule { diversity: Some(DiversityConfig::of_field("brand", 2).into()), ..rule };
+        let fields = Fields::of([].iter(), &rule);
+        assert_eq!(fields.names(), ["brand"]);
+        let text = |text: &str| FieldValue::Text(text.to_owned());
+        let values = [
+            vec![vec![text("acme"), text("other")]],
+            vec![number(7.0)],
+            vec![vec![]],
+            vec![vec![FieldValue::Bool(true)]],
+        ];
+        let texts = fields.texts_to_keep_apart(&values);
+        let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        assert_eq!(texts, [Some("acme"), Some("7"), None, Some("true")]);
     }
 
     #[test]

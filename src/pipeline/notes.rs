@@ -1,7 +1,7 @@
 //! Notes on hits: what an explained answer says of each of them. Owns their members.
 
 use engines::{candidates::Candidates, plan::Explain};
-use ranking::{arrange::Group, ranked::Ranked};
+use ranking::{arrange::Group, diversity::Moved, ranked::Ranked};
 use scoring::{Scored, SignalScore, Span};
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ pub(super) fn notes(
     hit: &Ranked,
     candidates: &Candidates,
     scored: &Scored,
+    moved: &[Option<Moved>],
 ) -> Vec<String> {
     let Planned { explain, detail, .. } = *planned;
     if explain == Explain::No {
@@ -46,7 +47,8 @@ pub(super) fn notes(
     if let Some(signals) = signals.filter(|signals| !signals.is_empty()) {
         note["signals"] = signals.iter().map(signal).collect();
     }
-    if let Some(moved) = moved(planned, hit.hit, candidates) {
+    let moved = moved.get(hit.hit).copied().flatten().map(Moved::name);
+    if let Some(moved) = moved.or_else(|| placed(planned, hit.hit, candidates)) {
         note["moved"] = json!(moved);
     }
     let span = score.and_then(|score| score.span);
@@ -59,7 +61,7 @@ pub(super) fn notes(
 }
 
 /// What put the hit first or last, whatever its score.
-fn moved(planned: &Planned, hit: usize, candidates: &Candidates) -> Option<&'static str> {
+fn placed(planned: &Planned, hit: usize, candidates: &Candidates) -> Option<&'static str> {
     let values = candidates.values.get(hit).filter(|_| hit >= candidates.pinned)?;
     match planned.fields.group(Some(values)) {
         Group::Pinned => Some("pinned"),

@@ -1,14 +1,17 @@
 //! A search that is to be reranked, as the pipeline knows it: its plan, and what its rule and the request options say of
 //! scoring and of the answer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use engines::plan::{Explain, Plan};
 use ranking::{calibration::Curve, order::Blend};
 use scoring::LongPassages;
 
 use super::fields::Fields;
-use crate::config::{Detail, rules::ShownScore};
+use crate::config::{
+    Detail,
+    rules::{DiversityConfig, ShownScore},
+};
 
 /// A search that is to be reranked, and how.
 #[derive(Debug, Clone)]
@@ -20,6 +23,7 @@ pub(super) struct Planned {
     pub(super) budget: Duration,
     pub(super) blend: Blend,
     pub(super) fields: Fields,
+    pub(super) diversity: Option<Arc<DiversityConfig>>,
     pub(super) long: LongPassages,
     pub(super) shown: ShownScore,
     pub(super) explain: Explain,
@@ -30,4 +34,11 @@ pub(super) struct Planned {
     pub(super) min_score: Option<f32>,
     /// True if they are left out: the client asked for it.
     pub(super) cut: bool,
+}
+
+impl Planned {
+    /// True if the order needs the vectors of the hits.
+    pub(super) fn needs_vectors(&self) -> bool {
+        self.diversity.as_ref().is_some_and(|config| config.diversity.needs_vectors())
+    }
 }

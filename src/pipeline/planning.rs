@@ -144,6 +144,7 @@ fn planned(
         budget: options.budget(rule.budget),
         blend: rule.blend,
         fields,
+        diversity: rule.diversity.clone(),
         long: rule.long_passages,
         shown: rule.score,
         explain: context.snapshot.settings.clients.explain.of(options.explain),

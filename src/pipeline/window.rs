@@ -10,7 +10,7 @@ use engines::{
     plan::{Explain, SkipReason},
     rewrite::NewOrder,
 };
-use ranking::order;
+use ranking::{diversity, order};
 use scoring::{Known, Priority, Request, ScoreError, Scored, held_to};
 use tracing::debug;
 
@@ -131,6 +131,7 @@ async fn score(
         deadline,
         priority: Priority::Search,
         known: Some(&known),
+        vectors: planned.needs_vectors(),
     }));
     let scored = held_to(deadline, scoring).await.ok_or(SkipReason::Budget)??;
     let mut scored = scored.map_err(|error| match error {
@@ -143,6 +144,7 @@ async fn score(
     // Back to one entry per hit: a hit without text has no score.
     scored.scores = by_hit(window, &places, scored.scores);
     scored.signals = by_hit(window, &places, scored.signals);
+    scored.vectors = by_hit(window, &places, scored.vectors);
     if let Some(curve) = &planned.probability {
         for score in scored.scores.iter_mut().flatten() {
             score.probability = curve.probability(|_| Some(score.raw));
@@ -183,13 +185,13 @@ async fn reordered(
 ) -> Result<(Bytes, Counts), SkipReason> {
     let counts = Counts::of(&scored);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
-    let mut body = computed(size, move || {
-        let ranked = new_order(&planned, &candidates, &scored);
+    let mut body = computed(size + bytes_of_vectors(&scored), move || {
+        let (ranked, moved) = new_order(&planned, &candidates, &scored, reader.min_score(planned.place));
         let order = NewOrder {
             total: planned.cut.then_some(ranked.len()),
             ranked,
             scores: planned.shown == ShownScore::Rerank,
-            notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored),
+            notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored, &moved),
         };
         reader.rewrite(planned.place, &answer, &candidates, order)
     })
@@ -199,4 +201,9 @@ async fn reordered(
         body.shrink_to_fit();
     }
     Ok((body.into(), counts))
+}
+
+/// The bytes of the vectors that are compared: to compare those of 200 hits takes longer than to rewrite a small answer.
+fn bytes_of_vectors(scored: &Scored) -> usize {
+    scored.vectors.iter().flatten().take(diversity::MOST).map(|vector| size_of_val(&**vector)).sum()
 }

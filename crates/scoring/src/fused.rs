@@ -73,6 +73,8 @@ struct Answers {
     fusion: Fusion,
     /// The scores of each signal; none of those that are given.
     by_signal: Vec<Vec<Option<Score>>>,
+    /// The vectors of the first model that makes any.
+    vectors: Vec<Option<Arc<[f32]>>>,
     budget_hit: bool,
     is_overloaded: bool,
     shed: usize,
@@ -129,6 +131,7 @@ impl Answers {
         Self {
             fusion: Fusion::of(passages),
             by_signal: Vec::new(),
+            vectors: Vec::new(),
             budget_hit: false,
             is_overloaded: false,
             shed: 0,
@@ -158,8 +161,14 @@ impl Answers {
         if !places.is_empty() {
             let passages = places.iter().map(|&place| request.passages[place].clone()).collect();
             let part = Request { passages, deadline: by, known: None, ..*request };
-            let scored = self.said(answer_by(by, scorer, part).await, places.len());
-            for (place, score) in places.into_iter().zip(scored) {
+            let mut scored = self.said(answer_by(by, scorer, part).await, places.len());
+            if self.vectors.is_empty() && scored.vectors.iter().any(Option::is_some) {
+                self.vectors = vec![None; count];
+                for (&place, vector) in places.iter().zip(&mut scored.vectors) {
+                    self.vectors[place] = vector.take();
+                }
+            }
+            for (place, score) in places.into_iter().zip(scored.scores) {
                 scores[place] = score;
             }
         }
@@ -178,14 +187,15 @@ impl Answers {
         if scores.is_empty() { most } else { ranking::depth::depth(&scores, gap, most) }
     }
 
-    /// A model's scores of `asked` passages; what kept it from more is noted.
-    fn said(&mut self, outcome: Result<Scored, ScoreError>, asked: usize) -> Vec<Option<Score>> {
+    /// What a model has to say of `asked` passages, with finite scores only; what kept it from more is noted.
+    fn said(&mut self, outcome: Result<Scored, ScoreError>, asked: usize) -> Scored {
         match outcome {
             Ok(mut scored) => {
                 self.budget_hit |= scored.budget_hit;
                 self.shed += scored.shed;
                 scored.scores.resize(asked, None);
-                scored.scores.iter().map(|score| score.filter(|score| score.raw.is_finite())).collect()
+                scored.scores.iter_mut().for_each(|score| *score = score.filter(|score| score.raw.is_finite()));
+                scored
             }
             Err(failure) => {
                 debug!(%failure, "one of several models gave no scores; those of the others stand");
@@ -194,14 +204,14 @@ impl Answers {
                     self.shed += asked;
                 }
                 self.failure.get_or_insert(failure);
-                vec![None; asked]
+                Scored { scores: vec![None; asked], ..Scored::default() }
             }
         }
     }
 
     /// The fused scores, or the reason why no model has one.
     fn scored(self, signals: &[Signal]) -> Result<Scored, ScoreError> {
-        let Self { fusion, by_signal, budget_hit, is_overloaded, shed, failure } = self;
+        let Self { fusion, by_signal, vectors, budget_hit, is_overloaded, shed, failure } = self;
         let fused = fusion.scores();
         let mut explained = Vec::with_capacity(fused.len());
         let mut scores = Vec::with_capacity(fused.len());
@@ -220,7 +230,7 @@ impl Answers {
         }
         // Passages that one model did not admit may have a score of another.
         let shed = shed.min(scores.iter().filter(|score| score.is_none()).count());
-        let scored = Scored { scores, signals: explained, budget_hit, shed }.unless_all_failed(failure)?;
+        let scored = Scored { scores, signals: explained, vectors, budget_hit, shed }.unless_all_failed(failure)?;
         // Passages that one model had no room for have the scores of the others.
         Ok(Scored { budget_hit: budget_hit || is_overloaded, ..scored })
     }

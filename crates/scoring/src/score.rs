@@ -98,6 +98,9 @@ pub struct Scored {
     pub scores: Vec<Option<Score>>,
     /// What each signal says of each passage, where there are several.
     pub signals: Vec<Vec<SignalScore>>,
+    /// The vector of each passage that has a score, where vectors were asked for and the model makes them; of a passage that is
+    /// read in windows that of the best one. Otherwise empty.
+    pub vectors: Vec<Option<Arc<[f32]>>>,
     /// True where the deadline cut scoring off before every passage had its score.
     pub budget_hit: bool,
     /// The number of passages, the last ones, that were not even queued: so many searches want scores that there was no

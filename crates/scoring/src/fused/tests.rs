@@ -67,7 +67,15 @@ const GONE: fn(&[String]) -> Option<Result<Scored, ScoreError>> =
 fn request(passages: &[&str], budget: Duration) -> Request<'static> {
     let passages = passages.iter().map(|&text| text.to_owned()).collect();
     let long = LongPassages::Windows { overlap: 3, at_most: 4 };
-    Request { query: "q", passages, long, deadline: Instant::now() + budget, priority: Priority::Search, known: None }
+    Request {
+        query: "q",
+        passages,
+        long,
+        deadline: Instant::now() + budget,
+        priority: Priority::Search,
+        known: None,
+        vectors: false,
+    }
 }
 
 const AMPLE: Duration = Duration::from_mins(1);
@@ -312,6 +320,30 @@ async fn the_cluster_and_the_fields_count_where_they_are_known() {
     assert_eq!(raws(&scored), [Some(1.0), None, Some(0.0)], "the best two before the model is asked");
     let scored = scorer.score(request(&["1", "2", "1"], AMPLE)).await.expect("scores");
     assert_eq!(raws(&scored), [Some(0.0), Some(1.0), None], "a list has no scores of a cluster");
+}
+
+/// A model that makes vectors of the numbers that it finds.
+fn makes_vectors(passages: &[String]) -> Option<Result<Scored, ScoreError>> {
+    let numbers: Vec<Option<f32>> = passages.iter().map(|text| text.parse().ok()).collect();
+    let vectors = numbers.iter().map(|number| Some(Arc::from([(*number)?]))).collect();
+    Some(Ok(Scored { vectors, ..scores(numbers, Scale::AsIs) }))
+}
+
+#[tokio::test]
+async fn the_vectors_are_those_of_the_first_model_that_makes_any() {
+    let without = || fake(reads(1.0, Scale::AsIs));
+    let models: [Arc<dyn Scorer>; 3] = [without(), fake(makes_vectors), without()];
+    let signal = |(keep, scorer)| Signal {
+        name: "m".into(),
+        source: Source::Model { scorer, depth: Depth { keep, gap: None } },
+        weighting: Weighting { weight: 1.0, normalize: Normalize::MinMax, alone: false },
+        probability: None,
+    };
+    let scorer = FusedScorer::new([None, Some(2), None].into_iter().zip(models).map(signal).collect());
+    let scored = scorer.score(request(&["1", "4", "3"], AMPLE)).await.expect("scores");
+    assert_eq!(scored.vectors, [None, Some(Arc::from([4.0])), Some(Arc::from([3.0]))], "each at its passage");
+    let scored = fused(without(), without(), None).score(request(&["1", "4"], AMPLE)).await.expect("scores");
+    assert!(scored.vectors.is_empty());
 }
 
 #[tokio::test]
