@@ -670,7 +670,7 @@ fn values_are_read_in_linear_time() {
             let name = "a.".repeat(31) + "a";
             let depth = 32;
             let wide = list(size / 9, ",", |n| format!(r#""b{n}":1"#));
-            let source = format!(r#"{}{{{wide}}}{}"#, r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1));
+            let source = format!("{}{{{wide}}}{}", r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1));
             values(&[name], &[source])
         }),
         ("values under keys that share their beginnings", 32 * KIB, "read", |size| {

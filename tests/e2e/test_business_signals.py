@@ -1,6 +1,7 @@
 """Fields of the document that count in the order: popularity, freshness, pins and buried hits, on documents that the model cannot
 tell apart. Owns that real engines give the values, shown or hidden, in the forms in which their mappings print them."""
 
+import json
 from urllib.parse import urlencode
 
 import pytest
@@ -41,7 +42,7 @@ MAPPING = {
             "sold": {"type": "date", "format": "epoch_second"},
             "brand": {"type": "text", "fields": {"keyword": {"type": "keyword"}}},
             "promoted": {"type": "boolean"},
-            "offers": {"type": "nested", "properties": {"price": {"type": "scaled_float", "scaling_factor": 100}}},
+            "offers": {"type": "nested", "properties": {"price": {"type": "double"}}},
         }
     },
 }
@@ -86,10 +87,13 @@ def shop(cluster):
     send(engine, "DELETE", "/business-signals")
     aliases = {name: {} for name in RULES}
     assert send(engine, "PUT", "/business-signals", {**MAPPING, "aliases": aliases}).status == 200
-    for name, document in DOCUMENTS.items():
-        created = send(engine, "PUT", f"/business-signals/_doc/{name}?refresh=true", {"text": TEXT, **document})
-        assert created.status == 201, created.text
-    assert send(engine, "POST", "/business-signals/_forcemerge?max_num_segments=1").status == 200
+    lines = [[{"index": {"_id": name}}, {"text": TEXT, **document}] for name, document in DOCUMENTS.items()]
+    body = "".join(json.dumps(line) + "\n" for line in sum(lines, []))
+    # At once, so that they are one segment, in this order.
+    loaded = send(
+        engine, "POST", "/business-signals/_bulk?refresh=true", body, {"Content-Type": "application/x-ndjson"}
+    )
+    assert loaded.status == 200 and not loaded.json()["errors"], loaded.text
     rules = [RULE.format(index=index, keys=keys) for index, keys in RULES.items()]
     with proxy_control.start(CONFIG.format(upstream=engine, engine="", model=MODEL) + "".join(rules)) as proxy:
         yield engine, proxy.ready().url

@@ -158,8 +158,6 @@ fn labelled(signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorin
 
 #[cfg(test)]
 mod tests {
-    use ranking::field_values::FieldSignal;
-
     use super::*;
     use crate::config::{
         Settings,

@@ -58,7 +58,7 @@ pub(super) fn readable(document: &Document, values: &[String]) -> Vec<Option<Str
     values.iter().map(|name| Some(name).filter(|name| !is_scripted(name)).cloned()).collect()
 }
 
-fn scripted<'a>(document: &'a Document) -> impl Iterator<Item = &'a String> {
+fn scripted(document: &Document) -> impl Iterator<Item = &String> {
     document.members.script_fields.as_ref().and_then(Value::as_object).into_iter().flat_map(|scripts| scripts.keys())
 }
 
