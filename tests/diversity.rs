@@ -53,12 +53,12 @@ fn sentences(seen: &Seen) -> Response<Full<bytes::Bytes>> {
 async fn proxy(rules: &[(&str, &str)]) -> SocketAddr {
     let cluster = Cluster::start(sentences).await;
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/all-MiniLM-L6-v2");
-    let mut text = format!("[upstream]\nurl = \"http://{}\"\n[models.m]\npath = \"{model}\"\n", cluster.address);
-    for (index, diversity) in rules {
-        text += &format!("[[rules]]\nindex = \"{index}\"\nbudget = \"60s\"\n{diversity}\n");
-    }
+    let head = format!("[upstream]\nurl = \"http://{}\"\n[models.m]\npath = \"{model}\"\n", cluster.address);
+    let rule =
+        |(index, diversity): &(&str, &str)| format!("[[rules]]\nindex = \"{index}\"\nbudget = \"60s\"\n{diversity}\n");
+    let rules: Vec<String> = rules.iter().map(rule).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
+    std::fs::write(file.path(), head + &rules.concat()).unwrap();
     let process = Process::start(Config::load(Some(file.path()), [], &[]).unwrap()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -57,7 +57,7 @@ pub(super) fn read(rule: &Section) -> Option<DiversityConfig> {
     let field = section.node("field").map(|_| field_name::read(&section));
     match (&field, section.has("at_most")) {
         (Some(_), false) => {
-            section.error("at_most", "is missing: say how many hits with one value of `field` a page may have")
+            section.error("at_most", "is missing: say how many hits with one value of `field` a page may have");
         }
         (None, true) => section.error("field", "is missing: name the field whose values `at_most` counts"),
         _ => {}

@@ -58,6 +58,6 @@ mod tests {
         let cosines = Cosines::of_all(&[Some(&a), Some(&b), None, Some(&[0.0; 19]), Some(&a)]);
         assert!((f64::from(cosines.of(0, 1)) - expected).abs() < 1e-6, "{} is not {expected}", cosines.of(0, 1));
         assert!((cosines.of(1, 0) - cosines.of(1, 4)).abs() < 1e-6 && (cosines.of(0, 4) - 1.0).abs() < 1e-6);
-        assert_eq!([cosines.of(0, 2), cosines.of(3, 2), cosines.of(3, 0), cosines.of(4, 3)], [0.0; 4]);
+        assert!([(0, 2), (3, 2), (3, 0), (4, 3)].iter().all(|&(a, b)| cosines.of(a, b) == 0.0));
     }
 }

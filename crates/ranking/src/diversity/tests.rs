@@ -14,9 +14,9 @@ fn order(ranked: &[Ranked]) -> Vec<usize> {
     ranked.iter().map(|hit| hit.hit).collect()
 }
 
-/// A vector at this angle, in degrees.
-fn at(angle: f32) -> Option<Arc<[f32]>> {
-    let (sin, cos) = angle.to_radians().sin_cos();
+/// A vector at this angle, in degrees; no angle, no vector.
+fn at(angle: impl Into<Option<f32>>) -> Option<Arc<[f32]>> {
+    let (sin, cos) = angle.into()?.to_radians().sin_cos();
     Some([cos, sin].into())
 }
 
@@ -68,7 +68,7 @@ fn a_cosine_of_1_finds_equal_vectors_whatever_their_rounding() {
 
 #[test]
 fn new_subjects_come_forward_and_hits_without_a_vector_keep_their_place() {
-    let vectors = [at(0.0), at(10.0), None, at(5.0), at(90.0)];
+    let vectors = [at(0.0), at(10.0), at(None), at(5.0), at(90.0)];
     let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
     let diversity = Diversity { lambda: 0.5, ..NONE };
     let (ranked, moved) = after(&[1.0, 0.9, 0.8, 0.7, 0.6], vec![Group::Ordered; 5], hits, diversity);

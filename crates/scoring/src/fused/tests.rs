@@ -322,15 +322,13 @@ async fn the_cluster_and_the_fields_count_where_they_are_known() {
     assert_eq!(raws(&scored), [Some(0.0), Some(1.0), None], "a list has no scores of a cluster");
 }
 
-/// A model that makes vectors of the numbers that it finds.
-fn makes_vectors(passages: &[String]) -> Option<Result<Scored, ScoreError>> {
-    let numbers: Vec<Option<f32>> = passages.iter().map(|text| text.parse().ok()).collect();
-    let vectors = numbers.iter().map(|number| Some(Arc::from([(*number)?]))).collect();
-    Some(Ok(Scored { vectors, ..scores(numbers, Scale::AsIs) }))
-}
-
 #[tokio::test]
 async fn the_vectors_are_those_of_the_first_model_that_makes_any() {
+    let makes_vectors = |passages: &[String]| {
+        let numbers: Vec<Option<f32>> = passages.iter().map(|text| text.parse().ok()).collect();
+        let vectors = numbers.iter().map(|number| Some(Arc::from([(*number)?]))).collect();
+        Some(Ok(Scored { vectors, ..scores(numbers, Scale::AsIs) }))
+    };
     let without = || fake(reads(1.0, Scale::AsIs));
     let models: [Arc<dyn Scorer>; 3] = [without(), fake(makes_vectors), without()];
     let signal = |(keep, scorer)| Signal {
