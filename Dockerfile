@@ -13,11 +13,13 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /build/target/release/rerank-proxy /usr/local/bin/
 COPY --from=build /build/target/onnxruntime/ /usr/local/lib/
 COPY --from=build /build/fixtures/models/all-MiniLM-L6-v2/ /models/all-MiniLM-L6-v2/
+COPY --from=build /build/fixtures/models/ms-marco-MiniLM-L12-v2/ /models/ms-marco-MiniLM-L12-v2/
 USER 10001:10001
 # On this address the rerank API answers 403 until it has keys (RERANK_PROXY_API__KEYS_ENV), or RERANK_PROXY_API__KEYS=none.
 ENV RERANK_PROXY_SERVER__LISTEN=0.0.0.0:9700
 EXPOSE 9700
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["rerank-proxy", "health"]
 ENTRYPOINT ["rerank-proxy"]
-# More models: mount a folder and name it. For example: docker run -v ./models:/models … serve --model /models/mine
-CMD ["serve", "--upstream", "http://elasticsearch:9200", "--model", "/models/all-MiniLM-L6-v2"]
+ENV RERANK_PROXY_SCORING__MODELS_DIR=/models
+# More models: mount a folder and name it. For example: docker run -v ./mine:/models/mine … serve --model mine
+CMD ["serve", "--upstream", "http://elasticsearch:9200"]

@@ -10,6 +10,7 @@
 pub mod reading;
 
 mod api;
+mod bundled;
 mod cache;
 mod clients;
 mod limits;
@@ -31,6 +32,7 @@ use rules::{FusedScorings, Rule};
 
 pub(crate) use api::digest_of;
 pub use api::{ApiConfig, Keys};
+pub use bundled::BUNDLED;
 pub use clients::{ClientsConfig, Detail, RequestOption};
 pub use limits::LimitsConfig;
 pub use log::{LogConfig, LogFormat};
@@ -86,7 +88,8 @@ impl Draft {
     /// # Errors
     /// There is nothing to read: the file cannot be read or is not TOML, or flags contradict it.
     pub fn read(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let root = sources.tree().map_err(|mistake| ConfigErrors(vec![mistake]))?;
+        let mut root = sources.tree().map_err(|mistake| ConfigErrors(vec![mistake]))?;
+        bundled::lay_under(&mut root);
         Ok(Self::of(&root, &|name| sources.environment.get(name).cloned()))
     }
 
@@ -107,6 +110,13 @@ impl Draft {
 }
 
 impl Settings {
+    /// True where the operator named neither a model nor a rule, so that all searches have the bundled models.
+    pub fn is_bundled(&self) -> bool {
+        let is_bundled =
+            |model: &ModelConfig| matches!(model, ModelConfig::Local(local) if local.origin == Origin::Bundled);
+        self.models.values().any(is_bundled)
+    }
+
     /// True if there is a probability for what `model` says under `rule`.
     pub fn is_calibrated(&self, rule: &Rule, model: &str) -> bool {
         match self.fused.get(model) {

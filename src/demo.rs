@@ -1,9 +1,8 @@
 //! The demo from end to end: starts the embedded engine, loads the bundled corpus, lets the caller put a proxy in
-//! front, measures searches with and without it, prints the comparison, and stays up. Owns the order of these steps;
-//! knows of the proxy only its URL and its `X-Rerank` header.
+//! front, measures searches without it and in each of the orders that it can give, prints the comparison, and stays up. Owns the
+//! order of these steps; knows of the proxy only its URL and its `X-Rerank…` headers.
 
 use std::{
-    collections::BTreeMap,
     future::Future,
     io::{self, Write},
     net::{IpAddr, SocketAddr},
@@ -12,20 +11,25 @@ use std::{
 
 use anyhow::{Context, bail};
 use demo_engine::Engine;
-use evaluation::comparison::{CUTOFF, Comparison, Run};
+use evaluation::comparison::CUTOFF;
 use tokio::net::TcpListener;
 
 use crate::judged_run::{self, Target};
 
 pub mod load;
+pub mod orders;
+pub mod overview;
+mod progress;
 pub mod report;
+
+use orders::{Measured, Order};
+use progress::Progress;
 
 /// The number of ports above a taken one that are tried.
 const PORTS_TO_TRY: u16 = 50;
 
-/// The number of searches in flight at once while measuring. Few, so that on small machines scoring one window does not
-/// starve another of its budget.
-const CONCURRENCY: usize = 4;
+/// The number of searches in flight at once while measuring: the time that is shown is that of a search alone.
+const CONCURRENCY: usize = 1;
 
 /// The options of the demo.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct DemoOptions {
     pub listen: SocketAddr,
     /// The address that the demo engine listens on; the next free port when this one is taken.
     pub engine_listen: SocketAddr,
+    /// The orders that the proxy is asked for, in the order in which they are measured. One of them is the proxy's usual one.
+    pub orders: Vec<Order>,
 }
 
 /// Runs the demo. `start_proxy` gets the engine's URL and a bound listener, starts a proxy on it in the background and
@@ -45,8 +51,7 @@ pub struct DemoOptions {
 /// `options.once`, returns when `shutdown` resolves.
 ///
 /// # Errors
-/// Something cannot be started or loaded, a search fails, or a measured answer was not reranked:
-/// the "after" would be a lie.
+/// Something cannot be started or loaded, a search fails, or no answer was reranked: the "after" would be a lie.
 pub async fn run(
     options: &DemoOptions,
     start_proxy: impl AsyncFnOnce(String, TcpListener) -> anyhow::Result<()>,
@@ -73,25 +78,38 @@ pub async fn run(
     writeln!(out, "{}", report::greeting(engine_address, proxy_address, &dataset))?;
     out.flush()?;
 
-    let target = |url: String| Target {
-        url,
+    let target = |url: &str, model: Option<String>| Target {
+        url: url.to_owned(),
+        model,
         index: load::INDEX.to_owned(),
         fields: vec!["title".to_owned(), "text".to_owned()],
         concurrency: CONCURRENCY,
     };
-    let before = judged_run::run(&client, &target(engine_url), &dataset).await?;
-    let after = judged_run::run(&client, &target(format!("http://{proxy_address}")), &dataset).await?;
-    check_reranked(&after)?;
+    let before = judged_run::run(&client, &target(&engine_url, None), &dataset, |_| ()).await?;
+    let proxy_url = format!("http://{proxy_address}");
+    let mut measured = Vec::new();
+    for order in &options.orders {
+        let asked = dataset.every(order.every);
+        let mut progress = Progress::new(&order.name, asked.queries.len());
+        let target = target(&proxy_url, order.model.clone());
+        let run = judged_run::run(&client, &target, &asked, |done| progress.at(done)).await?;
+        measured.push(Measured { order: order.clone(), run });
+    }
+    measured.iter().try_for_each(check_reranked)?;
 
-    let comparison = Comparison::of(&dataset, &before, &after);
+    let usual = measured.iter().find(|each| each.is_usual());
+    let comparison =
+        usual.and_then(|usual| usual.against(&before, &dataset, 1)).context("no order is the usual one")?;
     writeln!(out, "{}", report::tables(&comparison, &dataset))?;
     writeln!(out, "{}", report::summary(&comparison, &dataset))?;
+    writeln!(out, "{}", overview::overview(&measured, &before, &dataset))?;
     if !options.once {
         writeln!(out, "{}", report::invitation(engine_address, proxy_address, &comparison))?;
         writeln!(out, "Ctrl-C ends both.")?;
     }
     if options.json {
-        writeln!(out, "{}", report::measures_json(&comparison, &dataset))?;
+        let orders = overview::orders_json(&measured, &before, &dataset);
+        writeln!(out, "{}", report::measures_json(&comparison, &dataset, orders))?;
     }
     out.flush()?;
 
@@ -103,18 +121,15 @@ pub async fn run(
     Ok(())
 }
 
-/// Refuses a run in which answers were not reranked, or only in part.
-fn check_reranked(after: &Run) -> anyhow::Result<()> {
-    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-    for ranking in after.iter().filter(|ranking| !ranking.is_reranked() || ranking.is_cut_short()) {
-        *reasons.entry(ranking.rerank.as_deref().unwrap_or("no X-Rerank header")).or_default() += 1;
-    }
-    let failed: usize = reasons.values().sum();
-    if failed == 0 {
+/// Refuses a run of which no answer was reranked. Some that were not, or only in part, are told with the measures.
+fn check_reranked(measured: &Measured) -> anyhow::Result<()> {
+    if measured.run.iter().any(|ranking| ranking.is_reranked() && ranking.passage_ids.len() > 1) {
         return Ok(());
     }
-    let listed: Vec<String> = reasons.iter().map(|(reason, count)| format!("  {count} × {reason}")).collect();
-    bail!("{failed} of {} answers were not fully reranked (top {CUTOFF}):\n{}", after.len(), listed.join("\n"))
+    let reasons: Vec<String> =
+        measured.shortfalls().iter().map(|(reason, count)| format!("  {count} × {reason}")).collect();
+    let (name, count) = (&measured.order.name, measured.run.len());
+    bail!("{name}: none of {count} answers was reranked (top {CUTOFF}):\n{}", reasons.join("\n"))
 }
 
 /// Binds `address`, or the next free port above it.

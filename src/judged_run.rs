@@ -1,7 +1,7 @@
 //! The judged queries of a dataset, sent to a running engine or proxy. Owns how they are asked; what the answers are worth is
 //! the crate `evaluation`'s to say.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use evaluation::{
@@ -22,13 +22,20 @@ pub struct Target {
     pub fields: Vec<String>,
     /// The number of searches in flight at once, at least 1.
     pub concurrency: usize,
+    /// The value of `X-Rerank-Model`, where a proxy is asked for another model than its rule's.
+    pub model: Option<String>,
 }
 
-/// Sends every judged query of `dataset` to `target`.
+/// Sends every judged query of `dataset` to `target`. `progress` is told how many are answered.
 ///
 /// # Errors
 /// A search fails, is not answered with 200, or its answer has no hits array. The query is named.
-pub async fn run(client: &reqwest::Client, target: &Target, dataset: &Dataset) -> anyhow::Result<Run> {
+pub async fn run(
+    client: &reqwest::Client,
+    target: &Target,
+    dataset: &Dataset,
+    mut progress: impl FnMut(usize),
+) -> anyhow::Result<Run> {
     let permits = Arc::new(Semaphore::new(target.concurrency.max(1)));
     let mut searches = JoinSet::new();
     for (number, query) in dataset.judged_queries().enumerate() {
@@ -44,6 +51,7 @@ pub async fn run(client: &reqwest::Client, target: &Target, dataset: &Dataset) -
     while let Some(finished) = searches.join_next().await {
         let (number, ranking) = finished??;
         rankings.insert(number, ranking);
+        progress(rankings.len());
     }
     Ok(rankings.into_values().collect())
 }
@@ -55,9 +63,14 @@ async fn search(client: &reqwest::Client, target: &Target, query: &Query) -> any
         "size": CUTOFF,
     });
     let url = format!("{}/{}/_search", target.url.trim_end_matches('/'), target.index);
-    let answer = client.post(&url).json(&body).send().await.with_context(|| format!("cannot search {url}"))?;
+    let mut request = client.post(&url).json(&body);
+    if let Some(model) = &target.model {
+        request = request.header("x-rerank-model", model);
+    }
+    let answer = request.send().await.with_context(|| format!("cannot search {url}"))?;
     let status = answer.status();
-    let rerank = answer.headers().get("x-rerank").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (rerank, timing) = (header("x-rerank"), header("server-timing"));
     let text = answer.text().await?;
     if !status.is_success() {
         bail!("{url} answered {status}: {text}");
@@ -65,5 +78,24 @@ async fn search(client: &reqwest::Client, target: &Target, query: &Query) -> any
     let answer: Value = serde_json::from_str(&text).with_context(|| format!("{url} did not answer with JSON"))?;
     let hits = answer["hits"]["hits"].as_array().ok_or_else(|| anyhow!("{url} answered without hits"))?;
     let id = |hit: &Value| hit["_id"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("a hit has no _id"));
-    Ok(Ranking { passage_ids: hits.iter().map(id).collect::<Result<_, _>>()?, rerank })
+    let passage_ids = hits.iter().map(id).collect::<Result<_, _>>()?;
+    Ok(Ranking { passage_ids, rerank, added: timing.as_deref().and_then(time_of_reranking) })
+}
+
+/// The duration of `rerank` in a `Server-Timing` header, which is in milliseconds.
+fn time_of_reranking(header: &str) -> Option<Duration> {
+    let (_, rest) = header.split_once("rerank;dur=")?;
+    let milliseconds: f64 = rest.split(',').next()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(milliseconds / 1e3).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_reranking_is_told_from_that_of_the_cluster() {
+        assert_eq!(time_of_reranking("upstream;dur=12.34, rerank;dur=3.50"), Some(Duration::from_micros(3500)));
+        assert_eq!(time_of_reranking("upstream;dur=12.34"), None);
+    }
 }

@@ -130,8 +130,15 @@ fn open_folder(
         ModelPlace::Path(path) => Ok(path.clone()),
     };
     let opened = found.and_then(|path| ModelFolder::open_for(&path, local.variant.as_deref(), local.providers.clone()));
-    let mistake =
-        |origin: Origin, key: String, error: ModelError| ConfigError { origin, key, message: error.to_string() };
+    let mistake = |origin: Origin, key: String, error: ModelError| {
+        let message = match origin {
+            Origin::Bundled => {
+                format!("{error}; or name a model of your own: with --model, or in a file with --config")
+            }
+            _ => error.to_string(),
+        };
+        ConfigError { origin, key, message }
+    };
     let folder =
         opened.map_err(|error| mistake(local.origin.clone(), format!("models.{name}.{}", local.place.key()), error))?;
     // All bytes of a model are read anyway, so that they may as well be held against the lock file.

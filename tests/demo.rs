@@ -14,13 +14,20 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use rerank_proxy::demo::{self, DemoOptions, report::WIDTH};
-use serde_json::Value;
+use rerank_proxy::demo::{self, DemoOptions, orders::Order, report::WIDTH};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 fn options() -> DemoOptions {
     let any_port: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    DemoOptions { once: true, json: true, listen: any_port, engine_listen: any_port }
+    let order = |name: &str, model: Option<&str>, every| Order {
+        name: name.to_owned(),
+        model: model.map(str::to_owned),
+        keep: vec![None, Some(20)],
+        every,
+    };
+    let orders = vec![order("usual", None, 1), order("other", Some("other"), 6)];
+    DemoOptions { once: true, json: true, listen: any_port, engine_listen: any_port, orders }
 }
 
 /// Serves `upstream`'s searches with the hits in reverse order, under the header `rerank` if there is one.
@@ -62,7 +69,7 @@ async fn run_with(options: &DemoOptions, rerank: Option<&'static str>) -> (anyho
 
 #[tokio::test]
 async fn the_demo_prints_tables_measures_and_one_object_last() {
-    let (result, out) = run_with(&options(), Some("applied; model=\"reverse\"; budget-hit=?0")).await;
+    let (result, out) = run_with(&options(), Some("applied; model=\"reverse\"; window=40; budget-hit=?0")).await;
     result.unwrap();
     assert!(out.lines().all(|line| line.chars().count() <= WIDTH || line.starts_with('{')), "{out}");
     let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
@@ -71,8 +78,19 @@ async fn the_demo_prints_tables_measures_and_one_object_last() {
         assert!(before > 0.1, "BM25 finds something: {last}");
         assert!(after < before, "a page turned around is worse: {last}");
     }
-    assert!(last["queries"].as_u64().unwrap() >= 80);
-    for part in ["before: BM25", "after: reranked", "NDCG@10", "worse", "largest losses:"] {
+    let queries = last["queries"].as_u64().unwrap();
+    assert!(queries >= 80);
+    let [other, usual] = &last["orders"].as_array().unwrap()[..] else {
+        panic!("two orders, the usual one last: {last}")
+    };
+    assert_eq!((&usual["name"], &usual["ndcg@10"]), (&json!("usual"), &last["ndcg@10"]));
+    assert_eq!(other["queries"], queries.div_ceil(6), "a sixth of the queries");
+    assert!(usual["worse"].as_u64() > usual["better"].as_u64(), "{usual}");
+    assert!(usual["p"].as_f64().unwrap() < 0.01, "{usual}");
+    assert_eq!(usual["pairs"], json!([40.0, 20.0]), "the window, and the best 20 of it");
+    assert_eq!(usual["not_fully_reranked"], 0);
+    assert!(!out.contains("not fully reranked"), "{out}");
+    for part in ["before: BM25", "after: reranked", "NDCG@10", "worse", "largest losses:", "40 + 20", "every 6th"] {
         assert!(out.contains(part), "{part} is missing in {out}");
     }
 }
@@ -90,12 +108,8 @@ async fn staying_up_prints_where_to_play() {
 }
 
 #[tokio::test]
-async fn answers_that_were_not_reranked_fail_the_demo_by_reason() {
-    for (header, reason) in [
-        (None, "no X-Rerank header"),
-        (Some("skipped; reason=budget"), "skipped; reason=budget"),
-        (Some("applied; budget-hit=?1"), "budget-hit=?1"),
-    ] {
+async fn a_demo_without_any_reranked_answer_fails_by_reason() {
+    for (header, reason) in [(None, "no X-Rerank header"), (Some("skipped; reason=budget"), "skipped; reason=budget")] {
         let (result, out) = run_with(&options(), header).await;
         let error = result.unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
@@ -104,6 +118,16 @@ async fn answers_that_were_not_reranked_fail_the_demo_by_reason() {
             "no measure is printed that would be a lie: {out}"
         );
     }
+}
+
+#[tokio::test]
+async fn answers_that_were_cut_short_are_told_with_the_measures() {
+    let (result, out) = run_with(&options(), Some("applied; window=40; budget-hit=?1")).await;
+    result.unwrap();
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let queries = &last["queries"];
+    assert_eq!(&last["orders"][1]["not_fully_reranked"], queries);
+    assert!(out.contains(&format!("usual: {queries} of {queries} answers were not fully reranked:")), "{out}");
 }
 
 #[tokio::test]

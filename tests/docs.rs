@@ -16,7 +16,7 @@ use engines::{
 };
 use http::{HeaderMap, StatusCode};
 use rerank_proxy::{
-    config::RequestOption,
+    config::{BUNDLED, RequestOption},
     memory::Memory,
     telemetry::{Counts, Metrics},
 };
@@ -66,6 +66,11 @@ fn every_metric_is_explained_and_no_other() {
     let explained = explained.map(|row| &row[..row.find(['`', '{']).unwrap()]);
     let explained: Vec<String> = explained.map(|name| format!("rerank_proxy_{name}")).collect();
     assert_eq!(explained.iter().map(String::as_str).collect::<BTreeSet<_>>(), there);
+}
+
+#[test]
+fn the_configuration_of_the_bundled_models_is_shown_as_it_is() {
+    assert!(include_str!("../docs/models.md").contains(&format!("```toml\n{BUNDLED}```")));
 }
 
 #[test]

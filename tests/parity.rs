@@ -21,6 +21,7 @@ use serde_json::Value;
 
 const TINY: &str = "tiny-deberta-v2";
 const MINILM: &str = "all-MiniLM-L6-v2";
+const MS_MARCO: &str = "ms-marco-MiniLM-L12-v2";
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
@@ -96,6 +97,23 @@ fn pairs_are_encoded_as_the_reference_does() {
         let (query, passage) = (case["query"].as_str().unwrap(), case["passage"].as_str().unwrap());
         let encoded = encoder.encode(Some(query), &[passage], LongPassages::Truncate).remove(0).unwrap().remove(0);
         assert_eq!(encoded.ids, ids(&case["input_ids"]), "{}", case["name"]);
+    }
+}
+
+/// BERT reads which of the two texts a token is of; a DeBERTa-v2 does not.
+#[test]
+fn pairs_of_a_bert_are_encoded_as_the_reference_does_token_types_included() {
+    let golden = golden(MS_MARCO);
+    let folder = folder(MS_MARCO, "model_quantized");
+    assert_eq!(folder.max_length() as u64, golden["max_length"].as_u64().unwrap());
+    let encoder = Encoder::load(&folder.tokenizer(), folder.max_length()).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let (query, passage) = (case["query"].as_str().unwrap(), case["passage"].as_str().unwrap());
+        let encoded = encoder.encode(Some(query), &[passage], LongPassages::Truncate).remove(0).unwrap().remove(0);
+        assert_eq!(encoded.ids, ids(&case["input_ids"]), "{}", case["name"]);
+        let of_query = case["first_len"].as_u64().unwrap() as usize;
+        let types: Vec<i64> = (0..encoded.ids.len()).map(|place| i64::from(place >= of_query)).collect();
+        assert_eq!(encoded.type_ids, types, "{}", case["name"]);
     }
 }
 
@@ -280,6 +298,36 @@ async fn quantised_logits_rank_as_those_of_onnx_runtime_in_python() {
     let scorer = scorer(TINY, "model_quantized");
     let logits = raw_scores(&scorer, golden["query"].as_str().unwrap(), strings(&golden["passages"])).await;
     assert_near(&logits, &floats(&golden["logits_onnx_int8"]), 0.3);
+}
+
+/// How far the trained cross-encoder's values may be from those of another CPU: `fixtures/golden/README.md`.
+const MS_MARCO_NEAR: f32 = 0.8;
+
+#[tokio::test]
+async fn the_trained_cross_encoder_has_the_logits_of_onnx_runtime_in_python() {
+    let golden = golden(MS_MARCO);
+    let scorer = scorer(MS_MARCO, "model_quantized");
+    for case in golden["cases"].as_array().unwrap() {
+        let passage = case["passage"].as_str().unwrap().to_owned();
+        let logit = raw_scores(&scorer, case["query"].as_str().unwrap(), vec![passage]).await[0];
+        let expected = case["logit_onnx_int8"].as_f64().unwrap() as f32;
+        assert!((logit - expected).abs() < MS_MARCO_NEAR, "{}: {logit} is far from {expected}", case["name"]);
+    }
+    let ranking = &golden["ranking"];
+    let logits = raw_scores(&scorer, ranking["query"].as_str().unwrap(), strings(&ranking["passages"])).await;
+    assert_near(&logits, &floats(&ranking["logits_onnx_int8"]), MS_MARCO_NEAR);
+}
+
+#[tokio::test]
+async fn the_trained_cross_encoder_has_about_the_logits_that_its_card_gives() {
+    let golden = &golden(MS_MARCO)["card"];
+    let scorer = scorer(MS_MARCO, "model_quantized");
+    for entry in golden["passages"].as_array().unwrap() {
+        let passage = entry["passage"].as_str().unwrap().to_owned();
+        let logit = raw_scores(&scorer, golden["query"].as_str().unwrap(), vec![passage]).await[0];
+        let published = entry["logit_published_fp32"].as_f64().unwrap() as f32;
+        assert!((logit - published).abs() < MS_MARCO_NEAR, "{logit} is far from the published {published}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use scoring::Runtime;
 
-use crate::{commands::config_args::ConfigArgs, open_models::OpenModel};
+use crate::{commands::config_args::ConfigArgs, config::BUNDLED, open_models::OpenModel};
 
 /// Read the configuration as `serve` would, and say what is wrong with it
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let settings = &config.settings;
     if let Some(note) = settings.api.note(settings.server.listen) {
         eprintln!("note: {note}");
+    }
+    if settings.is_bundled() {
+        println!("neither a model nor a rule is named: all searches are reranked as with this file\n\n{BUNDLED}");
     }
     let (rules, models) = (settings.rules.len(), config.models.len());
     println!(

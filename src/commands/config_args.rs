@@ -16,7 +16,7 @@ pub struct ConfigArgs {
     /// The cluster's URL
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
-    /// Rerank every index with this model: a name or a folder in Hugging Face layout
+    /// Rerank every index with this model: a name or a folder in Hugging Face layout [default: the two bundled ones, fused]
     #[arg(long, value_name = "NAME|FOLDER")]
     pub model: Option<String>,
     /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:9700]

@@ -46,6 +46,9 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         };
         let upstream = &config.upstream;
         info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
+        if config.is_bundled() {
+            info!("neither a model nor a rule is named: every index is reranked with the two bundled models");
+        }
         println!("listening on http://{}", listener.local_addr()?);
         if let Some(note) = config.api.note(config.server.listen) {
             warn!("{note}");

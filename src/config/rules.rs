@@ -250,12 +250,6 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
     })
 }
 
-/// The fields among the signals that a label stands for.
-fn model_fields<'a>(fused: &'a FusedScorings, label: &str) -> impl Iterator<Item = &'a str> {
-    let signals = fused.get(label).map(Vec::as_slice).unwrap_or_default();
-    signals.iter().filter(|signal| matches!(signal.source, SourceConfig::Field(_))).map(|signal| signal.source.name())
-}
-
 /// The key `min_score`, which means something only where there is a probability for every hit that has a score.
 fn min_score(section: &Section, model: Option<&str>, is_calibrated: bool, fused: &FusedScorings) -> Option<f32> {
     let min_score: Option<f32> = section.optional("min_score");
@@ -273,6 +267,12 @@ fn min_score(section: &Section, model: Option<&str>, is_calibrated: bool, fused:
         section.error("min_score", "needs a `probability` for each model of the rule: its score alone is none");
     }
     min_score
+}
+
+/// The fields among the signals that a label stands for.
+fn model_fields<'a>(fused: &'a FusedScorings, label: &str) -> impl Iterator<Item = &'a str> {
+    let signals = fused.get(label).map(Vec::as_slice).unwrap_or_default();
+    signals.iter().filter(|signal| matches!(signal.source, SourceConfig::Field(_))).map(|signal| signal.source.name())
 }
 
 #[cfg(test)]

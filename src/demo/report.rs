@@ -1,4 +1,4 @@
-//! The texts that the demo prints: before/after tables, the measures with the losses, and the last line for programs.
+//! The texts that the demo prints of its usual order: before/after tables, the measures with the losses, and the last line for programs.
 //! Pure: text out of a comparison; plain ASCII layout within [`WIDTH`] columns, no colours.
 
 use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
@@ -172,13 +172,14 @@ fn rerank_call(proxy: SocketAddr) -> String {
 }
 
 /// The measures as one object, for programs.
-pub fn measures_json(comparison: &Comparison, dataset: &Dataset) -> Value {
+pub fn measures_json(comparison: &Comparison, dataset: &Dataset, orders: Vec<Value>) -> Value {
     let change = |change: evaluation::comparison::Change| json!({"before": change.before, "after": change.after});
     json!({
         "ndcg@10": change(comparison.ndcg()),
         "mrr@10": change(comparison.mrr()),
         "queries": comparison.queries.len(),
         "passages": dataset.passages.len(),
+        "orders": orders,
     })
 }
 

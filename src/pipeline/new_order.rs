@@ -17,20 +17,22 @@ pub(super) fn new_order(planned: &Planned, candidates: &Candidates, scored: &Sco
     let window = scored.scores.len();
     let ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, planned.blend);
     let probability = |hit: usize| scored.scores.get(hit).copied().flatten().and_then(|score| score.probability);
-    let is_poor =
-        |hit: usize| planned.min_score.zip(probability(hit)).is_some_and(|(lowest, probability)| probability < lowest);
-    let group = |hit: usize| match planned.fields.group(candidates.values.get(hit)) {
-        Group::Ordered if is_poor(hit) => Group::Poor,
-        placed => placed,
+    let by_conditions: Vec<Group> = (0..window).map(|hit| planned.fields.group(candidates.values.get(hit))).collect();
+    let group = |hit: usize| {
+        let is_poor = planned.min_score.zip(probability(hit)).is_some_and(|(lowest, probability)| probability < lowest);
+        match by_conditions.get(hit).copied().unwrap_or_default() {
+            Group::Ordered if is_poor => Group::Poor,
+            group => group,
+        }
     };
-    let groups: Vec<Group> = (0..window).map(group).collect();
-    let group = |hit: usize| groups.get(hit).copied().unwrap_or_default();
     let mut ranked = arrange(ranked, candidates.pinned, window, group);
     if planned.cut {
-        // What is not known to reach it is left out, too; the cluster's pins are there by name.
+        // What is not known to reach it is left out, too; but for what is there by name.
         let lowest = planned.min_score.unwrap_or_default();
+        let is_good = |hit: usize| probability(hit).is_some_and(|probability| probability >= lowest);
         ranked.retain(|ranked| {
-            ranked.hit < candidates.pinned || probability(ranked.hit).is_some_and(|probability| probability >= lowest)
+            let hit = ranked.hit;
+            hit < candidates.pinned || group(hit) == Group::Pinned || is_good(hit)
         });
     }
     ranked

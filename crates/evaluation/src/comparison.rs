@@ -1,5 +1,7 @@
 //! The comparison of two runs over judged queries, query by query. Whoever runs the queries hands in the answers.
 
+use std::time::Duration;
+
 use crate::{
     judgements::{Dataset, Query},
     measures::{mean, ndcg_at, reciprocal_rank_at},
@@ -18,6 +20,8 @@ pub struct Ranking {
     pub passage_ids: Vec<String>,
     /// The answer's `X-Rerank` header.
     pub rerank: Option<String>,
+    /// The time that reranking took, by the answer's `Server-Timing`.
+    pub added: Option<Duration>,
 }
 
 impl Ranking {
@@ -25,6 +29,12 @@ impl Ranking {
     pub fn is_reranked(&self) -> bool {
         let says = |start: &str| self.rerank.as_deref().is_some_and(|header| header.trim_start().starts_with(start));
         says("applied") || (self.passage_ids.len() < 2 && says("skipped"))
+    }
+
+    /// The number of hits that were reranked.
+    pub fn window(&self) -> Option<usize> {
+        let (_, rest) = self.rerank.as_deref()?.split_once("window=")?;
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
     }
 
     /// True where time ran out before every candidate was scored.
@@ -140,7 +150,7 @@ mod tests {
 
     fn ranking(ids: &[&str], rerank: Option<&str>) -> Ranking {
         let passage_ids = ids.iter().map(ToString::to_string).collect();
-        Ranking { passage_ids, rerank: rerank.map(str::to_owned) }
+        Ranking { passage_ids, rerank: rerank.map(str::to_owned), added: None }
     }
 
     #[test]
@@ -166,5 +176,7 @@ mod tests {
         assert!(!ranking(&["a", "b"], None).is_reranked());
         assert!(ranking(&["a"], Some("skipped; reason=single-hit")).is_reranked());
         assert!(ranking(&["a", "b"], Some("applied; budget-hit=?1")).is_cut_short());
+        assert_eq!(ranking(&[], Some("applied; model=\"m\"; window=87; scored=5")).window(), Some(87));
+        assert_eq!(ranking(&[], Some("skipped; reason=budget")).window(), None);
     }
 }

@@ -76,6 +76,13 @@ pub enum DatasetError {
 }
 
 impl Dataset {
+    /// The dataset with the first of its judged queries and every `step`-th after it; 1 keeps all.
+    #[must_use]
+    pub fn every(&self, step: usize) -> Self {
+        let queries = self.judged_queries().step_by(step.max(1)).cloned().collect();
+        Self { queries, ..self.clone() }
+    }
+
     /// Reads the three files in `folder`.
     ///
     /// # Errors

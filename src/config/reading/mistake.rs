@@ -17,6 +17,8 @@ pub enum Origin {
     Env(String),
     /// By this flag.
     Flag(&'static str),
+    /// In the configuration of the bundled models.
+    Bundled,
     /// Nowhere: the value is missing.
     Nowhere,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Env(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Bundled => f.write_str("the bundled configuration"),
             Self::Nowhere => f.write_str("configuration"),
         }
     }

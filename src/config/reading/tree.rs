@@ -56,6 +56,23 @@ impl Node {
         Ok(from_table(document.as_table(), at(None), &at))
     }
 
+    /// Reads TOML that is part of the program; every value has the same origin.
+    pub fn built_in(text: &str, origin: &Origin) -> Self {
+        let document = toml_edit::Document::parse(text).expect("a test reads what is built in");
+        from_table(document.as_table(), origin.clone(), &|_| origin.clone())
+    }
+
+    /// Adds what `other` has and this tree does not; where both have a value, this one's stays.
+    pub fn lay_under(&mut self, other: Self) {
+        let (Value::Table(table), Value::Table(others)) = (&mut self.value, other.value) else { return };
+        for (key, below) in others {
+            match table.entry(key) {
+                indexmap::map::Entry::Occupied(mut own) => own.get_mut().lay_under(below),
+                indexmap::map::Entry::Vacant(free) => _ = free.insert(below),
+            }
+        }
+    }
+
     /// Lays `text` over the tree at `path`; a number in the path is a place in a list, at most one past its end.
     pub fn set(&mut self, path: &[&str], text: &str, origin: &Origin) {
         let Some((first, rest)) = path.split_first() else {
