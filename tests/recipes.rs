@@ -102,9 +102,7 @@ async fn more_effort_asks_the_cross_encoder_for_more() {
 
 #[tokio::test]
 async fn the_shop_counts_what_sells_and_keeps_what_is_sold_out_and_what_is_the_same_behind() {
-    let offer = |title: &str, brand: &str, popularity: u32, stock: u32| {
-        value!({"title": title, "brand": brand, "popularity": popularity, "stock": stock, "published": "2020-01-01"})
-    };
+    let offer = |title: &str, brand: &str, popularity: u32, stock: u32| value!({"title": title, "brand": brand, "popularity": popularity, "stock": stock, "published": "2020-01-01"});
     let (proxy, _) = with_recipes(vec![
         offer("5.0 sold out", "a", 0, 0),
         offer("4.0 plain", "b", 0, 5),
