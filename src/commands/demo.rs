@@ -66,8 +66,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
             Ok(())
         };
         let (shutdown, stop_now) = server::Stop::listen()?.into_parts();
+        let mut out = std::io::stdout();
         tokio::select! {
-            ended = demo::run(&options, start_proxy, shutdown, &mut std::io::stdout()) => ended,
+            ended = demo::run(&options, start_proxy, shutdown, &mut out) => ended,
             // The first one is heard when all is measured.
             () = stop_now => bail!("a second signal to stop: not all was measured"),
         }
