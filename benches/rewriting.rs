@@ -1,6 +1,6 @@
 //! What the proxy itself costs a search, scoring aside: planning, reading the candidates, ordering and rewriting, on one
-//! thread. The answer is one of 100 hits and about 500 KB, and one ten times that, since the cost may grow no faster than
-//! the answer does. Sizes go to standard error.
+//! thread; and keeping hits apart that are alike. The answer is one of 100 hits and about 500 KB, and one ten times that, since
+//! the cost may grow no faster than the answer does. Sizes go to standard error.
 //!
 //! `cargo bench --bench rewriting`
 
@@ -19,7 +19,10 @@ use engines::{
 };
 use http::{HeaderMap, Method, uri::PathAndQuery};
 use ranking::{
+    arrange::Group,
+    diversity::{Diversity, Hits, MOST, diversify},
     order::{self, Blend},
+    ranked::Ranked,
     value::{Scale, Value},
 };
 
@@ -173,6 +176,7 @@ impl Case {
             query_path: &[],
             leave_explicit: false,
             scores: true,
+            values: &[],
         };
         request.plan(0, &terms).expect("a plan");
         let Ok(assembled) = request.assemble() else { panic!("a request to send") };
@@ -222,5 +226,27 @@ fn rewriting(criterion: &mut Criterion) {
     criterion.bench_function("plan", |bench| bench.iter(|| case.plan()));
 }
 
-criterion_group!(benches, rewriting);
+/// Hits kept apart by vectors of 384 numbers, as all-MiniLM-L6-v2 makes them: every hit is compared with every other.
+fn diversity(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("diversity");
+    for count in [100, MOST] {
+        let number = |place: usize| (place as f32 * 0.731).sin() + 0.3;
+        let vectors: Vec<Option<Arc<[f32]>>> =
+            (0..count).map(|hit| Some((0..384).map(|place| number(hit * 384 + place)).collect())).collect();
+        let values: Vec<Option<String>> = (0..count).map(|hit| Some(format!("brand {}", hit % 7))).collect();
+        let before: Vec<Ranked> = (0..count).map(|hit| Ranked { hit, score: (count - hit) as f32 }).collect();
+        let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &values };
+        let diversity = Diversity { lambda: 0.7, duplicates: Some(0.95), at_most: Some(2) };
+        group.bench_function(BenchmarkId::from_parameter(count), |bench| {
+            bench.iter(|| {
+                let (mut ranked, mut groups) = (before.clone(), vec![Group::Ordered; count]);
+                black_box(diversify(&mut ranked, &mut groups, hits, diversity));
+                ranked
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, rewriting, diversity);
 criterion_main!(benches);

@@ -249,7 +249,15 @@ where
 
 fn request(query: &str, passages: Vec<String>) -> Request<'_> {
     let deadline = Instant::now() + Duration::from_mins(10);
-    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search, known: None }
+    Request {
+        query,
+        passages,
+        long: LongPassages::Truncate,
+        deadline,
+        priority: Priority::Search,
+        known: None,
+        vectors: false,
+    }
 }
 
 /// The scorer alone.

@@ -24,6 +24,7 @@ mod upstream;
 
 use ::scoring::cache::CacheOptions;
 use indexmap::IndexMap;
+use ranking::field_values::FieldSignal;
 
 use reading::section::{Reading, Section, Variable};
 use reading::tree::Node;
@@ -116,10 +117,37 @@ impl Settings {
         self.models.values().any(is_bundled)
     }
 
+    /// The names of the models that this label of a rule stands for.
+    pub(crate) fn models_of<'a>(&'a self, label: &'a str) -> Vec<&'a str> {
+        let Some(signals) = self.fused.get(label) else { return vec![label] };
+        let model = |signal: &'a SignalConfig| match &signal.source {
+            SourceConfig::Model { name, .. } => Some(name.as_str()),
+            SourceConfig::Cluster | SourceConfig::Field(_) => None,
+        };
+        signals.iter().filter_map(model).collect()
+    }
+
+    /// True if there is a probability for what `model` says under `rule`.
+    pub fn is_calibrated(&self, rule: &Rule, model: &str) -> bool {
+        match self.fused.get(model) {
+            Some(signals) => signals.iter().any(|signal| signal.probability.is_some()),
+            None => rule.probability.is_some() && rule.model == model,
+        }
+    }
+
     /// True if the cluster's own score is among the signals that this label stands for.
     pub fn fuses_the_cluster(&self, label: &str) -> bool {
         let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
         signals.iter().any(|signal| signal.source == SourceConfig::Cluster)
+    }
+
+    /// The fields among the signals that this label stands for, in their order.
+    pub fn field_signals(&self, label: &str) -> impl Iterator<Item = &FieldSignal> {
+        let signals = self.fused.get(label).map(Vec::as_slice).unwrap_or_default();
+        signals.iter().filter_map(|signal| match &signal.source {
+            SourceConfig::Field(signal) => Some(signal),
+            _ => None,
+        })
     }
 }
 

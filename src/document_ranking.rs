@@ -71,7 +71,8 @@ pub enum NotRanked {
 pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<Ranking, NotRanked> {
     let Documents { query, texts, long, deadline } = documents;
     let count = texts.len();
-    let request = Request { query, passages: texts, long, deadline, priority: Priority::Background, known: None };
+    let request =
+        Request { query, passages: texts, long, deadline, priority: Priority::Background, known: None, vectors: false };
     let scored = if scorer.compares_passages() {
         let late = Scored { scores: vec![None; count], budget_hit: true, ..Scored::default() };
         held_to(deadline, scorer.score(request)).await.unwrap_or(Ok(late))

@@ -10,12 +10,13 @@ use std::path::Path;
 use indexmap::IndexMap;
 use scoring::{
     Runtime,
-    models::{ModelError, ModelFolder, locate, lock, search_folders},
+    models::{Kind, ModelError, ModelFolder, locate, lock, search_folders},
     remote::RemoteModel,
 };
 
 use crate::config::{
     ConfigError, ConfigErrors, Draft, FlagSetting, LocalModel, ModelConfig, ModelPlace, Origin, Settings, Sources,
+    rules::{DiversityConfig, Rule},
 };
 
 /// A configuration that is ready to run: the settings, and the models that they name.
@@ -62,7 +63,8 @@ impl Config {
     /// All mistakes of the settings, and of the models that they name.
     pub fn load_from(sources: &Sources) -> Result<Self, ConfigErrors> {
         let draft = Draft::read(sources)?;
-        let (models, mistakes) = open(&draft.settings, LockFile::of(sources));
+        let (models, mut mistakes) = open(&draft.settings, LockFile::of(sources));
+        mistakes.extend(lacking_vectors(&draft.settings, &models));
         Ok(Self { settings: draft.finish(mistakes)?, models })
     }
 
@@ -117,6 +119,19 @@ fn open(settings: &Settings, lock: LockFile<'_>) -> (OpenModels, Vec<ConfigError
         }
     }
     (models, mistakes)
+}
+
+/// The rules that compare hits by their vectors, and have no model that makes any. A model that could not be opened is a
+/// mistake of its own.
+fn lacking_vectors(settings: &Settings, models: &OpenModels) -> Vec<ConfigError> {
+    let may_make_vectors = |name: &str| match models.get(name) {
+        Some(OpenModel::Local(folder)) => matches!(folder.kind(), Kind::BiEncoder { .. }),
+        Some(OpenModel::Remote(_)) => false,
+        None => true,
+    };
+    let lacks = |rule: &&Rule| !settings.models_of(&rule.model).into_iter().any(may_make_vectors);
+    let by_vectors = settings.rules.iter().filter(lacks).filter_map(|rule| rule.diversity.as_deref());
+    by_vectors.filter(|config| config.diversity.needs_vectors()).map(DiversityConfig::lacks_vectors).collect()
 }
 
 fn open_folder(
@@ -181,6 +196,34 @@ mod tests {
         assert_eq!(lines[0], "rerank.toml:5: models.m.batch: belongs to a model with a `url`");
         assert_eq!(lines[1], "rerank.toml:8: rules[0].windo: unknown key; did you mean `window`?");
         assert!(lines[2].starts_with("rerank.toml:4: models.m.path: "), "{errors}");
+    }
+
+    #[test]
+    fn likeness_without_a_model_that_makes_vectors_is_a_mistake() {
+        for (table, key) in [
+            ("{ lambda = 0.7 }", "lambda"),
+            ("{ duplicates = 0.95 }", "duplicates"),
+            ("{ duplicates = 0.95, field = \"brand\", at_most = 2 }", "duplicates"),
+        ] {
+            let errors = load(MODEL, "", &format!("diversity = {table}")).expect_err(table);
+            let place =
+                format!("rerank.toml:8: rules[0].diversity.{key}: needs vectors, and no model of the rule makes any");
+            assert!(errors.starts_with(&place) && errors.lines().count() == 1, "{errors}");
+        }
+        for table in ["{ field = \"brand\", at_most = 2 }", "{ lambda = 1 }"] {
+            load(MODEL, "", &format!("diversity = {table}")).expect(table);
+        }
+        // What is not there may make vectors once it is.
+        let errors = load("no/such/folder", "", "diversity = { lambda = 0.7 }").expect_err("wrong");
+        assert!(!errors.contains("vectors"), "{errors}");
+        let minilm = MODEL.replace("tiny-deberta-v2", "all-MiniLM-L6-v2");
+        load(&minilm, "", "diversity = { lambda = 0.7 }").expect("a bi-encoder");
+        // One among several signals is enough, though it counts for nothing.
+        let both = format!(
+            "signals = [{{ model = \"m\" }}, {{ model = \"b\", weight = 0 }}]\ndiversity = {{ lambda = 0.7 }}\n\
+             [models.b]\npath = \"{minilm}\"\n"
+        );
+        load(MODEL, "", &both).expect("a bi-encoder among the signals");
     }
 
     #[test]

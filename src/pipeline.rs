@@ -5,6 +5,7 @@ mod call;
 mod ending;
 mod failing;
 mod fetch;
+mod fields;
 mod halt;
 mod new_order;
 mod notes;

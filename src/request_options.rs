@@ -17,7 +17,7 @@ use crate::config::{
 const MAX_QUERY: usize = 4096;
 
 /// The options of one request, as far as they are allowed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestOptions {
     /// True: rerank, whatever mode and traffic share the rule has; false: do not.
     pub rerank: Option<bool>,
@@ -31,6 +31,8 @@ pub struct RequestOptions {
     pub budget: Option<Duration>,
     /// The explanation that is added to each hit.
     pub explain: Explain,
+    /// The probability below which hits are left out.
+    pub min_score: Option<f32>,
     wider_window: bool,
     longer_budget: bool,
     /// Headers that were sent but do not count here.
@@ -58,6 +60,9 @@ pub enum InvalidOption {
     /// `X-Rerank-Explain`.
     #[error("X-Rerank-Explain must be true, highlight or false")]
     Explain,
+    /// `X-Rerank-Min-Score`.
+    #[error("X-Rerank-Min-Score must be a probability, 0 to 1")]
+    MinScore,
 }
 
 impl RequestOptions {
@@ -81,6 +86,7 @@ impl RequestOptions {
         let window = sent("x-rerank-window", may(RequestOption::Window) || may(RequestOption::WiderWindow));
         let budget = sent("x-rerank-budget", may(RequestOption::Budget) || may(RequestOption::LongerBudget));
         let explain = sent("x-rerank-explain", may(RequestOption::Explain)).map(read_explain).transpose()?;
+        let min_score = sent("x-rerank-min-score", may(RequestOption::MinScore)).map(read_min_score).transpose()?;
         let rerank = match switch.map(HeaderValue::as_bytes) {
             None => None,
             Some(switch) if switch.eq_ignore_ascii_case(b"off") => Some(false),
@@ -98,6 +104,7 @@ impl RequestOptions {
             window: window.map(read_window).transpose()?,
             budget: budget.map(read_budget).transpose()?,
             explain: explain.unwrap_or_default(),
+            min_score,
             wider_window: may(RequestOption::WiderWindow),
             longer_budget: may(RequestOption::LongerBudget),
             ignored,
@@ -162,6 +169,11 @@ fn read_budget(value: &HeaderValue) -> Result<Duration, InvalidOption> {
         // The bound is the operator's, too; a moment so far away might not exist.
         .map(|budget| budget.min(MAX_BUDGET))
         .ok_or(InvalidOption::Budget)
+}
+
+fn read_min_score(value: &HeaderValue) -> Result<f32, InvalidOption> {
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    number.filter(|number| (0.0..=1.0).contains(number)).ok_or(InvalidOption::MinScore)
 }
 
 fn read_explain(value: &HeaderValue) -> Result<Explain, InvalidOption> {

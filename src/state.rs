@@ -17,7 +17,7 @@ use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
     cache::ScoreCache,
-    fused::{FusedScorer, Signal, Source},
+    fused::{Depth, FusedScorer, Signal, Source},
     local::{LocalScorer, ScoringOptions},
     remote::RemoteScorer,
 };
@@ -158,7 +158,7 @@ impl Snapshot {
         let Config { settings, models: opened } = config;
         let mut scorers = models;
         for (label, signals) in &settings.fused {
-            if let Some(signals) = signals.iter().map(|signal| fused(signal, &scorers)).collect() {
+            if let Some(signals) = fused(signals, &scorers) {
                 scorers.insert(label.clone(), Arc::new(FusedScorer::new(signals)));
             }
         }
@@ -208,14 +208,22 @@ impl ServingThread {
     }
 }
 
-/// A signal with its model, where that is there.
-fn fused(SignalConfig { source, weighting }: &SignalConfig, models: &Scorers) -> Option<Signal> {
-    let name = source.name().into();
-    let source = match source {
-        SourceConfig::Cluster => Source::Cluster,
-        SourceConfig::Model { name, keep } => Source::Model { scorer: models.get(name)?.clone(), keep: *keep },
+/// Signals with their models, where those are there. Fields are numbered in their order.
+fn fused(signals: &[SignalConfig], models: &Scorers) -> Option<Vec<Signal>> {
+    let mut fields = 0..;
+    let signal = |SignalConfig { source, weighting, probability }: &SignalConfig| {
+        let name = source.name().into();
+        let source = match source {
+            SourceConfig::Cluster => Source::Cluster,
+            SourceConfig::Model { name, keep, gap } => {
+                let depth = Depth { keep: *keep, gap: *gap };
+                Source::Model { scorer: models.get(name)?.clone(), depth }
+            }
+            SourceConfig::Field(_) => Source::Field(fields.next()?),
+        };
+        Some(Signal { name, source, weighting: *weighting, probability: probability.clone() })
     };
-    Some(Signal { name, source, weighting: *weighting })
+    signals.iter().map(signal).collect()
 }
 
 /// Starts loading each model, and names the rerank servers.

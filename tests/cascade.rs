@@ -48,6 +48,7 @@ async fn scored(scorer: &dyn Scorer) -> Scored {
             deadline,
             priority: Priority::Search,
             known: None,
+            vectors: false,
         })
         .await
         .unwrap()

@@ -111,7 +111,7 @@ fn every_key_of_a_rule_is_mentioned() {
 #[test]
 fn examples_of_json_are_json() {
     let blocks: Vec<&str> = SEARCHES.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 3);
+    assert_eq!(blocks.len(), 4);
     for block in blocks {
         assert!(serde_json::from_str::<Value>(block).is_ok(), "{block}");
     }
@@ -124,8 +124,15 @@ fn query_of(body: &Value) -> Option<String> {
     let body = Bytes::from(body.to_string());
     let request = RequestParts { path_and_query: &path_and_query, headers: &headers, body: &body };
     let passage = PassageSpec::default();
-    let terms =
-        Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
+    let terms = Terms {
+        window: 100,
+        passage: &passage,
+        query: None,
+        query_path: &[],
+        leave_explicit: false,
+        scores: true,
+        values: &[],
+    };
     let mut request = Elastic::default().read(request, &route).ok()?;
     request.plan(0, &terms).ok().map(|plan| plan.query)
 }
@@ -240,9 +247,11 @@ fn links_lead_somewhere() {
         "docs/searches.md",
         "docs/solr.md",
         "docs/models.md",
+        "docs/fields.md",
         "docs/cache.md",
         "docs/scoring.md",
         "docs/capacity.md",
+        "docs/relevance.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());

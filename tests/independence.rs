@@ -58,6 +58,7 @@ async fn scored(scorer: &LocalScorer, query: &str, passages: Vec<String>) -> Sco
             deadline,
             priority: Priority::Search,
             known: None,
+            vectors: false,
         })
         .await
         .unwrap()

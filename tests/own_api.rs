@@ -144,7 +144,15 @@ async fn scores(scorer: &Arc<dyn Scorer>) -> Vec<Score> {
     let passages = TEXTS.map(str::to_owned).to_vec();
     let (long, deadline) = (LongPassages::Truncate, Instant::now() + PLENTY);
     let scored = scorer
-        .score(Request { query: QUERY, passages, long, deadline, priority: Priority::Search, known: None })
+        .score(Request {
+            query: QUERY,
+            passages,
+            long,
+            deadline,
+            priority: Priority::Search,
+            known: None,
+            vectors: false,
+        })
         .await
         .unwrap();
     scored.scores.into_iter().map(Option::unwrap).collect()

@@ -75,6 +75,7 @@ async fn raw_scores(scorer: &LocalScorer, query: &str, passages: Vec<String>) ->
             deadline,
             priority: Priority::Search,
             known: None,
+            vectors: false,
         })
         .await
         .unwrap();
@@ -196,6 +197,7 @@ async fn scored_in_windows(scorer: &LocalScorer, case: &Value, of: &str, key: &s
         long: LongPassages::Windows { overlap, at_most: 16 },
         priority: Priority::Search,
         known: None,
+        vectors: false,
         deadline: Instant::now() + Duration::from_mins(2),
     };
     let score = scorer.score(request).await.unwrap().scores[0].unwrap();

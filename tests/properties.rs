@@ -223,8 +223,15 @@ fn planned(path: &str, body: &str, content: Content) -> (Vec<Result<Plan, NoPlan
     let headers = HeaderMap::new();
     let request = RequestParts { path_and_query: &path_and_query, headers: &headers, body: &body };
     let passage = PassageSpec { content, strip_html: false };
-    let terms =
-        Terms { window: WINDOW, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
+    let terms = Terms {
+        window: WINDOW,
+        passage: &passage,
+        query: None,
+        query_path: &[],
+        leave_explicit: false,
+        scores: true,
+        values: &[],
+    };
     let mut request = elastic.read(request, &route).unwrap();
     let count = request.searches().len();
     let plans: Vec<_> = (0..count).map(|place| request.plan(place, &terms)).collect();

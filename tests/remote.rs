@@ -71,6 +71,7 @@ fn request(query: &str, passages: Vec<String>, budget: Duration) -> Request<'_> 
         deadline: Instant::now() + budget,
         priority: Priority::Search,
         known: None,
+        vectors: false,
     }
 }
 

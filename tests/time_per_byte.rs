@@ -147,9 +147,15 @@ fn read(dialect: &dyn Dialect, sent: &Sent) -> Result<Box<dyn SearchRequest>, Sk
 
 /// Everything that is done with a request before the cluster is asked; what reads the answer, or why its first search is not
 /// planned.
-fn plan_of(dialect: &dyn Dialect, sent: &Sent, passage: &PassageSpec) -> Result<Arc<dyn AnswerReader>, String> {
+fn plan_of(
+    dialect: &dyn Dialect,
+    sent: &Sent,
+    passage: &PassageSpec,
+    values: &[String],
+) -> Result<Arc<dyn AnswerReader>, String> {
     let mut request = read(dialect, sent).map_err(told)?;
-    let terms = Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true };
+    let terms =
+        Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true, values };
     let count = request.searches().len();
     let plans: Vec<_> = (0..count).map(|place| request.plan(place, &terms)).collect();
     let first = plans.first().unwrap().as_ref().err().map(|cause| match cause {
@@ -169,7 +175,7 @@ fn became<T>(plan: Result<T, String>) -> String {
 }
 
 fn planned_by(dialect: fn() -> Box<dyn Dialect>, sent: Sent) -> Run {
-    Box::new(move || became(plan_of(&*dialect(), &sent, &PassageSpec::default())))
+    Box::new(move || became(plan_of(&*dialect(), &sent, &PassageSpec::default(), &[])))
 }
 
 /// Plans a search of Elasticsearch's with this body.
@@ -179,8 +185,19 @@ fn body(body: Value) -> Run {
 
 /// What is done with `answer` under the plan for `sent`, under a rule with this spec.
 fn answered_by(dialect: fn() -> Box<dyn Dialect>, sent: Sent, answer: String, passage: PassageSpec) -> Run {
+    answered_with(dialect, sent, answer, passage, &[])
+}
+
+/// The same, under a rule that needs these values, too.
+fn answered_with(
+    dialect: fn() -> Box<dyn Dialect>,
+    sent: Sent,
+    answer: String,
+    passage: PassageSpec,
+    values: &[String],
+) -> Run {
     let dialect = dialect();
-    let reader = plan_of(&*dialect, &sent, &passage);
+    let reader = plan_of(&*dialect, &sent, &passage, values);
     Box::new(move || {
         let reader = match &reader {
             Ok(reader) => reader,
@@ -202,6 +219,13 @@ fn answered_by(dialect: fn() -> Box<dyn Dialect>, sent: Sent, answer: String, pa
 fn sources(query: Value, sources: &[String]) -> Run {
     let hits: Vec<String> = sources.iter().map(|source| format!(r#"{{"_score":1.5,"_source":{source}}}"#)).collect();
     answered_by(elastic, sent("/i/_search", query.to_string()), hits_of(&hits), PassageSpec::default())
+}
+
+/// What is done with hits that have these as `_source`, under a rule that needs these values.
+fn values(values: &[String], sources: &[String]) -> Run {
+    let hits: Vec<String> = sources.iter().map(|source| format!(r#"{{"_score":1.5,"_source":{source}}}"#)).collect();
+    let sent = sent("/i/_search", multi_match(&["t".to_owned()]).to_string());
+    answered_with(elastic, sent, hits_of(&hits), PassageSpec::default(), values)
 }
 
 fn hits_of(hits: &[String]) -> String {
@@ -632,6 +656,63 @@ fn answers_are_read_and_rewritten_in_linear_time() {
     ]);
 }
 
+#[test]
+fn values_are_read_in_linear_time() {
+    hold(&[
+        ("as many values as may be, of one hit that has others", 32 * KIB, "read", |size| {
+            let source = list(size / 10, ",", |n| format!(r#""g{n}":1"#));
+            values(&names(64, |n| format!("f{n}")), &[format!("{{{source}}}")])
+        }),
+        ("as many values as may be, of many small hits", 32 * KIB, "read", |size| {
+            values(&names(64, |n| format!("f{n}")), &vec![r#"{"f7":1}"#.to_owned(); size / 45])
+        }),
+        ("values beneath as many levels as may be", 32 * KIB, "read", |size| {
+            let name = "a.".repeat(31) + "a";
+            let depth = 32;
+            let wide = list(size / 9, ",", |n| format!(r#""b{n}":1"#));
+            let source = format!("{}{{{wide}}}{}", r#"{"a":"#.repeat(depth - 1), "}".repeat(depth - 1));
+            values(&[name], &[source])
+        }),
+        ("values under keys that share their beginnings", 32 * KIB, "read", |size| {
+            let name = "a.".repeat(31) + "a";
+            let source = list(size / 30, ",", |n| format!(r#""{}":{{"a":[1]}}"#, "a.".repeat(n % 8) + "a"));
+            values(&[name], &[format!("{{{source}}}")])
+        }),
+        ("values in lists within lists", 32 * KIB, "read", |size| {
+            values(&["n".to_owned()], &[format!(r#"{{"n":{}1{}}}"#, "[".repeat(size / 2), "]".repeat(size / 2))])
+        }),
+        ("values in lists of lists", 32 * KIB, "read", |size| {
+            values(&["n".to_owned()], &[format!(r#"{{"n":[{}[]]}}"#, "[[1],2],".repeat(size / 8))])
+        }),
+        ("values in lists of objects", 32 * KIB, "read", |size| {
+            let source = list(size / 16, ",", |n| format!(r#"{{"b":{n},"c":1}}"#));
+            values(&["a.b".to_owned(), "a.c".to_owned()], &[format!(r#"{{"a":[{source}]}}"#)])
+        }),
+        ("texts as values", 32 * KIB, "read", |size| {
+            values(&["a".to_owned(), "a.raw".to_owned()], &[format!(r#"{{"a":"{}"}}"#, r#"\""#.repeat(size / 4))])
+        }),
+        ("fields of ours for the sake of their values", 32 * KIB, "read", |size| {
+            let names = names(64, |n| format!("f{n}"));
+            let query = json!({"query": {"match": {"t": "wine"}}, "_source": false});
+            let fields = list(size / 12, ",", |n| format!(r#""h{n}":["x"]"#));
+            let hits = hits_of(&[format!(r#"{{"fields":{{{fields}}}}}"#)]);
+            answered_with(elastic, sent("/i/_search", query.to_string()), hits, PassageSpec::default(), &names)
+        }),
+        ("values of Solr's documents", 48 * KIB, "read", |size| {
+            let names = names(64, |n| format!("f{n}"));
+            let doc = format!(r#"{{"score":1.5,{}}}"#, list(size / 10, ",", |n| format!(r#""g{n}":1"#)));
+            let answer = format!(r#"{{"response":{{"numFound":1,"start":0,"docs":[{doc}]}}}}"#);
+            answered_with(
+                solr,
+                sent("/solr/c/select?q=f:wine&fl=id&rows=100", ""),
+                answer,
+                PassageSpec::default(),
+                &names,
+            )
+        }),
+    ]);
+}
+
 fn html(unit: &str, size: usize) -> Run {
     let document = json!({"a": unit.repeat(size / unit.len())});
     let spec = PassageSpec { content: Content::Fields(vec!["a".to_owned()]), strip_html: true };
@@ -645,7 +726,7 @@ fn html(unit: &str, size: usize) -> Run {
 fn answers_are_filtered_in_linear_time() {
     fn filtered(filter: String, answer: String) -> Run {
         let sent = sent(&format!("/i/_search?filter_path={filter}"), multi_match(&["f".to_owned()]).to_string());
-        let reader = plan_of(&*elastic(), &sent, &PassageSpec::default()).unwrap();
+        let reader = plan_of(&*elastic(), &sent, &PassageSpec::default(), &[]).unwrap();
         assert!(reader.reshapes(), "the filter is ours to apply");
         Box::new(move || {
             black_box(reader.finish(Bytes::copy_from_slice(answer.as_bytes())));

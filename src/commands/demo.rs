@@ -118,7 +118,7 @@ fn orders(config: &Config, args: &DemoArgs) -> Vec<Order> {
     let sources = signals.into_iter().flatten().map(|signal| &signal.source);
     let (mut quick, mut slow, mut keeps) = (Vec::new(), Vec::new(), Vec::new());
     for source in sources {
-        let SourceConfig::Model { name, keep } = source else { continue };
+        let SourceConfig::Model { name, keep, .. } = source else { continue };
         keeps.push(*keep);
         match keep {
             None => quick.push(alone(name, "bi-encoder alone", 1)),

@@ -3,7 +3,8 @@
 
 use super::reading::{mistake::Origin, tree::Node};
 
-/// What such a configuration is read as. The weights are equal on purpose: nothing is tuned on the bundled judgements.
+/// What such a configuration is read as. The weights are equal on purpose: nothing is tuned on the bundled judgements,
+/// but for the probabilities, which change no order.
 pub const BUNDLED: &str = r#"[models.all-MiniLM-L6-v2]
 name = "all-MiniLM-L6-v2"
 
@@ -16,8 +17,8 @@ model = "ms-marco-MiniLM-L12-v2"
 [[rules]]
 index = "*"
 signals = [
-    { model = "all-MiniLM-L6-v2", weight = 0.5 },
-    { model = "ms-marco-MiniLM-L12-v2", weight = 0.5, keep = 20 },
+    { model = "all-MiniLM-L6-v2", weight = 0.5, probability = { "all-MiniLM-L6-v2" = 16.6, offset = -9.37 } },
+    { model = "ms-marco-MiniLM-L12-v2", weight = 0.5, keep = 20, probability = { "all-MiniLM-L6-v2" = 10.6, "ms-marco-MiniLM-L12-v2" = 0.193, offset = -5.64 } },
 ]
 "#;
 
@@ -50,7 +51,7 @@ mod tests {
         assert!(settings.is_bundled());
         assert!(settings.rules[0].index.matches("anything"));
         let [first, second] = &settings.fused[&settings.rules[0].model][..] else { panic!("two signals") };
-        let model = |name: &str, keep| SourceConfig::Model { name: name.to_owned(), keep };
+        let model = |name: &str, keep| SourceConfig::Model { name: name.to_owned(), keep, gap: None };
         assert_eq!(first.source, model("all-MiniLM-L6-v2", None));
         assert_eq!(second.source, model("ms-marco-MiniLM-L12-v2", Some(20)));
         assert_eq!((first.weighting.weight, second.weighting.weight), (0.5, 0.5));

@@ -35,11 +35,13 @@ pub enum RequestOption {
     LongerBudget,
     /// `X-Rerank-Explain: true`.
     Explain,
+    /// `X-Rerank-Min-Score: 0.5`, below which hits are left out.
+    MinScore,
 }
 
 impl RequestOption {
     /// Every option by its name in the configuration.
-    pub const NAMES: [(&'static str, Self); 9] = [
+    pub const NAMES: [(&'static str, Self); 10] = [
         ("off", Self::Off),
         ("on", Self::On),
         ("query", Self::Query),
@@ -49,6 +51,7 @@ impl RequestOption {
         ("budget", Self::Budget),
         ("longer-budget", Self::LongerBudget),
         ("explain", Self::Explain),
+        ("min-score", Self::MinScore),
     ];
 
     /// Those that cannot cost more than the rule.
@@ -105,7 +108,7 @@ mod tests {
     #[test]
     fn request_options_that_there_are_not_are_a_mistake() {
         let errors = read(&format!("{}[clients]\nheaders = [\"query\", \"queries\"]", minimal())).expect_err("wrong");
-        let names = "off, on, query, model, window, wider-window, budget, longer-budget, explain";
+        let names = "off, on, query, model, window, wider-window, budget, longer-budget, explain, min-score";
         assert_eq!(errors, [format!("rerank.toml:8: clients.headers: there is no `queries`; there is: {names}")]);
     }
 }

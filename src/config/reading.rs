@@ -3,6 +3,6 @@
 
 pub mod mistake;
 pub(super) mod section;
-mod setting;
+pub(super) mod setting;
 pub(super) mod sources;
 pub mod tree;

@@ -2,30 +2,41 @@
 //! a form of their own are a file each.
 
 mod blend;
+mod conditions;
+mod diversity;
+mod effort;
+mod field_name;
+mod field_signal;
 mod index;
 mod model;
 mod normalization;
 mod passage;
+mod probability;
+mod signal;
 mod signals;
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engines::{
     passage::PassageSpec,
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
-use ranking::order::Blend;
+use ranking::{calibration::Curve, conditions::Condition, order::Blend};
 use scoring::LongPassages;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{long_passages, models::Models, reading::section::Section, reading::tree::Value};
 
+pub use diversity::DiversityConfig;
 pub use index::IndexPatterns;
-pub(super) use signals::FusedScorings;
-pub use signals::{SignalConfig, SourceConfig};
+pub(super) use signal::FusedScorings;
+pub use signal::{SignalConfig, SourceConfig};
 
 /// The longest budget: no client waits longer, and what is more is mostly a mistaken unit.
 pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
+
+/// The most fields whose values a rule looks at: each is looked for in every hit.
+const MAX_FIELDS: usize = 64;
 
 /// A rule: how the searches over some indices are reranked.
 #[derive(Debug, Clone)]
@@ -42,6 +53,12 @@ pub struct Rule {
     pub budget: Duration,
     /// The way in which the score of the model and that of the cluster become one.
     pub blend: Blend,
+    /// Hits that meet one of these go before all others of the window.
+    pub pin: Vec<Condition>,
+    /// Hits that meet one of these go behind all others of the window.
+    pub bury: Vec<Condition>,
+    /// The way in which hits that are alike are kept apart, where they are.
+    pub diversity: Option<Arc<DiversityConfig>>,
     /// The treatment of passages that are longer than the model reads.
     pub long_passages: LongPassages,
     /// The score that the hits show.
@@ -54,6 +71,10 @@ pub struct Rule {
     pub query_path: Vec<String>,
     /// The one who does a reranking that a search spells out in its engine's own syntax.
     pub explicit: Explicit,
+    /// The probability that a hit is good, by the output of the rule's only model.
+    pub probability: Option<Curve>,
+    /// The probability below which hits go behind all others.
+    pub min_score: Option<f32>,
 }
 
 impl Rule {
@@ -66,12 +87,17 @@ impl Rule {
             window: DEFAULT_WINDOW,
             budget: Duration::from_millis(300),
             blend: Blend::Replace,
+            pin: Vec::new(),
+            bury: Vec::new(),
+            diversity: None,
             long_passages: LongPassages::Truncate,
             score: ShownScore::Rerank,
             mode: Mode::On,
             traffic: 1.0,
             query_path: Vec::new(),
             explicit: Explicit::Proxy,
+            probability: None,
+            min_score: None,
         }
     }
 
@@ -154,10 +180,21 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
     let index =
         index.and_then(|globs| IndexPatterns::new(&globs).map_err(|message| section.error("index", message)).ok());
     let window = section.or("window", DEFAULT_WINDOW);
+    let gap = effort::read(section);
     let model = match section.node("signals") {
-        Some(_) => signals::read(section, models, window, fused),
-        None => model::read(section, models, window, fused),
+        Some(_) => signals::read(section, models, window, gap, fused),
+        None => model::read(section, models, window, gap, fused),
     };
+    let calibration = match model.as_deref() {
+        Some(name) if models.contains(name) => probability::read(section, &[name]),
+        _ => {
+            if section.node("probability").is_some() {
+                section.error("probability", "belongs to a rule with one model; of several, each signal has its own");
+            }
+            None
+        }
+    };
+    let min_score = min_score(section, model.as_deref(), calibration.is_some(), fused);
     let passage = passage::read(section);
     // What is missing is a mistake that is noted already; the other keys are read all the same.
     let any = || IndexPatterns::new(&["*"]).expect("`*` is a glob");
@@ -188,6 +225,17 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         );
     }
     let blend = blend::read(section);
+    let diversity = diversity::read(section).map(Arc::new);
+    let (pin, bury) = (conditions::read(section, "pin"), conditions::read(section, "bury"));
+    let of_signals = model_fields(fused, &defaults.model);
+    let of_conditions = pin.iter().chain(&bury).map(|condition| condition.field.as_str());
+    let of_diversity = diversity.iter().filter_map(|config| config.field.as_deref());
+    if of_signals.chain(of_conditions).chain(of_diversity).collect::<HashSet<_>>().len() > MAX_FIELDS {
+        section.error(
+            "index",
+            format!("the rule looks at more than {MAX_FIELDS} fields of its hits, in `signals`, `pin`, `bury` and `diversity`"),
+        );
+    }
     let long_passages = long_passages::read(section, models.is_remote(&defaults.model));
     section.finish();
     is_whole.then_some(Rule {
@@ -195,14 +243,44 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         window,
         budget,
         blend,
+        pin,
+        bury,
+        diversity,
         long_passages,
         score,
         mode,
         traffic,
         query_path,
         explicit,
+        probability: calibration,
+        min_score,
         ..defaults
     })
+}
+
+/// The key `min_score`, which means something only where there is a probability for every hit that has a score.
+fn min_score(section: &Section, model: Option<&str>, is_calibrated: bool, fused: &FusedScorings) -> Option<f32> {
+    let min_score: Option<f32> = section.optional("min_score");
+    min_score?;
+    if min_score.is_some_and(|lowest| !(0.0..=1.0).contains(&lowest)) {
+        section.error("min_score", "must be a probability, 0 to 1");
+    }
+    let is_uncalibrated =
+        |signal: &SignalConfig| matches!(signal.source, SourceConfig::Model { .. }) && signal.probability.is_none();
+    let lacks = match model.and_then(|label| fused.get(label)) {
+        Some(signals) => signals.iter().any(is_uncalibrated),
+        None => model.is_some() && !is_calibrated,
+    };
+    if lacks {
+        section.error("min_score", "needs a `probability` for each model of the rule: its score alone is none");
+    }
+    min_score
+}
+
+/// The fields among the signals that a label stands for.
+fn model_fields<'a>(fused: &'a FusedScorings, label: &str) -> impl Iterator<Item = &'a str> {
+    let signals = fused.get(label).map(Vec::as_slice).unwrap_or_default();
+    signals.iter().filter(|signal| matches!(signal.source, SourceConfig::Field(_))).map(|signal| signal.source.name())
 }
 
 #[cfg(test)]
@@ -220,6 +298,18 @@ mod tests {
         assert!((share - 0.25).abs() < 0.03, "{share}");
         assert!(Rule::for_index(patterns(), "m".to_owned()).takes("anything"));
         assert!(!Rule { traffic: 0.0, ..rule }.takes("anything"));
+    }
+
+    #[test]
+    fn a_rule_that_looks_at_more_fields_than_may_be_is_a_mistake() {
+        let rule = |count: usize| {
+            let conditions: Vec<String> = (0..count).map(|n| format!("{{ field = \"f{n}\", is = 1 }}")).collect();
+            let signals = "signals = [{ model = \"m\" }, { field = \"f0\" }, { field = \"g\" }]";
+            read(&format!("{}{signals}\npin = [{}]\n", minimal(), conditions.join(",")))
+        };
+        assert!(rule(63).is_ok());
+        let errors = rule(64).expect_err("too many");
+        assert!(errors[0].contains("rules[0].index: the rule looks at more than 64 fields"), "{errors:?}");
     }
 
     #[test]

@@ -128,8 +128,9 @@ fn known_keys(root: &Node) -> BTreeSet<&'static str> {
 
 #[test]
 fn the_example_names_every_key() {
-    let rule = "index = \"*\"\nblend = {}\nmodel = {}\nlong_passages = {}";
-    let every_table = written(&(minimal().replace("index = \"*\"", rule) + "[cache.redis]\n"));
+    let rule = "index = \"*\"\nblend = {}\ndiversity = {}\nmodel = {}\nlong_passages = {}\npin = [{}]";
+    let list = "[[rules]]\nindex = \"*\"\nsignals = [{}, { field = \"f\" }]\n";
+    let every_table = written(&(minimal().replace("index = \"*\"", rule) + list + "[cache.redis]\n"));
     for key in known_keys(&every_table) {
         let named = EXAMPLE.lines().any(|line| {
             let line = line.trim_start_matches("# ");

@@ -1,7 +1,7 @@
 //! Notes on hits: what an explained answer says of each of them. Owns their members.
 
 use engines::{candidates::Candidates, plan::Explain};
-use ranking::ranked::Ranked;
+use ranking::{arrange::Group, diversity::Moved, ranked::Ranked};
 use scoring::{Scored, SignalScore, Span};
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ pub(super) fn notes(
     hit: &Ranked,
     candidates: &Candidates,
     scored: &Scored,
+    moved: &[Option<Moved>],
 ) -> Vec<String> {
     let Planned { explain, detail, .. } = *planned;
     if explain == Explain::No {
@@ -32,6 +33,9 @@ pub(super) fn notes(
         "cached": score.map(|score| score.cached),
         "truncated": score.map(|score| score.truncated),
     });
+    if let Some(probability) = score.and_then(|score| score.probability) {
+        note["score"]["probability"] = json!(shortest(probability));
+    }
     if detail == Detail::Full {
         note["passage"] = json!(passage);
     }
@@ -43,6 +47,10 @@ pub(super) fn notes(
     if let Some(signals) = signals.filter(|signals| !signals.is_empty()) {
         note["signals"] = signals.iter().map(signal).collect();
     }
+    let moved = moved.get(hit.hit).copied().flatten().map(Moved::name);
+    if let Some(moved) = moved.or_else(|| placed(planned, hit.hit, candidates)) {
+        note["moved"] = json!(moved);
+    }
     let span = score.and_then(|score| score.span);
     if let Some(span) = span {
         note["window"] = json!({"start": span.start, "end": span.end});
@@ -50,6 +58,16 @@ pub(super) fn notes(
     let told = |passage| span.map_or(passage, |span| part(passage, span));
     let highlight = (explain == Explain::Highlight).then(|| json!(passage.map_or("", told)).to_string());
     std::iter::once(note.to_string()).chain(highlight).collect()
+}
+
+/// What put the hit first or last, whatever its score.
+fn placed(planned: &Planned, hit: usize, candidates: &Candidates) -> Option<&'static str> {
+    let values = candidates.values.get(hit).filter(|_| hit >= candidates.pinned)?;
+    match planned.fields.group(Some(values)) {
+        Group::Pinned => Some("pinned"),
+        Group::Buried => Some("buried"),
+        _ => None,
+    }
 }
 
 /// What one signal says of the hit: its number as it came, and what it adds to the score.

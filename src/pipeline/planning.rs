@@ -11,7 +11,7 @@ use engines::{
 };
 use ranking::order::Blend;
 
-use super::planned::Planned;
+use super::{fields::Fields, planned::Planned};
 use crate::{
     config::rules::{self, Explicit, Mode, Rule},
     isolation::guarded,
@@ -110,6 +110,11 @@ fn planned(
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    if options.min_score.is_some() && !context.snapshot.settings.is_calibrated(rule, model) {
+        let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
+        return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
+    }
+    let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
         passage: &rule.passage,
@@ -119,6 +124,7 @@ fn planned(
         scores: matches!(rule.blend, Blend::Linear { .. })
             || options.explain != Explain::No
             || context.snapshot.settings.fuses_the_cluster(model),
+        values: fields.names(),
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
         // A shadow answers nothing, so it refuses nothing.
@@ -137,9 +143,14 @@ fn planned(
         model: model.clone(),
         budget: options.budget(rule.budget),
         blend: rule.blend,
+        fields,
+        diversity: rule.diversity.clone(),
         long: rule.long_passages,
         shown: rule.score,
         explain: context.snapshot.settings.clients.explain.of(options.explain),
         detail: context.snapshot.settings.clients.explain,
+        probability: rule.probability.clone().filter(|_| *model == rule.model),
+        min_score: options.min_score.or(rule.min_score),
+        cut: options.min_score.is_some(),
     })
 }

@@ -10,7 +10,7 @@ use engines::{
     plan::{Explain, SkipReason},
     rewrite::NewOrder,
 };
-use ranking::order;
+use ranking::{diversity, order};
 use scoring::{Known, Priority, Request, ScoreError, Scored, held_to};
 use tracing::debug;
 
@@ -123,7 +123,7 @@ async fn score(
     }
     let scorer = context.snapshot.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
-    let known = known(candidates, &places);
+    let known = known(planned, candidates, &places);
     let scoring = guarded_future(scorer.score(Request {
         query: &planned.plan.query,
         passages,
@@ -131,6 +131,7 @@ async fn score(
         deadline,
         priority: Priority::Search,
         known: Some(&known),
+        vectors: planned.needs_vectors(),
     }));
     let scored = held_to(deadline, scoring).await.ok_or(SkipReason::Budget)??;
     let mut scored = scored.map_err(|error| match error {
@@ -143,6 +144,12 @@ async fn score(
     // Back to one entry per hit: a hit without text has no score.
     scored.scores = by_hit(window, &places, scored.scores);
     scored.signals = by_hit(window, &places, scored.signals);
+    scored.vectors = by_hit(window, &places, scored.vectors);
+    if let Some(curve) = &planned.probability {
+        for score in scored.scores.iter_mut().flatten() {
+            score.probability = curve.probability(|_| Some(score.raw));
+        }
+    }
     match (scored.scores.iter().any(Option::is_some), scored.budget_hit) {
         (true, _) => Ok(scored),
         (false, true) => Err(SkipReason::Budget),
@@ -151,10 +158,11 @@ async fn score(
 }
 
 /// What is known of the hits that are scored, besides their texts.
-fn known(candidates: &Candidates, places: &[usize]) -> Known {
+fn known(planned: &Planned, candidates: &Candidates, places: &[usize]) -> Known {
     let cluster = order::falling(candidates.scores[candidates.pinned.min(candidates.scores.len())..].iter().copied());
     let own = |hit: &usize| cluster.get(hit - candidates.pinned).copied();
-    Known { cluster: places.iter().map(own).collect(), fields: Vec::new() }
+    let fields = planned.fields.numbers(&candidates.values, places);
+    Known { cluster: places.iter().map(own).collect(), fields }
 }
 
 /// One entry for each of `hits`, out of those of the hits at `places`.
@@ -177,11 +185,13 @@ async fn reordered(
 ) -> Result<(Bytes, Counts), SkipReason> {
     let counts = Counts::of(&scored);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
-    let mut body = computed(size, move || {
+    let mut body = computed(size + bytes_of_vectors(&scored), move || {
+        let (ranked, moved) = new_order(&planned, &candidates, &scored, reader.min_score(planned.place));
         let order = NewOrder {
-            ranked: new_order(&planned, &candidates, &scored),
+            total: planned.cut.then_some(ranked.len()),
+            ranked,
             scores: planned.shown == ShownScore::Rerank,
-            notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored),
+            notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored, &moved),
         };
         reader.rewrite(planned.place, &answer, &candidates, order)
     })
@@ -191,4 +201,9 @@ async fn reordered(
         body.shrink_to_fit();
     }
     Ok((body.into(), counts))
+}
+
+/// The bytes of the vectors that are compared: to compare those of 200 hits takes longer than to rewrite a small answer.
+fn bytes_of_vectors(scored: &Scored) -> usize {
+    scored.vectors.iter().flatten().take(diversity::MOST).map(|vector| size_of_val(&**vector)).sum()
 }

@@ -132,16 +132,26 @@ pub async fn proxy(upstream: SocketAddr, settings: &[(&[&'static str], &str)], s
 
 /// A proxy whose rule names the models `m` and `n` in a cascade that keeps two.
 pub async fn cascading_proxy(upstream: SocketAddr, first: impl Scorer, then: impl Scorer) -> SocketAddr {
-    let settings: [(&[&str], &str); 6] = [
-        (&["models", "n", "path"], MODEL),
+    let settings: [(&[&str], &str); 5] = [
         (&["rules", "0", "model", "first"], "m"),
         (&["rules", "0", "model", "then"], "n"),
         (&["rules", "0", "model", "keep"], "2"),
         (&["rules", "0", "budget"], "10s"),
         (&["clients", "headers"], "explain, model, budget"),
     ];
-    let models = [("m", Arc::new(first) as Arc<dyn Scorer>), ("n", Arc::new(then))];
-    proxy_of(config(upstream, &settings), models).await
+    proxy_with(upstream, &settings, first, then).await
+}
+
+/// A proxy with the models `m` and `n`.
+pub async fn proxy_with(
+    upstream: SocketAddr,
+    settings: &[(&[&'static str], &str)],
+    m: impl Scorer,
+    n: impl Scorer,
+) -> SocketAddr {
+    let second: (&[&'static str], &str) = (&["models", "n", "path"], MODEL);
+    let models = [("m", Arc::new(m) as Arc<dyn Scorer>), ("n", Arc::new(n))];
+    proxy_of(config(upstream, &[&[second], settings].concat()), models).await
 }
 
 async fn proxy_of<const N: usize>(config: Config, models: [(&str, Arc<dyn Scorer>); N]) -> SocketAddr {

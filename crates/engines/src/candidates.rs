@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use ranking::field_values::FieldValue;
+
 use crate::{plan::SkipReason, rewrite::Layout};
 
 /// The hits of the answer to one search, as the reranker needs them.
@@ -13,6 +15,11 @@ pub struct Candidates {
     pub scores: Vec<Option<f32>>,
     /// The text of each hit within the window; `None` where it has none.
     pub passages: Vec<Option<String>>,
+    /// The values of each of the fields that [`Terms::values`] names, of each hit within the window. A hit that does not
+    /// show a field has no values of it.
+    ///
+    /// [`Terms::values`]: crate::plan::Terms::values
+    pub values: Vec<Vec<Vec<FieldValue>>>,
     /// The number of first hits that were put there by name, and stay there.
     pub pinned: usize,
 }

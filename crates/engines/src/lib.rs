@@ -23,6 +23,7 @@ mod names;
 mod caps;
 mod extra_fields;
 mod hit_passages;
+mod hit_values;
 mod lucene;
 mod query_text;
 

@@ -174,6 +174,8 @@ pub struct Terms<'a> {
     pub leave_explicit: bool,
     /// True if the cluster's own score of each hit is needed, false if its order is enough.
     pub scores: bool,
+    /// The names of the fields whose values are needed besides the passage: dotted paths, no patterns, few of them.
+    pub values: &'a [String],
 }
 
 /// A plan to rerank one search, as far as that is the same for every engine.

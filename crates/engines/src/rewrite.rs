@@ -39,11 +39,22 @@ pub struct Layout {
     pub hits: Vec<HitSpan>,
     /// The value of the highest score, where the answer states one as a number.
     pub max_score: Option<Range<usize>>,
+    /// The values that tell how many hits there are, where the answer does.
+    pub total: Total,
     /// Edits around the hits, whichever of them are shown: of what speaks of the request that was sent rather than
     /// of the client's.
     pub(crate) around: Edits,
     /// Further lists that have one entry for each hit, in the order of the hits: their entries go where the hits go.
     pub alongside: Vec<Vec<Range<usize>>>,
+}
+
+/// The places of the values that tell how many hits there are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Total {
+    /// The number.
+    pub count: Option<Range<usize>>,
+    /// What says that the number is exact, and the text for that.
+    pub exact: Option<(Range<usize>, &'static str)>,
 }
 
 /// One hit of the new page.
@@ -70,6 +81,8 @@ pub struct NewOrder<'a> {
     pub ranked: Vec<Ranked>,
     /// True if the hits show the scores that they are ordered by; else those that are there stay.
     pub scores: bool,
+    /// The number of hits that there are, where some were left out.
+    pub total: Option<usize>,
     /// The notes on the hit at a rank of the new order, from 0: JSON values, one for each of its [`NoteSpan`]s.
     pub notes: &'a dyn Fn(usize, &Ranked) -> Vec<String>,
 }
@@ -82,7 +95,7 @@ pub(crate) fn reordered(
     min_score: Option<f32>,
     order: NewOrder<'_>,
 ) -> Vec<u8> {
-    let NewOrder { mut ranked, scores, notes } = order;
+    let NewOrder { mut ranked, scores, total, notes } = order;
     if let Some(lowest) = min_score {
         // Scores never increase: what is below begins somewhere.
         ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));
@@ -95,7 +108,24 @@ pub(crate) fn reordered(
     };
     let placed: Vec<Placed> = ranked.iter().enumerate().take(ranks.end).skip(ranks.start).map(place).collect();
     let best = ranked.first().map_or(f32::NAN, |hit| hit.score);
-    rewrite(answer, layout, &placed, scores.then_some(best))
+    match total {
+        Some(total) => rewrite(answer, &layout.with_total(total), &placed, scores.then_some(best)),
+        None => rewrite(answer, layout, &placed, scores.then_some(best)),
+    }
+}
+
+impl Layout {
+    /// The same where the answer is to say that there are so many hits.
+    fn with_total(&self, total: usize) -> Self {
+        let mut layout = self.clone();
+        if let Some(count) = &self.total.count {
+            layout.around.replace(count.clone(), total.to_string());
+        }
+        if let Some((at, text)) = &self.total.exact {
+            layout.around.replace(at.clone(), *text);
+        }
+        layout
+    }
 }
 
 /// The answer with `page` in place of its hits, and `max_score` (if given) in place of its highest score; one that is

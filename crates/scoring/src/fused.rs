@@ -8,6 +8,7 @@ use std::{
 };
 
 use ranking::{
+    calibration::Curve,
     fusion::{Fused, Fusion, Weighting},
     value::Value,
 };
@@ -39,6 +40,8 @@ pub struct Signal {
     pub source: Source,
     /// The way in which they count.
     pub weighting: Weighting,
+    /// The probability that a passage is good which no later model knows, by the places of the signals.
+    pub probability: Option<Curve>,
 }
 
 /// The origin of a signal's numbers.
@@ -51,9 +54,18 @@ pub enum Source {
     Model {
         /// The model.
         scorer: Arc<dyn Scorer>,
-        /// The number of passages that it is asked for, the best of what precedes it; `None` for all.
-        keep: Option<usize>,
+        /// The number of passages that it is asked for.
+        depth: Depth,
     },
+}
+
+/// For how many passages a model is asked, the best of what precedes it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Depth {
+    /// The most; `None` for all.
+    pub keep: Option<usize>,
+    /// The distance from the best down to which passages are asked for ([`ranking::depth`]); `None` for the most.
+    pub gap: Option<f32>,
 }
 
 /// What the models had to say so far.
@@ -61,6 +73,8 @@ struct Answers {
     fusion: Fusion,
     /// The scores of each signal; none of those that are given.
     by_signal: Vec<Vec<Option<Score>>>,
+    /// The vectors of the first model that makes any.
+    vectors: Vec<Option<Arc<[f32]>>>,
     budget_hit: bool,
     is_overloaded: bool,
     shed: usize,
@@ -78,8 +92,9 @@ impl FusedScorer {
     pub fn cascade(first: (&str, Arc<dyn Scorer>), then: (&str, Arc<dyn Scorer>), keep: usize) -> Self {
         let signal = |(name, scorer): (&str, Arc<dyn Scorer>), keep| Signal {
             name: name.into(),
-            source: Source::Model { scorer, keep },
+            source: Source::Model { scorer, depth: Depth { keep, gap: None } },
             weighting: Weighting::alone(),
+            probability: None,
         };
         Self::new(vec![signal(first, None), signal(then, Some(keep))])
     }
@@ -94,9 +109,9 @@ impl FusedScorer {
                     let field = request.known.and_then(|known| known.fields.get(*place));
                     answers.give(*weighting, field.map_or(&[], Vec::as_slice));
                 }
-                Source::Model { scorer, keep } => {
+                Source::Model { scorer, depth } => {
                     let by = share_of_time(request.deadline, &self.signals[place + 1..], count);
-                    answers.ask(&**scorer, keep.unwrap_or(count), *weighting, &request, by).await;
+                    answers.ask(&**scorer, *depth, *weighting, &request, by).await;
                 }
             }
         }
@@ -116,6 +131,7 @@ impl Answers {
         Self {
             fusion: Fusion::of(passages),
             by_signal: Vec::new(),
+            vectors: Vec::new(),
             budget_hit: false,
             is_overloaded: false,
             shed: 0,
@@ -129,24 +145,30 @@ impl Answers {
         self.by_signal.push(Vec::new());
     }
 
-    /// Asks a model for the best `keep` passages so far, best first, so that what time there is goes to them.
+    /// Asks a model for the best passages so far, best first, so that what time there is goes to them.
     async fn ask(
         &mut self,
         scorer: &dyn Scorer,
-        keep: usize,
+        depth: Depth,
         weighting: Weighting,
         request: &Request<'_>,
         by: Instant,
     ) {
         let count = request.passages.len();
         let mut places = self.fusion.order();
-        places.truncate(keep);
+        places.truncate(self.depth(depth));
         let mut scores = vec![None; count];
         if !places.is_empty() {
             let passages = places.iter().map(|&place| request.passages[place].clone()).collect();
             let part = Request { passages, deadline: by, known: None, ..*request };
-            let scored = self.said(answer_by(by, scorer, part).await, places.len());
-            for (place, score) in places.into_iter().zip(scored) {
+            let mut scored = self.said(answer_by(by, scorer, part).await, places.len());
+            if self.vectors.is_empty() && scored.vectors.iter().any(Option::is_some) {
+                self.vectors = vec![None; count];
+                for (&place, vector) in places.iter().zip(&mut scored.vectors) {
+                    self.vectors[place] = vector.take();
+                }
+            }
+            for (place, score) in places.into_iter().zip(scored.scores) {
                 scores[place] = score;
             }
         }
@@ -155,14 +177,25 @@ impl Answers {
         self.by_signal.push(scores);
     }
 
-    /// A model's scores of `asked` passages; what kept it from more is noted.
-    fn said(&mut self, outcome: Result<Scored, ScoreError>, asked: usize) -> Vec<Option<Score>> {
+    /// The number of passages that go on to a model.
+    fn depth(&self, Depth { keep, gap }: Depth) -> usize {
+        let most = keep.unwrap_or(usize::MAX);
+        let Some(gap) = gap else { return most };
+        let mut scores: Vec<f32> = self.fusion.scores().iter().flatten().map(|fused| fused.score.raw).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        // Without a model before it there is nothing to go by.
+        if scores.is_empty() { most } else { ranking::depth::depth(&scores, gap, most) }
+    }
+
+    /// What a model has to say of `asked` passages, with finite scores only; what kept it from more is noted.
+    fn said(&mut self, outcome: Result<Scored, ScoreError>, asked: usize) -> Scored {
         match outcome {
             Ok(mut scored) => {
                 self.budget_hit |= scored.budget_hit;
                 self.shed += scored.shed;
                 scored.scores.resize(asked, None);
-                scored.scores.iter().map(|score| score.filter(|score| score.raw.is_finite())).collect()
+                scored.scores.iter_mut().for_each(|score| *score = score.filter(|score| score.raw.is_finite()));
+                scored
             }
             Err(failure) => {
                 debug!(%failure, "one of several models gave no scores; those of the others stand");
@@ -171,14 +204,14 @@ impl Answers {
                     self.shed += asked;
                 }
                 self.failure.get_or_insert(failure);
-                vec![None; asked]
+                Scored { scores: vec![None; asked], ..Scored::default() }
             }
         }
     }
 
     /// The fused scores, or the reason why no model has one.
     fn scored(self, signals: &[Signal]) -> Result<Scored, ScoreError> {
-        let Self { fusion, by_signal, budget_hit, is_overloaded, shed, failure } = self;
+        let Self { fusion, by_signal, vectors, budget_hit, is_overloaded, shed, failure } = self;
         let fused = fusion.scores();
         let mut explained = Vec::with_capacity(fused.len());
         let mut scores = Vec::with_capacity(fused.len());
@@ -189,12 +222,15 @@ impl Answers {
                 explained.push(Vec::new());
                 continue;
             };
-            scores.push(fused_score(&fused, &of_signal, signals));
+            let curve = signals[fused.tier].probability.as_ref();
+            let probability = curve.and_then(|curve| curve.probability(|signal| fusion.number(signal, place)));
+            let score = fused_score(&fused, &of_signal, signals);
+            scores.push(score.map(|score| Score { probability, ..score }));
             explained.push(signal_scores(&fusion, &fused, place, signals));
         }
         // Passages that one model did not admit may have a score of another.
         let shed = shed.min(scores.iter().filter(|score| score.is_none()).count());
-        let scored = Scored { scores, signals: explained, budget_hit, shed }.unless_all_failed(failure)?;
+        let scored = Scored { scores, signals: explained, vectors, budget_hit, shed }.unless_all_failed(failure)?;
         // Passages that one model had no room for have the scores of the others.
         Ok(Scored { budget_hit: budget_hit || is_overloaded, ..scored })
     }
@@ -221,6 +257,7 @@ fn fused_score(fused: &Fused, of_signal: &dyn Fn(usize) -> Option<Score>, signal
         span: counting.iter().rev().find_map(|score| score.span),
         tokens: counting.iter().map(|score| score.tokens).fold(0, u32::saturating_add),
         stage: None,
+        probability: None,
     })
 }
 
@@ -268,8 +305,8 @@ impl Signal {
     /// The time in which a model scores what it is asked for of so many passages, by what it did of late; `None` where that
     /// is not known.
     fn time_for(&self, passages: usize) -> Option<Duration> {
-        let Source::Model { scorer, keep } = &self.source else { return None };
-        let pairs = keep.unwrap_or(passages).min(passages) as f64;
+        let Source::Model { scorer, depth } = &self.source else { return None };
+        let pairs = depth.keep.unwrap_or(passages).min(passages) as f64;
         let seconds = pairs * CAUTION / scorer.stats()?.pairs_per_second?;
         Duration::try_from_secs_f64(seconds).ok()
     }

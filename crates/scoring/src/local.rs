@@ -99,22 +99,23 @@ impl LocalScorer {
 
     async fn score_texts(&self, request: Request<'_>) -> Result<Scored, ScoreError> {
         let options = self.options_of(&request);
-        let Request { query, passages, .. } = request;
+        let Request { query, passages, vectors, .. } = request;
         // A query is a text as others are, and is read as they are; but a beginning is only read of passages.
         if let LongPassages::Beginning { .. } = options.long {
             let query = std::iter::once(normalise(query));
             let mut found = self.find_texts(query, RunOptions { long: LongPassages::Truncate, ..options }).await?;
             let of_passages = self.find_texts(passages.into_iter(), options).await?;
             found.append(of_passages);
-            return Self::cosines(found);
+            return Self::cosines(found, vectors);
         }
         // The query goes first: without its vector no passage has a score.
         let texts = std::iter::once(normalise(query)).chain(passages);
-        Self::cosines(self.find_texts(texts, options).await?)
+        Self::cosines(self.find_texts(texts, options).await?, vectors)
     }
 
-    /// The scores of the passages, which follow the query among the texts.
-    fn cosines(found: Found) -> Result<Scored, ScoreError> {
+    /// The scores of the passages, which follow the query among the texts, and the vectors that they were made of where those
+    /// are wanted.
+    fn cosines(found: Found, wants_vectors: bool) -> Result<Scored, ScoreError> {
         let (query, passages) = found.outputs.split_first().unwrap_or((&None, &[]));
         let query = query.as_ref().and_then(|query| match &query.output {
             Output::Embedding(vector) => Some(vector),
@@ -125,13 +126,20 @@ impl LocalScorer {
         });
         let score = |(passage, &cached): (&Option<ModelOutput>, &bool)| {
             let (query, passage) = (query?, passage.as_ref()?);
-            let (raw, span) = closest(query, &passage.output)?;
+            let Closest { cosine: raw, span, vector } = closest(query, &passage.output)?;
             let span = span.or(passage.span);
             let ModelOutput { truncated, tokens, .. } = *passage;
-            Some(Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None })
+            let score =
+                Score { raw, scale: Scale::AsIs, cached, truncated, span, tokens, stage: None, probability: None };
+            Some((score, wants_vectors.then(|| Arc::clone(vector))))
         };
-        let scores = passages.iter().zip(found.cached.iter().skip(1)).map(score).collect();
-        found.scored(scores)
+        let scored = passages.iter().zip(found.cached.iter().skip(1)).map(score);
+        let (scores, mut vectors): (Vec<_>, Vec<_>) = scored.map(Option::unzip).unzip();
+        if !wants_vectors {
+            vectors.clear();
+        }
+        let vectors = vectors.into_iter().map(Option::flatten).collect();
+        Ok(Scored { vectors, ..found.scored(scores)? })
     }
 
     /// The options of a request. A beginning that is at least as long as the model reads is what the model reads anyway.
@@ -213,14 +221,22 @@ struct RunOptions {
     priority: Priority,
 }
 
-/// The cosine of the vector that is closest to the query's, and which window that is where there are several.
-fn closest(query: &[f32], passage: &Output) -> Option<(f32, Option<Span>)> {
+/// The vector of a passage that is closest to the query's.
+struct Closest<'a> {
+    cosine: f32,
+    /// The window that it is of, where there are several.
+    span: Option<Span>,
+    vector: &'a Arc<[f32]>,
+}
+
+fn closest<'a>(query: &[f32], passage: &'a Output) -> Option<Closest<'a>> {
+    let of = |vector: &'a Arc<[f32]>, span| Closest { cosine: cosine(query, vector), span, vector };
     match passage {
-        Output::Embedding(vector) => Some((cosine(query, vector), None)),
+        Output::Embedding(vector) => Some(of(vector, None)),
         Output::Embeddings(windows) => {
-            let cosines = windows.iter().map(|(span, vector)| (cosine(query, vector), Some(*span)));
+            let all = windows.iter().map(|(span, vector)| of(vector, Some(*span)));
             // The first of equals: `max_by` would take the last.
-            cosines.rev().max_by(|(a, _), (b, _)| a.total_cmp(b))
+            all.rev().max_by(|a, b| a.cosine.total_cmp(&b.cosine))
         }
         Output::Logit(_) | Output::Relevance(_) => None,
     }

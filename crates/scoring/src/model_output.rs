@@ -94,6 +94,6 @@ impl ModelOutput {
             Output::Relevance(relevance) => (relevance, Scale::AsIs),
             Output::Embedding(_) | Output::Embeddings(_) => return None,
         };
-        Some(Score { raw, scale, cached, truncated, span, tokens, stage: None })
+        Some(Score { raw, scale, cached, truncated, span, tokens, stage: None, probability: None })
     }
 }

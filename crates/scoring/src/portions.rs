@@ -23,7 +23,8 @@ const PORTIONS: usize = 2;
 /// The model is not available.
 pub async fn score(scorer: &dyn Scorer, request: Request<'_>) -> Result<Scored, ScoreError> {
     let Request { query, passages, long, deadline, priority, .. } = request;
-    let portion = |passages| portion(scorer, Request { query, passages, long, deadline, priority, known: None });
+    let portion =
+        |passages| portion(scorer, Request { query, passages, long, deadline, priority, known: None, vectors: false });
     let portions: Vec<Scored> = stream::iter(portions(passages)).map(portion).buffered(PORTIONS).try_collect().await?;
     let mut scored = Scored::default();
     for portion in portions {

@@ -17,6 +17,8 @@ pub struct Request<'a> {
     pub priority: Priority,
     /// What is known of the passages besides their text; models do not look at it.
     pub known: Option<&'a Known>,
+    /// True if the vectors of the passages are wanted besides their scores, where the model makes them.
+    pub vectors: bool,
 }
 
 /// What is known of the passages of a request besides their text: lists with one number for each passage, in their order.

@@ -31,6 +31,8 @@ pub struct Score {
     pub tokens: u32,
     /// The model of a cascade that it is from; `None` where there is one model.
     pub stage: Option<Stage>,
+    /// The probability that the passage answers the query, where the models are calibrated.
+    pub probability: Option<f32>,
 }
 
 /// The model of a cascade that a score is from, and the first one's number.
@@ -63,7 +65,7 @@ impl Stage {
 impl Score {
     /// A score that was computed just now, from the whole passage.
     pub fn fresh(raw: f32, scale: Scale) -> Self {
-        Self { raw, scale, cached: false, truncated: false, span: None, tokens: 0, stage: None }
+        Self { raw, scale, cached: false, truncated: false, span: None, tokens: 0, stage: None, probability: None }
     }
 
     /// The number and its scale.
@@ -96,6 +98,9 @@ pub struct Scored {
     pub scores: Vec<Option<Score>>,
     /// What each signal says of each passage, where there are several.
     pub signals: Vec<Vec<SignalScore>>,
+    /// The vector of each passage that has a score, where vectors were asked for and the model makes them; of a passage that is
+    /// read in windows that of the best one. Otherwise empty.
+    pub vectors: Vec<Option<Arc<[f32]>>>,
     /// True where the deadline cut scoring off before every passage had its score.
     pub budget_hit: bool,
     /// The number of passages, the last ones, that were not even queued: so many searches want scores that there was no

@@ -63,15 +63,22 @@ impl Setting for usize {
     }
 }
 
-impl Setting for f32 {
+impl Setting for f64 {
     fn read(node: &Node) -> Result<Self, String> {
         let number = match (&node.value, text_outside_a_file(node)) {
-            (Value::Float(number), _) => Some(*number as Self),
+            (Value::Float(number), _) => Some(*number),
             (Value::Integer(number), _) => Some(*number as Self),
             (_, Some(text)) => text.parse().ok(),
             _ => None,
         };
         number.filter(|number| number.is_finite()).ok_or_else(|| "must be a number".to_owned())
+    }
+}
+
+impl Setting for f32 {
+    fn read(node: &Node) -> Result<Self, String> {
+        let number = f64::read(node)? as Self;
+        Some(number).filter(|number| number.is_finite()).ok_or_else(|| "must be a number".to_owned())
     }
 }
 

@@ -3,19 +3,35 @@
 
 use ranking::fusion::Weighting;
 
-use super::signals::{FusedScorings, SignalConfig, SourceConfig};
-use crate::config::{models::Models, reading::section::Section, reading::tree::Value};
+use super::{
+    effort,
+    signal::{FusedScorings, SignalConfig, SourceConfig},
+};
+use crate::config::{
+    models::Models,
+    reading::section::Section,
+    reading::tree::{Node, Value},
+};
 
 /// The usual number of hits that the second model of a cascade re-scores.
 const DEFAULT_KEEP: usize = 20;
 
 /// The name of the rule's model, or the label of its cascade, which is added to `fused`. With just one model there is
 /// no need to say which.
-pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut FusedScorings) -> Option<String> {
+pub(super) fn read(
+    rule: &Section,
+    models: &Models,
+    window: usize,
+    gap: Option<f32>,
+    fused: &mut FusedScorings,
+) -> Option<String> {
+    if gap.is_some() && !matches!(rule.node("model"), Some(Node { value: Value::Table(_), .. })) {
+        effort::refuse(rule);
+    }
     match rule.node("model").map(|node| &node.value) {
         Some(Value::Table(_)) => {
             let section = rule.optional_table("model")?;
-            let label = cascade(&section, models, window, fused);
+            let label = cascade(&section, models, window, gap, fused);
             section.finish();
             label
         }
@@ -33,7 +49,13 @@ pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut F
 }
 
 /// The label of the cascade that the table describes.
-fn cascade(section: &Section, models: &Models, window: usize, fused: &mut FusedScorings) -> Option<String> {
+fn cascade(
+    section: &Section,
+    models: &Models,
+    window: usize,
+    gap: Option<f32>,
+    fused: &mut FusedScorings,
+) -> Option<String> {
     let first = stage(section, "first", models);
     let then = stage(section, "then", models);
     let keep: Option<usize> = section.optional("keep");
@@ -49,9 +71,12 @@ fn cascade(section: &Section, models: &Models, window: usize, fused: &mut FusedS
     }
     let keep = keep.unwrap_or(DEFAULT_KEEP);
     let label = label(&first, &then, keep);
-    let signal =
-        |name, keep| SignalConfig { source: SourceConfig::Model { name, keep }, weighting: Weighting::alone() };
-    let signals = vec![signal(first, None), signal(then, Some(keep))];
+    let signal = |name, keep, gap| SignalConfig {
+        source: SourceConfig::Model { name, keep, gap },
+        weighting: Weighting::alone(),
+        probability: None,
+    };
+    let signals = vec![signal(first, None, None), signal(then, Some(keep), gap)];
     // Names may hold any characters, those of a label, too.
     if models.contains(&label) || fused.get(&label).is_some_and(|known| *known != signals) {
         section.error("first", format!("the cascade would go by the name `{label}`, which is taken: rename a model"));
@@ -107,8 +132,9 @@ mod tests {
         let models: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
         assert_eq!(models, ["m>n", "m>n:100", "m>n", "n"]);
         let signal = |name: &str, keep| SignalConfig {
-            source: SourceConfig::Model { name: name.to_owned(), keep },
+            source: SourceConfig::Model { name: name.to_owned(), keep, gap: None },
             weighting: Weighting::alone(),
+            probability: None,
         };
         let cascade = |keep| vec![signal("m", None), signal("n", Some(keep))];
         assert_eq!(settings.fused.len(), 2);

@@ -1,43 +1,25 @@
 //! The key `signals` of a rule: what its hits are ordered by, several things added up. Owns the keys of a signal, the labels
 //! that fused scorings go by, and that the words `model = { first, then }` mean a list of two signals.
 
-use indexmap::IndexMap;
 use ranking::{fusion::Weighting, normalize::Normalize};
 
-use super::normalization;
+use super::{
+    effort, field_signal, normalization, probability,
+    signal::{FusedScorings, SignalConfig, SourceConfig},
+};
 use crate::config::{
     models::Models,
     reading::{section::Section, tree::Value},
 };
 
-/// A signal, as the configuration describes it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SignalConfig {
-    /// The origin of its numbers.
-    pub source: SourceConfig,
-    /// The way in which they count.
-    pub weighting: Weighting,
-}
-
-/// The origin of a signal's numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SourceConfig {
-    /// The cluster's own score.
-    Cluster,
-    /// A model.
-    Model {
-        /// Its name.
-        name: String,
-        /// The number of hits that it is asked for, the best of what precedes it; `None` for the window.
-        keep: Option<usize>,
-    },
-}
-
-/// The signals that are fused, by the label that stands for them in a rule's `model`.
-pub(in crate::config) type FusedScorings = IndexMap<String, Vec<SignalConfig>>;
-
 /// The label of the rule's list of signals, which is added to `fused`.
-pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut FusedScorings) -> Option<String> {
+pub(super) fn read(
+    rule: &Section,
+    models: &Models,
+    window: usize,
+    gap: Option<f32>,
+    fused: &mut FusedScorings,
+) -> Option<String> {
     for key in ["model", "blend"].into_iter().filter(|key| rule.has(key)) {
         rule.error(key, "belongs to a rule without `signals`, which say it all");
     }
@@ -51,13 +33,19 @@ pub(super) fn read(rule: &Section, models: &Models, window: usize, fused: &mut F
     let path = rule.path_of("signals");
     let sections: Vec<Section> =
         entries.iter().enumerate().map(|(place, node)| rule.table_within(node, format!("{path}[{place}]"))).collect();
-    let signals: Vec<Option<SignalConfig>> = sections.iter().map(|section| signal(section, models, window)).collect();
+    let mut names: Vec<&str> = Vec::new();
+    let read = |section| {
+        names.push(name_in(section));
+        signal(section, models, window, &names)
+    };
+    let signals: Vec<Option<SignalConfig>> = sections.iter().map(read).collect();
     let mut signals: Vec<SignalConfig> = signals.into_iter().collect::<Option<_>>()?;
     if !is_sound(rule, &sections, &signals) {
         return None;
     }
+    effort::apply(rule, gap, &mut signals);
     if let [only] = &mut signals[..] {
-        if let SourceConfig::Model { name, keep: None } = &only.source {
+        if let SourceConfig::Model { name, keep: None, .. } = &only.source {
             return Some(name.clone());
         }
         // There is nothing that it has to be made comparable to.
@@ -72,11 +60,11 @@ fn is_sound(rule: &Section, sections: &[Section], signals: &[SignalConfig]) -> b
     let mut seen = Vec::new();
     for (signal, section) in signals.iter().zip(sections) {
         let (key, name) = (signal.source.key(), signal.source.name());
-        if seen.contains(&name) {
+        if seen.contains(&(key, name)) {
             section.error(key, format!("`{name}` is there twice: give it one weight"));
             is_sound = false;
         }
-        seen.push(name);
+        seen.push((key, name));
     }
     if !signals.iter().any(|signal| matches!(signal.source, SourceConfig::Model { .. })) {
         rule.error("signals", "names no model: without one there is nothing to rerank by");
@@ -89,33 +77,46 @@ fn is_sound(rule: &Section, sections: &[Section], signals: &[SignalConfig]) -> b
     is_sound
 }
 
-/// Reads one signal.
-fn signal(section: &Section, models: &Models, window: usize) -> Option<SignalConfig> {
+/// The model that a signal names, empty where it is none.
+fn name_in<'a>(section: &Section<'a>) -> &'a str {
+    match section.node("model").map(|node| &node.value) {
+        Some(Value::Text(name)) => name,
+        _ => "",
+    }
+}
+
+/// Reads one signal; `names` are the models of the signals up to it.
+fn signal(section: &Section, models: &Models, window: usize, names: &[&str]) -> Option<SignalConfig> {
     let source = source(section, models, window);
     let weight = section.or("weight", 1.0_f32);
     if weight < 0.0 {
         section.error("weight", "must be 0 or more");
     }
     let normalize = normalization::read(section);
-    if normalize == Normalize::Logit && matches!(source, Some(SourceConfig::Cluster)) {
-        section.error("normalize", "\"logit\" is for models: the cluster's score is no probability");
+    if normalize == Normalize::Logit && matches!(source, Some(SourceConfig::Cluster | SourceConfig::Field(_))) {
+        section.error("normalize", "\"logit\" is for models: nothing else is a probability");
+    }
+    let probability = probability::read(section, names);
+    if section.has("probability") && !section.has("model") {
+        section.error("probability", "belongs to a model");
     }
     section.finish();
     let is_right = weight >= 0.0;
-    Some(SignalConfig { source: source?, weighting: Weighting { weight, normalize, alone: false } })
+    Some(SignalConfig { source: source?, weighting: Weighting { weight, normalize, alone: false }, probability })
         .filter(|_| is_right)
 }
 
 /// The keys of a signal that say where its numbers come from; it has one of them.
-const SOURCES: [&str; 2] = ["model", "cluster"];
+const SOURCES: [&str; 3] = ["model", "cluster", "field"];
 
 fn source(section: &Section, models: &Models, window: usize) -> Option<SourceConfig> {
     let keep: Option<usize> = section.optional("keep");
     let cluster: Option<bool> = section.optional("cluster");
     let model = section.node("model").and_then(|_| models.named(section, "model"));
+    let field = section.node("field").and_then(|_| field_signal::read(section));
     let given: Vec<&str> = SOURCES.into_iter().filter(|key| section.has(key)).collect();
     match given[..] {
-        [] => section.error("model", "is missing: a signal has a `model`, or `cluster = true`"),
+        [] => section.error("model", "is missing: a signal has a `model`, a `field`, or `cluster = true`"),
         [_] => {}
         [first, ..] => section.error(first, format!("give one of {}: each is a signal of its own", given.join(", "))),
     }
@@ -135,32 +136,16 @@ fn source(section: &Section, models: &Models, window: usize) -> Option<SourceCon
     }
     match given[..] {
         ["cluster"] => cluster.map(|_| SourceConfig::Cluster),
-        ["model"] => model.map(|name| SourceConfig::Model { name, keep }),
+        ["model"] => model.map(|name| SourceConfig::Model { name, keep, gap: None }),
+        ["field"] => field.map(SourceConfig::Field),
         _ => None,
-    }
-}
-
-impl SourceConfig {
-    fn key(&self) -> &'static str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Model { .. } => "model",
-        }
-    }
-
-    /// The name of the signal in labels and explanations.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Cluster => "cluster",
-            Self::Model { name, .. } => name,
-        }
     }
 }
 
 /// `fast+cluster`, `fast+best:20`; a label that stands for other signals already gets a number.
 fn labelled(signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorings) -> String {
     let part = |signal: &SignalConfig| match &signal.source {
-        SourceConfig::Model { name, keep: Some(keep) } => format!("{name}:{keep}"),
+        SourceConfig::Model { name, keep: Some(keep), .. } => format!("{name}:{keep}"),
         other => other.name().to_owned(),
     };
     let plain = signals.iter().map(part).collect::<Vec<_>>().join("+");
@@ -189,8 +174,8 @@ mod tests {
     }
 
     fn model(name: &str, keep: Option<usize>, weight: f32, normalize: Normalize) -> SignalConfig {
-        let source = SourceConfig::Model { name: name.to_owned(), keep };
-        SignalConfig { source, weighting: Weighting { weight, normalize, alone: false } }
+        let source = SourceConfig::Model { name: name.to_owned(), keep, gap: None };
+        SignalConfig { source, weighting: Weighting { weight, normalize, alone: false }, probability: None }
     }
 
     #[test]
@@ -208,6 +193,7 @@ mod tests {
         let cluster = SignalConfig {
             source: SourceConfig::Cluster,
             weighting: Weighting { weight: 0.3, normalize: Normalize::MinMax, alone: false },
+            probability: None,
         };
         let expected =
             [model("m", None, 1.0, Normalize::MinMax), cluster, model("n", Some(20), 2.0, Normalize::MinMax)];
@@ -216,6 +202,23 @@ mod tests {
         assert_eq!(settings.fused[labels[1]], expected);
         assert!(settings.fused[labels[4]][0].weighting.alone, "one signal has nothing to be compared to");
         assert!(settings.fuses_the_cluster(labels[0]) && !settings.fuses_the_cluster("m"));
+    }
+
+    #[test]
+    fn a_rule_may_list_fields_of_the_document() {
+        let list = |scale| {
+            format!(
+                "[{{ model = \"m\" }}, {{ field = \"m\", modifier = \"log1p\", missing = 0, weight = 0.2 }}, \
+                 {{ field = \"published\", decay = \"exp\", scale = \"{scale}\", normalize = \"none\" }}]"
+            )
+        };
+        let settings = with_two_models(&[&list("30d"), &list("60d"), &list("30d")]).expect("right");
+        let labels: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
+        assert_eq!(labels, ["m+m+published", "m+m+published#2", "m+m+published"]);
+        let fields: Vec<_> = settings.field_signals(labels[1]).collect();
+        assert_eq!((fields.len(), fields[0].missing, fields[1].field.as_str()), (2, Some(0.0), "published"));
+        assert_eq!(settings.fused[labels[0]][2].weighting.normalize, Normalize::Off);
+        assert_eq!(settings.field_signals("m").count(), 0);
     }
 
     #[test]
@@ -238,7 +241,7 @@ mod tests {
             ("\"m\"", ": must be a list of tables, such as"),
             ("[]", ": names no model: without one there is nothing to rerank by"),
             ("[{ cluster = true }]", ": names no model: without one there is nothing to rerank by"),
-            ("[{ weight = 1 }]", "[0].model: is missing: a signal has a `model`, or `cluster = true`"),
+            ("[{ weight = 1 }]", "[0].model: is missing: a signal has a `model`, a `field`, or `cluster = true`"),
             ("[{ model = \"x\" }]", "[0].model: there is no model `x`; there is: m, n"),
             ("[{ model = \"m\" }, { model = \"m\" }]", "[1].model: `m` is there twice: give it one weight"),
             (
@@ -260,6 +263,18 @@ mod tests {
                 "[{ model = \"m\" }, { cluster = true, normalize = \"logit\" }]",
                 "[1].normalize: \"logit\" is for models",
             ),
+            ("[{ field = \"n\" }]", ": names no model: without one there is nothing to rerank by"),
+            (
+                "[{ model = \"m\" }, { field = \"n\" }, { field = \"n\" }]",
+                "[2].field: `n` is there twice: give it one weight",
+            ),
+            ("[{ model = \"m\" }, { field = \"n\", keep = 5 }]", "[1].keep: belongs to a model"),
+            ("[{ model = \"m\" }, { field = \"n\", normalize = \"logit\" }]", "[1].normalize: \"logit\" is for models"),
+            (
+                "[{ model = \"m\" }, { field = \"n\", modifier = \"ln\", missing = 0 }]",
+                "[1].missing: stands in for a value",
+            ),
+            ("[{ model = \"m\", field = \"n\" }]", "[0].model: give one of model, field: each is a signal of its own"),
             ("[{ model = \"m\", wait = 1 }]", "[0].wait: unknown key; did you mean"),
         ] {
             let errors = with_two_models(&[signals]).expect_err(signals);

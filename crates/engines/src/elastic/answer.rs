@@ -13,9 +13,10 @@ use crate::{
     candidates::{Candidates, Unreadable},
     caps::MAX_HITS,
     hit_passages::Passages,
+    hit_values::Values,
     json::{self, Edits, Items, Object},
     plan::{Explain, SkipReason},
-    rewrite::{HitSpan, Layout, NoteSpan},
+    rewrite::{HitSpan, Layout, NoteSpan, Total},
 };
 
 /// The lowest score of the hits that Elasticsearch's `pinned` and `rule` queries promote: no other query scores as
@@ -35,7 +36,8 @@ struct Answer {
 /// The places of the parts of its `hits`.
 struct Hits {
     max_score: Option<Range<usize>>,
-    hits: Vec<Hit>,
+    total: Total,
+    list: Vec<Hit>,
 }
 
 /// The places of the parts of one hit.
@@ -47,7 +49,7 @@ struct Hit {
     highlight: Option<Object>,
 }
 
-/// The hits of `answer`, with the passages of those within the plan's window.
+/// The hits of `answer`, with the passages and values of those within the plan's window.
 ///
 /// An answer that is no JSON, says a key twice, or has no hits in the usual place is `malformed`. One that is not whole is
 /// `partial` where the client's own page might be.
@@ -65,14 +67,17 @@ pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> 
     if planned.plan.widened && (timed_out || found.failed.is_some_and(|at| &text[at] != "0")) {
         return Err(Unreadable::Partial);
     }
-    let Hits { max_score, hits } = found.hits.ok_or(Unreadable::Malformed)?;
+    let Hits { max_score, total, list: hits } = found.hits.ok_or(Unreadable::Malformed)?;
     let number = |at: &Range<usize>| text[at.clone()].parse::<f32>().ok();
     let mut candidates = Candidates::default();
     let passages = Passages::of(&planned.passage, &planned.searched);
+    let values = Values { names: &planned.values };
     let strip = Strip::of(answer, &planned.extra);
     for (rank, hit) in hits.into_iter().enumerate() {
         if rank < planned.plan.window {
-            candidates.passages.push(passages.passage(text, hit.source.as_ref(), hit.fields.as_ref()));
+            let texts = hit.fields.as_ref().map(|fields| planned.extra.texts(answer, fields));
+            candidates.passages.push(passages.passage(text, hit.source.as_ref(), texts.as_deref()));
+            candidates.values.push(values.of(answer, hit.source.as_ref(), hit.fields.as_ref()));
         }
         candidates.scores.push(hit.score.as_ref().and_then(number));
         candidates.layout.hits.push(hit.placed(answer, strip.as_ref(), explain));
@@ -80,7 +85,7 @@ pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> 
     candidates.pinned =
         candidates.scores.iter().take_while(|score| score.is_some_and(|score| score >= LOWEST_PINNED)).count();
     let max_score = max_score.filter(|at| number(at).is_some());
-    candidates.layout = Layout { max_score, ..candidates.layout };
+    candidates.layout = Layout { max_score, total, ..candidates.layout };
     Ok(candidates)
 }
 
@@ -102,13 +107,24 @@ impl Answer {
 
 impl Hits {
     fn read(text: &[u8], start: usize) -> Option<(Self, usize)> {
-        let (mut max_score, mut hits) = (None, None);
+        let (mut max_score, mut hits, mut total) = (None, None, None);
         let end = members(text, start, |name, at| match name {
             "max_score" => once(&mut max_score, value(text, at)),
             "hits" => once(&mut hits, Hit::read_list(text, at)?),
+            "total" => once(&mut total, (total_at(text, at), json::value(text, at).end)),
             _ => Some(json::value(text, at).end),
         })?;
-        Some((Self { max_score: max_score.flatten(), hits: hits? }, end))
+        Some((Self { max_score: max_score.flatten(), total: total.unwrap_or_default(), list: hits? }, end))
+    }
+}
+
+/// What `total` says: an object, or with `rest_total_hits_as_int` a number.
+fn total_at(text: &[u8], at: usize) -> Total {
+    let value = |name| json::member(text, at, name).map(|member| member.value);
+    match text[at] {
+        b'{' => Total { count: value("value"), exact: value("relation").map(|relation| (relation, "\"eq\"")) },
+        b'0'..=b'9' => Total { count: Some(json::value(text, at)), exact: None },
+        _ => Total::default(),
     }
 }
 

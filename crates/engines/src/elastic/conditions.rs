@@ -94,7 +94,7 @@ pub(super) fn plan(
         None => terms.passage.clone(),
     };
     let text = &document.text[..];
-    let extra = hidden_fields::extra(&document, parameters, &passage.wanted(&searched))?;
+    let extra = hidden_fields::extra(&document, parameters, &passage.wanted(&searched), terms.values)?;
     hidden_fields::ask_for(&extra, text, &mut edits);
     let plan = Plan { query, window, page, hits, widened: false };
     if said.multi && plan.changes_page() {
@@ -107,6 +107,7 @@ pub(super) fn plan(
         min_score: explicit.and_then(|explicit| explicit.min_score),
         body: (!edits.is_empty()).then(|| edits.applied(text).into()),
         extra,
+        values: hidden_fields::readable(&document, terms.values),
         plan: Plan { widened: plan.changes_page() || !edits.is_empty(), ..plan },
     })
 }

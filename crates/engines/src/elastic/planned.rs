@@ -20,4 +20,6 @@ pub(crate) struct Planned {
     pub(crate) body: Option<Bytes>,
     /// The fields that were asked for on our behalf only, and must not reach the client.
     pub(crate) extra: ExtraFields,
+    /// The names of the fields whose values are read; `None` in the place of one that the search gives to something else.
+    pub(crate) values: Vec<Option<String>>,
 }

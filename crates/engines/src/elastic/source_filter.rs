@@ -48,23 +48,33 @@ struct Part {
 }
 
 impl SourceFilter<'_> {
-    /// The fields to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read.
-    pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S]) -> Result<ExtraFields, NotAsked> {
+    /// The fields to ask for so that `wanted` (dotted paths or patterns; `*` for everything) can be read as passages. Where
+    /// it can be done, `values` (dotted paths) can then be read as well.
+    pub(super) fn extra<S: AsRef<str>>(&self, wanted: &[S], values: &[String]) -> Result<ExtraFields, NotAsked> {
         let source = self.source();
         let others = || self.others.iter().chain(&self.stored_fields).map(String::as_str);
         let named_by_client = others().chain(self.fields.iter().map(String::as_str));
         caps::patterns(named_by_client.chain(source.names())).map_err(|_| NotAsked::TooComplex)?;
         let source = source.names_only();
         let hidden: Vec<&str> = wanted.iter().map(AsRef::as_ref).filter(|path| !source.shows(path)).collect();
-        if !hidden.is_empty() && self.stored_fields.iter().any(|name| name == "_none_") {
+        let forbids = self.stored_fields.iter().any(|name| name == "_none_");
+        if !hidden.is_empty() && forbids {
             return Err(NotAsked::Hidden);
         }
         // Of a name that comes from two options one value would take the other's place in the hit.
         let taken = Names::of(others());
         let is_taken = |path: &&str| taken.match_name(path) || taken.match_pattern(path);
-        let asked = hidden.into_iter().filter(|path| !is_taken(path)).map(str::to_owned).collect();
+        let mut asked: Vec<String> = hidden.into_iter().filter(|path| !is_taken(path)).map(str::to_owned).collect();
+        let is_needed = |path: &&String| {
+            !forbids
+                && !source.shows(path)
+                && !is_taken(&path.as_str())
+                && !asked.iter().any(|name| name == *path || name == "*")
+        };
+        let no_text: Vec<String> = values.iter().filter(is_needed).cloned().collect();
+        asked.extend_from_slice(&no_text);
         let wanted = self.fields.iter().chain(&self.others).chain(&self.stored_fields).cloned().collect();
-        Ok(ExtraFields { asked, wanted })
+        Ok(ExtraFields { asked, no_text, wanted })
     }
 
     fn source(&self) -> Source {
@@ -173,7 +183,7 @@ mod tests {
     use serde_json::json;
 
     fn asked(filter: &SourceFilter, wanted: &[&str]) -> Result<Vec<String>, NotAsked> {
-        filter.extra(&strings(wanted)).map(|extra| extra.asked)
+        filter.extra(&strings(wanted), &[]).map(|extra| extra.asked)
     }
 
     fn strings(names: &[&str]) -> Vec<String> {
@@ -238,6 +248,34 @@ mod tests {
         assert_eq!(asked(&shown, &["title", "text"]), Ok(strings(&["text"])));
         assert_eq!(asked(&shown, &["t*"]), Ok(vec![]));
         assert_eq!(asked(&shown, &["*"]), Ok(vec![]));
+    }
+
+    #[test]
+    fn values_are_asked_for_besides_where_they_are_hidden_and_may_be() {
+        let none = json!(false);
+        let of = |filter: &SourceFilter, passages: &[&str]| {
+            let extra =
+                filter.extra(&strings(passages), &strings(&["title", "price", "date"])).expect("it may be asked");
+            (extra.asked, extra.no_text)
+        };
+        let hidden = SourceFilter { source: Some(&none), others: strings(&["date"]), ..SourceFilter::default() };
+        assert_eq!(of(&hidden, &["title"]), (strings(&["title", "price"]), strings(&["price"])));
+        assert_eq!(of(&hidden, &["*"]), (strings(&["title", "price"]), strings(&["title", "price"])));
+        let all = SourceFilter { source: Some(&none), ..SourceFilter::default() };
+        assert_eq!(of(&all, &["*"]), (strings(&["*"]), strings(&[])));
+        assert_eq!(of(&SourceFilter::default(), &["*"]), (strings(&[]), strings(&[])));
+        let part = json!(["title", "date"]);
+        let part = SourceFilter { source: Some(&part), ..SourceFilter::default() };
+        assert_eq!(of(&part, &["title"]), (strings(&["price"]), strings(&["price"])));
+        let stored =
+            SourceFilter { source: Some(&json!(true)), stored_fields: strings(&["_none_"]), ..SourceFilter::default() };
+        assert_eq!(of(&stored, &["title"]), (strings(&[]), strings(&[])));
+        let forbidden =
+            SourceFilter { names_other_fields: true, stored_fields: strings(&["_none_"]), ..SourceFilter::default() };
+        assert_eq!(
+            forbidden.extra(&strings(&[]), &strings(&["price"])),
+            Ok(ExtraFields { wanted: strings(&["_none_"]), ..ExtraFields::default() })
+        );
     }
 
     #[test]

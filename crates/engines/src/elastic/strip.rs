@@ -86,7 +86,7 @@ mod tests {
     }
 
     fn stripped(fields: &str, asked: &[&str], wanted: &[&str]) -> (String, bool) {
-        let extra = ExtraFields { asked: strings(asked), wanted: strings(wanted) };
+        let extra = ExtraFields { asked: strings(asked), no_text: Vec::new(), wanted: strings(wanted) };
         let mut edits = Edits::default();
         let left = Strip::of(fields.as_bytes(), &extra).expect("something").fields(0..fields.len(), &mut edits);
         (String::from_utf8(edits.applied(fields.as_bytes())).expect("text"), left)

@@ -93,8 +93,15 @@ fn the_cluster_is_asked_what_it_is_where_that_matters_and_until_it_says_so() {
         let rendered = Bytes::from_static(br#"{"template_output":{"query":{"match":{"t":"wine"}}}}"#);
         let mut request = read(&elastic, SearchForm::Template, "{}").rendered(&[rendered]).expect("a search");
         let passage = PassageSpec::default();
-        let terms =
-            Terms { window: 100, passage: &passage, query: None, query_path: &[], leave_explicit: false, scores: true };
+        let terms = Terms {
+            window: 100,
+            passage: &passage,
+            query: None,
+            query_path: &[],
+            leave_explicit: false,
+            scores: true,
+            values: &[],
+        };
         request.plan(0, &terms).expect("a plan");
         let reader = request.assemble().expect("a request").reader;
         assert!(reader.reshapes());

@@ -39,7 +39,7 @@ fn one(answer: &[u8]) {
     let named = Content::Fields(vec!["title".to_owned(), "text".to_owned()]);
     let ours = |asked: &[&str], wanted: &[&str]| {
         let strings = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        ExtraFields { asked: strings(asked), wanted: strings(wanted) }
+        ExtraFields { asked: strings(asked), no_text: Vec::new(), wanted: strings(wanted) }
     };
     moved(answer, &plan(10, Content::default(), ExtraFields::default()));
     moved(answer, &plan(2, named.clone(), ExtraFields::default()));
@@ -56,6 +56,7 @@ fn plan(window: usize, content: Content, extra: ExtraFields) -> Planned {
         min_score: None,
         body: None,
         extra,
+        values: vec![Some("price".to_owned()), None, Some("notes.by".to_owned())],
     }
 }
 
@@ -70,6 +71,8 @@ fn read(answer: &[u8], planned: &Planned, explain: Explain) -> Option<Candidates
     };
     let hits = &found.layout.hits;
     assert_eq!((found.scores.len(), found.passages.len()), (hits.len(), hits.len().min(planned.plan.window)));
+    assert_eq!(found.values.len(), found.passages.len());
+    assert!(found.values.iter().all(|values| values.len() == planned.values.len()), "a list of values for each name");
     assert!(found.passages.iter().flatten().all(|passage| !passage.is_empty() && passage.trim() == passage));
     serde_json::from_slice::<IgnoredAny>(answer).expect("what can be read is JSON");
     Some(found)

@@ -55,11 +55,14 @@ fn planned(elastic: &Elastic, route: &SearchRoute, sent: &Sent) {
         query_path: &[],
         leave_explicit: false,
         scores: true,
+        values: &[],
     };
+    let values = ["popularity".to_owned(), "notes.note".to_owned(), "title".to_owned()];
     let rules = [
         zero_config,
         Terms { window: 5, passage: &named, query_path: &asked, ..zero_config },
         Terms { window: 10, passage: &template, leave_explicit: true, ..zero_config },
+        Terms { window: 7, passage: &named, values: &values, ..zero_config },
     ];
     assert_eq!(request.assemble().ok().and_then(|assembled| assembled.forward.body), None);
     for terms in rules {

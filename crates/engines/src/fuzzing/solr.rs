@@ -45,9 +45,13 @@ pub fn plan(input: &[u8]) {
         let named =
             PassageSpec { content: Content::Fields(vec!["title".to_owned(), "t*".to_owned()]), strip_html: false };
         let asked = ["/params/asked".to_owned(), "/asked".to_owned()];
-        for (window, passage) in [(100, &PassageSpec::default()), (5, &named)] {
+        let values = ["n".to_owned(), "popularity".to_owned()];
+        for (window, passage, values) in
+            [(100, &PassageSpec::default(), &[][..]), (5, &named, &[]), (7, &named, &values)]
+        {
             let query = asked_in_header;
-            let terms = Terms { window, passage, query, query_path: &asked, leave_explicit: false, scores: true };
+            let terms =
+                Terms { window, passage, query, query_path: &asked, leave_explicit: false, scores: true, values };
             let mut request = read().expect("it was read before");
             match request.plan(0, &terms) {
                 Ok(plan) => planned(request, &sent, &plan, window),
@@ -85,7 +89,7 @@ pub fn rewrite(input: &[u8]) {
         [(&[][..], &[][..]), (&["score", "[elevated]", "title"], &["id,s:score", "n*"]), (&["*"], &["id"])]
     {
         let strings = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let extra = ExtraFields { asked: strings(asked), wanted: strings(wanted) };
+        let extra = ExtraFields { asked: strings(asked), no_text: Vec::new(), wanted: strings(wanted) };
         answered(input, &plan_of(extra, documents(input)));
     }
 }
@@ -109,6 +113,7 @@ fn plan_of(extra: ExtraFields, hits: usize) -> Planned {
         passage: PassageSpec::default(),
         client: Fields::read(&extra.wanted),
         extra,
+        values: vec![Some("n".to_owned()), None],
         echo: if widened { changed.to_vec() } else { Vec::new() },
         lists: FieldLists::default(),
     }
@@ -119,6 +124,8 @@ fn answered(answer: &[u8], planned: &Planned) {
     let plan = &planned.plan;
     let hits = &found.layout.hits;
     assert_eq!((found.scores.len(), found.passages.len()), (hits.len(), hits.len().min(plan.window)));
+    assert_eq!(found.values.len(), found.passages.len());
+    assert!(found.values.iter().all(|values| values.len() == planned.values.len()), "a list of values for each name");
     assert!(found.pinned <= hits.len());
     let shown = |layout: &Layout, order: &[usize]| {
         let page: Vec<Placed> = order.iter().copied().map(Placed::unchanged).collect();

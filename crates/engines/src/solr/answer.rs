@@ -16,15 +16,16 @@ use crate::{
     candidates::{Candidates, Unreadable},
     caps::MAX_HITS,
     hit_passages::Passages,
+    hit_values::Values,
     json::{self, Edits, Member, Object},
     plan::Explain,
-    rewrite::{HitSpan, Layout, NoteSpan},
+    rewrite::{HitSpan, Layout, NoteSpan, Total},
 };
 
 /// The usual name of the key of documents; its text says nothing.
 const KEY: &str = "id";
 
-/// The documents of `answer`, with the passages of those within the plan's window.
+/// The documents of `answer`, with the passages and values of those within the plan's window.
 ///
 /// An answer that is no JSON, or has no documents in the usual place, is `malformed`. One that is not whole is `partial`
 /// where the client's own page might be.
@@ -62,13 +63,16 @@ pub(crate) fn candidates(answer: &[u8], planned: &Planned, explain: Explain) -> 
     let client = &planned.client;
     let mut candidates = Candidates::default();
     let passages = Passages::of(&planned.passage, &planned.searched);
+    let values = Values { names: &planned.values };
     let ours = Ours::of(&planned.extra, client);
     let key_is_text = planned.passage.wanted(&planned.searched).contains(&KEY);
     let mut leads = true;
     for (rank, doc) in docs.iter().enumerate() {
         let doc = Doc { text: answer, object: doc, ours: &ours, client, key_is_text };
         if rank < plan.window {
-            candidates.passages.push(passages.passage(text, Some(&doc.texts()), None));
+            let texts = planned.extra.texts(answer, doc.object);
+            candidates.passages.push(passages.passage(text, Some(&doc.texts(&texts)), None));
+            candidates.values.push(values.of(answer, Some(doc.object), None));
         }
         let score = doc.value(SCORE).or_else(|| doc.own_score());
         candidates.scores.push(score.and_then(|at| text[at].parse().ok()));
@@ -107,6 +111,10 @@ fn around(
     if let Some(params) = header.and_then(|header| header.part("params")) {
         echo::restore(text, &params.object, &planned.echo, &mut layout.around);
     }
+    layout.total = Total {
+        count: response.value("numFound").cloned(),
+        exact: response.value("numFoundExact").map(|at| (at.clone(), "true")),
+    };
     let page = planned.plan.page;
     if let Some(start) = response.value("start").filter(|_| page.from != 0) {
         layout.around.replace(start.clone(), page.from.to_string());
@@ -196,14 +204,14 @@ impl Doc<'_> {
         named.min_by_key(|(place, _)| *place).map(|(_, value)| value)
     }
 
-    /// The members that may hold text: neither Solr's own fields nor what it makes up for the answer, nor, unless someone
+    /// Those members of `shown` that may hold text: neither Solr's own fields nor what it makes up for the answer, nor, unless someone
     /// names it, the document's key.
-    fn texts(&self) -> Object {
+    fn texts(&self, shown: &Object) -> Object {
         let may = |member: &&Member| {
             let name = member.name(self.text);
             !name.starts_with(['_', '[']) && name != SCORE && (name != KEY || self.key_is_text)
         };
-        let members = self.object.members.iter().filter(may).cloned().collect();
+        let members = shown.members.iter().filter(may).cloned().collect();
         Object { span: self.object.span.clone(), members }
     }
 

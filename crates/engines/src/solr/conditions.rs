@@ -72,11 +72,15 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Planned, NoPlan> 
         // Solr would show the score of each child, too.
         return Err(SkipReason::Unsupported.into());
     }
-    let extra = ExtraFields { asked: client.extra(&wanted, spare, terms.scores), wanted: all };
+    let mut asked_for = client.extra(&wanted, spare, terms.scores);
+    let no_text = client.extra_values(terms.values, &asked_for);
+    asked_for.extend_from_slice(&no_text);
+    let extra = ExtraFields { asked: asked_for, no_text, wanted: all };
+    let values = terms.values.iter().map(|name| Some(name).filter(|name| !client.gives_away(name)).cloned()).collect();
     let mut plan = Plan { query, window, page, hits, widened: false };
     plan.widened = plan.changes_page() || !extra.asked.is_empty();
     let echo = echo(asked, &plan, &extra, &lists)?;
-    Ok(Planned { plan, searched, passage: terms.passage.clone(), extra, echo, lists, client })
+    Ok(Planned { plan, searched, passage: terms.passage.clone(), extra, values, echo, lists, client })
 }
 
 /// Makes sure that the client wants JSON back, and nothing around it. Other requests than forms and JSON are not read at all.

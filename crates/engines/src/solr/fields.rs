@@ -25,6 +25,8 @@ pub(crate) struct Fields {
     globs: Vec<String>,
     /// Fields that are shown under another name, in its place.
     renamed: HashSet<String>,
+    /// The other names: of other fields, functions and transformers.
+    given: HashSet<String>,
     /// Other names under which the score is shown, and which of them it is.
     scores: HashMap<String, usize>,
     /// True if documents within documents are shown, under names that only the schema knows.
@@ -46,6 +48,7 @@ impl Fields {
 
     fn add(&mut self, item: &str) {
         let (key, source) = key_of(item);
+        self.given.extend(key.filter(|key| *key != source).map(str::to_owned));
         let transformer = source.strip_prefix('[').map(|inside| {
             let end = inside.find(|c: char| c == ']' || c.is_whitespace()).unwrap_or(inside.len());
             &inside[..end]
@@ -77,6 +80,11 @@ impl Fields {
         let is_renamed = self.renamed.contains(name);
         let shown = self.all || self.globs.iter().any(|glob| matches(glob.as_bytes(), name.as_bytes()));
         (shown && !is_renamed) || self.nested
+    }
+
+    /// True if a member `name` may hold something else than the field of that name.
+    pub(super) fn gives_away(&self, name: &str) -> bool {
+        self.given.contains(name)
     }
 
     /// True if the client's answer tells scores, under whatever name.
@@ -125,6 +133,13 @@ impl Fields {
         }
         asked.extend(hidden.into_iter().map(str::to_owned));
         asked
+    }
+
+    /// Those of the fields `values` that must be asked for besides `asked`, so that they can be read.
+    pub(super) fn extra_values(&self, values: &[String], asked: &[String]) -> Vec<String> {
+        let is_needed =
+            |name: &&String| !self.shows(name) && is_name(name) && !asked.contains(name) && !self.gives_away(name);
+        values.iter().filter(is_needed).cloned().collect()
     }
 }
 
@@ -294,6 +309,24 @@ mod tests {
     fn the_score_is_asked_for_only_where_it_is_needed() {
         assert_eq!(read(&["id"]).extra(&strings(&["id"]), false, false), ["[elevated]"]);
         assert_eq!(read(&["id"]).extra(&strings(&["id"]), false, true), ["score", "[elevated]"]);
+    }
+
+    #[test]
+    fn values_are_asked_for_where_they_are_hidden_and_their_name_is_free() {
+        let values = strings(&["price", "title", "no name", "*"]);
+        for (lists, asked, values_asked) in [
+            (&[][..], &[][..], &[][..]),
+            (&["id"], &["title"], &["price"]),
+            (&["id"], &["*"], &["price", "title"]),
+            (&["*,old:price"], &[], &["price"]),
+            (&["id,price:title"], &[], &["title"]),
+            (&["id,price:sum(1,n)"], &[], &["title"]),
+            (&["id,price:price"], &[], &["title"]),
+        ] {
+            let fields = read(lists);
+            assert_eq!(fields.extra_values(&values, &strings(asked)), strings(values_asked), "{lists:?}");
+        }
+        assert!(read(&["price:title"]).gives_away("price") && !read(&["price:title"]).gives_away("title"));
     }
 
     proptest! {

@@ -15,6 +15,8 @@ pub(crate) struct Planned {
     pub(crate) passage: PassageSpec,
     /// The fields that were asked for on our behalf only, and must not reach the client.
     pub(crate) extra: ExtraFields,
+    /// The names of the fields whose values are read; `None` in the place of one that the search gives to something else.
+    pub(crate) values: Vec<Option<String>>,
     /// The parameters that the answer repeats and the client is to see otherwise.
     pub(crate) echo: Vec<Echo>,
     /// The values of `fl`, by where they come from.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
 use proptest::prelude::*;
+use ranking::field_values::FieldValue;
 
 use super::{planned::Planned, *};
 use crate::{
@@ -61,8 +62,7 @@ impl Client {
     }
 
     fn plan(&self) -> Result<Planned, NoPlan> {
-        let passage = PassageSpec { content: Content::Fields(vec!["title".to_owned()]), strip_html: false };
-        self.plan_with(&terms(&passage))
+        self.plan_with(&terms(&title()))
     }
 
     /// Why there is no plan.
@@ -72,17 +72,24 @@ impl Client {
 
     /// The path that is sent, without the collection's.
     fn sent(&self) -> String {
-        let passage = PassageSpec { content: Content::Fields(vec!["title".to_owned()]), strip_html: false };
+        self.sent_under(&terms(&title()))
+    }
+
+    fn sent_under(&self, terms: &Terms<'_>) -> String {
         let mut request = self.read().expect("a request");
-        request.plan(0, &terms(&passage)).expect("a plan");
+        request.plan(0, terms).expect("a plan");
         let forward = request.assemble().expect("a request").forward;
         assert_eq!(forward.body, None);
         forward.path_and_query.to_string().trim_start_matches("/solr/books/select?").to_owned()
     }
 }
 
+fn title() -> PassageSpec {
+    PassageSpec { content: Content::Fields(vec!["title".to_owned()]), strip_html: false }
+}
+
 fn terms(passage: &PassageSpec) -> Terms<'_> {
-    Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true }
+    Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true, values: &[] }
 }
 
 #[test]
@@ -390,10 +397,13 @@ proptest! {
         start in 0..5_usize,
         rows in 1..5_usize,
         pretty in any::<bool>(),
+        valued in any::<bool>(),
     ) {
         let client = Client::get(&format!("q=title:x&fl={list}&start={start}&rows={rows}"));
-        let plan = client.plan().expect("a plan");
-        let sent = client.sent();
+        let (passage, values) = (title(), ["n".to_owned(), "absent".to_owned()]);
+        let terms = Terms { values: if valued { &values } else { &[] }, ..terms(&passage) };
+        let plan = client.plan_with(&terms).expect("a plan");
+        let sent = client.sent_under(&terms);
         let asked = sent.split('&').find_map(|pair| pair.strip_prefix("fl=")).expect("fields").replace("%5B", "[");
         let window = printed(&documents, &[&asked.replace("%5D", "]"), list], 0..documents.len(), pretty);
         let own = printed(&documents, &[list], plan.plan.page.of(documents.len()), pretty);
@@ -403,6 +413,9 @@ proptest! {
         let page: Vec<Placed> = plan.plan.page.of(documents.len()).map(Placed::unchanged).collect();
         let shown = rewrite(window.as_bytes(), &found.layout, &page, None);
         prop_assert_eq!(String::from_utf8(shown).expect("text"), own);
+        let n = |document: &Vec<(String, u8)>| document.iter().find(|(name, _)| name == "n").map(|(_, n)| FieldValue::Text(format!("v{n}")));
+        let expected = |document| if valued { vec![Vec::from_iter(n(document)), Vec::new()] } else { Vec::new() };
+        prop_assert_eq!(found.values, documents.iter().map(expected).collect::<Vec<_>>());
     }
 
     #[test]

@@ -253,6 +253,7 @@ fn searches(task: &Task, runtime: &Runtime) -> Result<Searches, String> {
             deadline,
             priority: Priority::Search,
             known: None,
+            vectors: false,
         };
         let began = Instant::now();
         let scored = tokio.block_on(scorer.score(request)).map_err(|error| error.to_string())?;

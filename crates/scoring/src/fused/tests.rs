@@ -67,7 +67,15 @@ const GONE: fn(&[String]) -> Option<Result<Scored, ScoreError>> =
 fn request(passages: &[&str], budget: Duration) -> Request<'static> {
     let passages = passages.iter().map(|&text| text.to_owned()).collect();
     let long = LongPassages::Windows { overlap: 3, at_most: 4 };
-    Request { query: "q", passages, long, deadline: Instant::now() + budget, priority: Priority::Search, known: None }
+    Request {
+        query: "q",
+        passages,
+        long,
+        deadline: Instant::now() + budget,
+        priority: Priority::Search,
+        known: None,
+        vectors: false,
+    }
 }
 
 const AMPLE: Duration = Duration::from_mins(1);
@@ -96,8 +104,9 @@ fn cascade(first: Arc<dyn Scorer>, then: Arc<dyn Scorer>, keep: usize) -> FusedS
 fn fused(first: Arc<dyn Scorer>, then: Arc<dyn Scorer>, keep: Option<usize>) -> FusedScorer {
     let signal = |name: &str, scorer, keep| Signal {
         name: name.into(),
-        source: Source::Model { scorer, keep },
+        source: Source::Model { scorer, depth: Depth { keep, gap: None } },
         weighting: Weighting { weight: 0.5, normalize: Normalize::MinMax, alone: false },
+        probability: None,
     };
     FusedScorer::new(vec![signal("first", first, None), signal("then", then, keep)])
 }
@@ -300,8 +309,8 @@ async fn what_two_models_say_is_added_up_and_what_each_says_is_told() {
 #[tokio::test]
 async fn the_cluster_and_the_fields_count_where_they_are_known() {
     let weighting = Weighting { weight: 1.0, normalize: Normalize::MinMax, alone: false };
-    let signal = |name: &str, source| Signal { name: name.into(), source, weighting };
-    let model = Source::Model { scorer: fake(reads(1.0, Scale::AsIs)), keep: Some(2) };
+    let signal = |name: &str, source| Signal { name: name.into(), source, weighting, probability: None };
+    let model = Source::Model { scorer: fake(reads(1.0, Scale::AsIs)), depth: Depth { keep: Some(2), gap: None } };
     let signals = vec![signal("cluster", Source::Cluster), signal("price", Source::Field(0)), signal("m", model)];
     let scorer = FusedScorer::new(signals);
     let known =
@@ -311,6 +320,30 @@ async fn the_cluster_and_the_fields_count_where_they_are_known() {
     assert_eq!(raws(&scored), [Some(1.0), None, Some(0.0)], "the best two before the model is asked");
     let scored = scorer.score(request(&["1", "2", "1"], AMPLE)).await.expect("scores");
     assert_eq!(raws(&scored), [Some(0.0), Some(1.0), None], "a list has no scores of a cluster");
+}
+
+/// A model that makes vectors of the numbers that it finds.
+fn makes_vectors(passages: &[String]) -> Option<Result<Scored, ScoreError>> {
+    let numbers: Vec<Option<f32>> = passages.iter().map(|text| text.parse().ok()).collect();
+    let vectors = numbers.iter().map(|number| Some(Arc::from([(*number)?]))).collect();
+    Some(Ok(Scored { vectors, ..scores(numbers, Scale::AsIs) }))
+}
+
+#[tokio::test]
+async fn the_vectors_are_those_of_the_first_model_that_makes_any() {
+    let without = || fake(reads(1.0, Scale::AsIs));
+    let models: [Arc<dyn Scorer>; 3] = [without(), fake(makes_vectors), without()];
+    let signal = |(keep, scorer)| Signal {
+        name: "m".into(),
+        source: Source::Model { scorer, depth: Depth { keep, gap: None } },
+        weighting: Weighting { weight: 1.0, normalize: Normalize::MinMax, alone: false },
+        probability: None,
+    };
+    let scorer = FusedScorer::new([None, Some(2), None].into_iter().zip(models).map(signal).collect());
+    let scored = scorer.score(request(&["1", "4", "3"], AMPLE)).await.expect("scores");
+    assert_eq!(scored.vectors, [None, Some(Arc::from([4.0])), Some(Arc::from([3.0]))], "each at its passage");
+    let scored = fused(without(), without(), None).score(request(&["1", "4"], AMPLE)).await.expect("scores");
+    assert!(scored.vectors.is_empty());
 }
 
 #[tokio::test]

@@ -102,7 +102,15 @@ fn passages(texts: &[&str]) -> Vec<String> {
 }
 
 fn request(query: &str, passages: Vec<String>, deadline: Instant) -> Request<'_> {
-    Request { query, passages, long: LongPassages::Truncate, deadline, priority: Priority::Search, known: None }
+    Request {
+        query,
+        passages,
+        long: LongPassages::Truncate,
+        deadline,
+        priority: Priority::Search,
+        known: None,
+        vectors: false,
+    }
 }
 
 fn later() -> Instant {
@@ -220,6 +228,27 @@ async fn the_vectors_of_all_windows_are_kept_and_the_closest_counts() {
     assert_eq!(runs.load(Ordering::SeqCst), 5, "two queries and three windows");
     let one = scorer.score(in_windows("ape", long, 1)).await.unwrap();
     assert_eq!(told(&one), [(1.0, true, Some(Span { start: 0, end: 3 }))]);
+}
+
+#[tokio::test]
+async fn vectors_are_told_where_they_are_wanted_those_of_the_best_windows() {
+    let Setting { scorer, runs } = bi_encoder();
+    let places = |scored: &Scored| -> Vec<Option<usize>> {
+        let place = |vector: &Arc<[f32]>| vector.iter().position(|x| *x > 0.0);
+        scored.vectors.iter().map(|vector| place(vector.as_ref()?)).collect()
+    };
+    let request = || in_windows("bird", passages(&["ant|bee|cow", "dog"]), 3);
+    let scored = scorer.score(Request { vectors: true, ..request() }).await.unwrap();
+    assert_eq!(places(&scored), [Some(1), Some(3)]);
+    let unasked = scorer.score(request()).await.unwrap();
+    assert_eq!((unasked.scores.len(), unasked.vectors, runs.load(Ordering::SeqCst)), (2, Vec::new(), 5));
+    let too_late = Request { vectors: true, deadline: Instant::now(), ..request() };
+    let too_late = Request { passages: passages(&["dog", "eel"]), long: LongPassages::Truncate, ..too_late };
+    let scored = scorer.score(too_late).await.unwrap();
+    assert_eq!(places(&scored), [None, None], "without the query's vector there is no score either");
+    let Setting { scorer, .. } = cross_encoder();
+    let scored = scorer.score(Request { vectors: true, ..request() }).await.unwrap();
+    assert!(scored.vectors.iter().all(Option::is_none) && scored.scores.iter().all(Option::is_some));
 }
 
 #[tokio::test]

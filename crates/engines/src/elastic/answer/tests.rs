@@ -1,5 +1,7 @@
 //! Answers of Elasticsearch, and where their parts are found.
 
+use ranking::field_values::FieldValue;
+
 use super::*;
 use crate::{
     extra_fields::ExtraFields,
@@ -28,7 +30,13 @@ fn planned(window: usize, extra: ExtraFields) -> Planned {
         min_score: None,
         body: None,
         extra,
+        values: Vec::new(),
     }
+}
+
+fn extra(asked: &[&str], wanted: &[&str]) -> ExtraFields {
+    let strings = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    ExtraFields { asked: strings(asked), wanted: strings(wanted), ..ExtraFields::default() }
 }
 
 fn of(answer: &str) -> Result<Candidates, Unreadable> {
@@ -95,7 +103,7 @@ fn what_is_no_answer_to_a_search_is_malformed() {
 #[test]
 fn what_was_asked_for_on_our_behalf_is_read_and_taken_out() {
     let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","ignored_field_values":{"n":["?"]},"fields":{"title":["y"]}}]}}"#;
-    let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
+    let extra = extra(&["title"], &["n"]);
     let planned = planned(10, extra);
     let found = candidates(answer.as_bytes(), &planned, Explain::No).expect("an answer");
     assert_eq!(found.passages, [Some("x".to_owned()), Some("y".to_owned())]);
@@ -105,9 +113,25 @@ fn what_was_asked_for_on_our_behalf_is_read_and_taken_out() {
 }
 
 #[test]
+fn values_are_read_within_the_window_and_say_nothing_to_the_passage() {
+    let answer = r#"{"hits":{"hits":[{"_source":{"n":7},"fields":{"brand":["Acme"],"title":["x"]}},{"fields":{"brand":["Other"]}},{"fields":{"brand":["Last"]}}]}}"#;
+    let brand = extra(&["brand"], &["title"]);
+    let mut planned = planned(2, ExtraFields { no_text: vec!["brand".to_owned()], ..brand });
+    planned.values = vec![Some("brand".to_owned()), Some("n".to_owned()), None];
+    let found = candidates(answer.as_bytes(), &planned, Explain::No).expect("an answer");
+    let text = |text: &str| vec![FieldValue::Text(text.to_owned())];
+    let expected = [vec![text("Acme"), vec![FieldValue::Number(7.0)], vec![]], vec![text("Other"), vec![], vec![]]];
+    assert_eq!(found.values, expected);
+    assert_eq!(found.passages, [Some("x".to_owned()), None]);
+    let page = [Placed::unchanged(1), Placed::unchanged(0)];
+    let new = String::from_utf8(rewrite(answer.as_bytes(), &found.layout, &page, None)).expect("text");
+    assert_eq!(new, r#"{"hits":{"hits":[{},{"_source":{"n":7},"fields":{"title":["x"]}}]}}"#);
+}
+
+#[test]
 fn what_a_field_of_ours_ignored_is_taken_out_too() {
     let answer = r#"{"hits":{"hits":[{"fields":{"n":[1],"t":["x"]},"ignored_field_values":{"t.raw":["x"],"n":["?"]}},{"ignored_field_values":{"t.raw":["y"]},"fields":{"n":[2]}}]}}"#;
-    let extra = ExtraFields { asked: vec!["*".to_owned()], wanted: vec!["n".to_owned()] };
+    let extra = extra(&["*"], &["n"]);
     let planned = planned(10, extra);
     let found = candidates(answer.as_bytes(), &planned, Explain::No).expect("an answer");
     let page = [Placed::unchanged(0), Placed::unchanged(1)];
@@ -121,7 +145,7 @@ fn what_a_field_of_ours_ignored_is_taken_out_too() {
 #[test]
 fn notes_find_their_place_with_and_without_fields() {
     let answer = r#"{"hits":{"hits":[{"_id":"a","fields":{"title":["x"],"n":[1]}},{"_id":"b","fields":{"title":["y"]},"highlight":{"t":["z"]}}]}}"#;
-    let extra = ExtraFields { asked: vec!["title".to_owned()], wanted: vec!["n".to_owned()] };
+    let extra = extra(&["title"], &["n"]);
     let planned = planned(10, extra);
     let found = candidates(answer.as_bytes(), &planned, Explain::Highlight).expect("an answer");
     let noted = |hit| Placed { notes: vec!["1".to_owned(), "2".to_owned()], ..Placed::unchanged(hit) };

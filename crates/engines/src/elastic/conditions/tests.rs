@@ -12,7 +12,7 @@ fn search(path: &str, body: &str) -> Result<Planned, NoPlan> {
 }
 
 fn terms(passage: &PassageSpec) -> Terms<'_> {
-    Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true }
+    Terms { window: 100, passage, query: None, query_path: &[], leave_explicit: false, scores: true, values: &[] }
 }
 
 fn search_with(path: &str, body: &str, headers: &HeaderMap) -> Result<Planned, NoPlan> {
@@ -50,6 +50,26 @@ fn a_page_is_widened_to_the_window() {
     assert_eq!(plan.page, Page { from: 20, size: 20 });
     assert_eq!((plan.hits, plan.widened, body), (100, true, None));
     assert_eq!(plan.query, "wine");
+}
+
+#[test]
+fn values_are_asked_for_where_the_search_hides_them() {
+    let values = ["price".to_owned(), "brand.keyword".to_owned()];
+    let passage = PassageSpec { content: Content::Fields(vec!["t".to_owned()]), strip_html: false };
+    let terms = Terms { values: &values, ..terms(&passage) };
+    let planned = |rest: &str| {
+        let body = format!(r#"{{"query":{{"match":{{"t":"wine"}}}}{rest}}}"#);
+        search_under(&terms, false, "/a/_search?size=100", &body, &HeaderMap::new()).expect("a plan")
+    };
+    let shown = planned("");
+    assert_eq!((shown.body, shown.plan.widened), (None, false));
+    let hidden = planned(r#","_source":["t"],"fields":["x"]"#);
+    assert!(new_body(&hidden).ends_with(r#""fields":["price","brand.keyword","x"]}"#), "{}", new_body(&hidden));
+    assert!(hidden.plan.widened);
+    let scripted = planned(r#","_source":["t"],"script_fields":{"price":{"script":"1"}}"#);
+    assert_eq!((scripted.extra.asked, &scripted.values[0]), (vec!["brand.keyword".to_owned()], &None));
+    let refused = planned(r#","_source":["t"],"fields":"x""#);
+    assert_eq!((refused.extra.asked.len(), refused.body), (0, None));
 }
 
 #[test]
