@@ -49,7 +49,7 @@ DOCUMENTS = {
 }
 RULES = {
     "wolves-plain": "",
-    "wolves-apart": "diversity = { duplicates = 0.97 }",
+    "wolves-apart": "diversity = { duplicates = 0.9 }",
     "wolves-new": "diversity = { lambda = 0.3 }",
     "wolves-makers": 'diversity = { field = "maker", at_most = 2 }',
 }
