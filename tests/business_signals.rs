@@ -160,3 +160,54 @@ async fn hits_are_pinned_and_buried_whatever_their_score() {
         assert!(scores.windows(2).all(|pair| pair[0] >= pair[1]), "{scores:?}");
     }
 }
+
+/// The shop as a Solr behind a handler that fills in nothing; documents show what `fl` names, the key alone where it names that.
+fn solr_shop(seen: &Seen) -> Response<Full<Bytes>> {
+    if seen.path_and_query.contains("echoParams=all") {
+        return json(r#"{"responseHeader":{"params":{"echoParams":"all","omitHeader":"false","indent":"off"}}}"#);
+    }
+    let query = seen.path_and_query.split_once('?').map_or("", |(_, query)| query);
+    let first = |name: &str| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let number = |name: &str, default: usize| first(name).map_or(default, |(_, value)| value.parse().unwrap());
+    let lists: Vec<&str> = query.split('&').filter_map(|pair| pair.strip_prefix("fl=")).collect();
+    let (start, rows) = (number("start", 0), number("rows", 10));
+    let docs: Vec<Value> = documents()
+        .into_iter()
+        .enumerate()
+        .skip(start)
+        .take(rows)
+        .map(|(id, document)| {
+            let mut doc = value!({});
+            for name in lists.iter().flat_map(|list| list.split(',')) {
+                match name {
+                    "id" => doc["id"] = value!(id.to_string()),
+                    "score" => doc["score"] = value!(10.0 - id as f64),
+                    name if document.get(name).is_some() => doc[name] = document[name].clone(),
+                    _ => {}
+                }
+            }
+            doc
+        })
+        .collect();
+    json(
+        value!({"responseHeader": {"status": 0}, "response": {"numFound": 6, "start": start, "docs": docs}})
+            .to_string(),
+    )
+}
+
+#[tokio::test]
+async fn fields_of_solr_s_documents_decide_and_are_not_shown() {
+    let cluster = Cluster::start(solr_shop).await;
+    let proxy = proxy_with(&cluster, &[BY_POPULARITY, PLACED].concat()).await;
+    let mut pages = String::new();
+    for start in [0, 3] {
+        let path = format!("/solr/shop/select?q=name:star&fl=id&rows=3&start={start}");
+        let body = reqwest::get(format!("http://{proxy}{path}")).await.unwrap().text().await.unwrap();
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        for doc in answer["response"]["docs"].as_array().unwrap() {
+            assert_eq!(doc.as_object().unwrap().keys().collect::<Vec<_>>(), ["id"]);
+            pages.push_str(doc["id"].as_str().unwrap());
+        }
+    }
+    assert_eq!(pages, "254013");
+}

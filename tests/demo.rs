@@ -152,6 +152,8 @@ impl Drop for Demo {
 async fn the_call_of_the_rerank_api_that_is_shown_can_be_made() {
     let mut program = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
     program.args(["demo", "--listen", "127.0.0.1:0", "--engine-listen", "127.0.0.1:0"]);
+    // Alone, it is quick.
+    program.args(["--model", "all-MiniLM-L6-v2"]);
     let mut demo = Demo(program.stdout(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let shown: Vec<String> = lines.take_while(|line| !line.starts_with("Ctrl-C")).collect();

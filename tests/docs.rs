@@ -94,7 +94,7 @@ fn every_request_header_is_explained_with_its_default() {
 
 #[test]
 fn every_key_of_a_rule_is_mentioned() {
-    let (_, rules) = EXAMPLE.split_once("[[rules]]").unwrap();
+    let (_, rules) = EXAMPLE.split_once("\n[[rules]]\n").unwrap();
     let keys: BTreeSet<&str> = rules
         .lines()
         .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))

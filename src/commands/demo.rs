@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use anyhow::bail;
 use engines::passage::Content;
 use tokio::net::TcpListener;
 
@@ -64,8 +65,13 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
             tokio::spawn(server::run(listener, process, std::future::pending()));
             Ok(())
         };
-        let (shutdown, _) = server::Stop::listen()?.into_parts();
-        demo::run(&options, start_proxy, shutdown, &mut std::io::stdout()).await
+        let (shutdown, stop_now) = server::Stop::listen()?.into_parts();
+        let mut out = std::io::stdout();
+        tokio::select! {
+            ended = demo::run(&options, start_proxy, shutdown, &mut out) => ended,
+            // The first one is heard when all is measured.
+            () = stop_now => bail!("a second signal to stop: not all was measured"),
+        }
     })
 }
 

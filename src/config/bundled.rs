@@ -18,7 +18,7 @@ model = "ms-marco-MiniLM-L12-v2"
 index = "*"
 signals = [
     { model = "all-MiniLM-L6-v2", weight = 0.5, probability = { "all-MiniLM-L6-v2" = 16.6, offset = -9.37 } },
-    { model = "ms-marco-MiniLM-L12-v2", weight = 0.5, keep = 20, probability = { "all-MiniLM-L6-v2" = 10.6, "ms-marco-MiniLM-L12-v2" = 0.193, offset = -5.64 } },
+    { model = "ms-marco-MiniLM-L12-v2", weight = 0.5, keep = 20, probability = { "all-MiniLM-L6-v2" = 10.5, "ms-marco-MiniLM-L12-v2" = 0.193, offset = -5.58 } },
 ]
 "#;
 

@@ -24,9 +24,9 @@ pub fn overview(measured: &[Measured], before: &Run, dataset: &Dataset) -> Strin
         text.push_str(&table(&measured, before, dataset, every));
     }
     text.push_str(
-        "better, worse: queries, by NDCG@10, than with BM25; p: of a paired randomisation test of that difference.\n\
-         pairs: of query and hit that each model scores for one search. added: to a search, at the median, one search\n\
-         at a time. Vectors of passages that were found before are cached, as are pairs that were scored before.\n",
+        "better, worse: queries, by NDCG@10, than with BM25; p: of a paired randomisation test of that.\n\
+         pairs: of query and hit, that each model scores for one search; added: the time that it takes at the\n\
+         median, one search at a time. Vectors of passages found before are cached, and pairs scored before.\n",
     );
     for each in &measured {
         let reasons = each.shortfalls();

@@ -201,7 +201,8 @@ mod tests {
             (text("last week"), Epoch::Milliseconds, None),
             (FieldValue::Bool(true), Epoch::Milliseconds, None),
         ] {
-            assert_eq!(recent(None, epoch).number(&[value.clone()], now), number, "{value:?}");
+            let values = [value];
+            assert_eq!(recent(None, epoch).number(&values, now), number, "{values:?}");
         }
         let origin = millis("2026-01-01");
         for year in [FieldValue::Number(2026.0), text("2026")] {

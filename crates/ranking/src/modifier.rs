@@ -62,6 +62,8 @@ impl Modifier {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::{LN_2, LOG10_2};
+
     use super::*;
 
     #[test]
@@ -71,10 +73,10 @@ mod tests {
             ("none", 99.0, Some(0.0)),
             ("log", 1.995_635, None),
             ("log1p", 2.0, Some(0.0)),
-            ("log2p", 2.004_321, Some(0.301_030)),
+            ("log2p", 2.004_321, Some(LOG10_2)),
             ("ln", 4.595_120, None),
             ("ln1p", 4.605_170, Some(0.0)),
-            ("ln2p", 4.615_121, Some(0.693_147)),
+            ("ln2p", 4.615_121, Some(LN_2)),
             ("square", 9801.0, Some(0.0)),
             ("sqrt", 9.949_874, Some(0.0)),
             ("reciprocal", 0.010_101, None),
