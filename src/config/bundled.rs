@@ -16,6 +16,8 @@ model = "ms-marco-MiniLM-L12-v2"
 
 [[rules]]
 index = "*"
+# On two cores without VNNI a window of which nothing is cached takes 1.3 s, and one of known documents 0.4 s.
+budget = "2s"
 signals = [
     { model = "all-MiniLM-L6-v2", weight = 0.5, probability = { "all-MiniLM-L6-v2" = 16.6, offset = -9.37 } },
     { model = "ms-marco-MiniLM-L12-v2", weight = 0.5, keep = 20, probability = { "all-MiniLM-L6-v2" = 10.5, "ms-marco-MiniLM-L12-v2" = 0.193, offset = -5.58 } },
