@@ -130,7 +130,7 @@ impl Settings {
     /// True if there is a probability for what `model` says under `rule`.
     pub fn is_calibrated(&self, rule: &Rule, model: &str) -> bool {
         match self.fused.get(model) {
-            Some(signals) => signals.iter().any(|signal| signal.probability.is_some()),
+            Some(signals) => signals.iter().all(SignalConfig::is_calibrated),
             None => rule.probability.is_some() && rule.model == model,
         }
     }

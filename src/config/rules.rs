@@ -189,7 +189,10 @@ fn rule(section: &Section, models: &Models, fused: &mut FusedScorings) -> Option
         Some(name) if models.contains(name) => probability::read(section, &[name]),
         _ => {
             if section.node("probability").is_some() {
-                section.error("probability", "belongs to a rule with one model; of several, each signal has its own");
+                section.error(
+                    "probability",
+                    "belongs to a rule with one model; of several, write `signals` with a `probability` in each",
+                );
             }
             None
         }
@@ -265,14 +268,16 @@ fn min_score(section: &Section, model: Option<&str>, is_calibrated: bool, fused:
     if min_score.is_some_and(|lowest| !(0.0..=1.0).contains(&lowest)) {
         section.error("min_score", "must be a probability, 0 to 1");
     }
-    let is_uncalibrated =
-        |signal: &SignalConfig| matches!(signal.source, SourceConfig::Model { .. }) && signal.probability.is_none();
     let lacks = match model.and_then(|label| fused.get(label)) {
-        Some(signals) => signals.iter().any(is_uncalibrated),
+        Some(signals) => !signals.iter().all(SignalConfig::is_calibrated),
         None => model.is_some() && !is_calibrated,
     };
     if lacks {
-        section.error("min_score", "needs a `probability` for each model of the rule: its score alone is none");
+        section.error(
+            "min_score",
+            "needs a `probability`: { MODEL = factor, offset = number } in the rule where it has one model, else in each model \
+             of its `signals`; docs/models.md has an example",
+        );
     }
     min_score
 }

@@ -8,7 +8,7 @@
 /// The fewest hits that are asked for: fewer cannot change places in a way that anybody would see.
 const LEAST: usize = 3;
 
-/// The number of hits, the best ones, that are within `gap` standard deviations of the best; at least [`LEAST`] and at most
+/// The number of hits, the best ones, that are within `gap` standard deviations of the best; at least three and at most
 /// `keep`. `scores` are those of the hits of the window, best first. Where all are the same there is nothing to go by, and it
 /// is `keep`.
 pub fn depth(scores: &[f32], gap: f32, keep: usize) -> usize {

@@ -5,7 +5,7 @@ use ranking::fusion::Weighting;
 
 use super::{
     effort,
-    signal::{FusedScorings, SignalConfig, SourceConfig},
+    signal::{FusedScorings, SignalConfig, SourceConfig, add},
 };
 use crate::config::{
     models::Models,
@@ -77,13 +77,7 @@ fn cascade(
         probability: None,
     };
     let signals = vec![signal(first, None, None), signal(then, Some(keep), gap)];
-    // Names may hold any characters, those of a label, too.
-    if models.contains(&label) || fused.get(&label).is_some_and(|known| *known != signals) {
-        section.error("first", format!("the cascade would go by the name `{label}`, which is taken: rename a model"));
-        return None;
-    }
-    fused.insert(label.clone(), signals);
-    is_bounded.then_some(label)
+    is_bounded.then(|| add(label, signals, models, fused))
 }
 
 fn stage(section: &Section, key: &'static str, models: &Models) -> Option<String> {
@@ -174,15 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn a_model_with_the_name_of_a_cascade_is_a_mistake() {
+    fn a_cascade_whose_name_is_taken_gets_a_number() {
         let text = minimal().replace(
             "[[rules]]",
             &format!("[models.n]\npath = \"{MODEL}\"\n[models.\"m>n\"]\npath = \"{MODEL}\"\n[[rules]]"),
         );
-        let errors = read(&(text + "model = { first = \"m\", then = \"n\" }\n")).expect_err("wrong").join("\n");
-        assert!(
-            errors.contains("rules[0].model.first: the cascade would go by the name `m>n`, which is taken"),
-            "{errors}"
-        );
+        let rule = "model = { first = \"m\", then = \"n\" }\n";
+        let settings =
+            read(&format!("{text}{rule}[[rules]]\nindex = \"*\"\n{rule}effort = \"fast\"\n")).expect("right");
+        let labels: Vec<&str> = settings.rules.iter().map(|rule| rule.model.as_str()).collect();
+        assert_eq!(labels, ["m>n#2", "m>n#3"], "a model has it, and rules of another effort are others");
     }
 }

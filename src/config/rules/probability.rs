@@ -28,7 +28,10 @@ pub(super) fn read(section: &Section, signals: &[&str]) -> Option<Curve> {
             (Ok(_), None) => {
                 section.error(
                     "probability",
-                    format!("`{key}` is no model that was asked by then; there is: {}", signals.join(", ")),
+                    format!(
+                        "`{key}` is not the name of a model that has been asked by then; use: {}",
+                        signals.join(", ")
+                    ),
                 );
                 is_right = false;
             }
@@ -74,10 +77,10 @@ mod tests {
             ("model = \"m\"\nprobability = { offset = 1 }", "probability: names no model"),
             (
                 "model = \"m\"\nprobability = { n = 1 }",
-                "probability: `n` is no model that was asked by then; there is: m",
+                "probability: `n` is not the name of a model that has been asked by then; use: m",
             ),
             ("model = \"m\"\nprobability = { m = \"x\" }", "probability: `m` must be a number"),
-            ("model = \"m\"\nmin_score = 0.1", "min_score: needs a `probability` for each model of the rule"),
+            ("model = \"m\"\nmin_score = 0.1", "min_score: needs a `probability`: { MODEL = factor, offset = number }"),
             ("model = \"m\"\nprobability = { m = 1 }\nmin_score = 7", "min_score: must be a probability, 0 to 1"),
             (
                 "signals = [{ model = \"m\" }, { model = \"n\" }]\nprobability = { m = 1 }",

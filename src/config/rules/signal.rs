@@ -1,7 +1,9 @@
-//! A signal, as the configuration describes it.
+//! A signal, as the configuration describes it. Owns that each list of signals has a label of its own.
 
 use indexmap::IndexMap;
 use ranking::{calibration::Curve, field_values::FieldSignal, fusion::Weighting};
+
+use crate::config::models::Models;
 
 /// One of the things that the hits of a rule are ordered by.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,4 +55,21 @@ impl SourceConfig {
             Self::Field(signal) => &signal.field,
         }
     }
+}
+
+impl SignalConfig {
+    /// True if there is a probability for every hit that it has a number for.
+    pub(in crate::config) fn is_calibrated(&self) -> bool {
+        self.probability.is_some() || !matches!(self.source, SourceConfig::Model { .. })
+    }
+}
+
+/// Adds signals to those that are fused, and gives the label that stands for them: `label`, with a number where it stands for
+/// a model or for other signals already.
+pub(super) fn add(label: String, signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorings) -> String {
+    let numbered = (2..).map(|number| format!("{label}#{number}"));
+    let is_free = |label: &String| !models.contains(label) && fused.get(label).is_none_or(|known| *known == signals);
+    let label = std::iter::once(label.clone()).chain(numbered).find(is_free).unwrap_or(label);
+    fused.insert(label.clone(), signals);
+    label
 }

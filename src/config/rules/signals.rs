@@ -5,7 +5,7 @@ use ranking::{fusion::Weighting, normalize::Normalize};
 
 use super::{
     effort, field_signal, normalization, probability,
-    signal::{FusedScorings, SignalConfig, SourceConfig},
+    signal::{FusedScorings, SignalConfig, SourceConfig, add},
 };
 use crate::config::{
     models::Models,
@@ -20,7 +20,7 @@ pub(super) fn read(
     gap: Option<f32>,
     fused: &mut FusedScorings,
 ) -> Option<String> {
-    for key in ["model", "blend"].into_iter().filter(|key| rule.has(key)) {
+    for key in ["model", "blend"].into_iter().filter(|key| rule.node(key).is_some()) {
         rule.error(key, "belongs to a rule without `signals`, which say it all");
     }
     let Value::List(entries) = &rule.node("signals")?.value else {
@@ -51,7 +51,7 @@ pub(super) fn read(
         // There is nothing that it has to be made comparable to.
         only.weighting = Weighting::alone();
     }
-    Some(labelled(signals, models, fused))
+    Some(add(label(&signals), signals, models, fused))
 }
 
 /// Reports what is wrong with the list as a whole.
@@ -142,18 +142,13 @@ fn source(section: &Section, models: &Models, window: usize) -> Option<SourceCon
     }
 }
 
-/// `fast+cluster`, `fast+best:20`; a label that stands for other signals already gets a number.
-fn labelled(signals: Vec<SignalConfig>, models: &Models, fused: &mut FusedScorings) -> String {
+/// The label of a list: `fast+cluster`, `fast+best:20`.
+fn label(signals: &[SignalConfig]) -> String {
     let part = |signal: &SignalConfig| match &signal.source {
         SourceConfig::Model { name, keep: Some(keep), .. } => format!("{name}:{keep}"),
         other => other.name().to_owned(),
     };
-    let plain = signals.iter().map(part).collect::<Vec<_>>().join("+");
-    let numbered = (2..).map(|number| format!("{plain}#{number}"));
-    let is_free = |label: &String| !models.contains(label) && fused.get(label).is_none_or(|known| *known == signals);
-    let label = std::iter::once(plain.clone()).chain(numbered).find(is_free).unwrap_or_default();
-    fused.insert(label.clone(), signals);
-    label
+    signals.iter().map(part).collect::<Vec<_>>().join("+")
 }
 
 #[cfg(test)]
