@@ -235,7 +235,7 @@ fn diversity(criterion: &mut Criterion) {
             (0..count).map(|hit| Some((0..384).map(|place| number(hit * 384 + place)).collect())).collect();
         let values: Vec<Option<String>> = (0..count).map(|hit| Some(format!("brand {}", hit % 7))).collect();
         let before: Vec<Ranked> = (0..count).map(|hit| Ranked { hit, score: (count - hit) as f32 }).collect();
-        let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &values };
+        let hits = Hits { pinned: 0, window: count, page: 10, vectors: &vectors, values: &values };
         let diversity = Diversity { lambda: 0.7, duplicates: Some(0.95), at_most: Some(2) };
         group.bench_function(BenchmarkId::from_parameter(count), |bench| {
             bench.iter(|| {

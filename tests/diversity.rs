@@ -53,7 +53,11 @@ fn sentences(seen: &Seen) -> Response<Full<bytes::Bytes>> {
 async fn proxy(rules: &[(&str, &str)]) -> SocketAddr {
     let cluster = Cluster::start(sentences).await;
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/all-MiniLM-L6-v2");
-    let head = format!("[upstream]\nurl = \"http://{}\"\n[models.m]\npath = \"{model}\"\n", cluster.address);
+    // One session: others would still be opened when the test program ends, which the library does not survive.
+    let head = format!(
+        "[upstream]\nurl = \"http://{}\"\n[scoring]\nworkers = 1\nthreads = 1\n[models.m]\npath = \"{model}\"\n",
+        cluster.address
+    );
     let rule =
         |(index, diversity): &(&str, &str)| format!("[[rules]]\nindex = \"{index}\"\nbudget = \"60s\"\n{diversity}\n");
     let rules: Vec<String> = rules.iter().map(rule).collect();

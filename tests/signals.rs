@@ -179,3 +179,55 @@ async fn a_client_s_threshold_needs_a_rule_that_is_calibrated() {
         asked(proxy(cluster.address, &[], Longest).await, "/i/_search", &[("x-rerank-min-score", "0.4")]).await;
     assert!(said.contains("ignored=\"x-rerank-min-score\""), "{said}");
 }
+
+#[tokio::test]
+async fn a_rule_in_shadow_refuses_nothing() {
+    let cluster = ten_hits().await;
+    let settings: [(&[&str], &str); 2] = [(&["clients", "headers"], "min-score"), (&["rules", "0", "mode"], "shadow")];
+    let proxy = proxy(cluster.address, &settings, Longest).await;
+    let (status, said, body) = asked(proxy, "/i/_search?size=2", &[("x-rerank-min-score", "0.4")]).await;
+    assert_eq!((status, said.as_str(), ids(&body).as_str()), (200, "skipped; reason=shadow", "0 1"));
+}
+
+#[tokio::test]
+async fn a_search_s_own_threshold_takes_out_what_is_below_it_and_nothing_that_is_shown_below_it() {
+    let cluster = ten_hits().await;
+    // Longest has 1 to 5; the best hit is buried, the search wants 2 or more.
+    let settings: [(&[&str], &str); 3] = [
+        (&["rules", "0", "bury", "0", "field"], "stars"),
+        (&["rules", "0", "bury", "0", "is"], "*****"),
+        (&["rules", "0", "fields"], "stars"),
+    ];
+    let proxy = proxy(cluster.address, &settings, Longest).await;
+    let body = r#"{"retriever":{"text_similarity_reranker":{"retriever":{"standard":{"query":{"match":{"stars":"x"}}}},
+        "field":"stars","inference_text":"many","rank_window_size":5,"min_score":2}},"size":5}"#;
+    let request = reqwest::Client::new().post(format!("http://{proxy}/i/_search")).body(body);
+    let answer = request.header("content-type", "application/json").send().await.unwrap().text().await.unwrap();
+    assert_eq!(ids(&answer), "3 2 1 4", "the first has 1 and is left out, the buried one has 5 and comes last");
+}
+
+#[tokio::test]
+async fn a_list_of_one_model_keeps_its_probability() {
+    let cluster = ten_hits().await;
+    let settings: [(&[&str], &str); 4] = [
+        (&["rules", "0", "signals", "0", "model"], "m"),
+        (&["rules", "0", "signals", "0", "probability", "m"], "1"),
+        (&["rules", "0", "signals", "0", "probability", "offset"], "-3"),
+        (&["clients", "headers"], "min-score"),
+    ];
+    let proxy = proxy(cluster.address, &settings, Longest).await;
+    let (_, _, body) = asked(proxy, "/i/_search?size=5", &[("x-rerank-min-score", "0.4")]).await;
+    assert_eq!(ids(&body), "4 3 2");
+}
+
+#[tokio::test]
+async fn where_all_hits_are_left_out_there_is_no_highest_score() {
+    let cluster = ten_hits().await;
+    let original: (&[&str], &str) = (&["rules", "0", "score"], "original");
+    let proxy = proxy(cluster.address, &[&CALIBRATED[..], &[original]].concat(), Longest).await;
+    for (lowest, hits, highest) in [("0.6", "3 4", Value::from(7.0)), ("0.99", "", Value::Null)] {
+        let (_, _, body) = asked(proxy, "/i/_search?size=5", &[("x-rerank-min-score", lowest)]).await;
+        let answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((ids(&body).as_str(), &answer["hits"]["max_score"]), (hits, &highest));
+    }
+}

@@ -21,46 +21,37 @@ pub(super) fn new_order(
     scored: &Scored,
     lowest: Option<f32>,
 ) -> (Vec<Ranked>, Vec<Option<Moved>>) {
-    let pinned = candidates.pinned;
-    let mut ranked = order::order(&candidates.scores, &outputs(&scored.scores), pinned, planned.blend);
-    let mut groups = groups(planned, candidates, scored, &ranked, lowest);
-    let mut moved = Vec::new();
+    let mut ranked = order::order(&candidates.scores, &outputs(&scored.scores), candidates.pinned, planned.blend);
+    let groups = groups(planned, candidates, scored);
+    let group = |hit: usize| groups.get(hit).copied().unwrap_or_default();
+    // By their own scores, before groups change places: what comes behind others shows no higher score than they do.
+    ranked.retain(|&Ranked { hit, score }| {
+        // What is there by name is not measured by a probability.
+        let is_named = hit < candidates.pinned || group(hit) == Group::Pinned;
+        lowest.is_none_or(|lowest| score >= lowest) && (!planned.cut || is_named || is_good(planned, scored, hit))
+    });
+    let pinned = ranked.iter().filter(|ranked| ranked.hit < candidates.pinned).count();
+    let window = ranked.iter().filter(|ranked| ranked.hit < groups.len()).count();
+    let (mut groups, mut moved) = (groups, Vec::new());
     if let Some(config) = &planned.diversity {
         let values = planned.fields.texts_to_keep_apart(&candidates.values);
         let page = planned.plan.page.size;
-        let hits = Hits { pinned, page, vectors: &scored.vectors, values: &values };
+        let hits = Hits { pinned, window, page, vectors: &scored.vectors, values: &values };
         moved = diversify(&mut ranked, &mut groups, hits, config.diversity);
     }
-    let group = |hit: usize| groups.get(hit).copied().unwrap_or_default();
-    let mut ranked = arrange(ranked, pinned, groups.len(), group);
-    if planned.cut {
-        // What is not known to reach it is left out, too; but for what is there by name.
-        ranked
-            .retain(|&Ranked { hit, .. }| hit < pinned || group(hit) == Group::Pinned || is_good(planned, scored, hit));
-    }
-    (ranked, moved)
+    (arrange(ranked, pinned, window, |hit| groups.get(hit).copied().unwrap_or_default()), moved)
 }
 
 /// The group of each hit of the window.
-fn groups(
-    planned: &Planned,
-    candidates: &Candidates,
-    scored: &Scored,
-    ranked: &[Ranked],
-    lowest: Option<f32>,
-) -> Vec<Group> {
-    let by_conditions = |hit: usize| planned.fields.group(candidates.values.get(hit));
-    let mut groups: Vec<Group> = (0..scored.scores.len()).map(by_conditions).collect();
-    for &Ranked { hit, score } in ranked {
-        let Some(group) = groups.get_mut(hit).filter(|group| **group == Group::Ordered) else { continue };
+fn groups(planned: &Planned, candidates: &Candidates, scored: &Scored) -> Vec<Group> {
+    let group = |hit: usize| {
         let is_improbable = planned.min_score.zip(probability(scored, hit)).is_some_and(|(least, known)| known < least);
-        // What will be left out takes no place on a page.
-        let is_left_out = planned.cut && !is_good(planned, scored, hit);
-        if is_improbable || is_left_out || lowest.is_some_and(|lowest| score < lowest) {
-            *group = Group::Poor;
+        match planned.fields.group(candidates.values.get(hit)) {
+            Group::Ordered if is_improbable => Group::Poor,
+            by_conditions => by_conditions,
         }
-    }
-    groups
+    };
+    (0..scored.scores.len()).map(group).collect()
 }
 
 fn probability(scored: &Scored, hit: usize) -> Option<f32> {

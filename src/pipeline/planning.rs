@@ -110,10 +110,6 @@ fn planned(
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
-    if options.min_score.is_some() && !context.snapshot.settings.is_calibrated(rule, model) {
-        let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
-        return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
-    }
     let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
@@ -136,6 +132,10 @@ fn planned(
     }
     if mode == Mode::Shadow && run == Run::Answer {
         return Err(SkipReason::Shadow.into());
+    }
+    if options.min_score.is_some() && !context.snapshot.settings.is_calibrated(rule, model) {
+        let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
+        return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
     Ok(Planned {
         place,

@@ -80,7 +80,7 @@ pub(super) async fn measure(
 ) -> Result<Counts, SkipReason> {
     let mut candidates = candidates(reader, planned, answer, answer.len()).await??;
     let texts = std::mem::take(&mut candidates.passages);
-    Ok(Counts::of(&score(context, planned, &candidates, texts, answered).await?))
+    Ok(Counts::of(&score(context, planned, &Arc::new(candidates), texts, answered).await?))
 }
 
 /// The candidates, and what is to be scored of them. That may be most of the answer, so that it is copied only where it is
@@ -106,8 +106,8 @@ async fn candidates(
 /// The scores of a window, or why there are none.
 async fn score(
     context: &Context,
-    planned: &Planned,
-    candidates: &Candidates,
+    planned: &Arc<Planned>,
+    candidates: &Arc<Candidates>,
     texts: Vec<Option<String>>,
     answered: Instant,
 ) -> Result<Scored, SkipReason> {
@@ -123,7 +123,7 @@ async fn score(
     }
     let scorer = context.snapshot.scorers.get(&planned.model).ok_or(SkipReason::ModelUnavailable)?;
     let deadline = answered + planned.budget;
-    let known = known(planned, candidates, &places);
+    let known = known_apart(planned, candidates, &places).await?;
     let scoring = guarded_future(scorer.score(Request {
         query: &planned.plan.query,
         passages,
@@ -156,6 +156,20 @@ async fn score(
         (false, false) => Err(SkipReason::ModelUnavailable),
     }
 }
+
+/// The same as [`known`], where that takes long by another thread.
+async fn known_apart(
+    planned: &Arc<Planned>,
+    candidates: &Arc<Candidates>,
+    places: &[usize],
+) -> Result<Known, SkipReason> {
+    let values: usize = candidates.values.iter().flatten().map(Vec::len).sum();
+    let (planned, candidates, places) = (planned.clone(), candidates.clone(), places.to_vec());
+    computed(values * BYTES_OF_A_VALUE, move || known(&planned, &candidates, &places)).await
+}
+
+/// As how many bytes of an answer a value counts that is made a number of.
+const BYTES_OF_A_VALUE: usize = 128;
 
 /// What is known of the hits that are scored, besides their texts.
 fn known(planned: &Planned, candidates: &Candidates, places: &[usize]) -> Known {

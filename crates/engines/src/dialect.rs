@@ -128,7 +128,7 @@ pub trait AnswerReader: Send + Sync {
     /// The client's page in the new order.
     fn rewrite(&self, place: usize, answer: &[u8], candidates: &Candidates, order: NewOrder<'_>) -> Vec<u8> {
         let Some(plan) = self.plan(place) else { return answer.to_vec() };
-        rewrite::reordered(answer, &candidates.layout, plan.page, self.min_score(place), order)
+        rewrite::reordered(answer, &candidates.layout, plan.page, order)
     }
 
     /// The client's page in the cluster's own order, without what was asked for on our behalf.

@@ -87,19 +87,9 @@ pub struct NewOrder<'a> {
     pub notes: &'a dyn Fn(usize, &Ranked) -> Vec<String>,
 }
 
-/// The answer with this page of the new order in place of its hits. Hits below `min_score` are on no page.
-pub(crate) fn reordered(
-    answer: &[u8],
-    layout: &Layout,
-    page: Page,
-    min_score: Option<f32>,
-    order: NewOrder<'_>,
-) -> Vec<u8> {
-    let NewOrder { mut ranked, scores, total, notes } = order;
-    if let Some(lowest) = min_score {
-        // Scores never increase: what is below begins somewhere.
-        ranked.truncate(ranked.partition_point(|hit| hit.score >= lowest));
-    }
+/// The answer with this page of the new order in place of its hits.
+pub(crate) fn reordered(answer: &[u8], layout: &Layout, page: Page, order: NewOrder<'_>) -> Vec<u8> {
+    let NewOrder { ranked, scores, total, notes } = order;
     let ranks = page.of(ranked.len());
     let place = |(rank, hit): (usize, &Ranked)| Placed {
         hit: hit.hit,
@@ -109,12 +99,23 @@ pub(crate) fn reordered(
     let placed: Vec<Placed> = ranked.iter().enumerate().take(ranks.end).skip(ranks.start).map(place).collect();
     let best = ranked.first().map_or(f32::NAN, |hit| hit.score);
     match total {
-        Some(total) => rewrite(answer, &layout.with_total(total), &placed, scores.then_some(best)),
+        // The hit that has the highest score may have been left out.
+        Some(total) if !scores => {
+            let own = ranked.iter().filter_map(|hit| layout.own_score(answer, hit.hit)).reduce(f32::max);
+            rewrite(answer, &layout.with_total(total), &placed, Some(own.unwrap_or(f32::NAN)))
+        }
+        Some(total) => rewrite(answer, &layout.with_total(total), &placed, Some(best)),
         None => rewrite(answer, layout, &placed, scores.then_some(best)),
     }
 }
 
 impl Layout {
+    /// The score that the cluster gave a hit.
+    fn own_score(&self, answer: &[u8], hit: usize) -> Option<f32> {
+        let at = self.hits.get(hit)?.score.clone()?;
+        std::str::from_utf8(answer.get(at)?).ok()?.parse().ok()
+    }
+
     /// The same where the answer is to say that there are so many hits.
     fn with_total(&self, total: usize) -> Self {
         let mut layout = self.clone();

@@ -48,6 +48,8 @@ impl Diversity {
 pub struct Hits<'a> {
     /// The number of first hits that stay where they are.
     pub pinned: usize,
+    /// The number of first hits that are those of the window.
+    pub window: usize,
     /// The number of hits on a page. Pages are counted from the best hit on.
     pub page: usize,
     /// The vectors that one model made of them.
@@ -90,7 +92,7 @@ pub fn diversify(
     diversity: Diversity,
 ) -> Vec<Option<Moved>> {
     let mut moved = vec![None; groups.len()];
-    let end = groups.len().min(ranked.len());
+    let end = hits.window.min(ranked.len());
     let start = hits.pinned.min(end);
     if diversity.needs_vectors() {
         let compared = start..end.min(start + MOST);

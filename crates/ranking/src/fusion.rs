@@ -15,7 +15,7 @@
 
 use crate::{
     normalize::{Normalize, best_first},
-    value::Value,
+    value::{Scale, Value},
 };
 
 /// How a signal counts.
@@ -135,12 +135,38 @@ impl Fusion {
     fn tiers(&self) -> Vec<Tier> {
         let asked = (0..self.signals.len()).rev().filter(|&place| self.signals[place].is_asked);
         let mut tiers: Vec<Tier> = asked.map(|place| self.tier(place)).filter(|tier| !tier.hits.is_empty()).collect();
+        let lift = self.lift(&tiers);
         if let [first, _, ..] = &mut tiers[..] {
-            first.hits.iter_mut().for_each(|(_, score)| score.raw = score.raw.max(FLOOR));
+            first.hits.iter_mut().for_each(|(_, score)| score.raw = (score.raw + lift).max(FLOOR));
             // What the floor makes equal is in the cluster's order, as other ties are.
             first.hits.sort_by(|(a, x), (b, y)| (y.raw + 0.0).total_cmp(&(x.raw + 0.0)).then(a.cmp(b)));
         }
         tiers
+    }
+
+    /// What is added to the first tier, so that the tiers that go on below it do not go below 0: the engines have no negative
+    /// scores, and clients may count on that. Sums that are negative by themselves, and a model's own numbers, stay.
+    fn lift(&self, tiers: &[Tier]) -> f32 {
+        let Some((first, others)) = tiers.split_first() else { return 0.0 };
+        let lowest = first.hits.last().map_or(0.0, |(_, score)| f64::from(score.raw));
+        if self.signals[first.signal].weighting.alone || lowest < 0.0 {
+            return 0.0;
+        }
+        let mut placed = vec![false; self.hits];
+        first.hits.iter().for_each(|(hit, _)| placed[*hit] = true);
+        let mut depth = 0.0;
+        for tier in others {
+            let rest: Vec<f64> = tier
+                .hits
+                .iter()
+                .filter(|(hit, _)| !placed[*hit])
+                .map(|(_, score)| height(*score, Scale::AsIs))
+                .collect();
+            depth += rest.first().zip(rest.last()).map_or(0.0, |(top, last)| top - last);
+            tier.hits.iter().for_each(|(hit, _)| placed[*hit] = true);
+        }
+        // A little more than that, for what rounding takes away.
+        if depth > lowest { ((depth - lowest) * 1.000_01 + 1e-5).min(f64::from(f32::MAX) / 4.0) as f32 } else { 0.0 }
     }
 
     fn tier(&self, signal: usize) -> Tier {
@@ -207,17 +233,20 @@ fn sums(shares: &[(usize, Vec<f64>)], hits: usize) -> Vec<f32> {
     (0..hits).map(|hit| sum(hit).clamp(f64::from(FLOOR), f64::from(-FLOOR)) as f32).collect()
 }
 
+/// A score on another scale: logits stay among logits, and what is measured in something else is as it is shown.
+fn height(score: Value, scale: Scale) -> f64 {
+    f64::from(if score.scale == scale { score.raw } else { score.shown() })
+}
+
 /// The scores of a tier, shifted so that they go on just below `above`, the lowest of the tiers before, in their order and
 /// about as far apart as they were. Without tiers before they stand as they are.
 fn below(above: Option<Value>, hits: Vec<(usize, Value)>) -> Vec<(usize, Value)> {
     let (Some(lowest), Some(&(_, top))) = (above, hits.first()) else { return hits };
-    // Logits go on among logits; what is measured in something else goes on as it is shown.
-    let height = |score: Value| f64::from(if score.scale == lowest.scale { score.raw } else { score.shown() });
     let (mut last, mut shifted) = (f32::INFINITY, lowest.raw);
     let shift = |(hit, score): (usize, Value)| {
         let own = score.raw + 0.0;
         if own < last {
-            let wanted = f64::from(lowest.raw) - (height(top) - height(score));
+            let wanted = f64::from(lowest.raw) - (height(top, lowest.scale) - height(score, lowest.scale));
             shifted = (wanted as f32).max(FLOOR).min(shifted.next_down());
             last = own;
         }

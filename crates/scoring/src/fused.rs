@@ -156,7 +156,7 @@ impl Answers {
     ) {
         let count = request.passages.len();
         let mut places = self.fusion.order();
-        places.truncate(self.depth(depth));
+        places.truncate(self.depth(depth, count));
         let mut scores = vec![None; count];
         if !places.is_empty() {
             let passages = places.iter().map(|&place| request.passages[place].clone()).collect();
@@ -177,14 +177,14 @@ impl Answers {
         self.by_signal.push(scores);
     }
 
-    /// The number of passages that go on to a model.
-    fn depth(&self, Depth { keep, gap }: Depth) -> usize {
+    /// The number of passages, of `count`, that go on to a model.
+    fn depth(&self, Depth { keep, gap }: Depth, count: usize) -> usize {
         let most = keep.unwrap_or(usize::MAX);
         let Some(gap) = gap else { return most };
         let mut scores: Vec<f32> = self.fusion.scores().iter().flatten().map(|fused| fused.score.raw).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
-        // Without a model before it there is nothing to go by.
-        if scores.is_empty() { most } else { ranking::depth::depth(&scores, gap, most) }
+        // Scores of a part of the passages do not say how many are near the best.
+        if scores.len() < count { most } else { ranking::depth::depth(&scores, gap, most) }
     }
 
     /// What a model has to say of `asked` passages, with finite scores only; what kept it from more is noted.

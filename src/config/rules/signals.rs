@@ -45,7 +45,9 @@ pub(super) fn read(
     }
     effort::apply(rule, gap, &mut signals);
     if let [only] = &mut signals[..] {
-        if let SourceConfig::Model { name, keep: None, .. } = &only.source {
+        if let SourceConfig::Model { name, keep: None, .. } = &only.source
+            && only.probability.is_none()
+        {
             return Some(name.clone());
         }
         // There is nothing that it has to be made comparable to.

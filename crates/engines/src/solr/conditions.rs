@@ -13,6 +13,7 @@ use super::{
 use crate::{
     caps,
     extra_fields::ExtraFields,
+    names::{is_pattern, matches},
     passage::Content,
     plan::{NoPlan, Page, Plan, SkipReason, Terms},
 };
@@ -73,8 +74,11 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Planned, NoPlan> 
         return Err(SkipReason::Unsupported.into());
     }
     let mut asked_for = client.extra(&wanted, spare, terms.scores);
-    let no_text = client.extra_values(terms.values, &asked_for);
-    asked_for.extend_from_slice(&no_text);
+    let values = client.extra_values(terms.values, &asked_for);
+    // What a pattern brings for the passage is its text, whatever else it is.
+    let is_passage = |name: &&String| asked_for.iter().any(|asked| is_pattern(asked) && matches(asked, name));
+    let no_text = values.iter().filter(|name| !is_passage(name)).cloned().collect();
+    asked_for.extend(values);
     let extra = ExtraFields { asked: asked_for, no_text, wanted: all };
     let values = terms.values.iter().map(|name| Some(name).filter(|name| !client.gives_away(name)).cloned()).collect();
     let mut plan = Plan { query, window, page, hits, widened: false };

@@ -37,7 +37,7 @@ fn after(
 #[test]
 fn near_duplicates_go_behind_all_others_and_one_of_each_stays() {
     let vectors = [at(0.0), at(90.0), at(5.0), at(0.0), at(50.0), at(95.0)];
-    let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
+    let hits = Hits { pinned: 0, window: usize::MAX, page: 10, vectors: &vectors, values: &[] };
     let diversity = Diversity { duplicates: Some(0.99), ..NONE };
     let (ranked, moved) = after(&[6.0, 5.0, 4.0, 3.0, 2.0, 1.0], vec![Group::Ordered; 6], hits, diversity);
     assert_eq!(order(&ranked), [0, 1, 4, 2, 3, 5]);
@@ -49,7 +49,7 @@ fn near_duplicates_go_behind_all_others_and_one_of_each_stays() {
 fn a_chain_of_likeness_is_no_likeness() {
     // Each is like the one before it, the third is not like the first: it is no duplicate of anything that stays.
     let vectors = [at(0.0), at(8.0), at(16.0)];
-    let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
+    let hits = Hits { pinned: 0, window: usize::MAX, page: 10, vectors: &vectors, values: &[] };
     let diversity = Diversity { duplicates: Some(0.98), ..NONE };
     let (ranked, _) = after(&[3.0, 2.0, 1.0], vec![Group::Ordered; 3], hits, diversity);
     assert_eq!(order(&ranked), [0, 2, 1]);
@@ -60,7 +60,7 @@ fn a_cosine_of_1_finds_equal_vectors_whatever_their_rounding() {
     let vector: Arc<[f32]> = (0..384).map(|x| (x as f32 * 0.37).sin()).collect();
     let twice: Arc<[f32]> = vector.iter().map(|x| x * 3.7).collect();
     let vectors = [Some(vector), at(1.0), Some(twice)];
-    let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
+    let hits = Hits { pinned: 0, window: usize::MAX, page: 10, vectors: &vectors, values: &[] };
     let (_, moved) =
         after(&[3.0, 2.0, 1.0], vec![Group::Ordered; 3], hits, Diversity { duplicates: Some(1.0), ..NONE });
     assert_eq!(moved[2], Some(Moved::Duplicate));
@@ -69,7 +69,7 @@ fn a_cosine_of_1_finds_equal_vectors_whatever_their_rounding() {
 #[test]
 fn new_subjects_come_forward_and_hits_without_a_vector_keep_their_place() {
     let vectors = [at(0.0), at(10.0), at(None), at(5.0), at(90.0)];
-    let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
+    let hits = Hits { pinned: 0, window: usize::MAX, page: 10, vectors: &vectors, values: &[] };
     let diversity = Diversity { lambda: 0.5, ..NONE };
     let (ranked, moved) = after(&[1.0, 0.9, 0.8, 0.7, 0.6], vec![Group::Ordered; 5], hits, diversity);
     assert_eq!(order(&ranked), [0, 4, 2, 1, 3]);
@@ -82,7 +82,7 @@ fn new_subjects_come_forward_and_hits_without_a_vector_keep_their_place() {
 #[test]
 fn groups_stay_apart_and_what_the_rule_pins_is_compared_to() {
     let vectors = [at(90.0), at(0.0), at(0.0), at(90.0), at(45.0)];
-    let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
+    let hits = Hits { pinned: 0, window: usize::MAX, page: 10, vectors: &vectors, values: &[] };
     let groups = vec![Group::Buried, Group::Ordered, Group::Pinned, Group::Ordered, Group::Ordered];
     let diversity = Diversity { lambda: 0.5, duplicates: Some(0.9), at_most: None };
     let (ranked, moved) = after(&[5.0, 4.0, 3.0, 2.0, 1.0], groups, hits, diversity);
@@ -97,7 +97,7 @@ fn a_value_has_its_places_on_a_page_and_the_cluster_s_pins_count() {
         .iter()
         .map(|&text| Some(text.to_owned()).filter(|text| !text.is_empty()))
         .collect();
-    let hits = Hits { pinned: 1, page: 3, vectors: &[], values: &values };
+    let hits = Hits { pinned: 1, window: usize::MAX, page: 3, vectors: &[], values: &values };
     let diversity = Diversity { at_most: Some(1), ..NONE };
     let (ranked, moved) = after(&[6.0, 5.0, 4.0, 3.0, 2.0, 1.0], vec![Group::Ordered; 6], hits, diversity);
     assert_eq!(order(&ranked), [0, 2, 5, 1, 4, 3]);
@@ -110,7 +110,7 @@ fn only_the_first_hits_of_a_window_are_compared() {
     let count = MOST + 50;
     let scores: Vec<f32> = (0..count).map(|hit| (count - hit) as f32).collect();
     let vectors = vec![at(0.0); count];
-    let hits = Hits { pinned: 0, page: 10, vectors: &vectors, values: &[] };
+    let hits = Hits { pinned: 0, window: usize::MAX, page: 10, vectors: &vectors, values: &[] };
     let (_, moved) = after(&scores, vec![Group::Ordered; count], hits, Diversity { duplicates: Some(0.9), ..NONE });
     assert_eq!(moved.iter().position(Option::is_some), Some(1));
     assert_eq!(moved.iter().rposition(Option::is_some), Some(MOST - 1));
@@ -129,7 +129,13 @@ struct Any {
 
 impl Any {
     fn hits(&self) -> Hits<'_> {
-        Hits { pinned: self.pinned, page: self.page, vectors: &self.vectors, values: &self.values }
+        Hits {
+            pinned: self.pinned,
+            window: self.groups.len(),
+            page: self.page,
+            vectors: &self.vectors,
+            values: &self.values,
+        }
     }
 
     fn after(&self, diversity: Diversity) -> (Vec<Ranked>, Vec<Option<Moved>>) {

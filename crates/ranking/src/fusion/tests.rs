@@ -117,6 +117,17 @@ fn a_model_alone_keeps_its_own_numbers_and_replaces_what_came_before() {
     assert_eq!(fusion.scores()[0].as_ref().map(|fused| fused.shares.clone()), Some(vec![None, Some(-3.0)]));
 }
 
+#[test]
+fn what_goes_on_below_a_tier_does_not_go_below_nothing() {
+    let mut fusion = Fusion::of(6);
+    fusion.answer(half(), all(&[1.0, 0.9, 0.5, 0.3, 0.1, 0.0]));
+    fusion.answer(half(), values(&[Some(1.0), Some(5.0), None, None, None, None]));
+    let scores: Vec<f32> = raws(&fusion).into_iter().flatten().collect();
+    assert!(scores.iter().all(|score| *score >= 0.0), "{scores:?}");
+    assert_eq!(fusion.order(), [0, 1, 2, 3, 4, 5]);
+    assert!((scores[2] - scores[5] - 0.25).abs() < 1e-5, "as far apart as they were: {scores:?}");
+}
+
 /// Numbers as models have them, and as they do not.
 fn number() -> impl Strategy<Value = Option<f32>> {
     let odd = vec![-0.0, 0.0, 1.0, 1e-45, f32::MAX, f32::MIN, f32::NAN, f32::INFINITY, f32::NEG_INFINITY];

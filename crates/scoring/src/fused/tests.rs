@@ -357,6 +357,30 @@ async fn a_model_without_an_answer_leaves_the_order_of_those_before_it() {
 }
 
 #[tokio::test]
+async fn a_first_model_that_was_cut_off_does_not_decide_how_deep_the_second_goes() {
+    let with_gap = |first: Arc<dyn Scorer>, then: Arc<dyn Scorer>| {
+        let signal = |name: &str, scorer, depth| Signal {
+            name: name.into(),
+            source: Source::Model { scorer, depth },
+            weighting: Weighting { weight: 0.5, normalize: Normalize::MinMax, alone: false },
+            probability: None,
+        };
+        let depth = Depth { keep: Some(5), gap: Some(0.1) };
+        FusedScorer::new(vec![signal("first", first, Depth::default()), signal("then", then, depth)])
+    };
+    let passages = ["9", "2", "1", "1", "1", "1", "1", "1"];
+    let cut_off = fake(|texts: &[String]| {
+        let one = std::iter::once(Some(9.0)).chain(std::iter::repeat(None)).take(texts.len());
+        Some(Ok(Scored { budget_hit: true, ..scores(one, Scale::AsIs) }))
+    });
+    for (first, asked) in [(fake(reads(1.0, Scale::AsIs)) as Arc<dyn Scorer>, 3), (cut_off, 5), (fake(GONE), 5)] {
+        let then = fake(reads(1.0, Scale::AsIs));
+        with_gap(first, then.clone()).score(request(&passages, AMPLE)).await.expect("scores");
+        assert_eq!(then.asked.lock().expect("a lock")[0].0.len(), asked);
+    }
+}
+
+#[tokio::test]
 async fn a_long_list_is_asked_for_in_portions_and_fused_as_a_whole() {
     let (first, then) = (fake(reads(1.0, Scale::AsIs)), fake(reads(-1.0, Scale::AsIs)));
     let scorer = fused(first.clone(), then, Some(200));
