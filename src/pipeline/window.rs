@@ -111,11 +111,11 @@ async fn score(
     texts: Vec<Option<String>>,
     answered: Instant,
 ) -> Result<Scored, SkipReason> {
-    if candidates.layout.hits.len() < 2 {
+    // Pins stay where they are, whatever a model would say of them.
+    if candidates.layout.hits.len().saturating_sub(candidates.pinned) < 2 {
         return Err(SkipReason::SingleHit);
     }
     let window = texts.len();
-    // Pins stay where they are, whatever a model would say of them.
     let is_scored = |(hit, text): (usize, Option<String>)| Some((hit, text?)).filter(|_| hit >= candidates.pinned);
     let (places, passages): (Vec<usize>, Vec<String>) = texts.into_iter().enumerate().filter_map(is_scored).unzip();
     if places.is_empty() {

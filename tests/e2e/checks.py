@@ -86,7 +86,8 @@ def check_reranked_text(cluster, search, direct, through, header, expect, mask):
     assert sorted(texts[:window]) == sorted(own_texts[:window]), "the window is a permutation"
     assert texts[window:] == own_texts[window:], "past the window the cluster's order stands"
     assert texts[:pinned] == own_texts[:pinned], "what was put in front stays there"
-    assert header["window"] == header["scored"] == min(window, len(cluster_order)), header
+    in_window = min(window, len(cluster_order))
+    assert (header["window"], header["scored"]) == (in_window, in_window - pinned), header
 
     own, page = answers.page(direct), answers.page(through)
     part = new_order[search.start : search.start + search.size]
