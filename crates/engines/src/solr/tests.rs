@@ -321,15 +321,17 @@ fn passages_and_scores_are_read_and_elevated_documents_stay() {
     assert_eq!(read(&elevated).expect("an answer").pinned, 2);
 }
 
+/// One document, as it comes where the proxy asks for every field.
+const BRANDED: &str = r#"{"responseHeader":{"status":0},"response":{"numFound":1,"start":0,"docs":[{"id":"a","brand":"acme","score":1.0,"[elevated]":false,"note":"red"}]}}"#;
+
 #[test]
 fn a_field_that_a_rule_looks_at_is_text_where_every_text_is() {
     let every_text = PassageSpec { content: Content::Searched, ..PassageSpec::default() };
     let values = ["brand".to_owned()];
     let terms = Terms { values: &values, ..terms(&every_text) };
-    const ANSWER: &str = r#"{"responseHeader":{"status":0},"response":{"numFound":1,"start":0,"docs":[{"id":"a","brand":"acme","score":1.0,"[elevated]":false,"note":"red"}]}}"#;
     let passage = |url| {
         let plan = Client::get(url).plan_with(&terms).expect("a plan");
-        answer::candidates(ANSWER.as_bytes(), &plan, Explain::No).expect("an answer").passages
+        answer::candidates(BRANDED.as_bytes(), &plan, Explain::No).expect("an answer").passages
     };
     let shown = passage("q=_text_:red");
     assert!(shown[0].as_ref().is_some_and(|text| text.contains("acme")), "{shown:?}");
