@@ -26,3 +26,11 @@ pub(crate) fn read_tree(root: &Node, variable: &dyn Fn(&str) -> Option<String>) 
 pub(crate) fn minimal() -> String {
     format!("[upstream]\nurl = \"http://localhost:9200\"\n[models.m]\npath = \"{MODEL}\"\n[[rules]]\nindex = \"*\"\n")
 }
+
+/// The settings of two models `m` and `n`, and of a rule for every index with each of these texts as its keys.
+pub(crate) fn read_with_two_models<S: AsRef<str>>(rules: &[S]) -> Result<Settings, Vec<String>> {
+    let models = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
+    let rules: Vec<String> =
+        rules.iter().map(|keys| format!("[[rules]]\nindex = \"*\"\n{}\n", keys.as_ref())).collect();
+    read(&(models + &rules.concat()))
+}

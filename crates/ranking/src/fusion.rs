@@ -117,6 +117,20 @@ impl Fusion {
 
     /// The score of each hit; `None` where no model has a number for it.
     pub fn scores(&self) -> Vec<Option<Fused>> {
+        let mut fused = self.placed();
+        self.add_shares(&mut fused);
+        fused
+    }
+
+    /// The scores so far, best first, of the hits that have one.
+    pub fn scores_best_first(&self) -> Vec<f32> {
+        let mut scores: Vec<f32> = self.placed().into_iter().flatten().map(|fused| fused.score.raw).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        scores
+    }
+
+    /// The score of each hit, without what made it up.
+    fn placed(&self) -> Vec<Option<Fused>> {
         let mut fused: Vec<Option<Fused>> = vec![None; self.hits];
         let mut above: Option<Value> = None;
         for tier in self.tiers() {
@@ -127,7 +141,6 @@ impl Fusion {
                 above = Some(above.map_or(score, |lowest| if score.raw < lowest.raw { score } else { lowest }));
             }
         }
-        self.add_shares(&mut fused);
         fused
     }
 

@@ -181,8 +181,7 @@ impl Answers {
     fn depth(&self, Depth { keep, gap }: Depth, count: usize) -> usize {
         let most = keep.unwrap_or(usize::MAX);
         let Some(gap) = gap else { return most };
-        let mut scores: Vec<f32> = self.fusion.scores().iter().flatten().map(|fused| fused.score.raw).collect();
-        scores.sort_by(|a, b| b.total_cmp(a));
+        let scores = self.fusion.scores_best_first();
         // Scores of a part of the passages do not say how many are near the best.
         if scores.len() < count { most } else { ranking::depth::depth(&scores, gap, most) }
     }

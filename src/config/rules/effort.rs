@@ -60,7 +60,7 @@ pub(super) fn refuse(rule: &Section) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{MODEL, minimal, read};
+    use crate::config::testing::read_with_two_models;
 
     #[test]
     fn a_number_of_pairs_stands_for_a_gap_between_those_that_were_measured() {
@@ -71,8 +71,7 @@ mod tests {
 
     #[test]
     fn a_rule_says_how_deep_its_second_model_goes() {
-        let two = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
-        let rule = |keys: &str| read(&format!("{two}[[rules]]\nindex = \"*\"\n{keys}"));
+        let rule = |keys: &str| read_with_two_models(&[keys]);
         let list = "signals = [{ model = \"m\" }, { model = \"n\", keep = 20 }]\n";
         let gap = |keys: &str| {
             let settings = rule(keys).expect("right");

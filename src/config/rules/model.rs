@@ -103,15 +103,12 @@ mod tests {
     use crate::config::{
         Settings,
         reading::sources::lay_environment,
-        testing::{MODEL, minimal, read, read_tree, written},
+        testing::{MODEL, minimal, read, read_tree, read_with_two_models, written},
     };
 
     /// A configuration with two models, whose rules name this as theirs.
     fn with_two_models(rules: &[&str]) -> Result<Settings, Vec<String>> {
-        let two = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
-        let rules: Vec<String> =
-            rules.iter().map(|model| format!("[[rules]]\nindex = \"*\"\nmodel = {model}\n")).collect();
-        read(&format!("{two}{}", rules.concat()))
+        read_with_two_models(&rules.iter().map(|model| format!("model = {model}")).collect::<Vec<_>>())
     }
 
     #[test]

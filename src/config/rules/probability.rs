@@ -51,11 +51,10 @@ pub(super) fn read(section: &Section, signals: &[&str]) -> Option<Curve> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{MODEL, minimal, read};
+    use crate::config::testing::read_with_two_models;
 
     fn rule(keys: &str) -> Result<crate::config::Settings, Vec<String>> {
-        let two = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
-        read(&format!("{two}[[rules]]\nindex = \"*\"\n{keys}"))
+        read_with_two_models(&[keys])
     }
 
     #[test]

@@ -159,15 +159,12 @@ mod tests {
     use crate::config::{
         Settings,
         reading::sources::lay_environment,
-        testing::{MODEL, minimal, read, read_tree, written},
+        testing::{MODEL, minimal, read_tree, read_with_two_models, written},
     };
 
     /// A configuration with two models, whose rules have these lists.
     fn with_two_models(rules: &[&str]) -> Result<Settings, Vec<String>> {
-        let two = minimal().replace("[[rules]]\nindex = \"*\"\n", &format!("[models.n]\npath = \"{MODEL}\"\n"));
-        let rules: Vec<String> =
-            rules.iter().map(|signals| format!("[[rules]]\nindex = \"*\"\nsignals = {signals}\n")).collect();
-        read(&format!("{two}{}", rules.concat()))
+        read_with_two_models(&rules.iter().map(|signals| format!("signals = {signals}")).collect::<Vec<_>>())
     }
 
     fn model(name: &str, keep: Option<usize>, weight: f32, normalize: Normalize) -> SignalConfig {
