@@ -1,0 +1,370 @@
+//! DeBERTa-v2 and -v3 (He et al., 2020, <https://arxiv.org/abs/2006.03654>): the encoder of mxbai-rerank-v1 and of Microsoft's
+//! checkpoints, with every switch that these differ in. How far tokens are apart, and what that adds to their scores, is the
+//! business of [`positions`].
+//!
+//! ```text
+//! score[i, j] = (q_i · k_j  +  q_i · PK[b(i-j)]  +  k_j · PQ[b(i-j)]) / √(3 d)        j not masked
+//!               content        c2p                  p2c
+//! PK = K-projection of the relative embeddings, PQ = Q-projection of them; b = bucket of a distance
+//! ```
+//!
+//! The divisor is folded into `W_q` and `b_q`, and so into `PQ`: the graph divides nothing. `PK` and `PQ` depend on no input,
+//! so that they are worked out here. The layer norm of the embeddings depends on nothing but the token, so that it is applied to
+//! the table. The last layer is worked out for the first token alone where that is all that is read.
+
+mod positions;
+
+use positions::{Positions, Table, Window};
+
+use super::{Architecture, Inputs, Rows};
+use crate::{
+    array::{Array, Linear},
+    checkpoint::Checkpoint,
+    config::Config,
+    error::BuildError,
+    graph::{Axis, Graph, Setting, Value},
+    layers::{Activation, LayerNorm, Lengths},
+};
+
+/// A DeBERTa-v2 model as its configuration describes it.
+pub struct Deberta {
+    width: usize,
+    heads: usize,
+    layers: usize,
+    epsilon: f32,
+    activation: Activation,
+    pooler_activation: Activation,
+    /// The width of the table of tokens, where that is not the encoder's.
+    embedding_width: usize,
+    has_absolute_positions: bool,
+    has_token_types: bool,
+    /// A convolution beside the first layer, of so many tokens.
+    convolution: Option<Convolution>,
+    positions: Option<Positions>,
+}
+
+/// A convolution over neighbouring tokens, which v2-xlarge has beside its first layer.
+struct Convolution {
+    kernel: usize,
+    groups: usize,
+    activation: Activation,
+}
+
+impl Deberta {
+    /// Reads the switches. `max_length` is the most tokens that an input may have.
+    ///
+    /// # Errors
+    /// A switch is set in a way that we have no graph for.
+    pub fn read(config: &Config, max_length: usize) -> Result<Deberta, BuildError> {
+        let width = config.length("hidden_size")?;
+        let heads = config.length("num_attention_heads")?;
+        if !width.is_multiple_of(heads) {
+            return Err(config.unsupported("`hidden_size` is no multiple of `num_attention_heads`"));
+        }
+        let head_width = config.number("attention_head_size", (width / heads) as i64);
+        if head_width != (width / heads) as i64 {
+            return Err(config.unsupported("`attention_head_size` is not `hidden_size` / `num_attention_heads`"));
+        }
+        let kernel = config.number("conv_kernel_size", 0);
+        let convolution = (kernel > 0).then(|| {
+            let activation = config.activation("conv_act", Activation::Tanh)?;
+            let groups = config.number("conv_groups", 1).max(1) as usize;
+            Ok(Convolution { kernel: kernel as usize, groups, activation })
+        });
+        Ok(Deberta {
+            width,
+            heads,
+            layers: config.length("num_hidden_layers")?,
+            epsilon: config.float("layer_norm_eps", 1e-7) as f32,
+            activation: config.activation("hidden_act", Activation::Gelu)?,
+            pooler_activation: config.activation("pooler_hidden_act", Activation::Gelu)?,
+            embedding_width: config.number("embedding_size", width as i64) as usize,
+            has_absolute_positions: config.flag("position_biased_input", true),
+            has_token_types: config.number("type_vocab_size", 0) > 0,
+            convolution: convolution.transpose()?,
+            positions: Positions::read(config, max_length)?,
+        })
+    }
+
+    /// The norm that follows the module's output.
+    fn norm(&self, weights: &Checkpoint, name: &str) -> Result<LayerNorm, BuildError> {
+        LayerNorm::read(weights, name, self.epsilon)
+    }
+
+    /// The vectors of the tokens.
+    fn embeddings(&self, graph: &mut Graph, weights: &Checkpoint, inputs: &Inputs) -> Result<Value, BuildError> {
+        graph.enter("embeddings");
+        let mut words = weights.tensor("embeddings.word_embeddings.weight")?;
+        let norm = self.norm(weights, "embeddings.LayerNorm")?;
+        let is_projected = self.embedding_width != self.width;
+        if !is_projected && !self.has_absolute_positions && !self.has_token_types {
+            norm.apply(&mut words);
+            return Ok(graph.embedding(words, &inputs.ids));
+        }
+        let mut x = graph.embedding(words, &inputs.ids);
+        if self.has_absolute_positions {
+            let Array { shape, values } = weights.tensor("embeddings.position_embeddings.weight")?;
+            let table = graph.floats("positions", &shape, values);
+            let zero = graph.ints(&[0]);
+            let rows = graph.slice(&table, 0, &zero, &inputs.lengths.tokens, 1);
+            x = graph.add(&x, &rows);
+        }
+        if self.has_token_types {
+            // A reranker's tokenizer may say which text a token is of; without `token_type_ids` all are of the first.
+            let types = weights.tensor("embeddings.token_type_embeddings.weight")?.first_rows(1);
+            let row = graph.floats("token_type", &[types.width()], types.values);
+            x = graph.add(&x, &row);
+        }
+        if is_projected {
+            x = graph.linear(&x, weights.linear("embeddings.embed_proj")?);
+        }
+        Ok(graph.norm(&x, norm))
+    }
+
+    /// The relative embeddings, normalised where the model does so: a row for each bucket.
+    fn relative_embeddings(&self, weights: &Checkpoint, positions: &Positions) -> Result<Array, BuildError> {
+        let mut rows = weights.tensor("encoder.rel_embeddings.weight")?.first_rows(positions.rows());
+        if positions.normalises {
+            self.norm(weights, "encoder.LayerNorm")?.apply(&mut rows);
+        }
+        Ok(rows)
+    }
+
+    /// The divisor of scores: each term that is added widens them.
+    fn scale(&self) -> f32 {
+        let terms = 1 + self.positions.as_ref().map_or(0, Positions::terms);
+        (1.0 / ((terms * self.width / self.heads) as f64).sqrt()) as f32
+    }
+
+    /// One layer of the encoder.
+    fn layer(
+        &self,
+        graph: &mut Graph,
+        weights: &Checkpoint,
+        place: usize,
+        x: &Value,
+        run: &Run,
+        rows: Rows,
+    ) -> Result<Value, BuildError> {
+        let name = format!("encoder.layer.{place}");
+        graph.enter(format!("layer.{place}/attention"));
+        let module = |part: &str| weights.linear(&format!("{name}.attention.self.{part}"));
+        let query = module("query_proj")?.scaled(self.scale());
+        let (key, value) = (module("key_proj")?, module("value_proj")?);
+        let tables = match &run.relative {
+            Some(relative) => self.tables(relative, module, &query, &key)?,
+            None => Tables::default(),
+        };
+        let projections = [query, key, value];
+        let (attended, beside) = match rows {
+            Rows::All => (self.attention(graph, x, projections, &tables, run), x.clone()),
+            Rows::First => {
+                let first = graph.first_row(x);
+                (self.attention_of_first(graph, x, &first, projections, &tables, run), first)
+            }
+        };
+        let output = graph.linear(&attended, weights.linear(&format!("{name}.attention.output.dense"))?);
+        let norm = self.norm(weights, &format!("{name}.attention.output.LayerNorm"))?;
+        let x = graph.add_and_norm(&output, &beside, norm);
+
+        graph.enter(format!("layer.{place}/feed_forward"));
+        let inner = graph.linear(&x, weights.linear(&format!("{name}.intermediate.dense"))?);
+        let inner = graph.activate(&inner, self.activation);
+        let output = graph.linear(&inner, weights.linear(&format!("{name}.output.dense"))?);
+        Ok(graph.add_and_norm(&output, &x, self.norm(weights, &format!("{name}.output.LayerNorm"))?))
+    }
+
+    /// `PK` and `PQ` of a layer. Models that do not share have projections of their own for what is relative.
+    fn tables(
+        &self,
+        relative: &Relative,
+        module: impl Fn(&str) -> Result<Linear, BuildError>,
+        query: &Linear,
+        key: &Linear,
+    ) -> Result<Tables, BuildError> {
+        let (positions, rows) = (&relative.positions, &relative.rows);
+        let own = |shared: &Linear, part: &str| if positions.shares { Ok(shared.clone()) } else { module(part) };
+        let mut tables = Tables::default();
+        if positions.content_to_position {
+            tables.to_position = Some(Table::new(rows, own(key, "pos_key_proj")?));
+        }
+        if positions.position_to_content {
+            let projection = own(query, "pos_query_proj")?;
+            let projection = if positions.shares { projection } else { projection.scaled(self.scale()) };
+            tables.to_content = Some(Table::new(rows, projection));
+        }
+        Ok(tables)
+    }
+
+    /// What each token gathers from all others.
+    fn attention(&self, graph: &mut Graph, x: &Value, projections: [Linear; 3], tables: &Tables, run: &Run) -> Value {
+        let flat = graph.linears(x, projections);
+        let [q, k, v] = flat.each_ref().map(|flat| graph.split_heads(flat, self.heads, self.width));
+        let [flat_q, flat_k, _] = &flat;
+        let mut bias = run.mask.clone();
+        if let (Some(table), Some(relative)) = (&tables.to_position, &run.relative) {
+            let term = relative.window.falling(graph, &relative.positions, table, flat_q, &q);
+            bias = graph.add(&term, &bias);
+        }
+        if let (Some(table), Some(relative)) = (&tables.to_content, &run.relative) {
+            let by_key = relative.window.rising(graph, &relative.positions, table, flat_k, &k);
+            let term = graph.transpose(&by_key, &[0, 1, 3, 2]);
+            bias = graph.add(&bias, &term);
+        }
+        let content = graph.matmul_transposed(&q, &k);
+        let scores = graph.add(&content, &bias);
+        let shares = graph.softmax(&scores);
+        let gathered = graph.matmul(&shares, &v);
+        graph.join_heads(&gathered, self.width)
+    }
+
+    /// What the first token gathers from all others: `score[j] = q_0 · (k_j + PK[-j]) + k_j · PQ[-j]`, number by number on
+    /// `[batch, tokens, heads, width of a head]`, so that nothing is transposed.
+    fn attention_of_first(
+        &self,
+        graph: &mut Graph,
+        x: &Value,
+        first: &Value,
+        [query, key, value]: [Linear; 3],
+        tables: &Tables,
+        run: &Run,
+    ) -> Value {
+        let apart = [Axis::Same, Axis::Same, Axis::Of(self.heads), Axis::Of(self.width / self.heads)];
+        let q = graph.linear(first, query);
+        let q = graph.reshape(&q, &apart);
+        let [k, v] = graph.linears(x, [key, value]);
+        let k = graph.reshape(&k, &apart);
+        let v = graph.split_heads(&v, self.heads, self.width);
+        let relative = run.relative.as_ref();
+        let rows_of = |graph: &mut Graph, table: &Option<Table>| {
+            let relative = relative?;
+            Some(relative.window.from_first(graph, &relative.positions, table.as_ref()?))
+        };
+        let keys = match rows_of(graph, &tables.to_position) {
+            Some(rows) => graph.add(&k, &rows),
+            None => k.clone(),
+        };
+        let mut products = graph.multiply(&keys, &q);
+        if let Some(rows) = rows_of(graph, &tables.to_content) {
+            let term = graph.multiply(&k, &rows);
+            products = graph.add(&products, &term);
+        }
+        let last = graph.ints(&[3]);
+        let scores = graph.op("ReduceSum", &[&products, &last], &[("keepdims", Setting::Int(0))]);
+        let scores = graph.transpose(&scores, &[0, 2, 1]);
+        let (batch, tokens) = (Axis::As(run.lengths.batch.clone()), Axis::As(run.lengths.tokens.clone()));
+        let mask = graph.reshape(&run.mask, &[batch.clone(), Axis::Of(1), tokens.clone()]);
+        let scores = graph.add(&scores, &mask);
+        let shares = graph.softmax(&scores);
+        let shares = graph.reshape(&shares, &[batch, Axis::Of(self.heads), Axis::Of(1), tokens]);
+        let gathered = graph.matmul(&shares, &v);
+        graph.join_heads(&gathered, self.width)
+    }
+
+    /// The convolution over the embeddings, added to the first layer's output. Padding counts as zeros.
+    fn convolve(
+        &self,
+        graph: &mut Graph,
+        weights: &Checkpoint,
+        convolution: &Convolution,
+        embeddings: &Value,
+        output: &Value,
+        mask: &Value,
+    ) -> Result<Value, BuildError> {
+        graph.enter("convolution");
+        let (counts, last) = (graph.as_floats(mask), graph.ints(&[2]));
+        let counts = graph.op("Unsqueeze", &[&counts, &last], &[]);
+        let Array { shape, values } = weights.tensor("encoder.conv.conv.weight")?;
+        let kernel = graph.floats("kernel", &shape, values);
+        let bias = graph.floats("bias", &[self.width], weights.vector("encoder.conv.conv.bias")?);
+        let x = graph.multiply(embeddings, &counts);
+        let x = graph.transpose(&x, &[0, 2, 1]);
+        let padding = ((convolution.kernel - 1) / 2) as i64;
+        let settings =
+            [("pads", Setting::Ints(&[padding, padding])), ("group", Setting::Int(convolution.groups as i64))];
+        let x = graph.op("Conv", &[&x, &kernel, &bias], &settings);
+        let x = graph.transpose(&x, &[0, 2, 1]);
+        let x = graph.multiply(&x, &counts);
+        let x = graph.activate(&x, convolution.activation);
+        Ok(graph.add_and_norm(&x, output, self.norm(weights, "encoder.conv.LayerNorm")?))
+    }
+}
+
+/// What all layers share in a run.
+struct Run {
+    lengths: Lengths,
+    /// `[batch, 1, 1, tokens]`.
+    mask: Value,
+    relative: Option<Relative>,
+}
+
+/// What all layers share of how far tokens are apart.
+struct Relative {
+    positions: Positions,
+    /// The relative embeddings.
+    rows: Array,
+    window: Window,
+}
+
+/// What a layer knows of distances.
+#[derive(Default)]
+struct Tables {
+    /// `PK`.
+    to_position: Option<Table>,
+    /// `PQ`.
+    to_content: Option<Table>,
+}
+
+impl Architecture for Deberta {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn encoder(
+        &self,
+        graph: &mut Graph,
+        weights: &Checkpoint,
+        inputs: &Inputs,
+        rows: Rows,
+        step: &mut dyn FnMut(usize, usize),
+    ) -> Result<Value, BuildError> {
+        let relative = match &self.positions {
+            Some(positions) => {
+                graph.enter("positions");
+                let window = positions.window(graph, &inputs.lengths, self.heads);
+                Some(Relative { positions: *positions, rows: self.relative_embeddings(weights, positions)?, window })
+            }
+            None => None,
+        };
+        graph.enter("mask");
+        let mask = graph.mask(&inputs.mask);
+        let (batch, tokens) = (Axis::As(inputs.lengths.batch.clone()), Axis::As(inputs.lengths.tokens.clone()));
+        let mask = graph.reshape(&mask, &[batch, Axis::Of(1), Axis::Of(1), tokens]);
+        let run = Run { lengths: inputs.lengths.clone(), mask, relative };
+        let embeddings = self.embeddings(graph, weights, inputs)?;
+        let mut x = embeddings.clone();
+        for place in 0..self.layers {
+            let is_last = place + 1 == self.layers;
+            let is_convolved = place == 0 && self.convolution.is_some();
+            let wanted = if is_last && !is_convolved { rows } else { Rows::All };
+            x = self.layer(graph, weights, place, &x, &run, wanted)?;
+            if let Some(convolution) = self.convolution.as_ref().filter(|_| place == 0) {
+                x = self.convolve(graph, weights, convolution, &embeddings, &x, &inputs.mask)?;
+                if is_last && rows == Rows::First {
+                    x = graph.first_row(&x);
+                }
+            }
+            step(place + 1, self.layers);
+        }
+        Ok(x)
+    }
+
+    /// The pooler, and the classifier after it.
+    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, first: &Value) -> Result<Value, BuildError> {
+        graph.enter("head");
+        let x = graph.reshape(first, &[Axis::Same, Axis::Of(self.width)]);
+        let x = graph.float_linear(&x, weights.linear("pooler.dense")?);
+        let x = graph.activate(&x, self.pooler_activation);
+        Ok(graph.float_linear(&x, weights.linear("classifier")?))
+    }
+}

@@ -1,0 +1,237 @@
+//! The layers that encoders are made of, at each precision: linear layers, layer norms, activations, embeddings, heads, and the
+//! mask. What makes them fast in ONNX Runtime on a CPU is said where it is done; docs/compiled-graph.md has the figures.
+
+use crate::{
+    array::{Array, Linear},
+    checkpoint::Checkpoint,
+    error::BuildError,
+    graph::{Axis, Graph, Setting, Value},
+    precision::{self, Precision},
+};
+
+/// Added to the scores of masked tokens: `exp` of it is 0 beside any score, and it is far from the ends of any float.
+const MASKED: f32 = -30_000.0;
+
+/// An activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x Φ(x)`, exact.
+    Gelu,
+    /// `x Φ(x)`, with `tanh` in the place of `erf`.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    /// The function that a configuration calls so.
+    pub fn named(name: &str) -> Option<Activation> {
+        match name {
+            "gelu" => Some(Activation::Gelu),
+            "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Some(Activation::GeluTanh),
+            "relu" => Some(Activation::Relu),
+            "tanh" => Some(Activation::Tanh),
+            _ => None,
+        }
+    }
+}
+
+/// The gain and the bias of a layer norm, and what is added to the variance.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    gain: Vec<f32>,
+    bias: Vec<f32>,
+    epsilon: f32,
+}
+
+impl LayerNorm {
+    /// That of the module `name`.
+    ///
+    /// # Errors
+    /// It is not among the weights.
+    pub fn read(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
+        let gain = weights.vector(&format!("{name}.weight"))?;
+        let bias_name = format!("{name}.bias");
+        let bias = if weights.has(&bias_name) { weights.vector(&bias_name)? } else { vec![0.0; gain.len()] };
+        Ok(LayerNorm { gain, bias, epsilon })
+    }
+
+    /// Normalises the rows of a constant, so that the graph need not.
+    pub fn apply(&self, array: &mut Array) {
+        let width = array.width();
+        for row in array.values.chunks_exact_mut(width) {
+            let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / width as f64;
+            let variance = row.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / width as f64;
+            let deviation = (variance + f64::from(self.epsilon)).sqrt();
+            for ((x, gain), bias) in row.iter_mut().zip(&self.gain).zip(&self.bias) {
+                *x = ((f64::from(*x) - mean) / deviation * f64::from(*gain) + f64::from(*bias)) as f32;
+            }
+        }
+    }
+}
+
+/// A value that was quantised: uint8 numbers, their scale, and their zero point.
+pub type QuantisedValue = [Value; 3];
+
+/// The lengths in a run, which are only known then: each a row of one int64.
+#[derive(Debug, Clone)]
+pub struct Lengths {
+    /// Inputs in the batch.
+    pub batch: Value,
+    /// Tokens of each, padding included.
+    pub tokens: Value,
+}
+
+impl Graph {
+    /// The lengths in a run. More tokens than `max_length` make the run fail: the tables of positions end there, and a slice
+    /// that begins before its table would give other rows, and so wrong scores, without a word.
+    pub fn lengths(&mut self, ids: &Value, max_length: usize) -> Lengths {
+        let shape = self.op("Shape", &[ids], &[]);
+        let [zero, one, two] = [0, 1, 2].map(|place| self.ints(&[place]));
+        let batch = self.slice(&shape, 0, &zero, &one, 1);
+        let tokens = self.slice(&shape, 0, &one, &two, 1);
+        // The entry at place n is n; there is none after the last length that is allowed.
+        let allowed: Vec<i64> = (0..=max_length as i64).collect();
+        let allowed = self.ints(&allowed);
+        Lengths { batch, tokens: self.gather(&allowed, &tokens, 0) }
+    }
+
+    /// What is added to scores, `[batch, tokens]`: 0 for a token that counts, a large negative number for padding. Only keys are
+    /// masked: what padding asks for is never read.
+    pub fn mask(&mut self, attention_mask: &Value) -> Value {
+        let (one, masked) = (self.float(1.0), self.float(-MASKED));
+        let counts = self.as_floats(attention_mask);
+        let less_one = self.subtract(&counts, &one);
+        self.multiply(&less_one, &masked)
+    }
+
+    /// `x W + b`.
+    ///
+    /// int8: ONNX Runtime quantises `x` and multiplies in one operator, with the bias inside.
+    pub fn linear(&mut self, x: &Value, layer: Linear) -> Value {
+        let Some(largest) = self.precision().largest() else { return self.float_linear(x, layer) };
+        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
+        let quantised = precision::quantised(layer.weights, largest);
+        let weights = self.bytes("weights", &[inputs, outputs], quantised.values);
+        let scales = self.floats("scales", &[outputs], quantised.scales);
+        let zero_points =
+            self.optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &[outputs], points));
+        let bias = self.optional(layer.bias, |graph, bias| graph.floats("bias", &[outputs], bias));
+        self.runtime_op("DynamicQuantizeMatMul", &[x, &weights, &scales, &zero_points, &bias], &[])
+    }
+
+    /// Several linear layers of the same value, which int8 quantises once for all of them.
+    pub fn linears<const COUNT: usize>(&mut self, x: &Value, layers: [Linear; COUNT]) -> [Value; COUNT] {
+        if self.precision() == Precision::Fp32 {
+            return layers.map(|layer| self.float_linear(x, layer));
+        }
+        let quantised = self.quantised(x);
+        layers.map(|layer| self.quantised_linear(&quantised, layer))
+    }
+
+    /// A value as uint8, with one scale and one zero point for all of it.
+    pub fn quantised(&mut self, x: &Value) -> QuantisedValue {
+        self.op_with_outputs("DynamicQuantizeLinear", &[x])
+    }
+
+    /// A linear layer of a value that was quantised.
+    fn quantised_linear(&mut self, [x, scale, zero]: &QuantisedValue, layer: Linear) -> Value {
+        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
+        let quantised = precision::quantised(layer.weights, self.precision().largest().unwrap_or(127));
+        let weights = self.bytes("weights", &[inputs, outputs], quantised.values);
+        let scales = self.floats("scales", &[outputs], quantised.scales);
+        let zero_points =
+            self.optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &[outputs], points));
+        let bias = self.optional(layer.bias, |graph, bias| graph.floats("bias", &[outputs], bias));
+        let inputs = [x, &weights, scale, &scales, zero, &zero_points, &bias];
+        self.runtime_op("MatMulIntegerToFloat", &inputs, &[])
+    }
+
+    /// `x W + b` in floats, whatever the precision.
+    pub fn float_linear(&mut self, x: &Value, layer: Linear) -> Value {
+        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
+        let weights = self.floats("weights", &[inputs, outputs], layer.weights.into_floats());
+        let product = self.matmul(x, &weights);
+        match layer.bias {
+            Some(bias) => {
+                let bias = self.floats("bias", &[outputs], bias);
+                self.add(&product, &bias)
+            }
+            None => product,
+        }
+    }
+
+    fn optional<T>(&mut self, values: Option<T>, constant: impl FnOnce(&mut Graph, T) -> Value) -> Value {
+        match values {
+            Some(values) => constant(self, values),
+            None => self.nothing(),
+        }
+    }
+
+    /// The layer norm of `x + y`.
+    ///
+    /// `Sum`, not `Add`: ONNX Runtime makes `SkipLayerNormalization` of an `Add` before a layer norm, and its CPU kernel of that
+    /// takes several times as long as the two apart.
+    pub fn add_and_norm(&mut self, x: &Value, y: &Value, norm: LayerNorm) -> Value {
+        let sum = self.op("Sum", &[x, y], &[]);
+        self.norm(&sum, norm)
+    }
+
+    /// The layer norm of `x`.
+    pub fn norm(&mut self, x: &Value, norm: LayerNorm) -> Value {
+        let width = norm.gain.len();
+        let gain = self.floats("gain", &[width], norm.gain);
+        let bias = self.floats("bias", &[width], norm.bias);
+        let settings = [("axis", Setting::Int(-1)), ("epsilon", Setting::Float(norm.epsilon))];
+        self.op("LayerNormalization", &[x, &gain, &bias], &settings)
+    }
+
+    /// An activation function, number by number.
+    pub fn activate(&mut self, x: &Value, function: Activation) -> Value {
+        match function {
+            Activation::Gelu => self.runtime_op("Gelu", &[x], &[]),
+            Activation::GeluTanh => self.runtime_op("FastGelu", &[x], &[]),
+            Activation::Relu => self.op("Relu", &[x], &[]),
+            Activation::Tanh => self.op("Tanh", &[x], &[]),
+        }
+    }
+
+    /// `[batch, tokens, width]` as `[batch, heads, tokens, width of a head]`.
+    pub fn split_heads(&mut self, x: &Value, heads: usize, width: usize) -> Value {
+        let apart = self.reshape(x, &[Axis::Same, Axis::Same, Axis::Of(heads), Axis::Of(width / heads)]);
+        self.transpose(&apart, &[0, 2, 1, 3])
+    }
+
+    /// `[batch, heads, tokens, width of a head]` as `[batch, tokens, width]`.
+    pub fn join_heads(&mut self, x: &Value, width: usize) -> Value {
+        let apart = self.transpose(x, &[0, 2, 1, 3]);
+        self.reshape(&apart, &[Axis::Same, Axis::Same, Axis::Of(width)])
+    }
+
+    /// The first row of each input: `[batch, tokens, width]` as `[batch, 1, width]`.
+    pub fn first_row(&mut self, x: &Value) -> Value {
+        let (zero, one) = (self.ints(&[0]), self.ints(&[1]));
+        self.slice(x, 1, &zero, &one, 1)
+    }
+
+    /// The rows of `table` that `ids` names, `[batch, tokens, width]`.
+    ///
+    /// int8: a scale for each row, so that a rare token with small numbers loses nothing to one with large numbers.
+    pub fn embedding(&mut self, table: Array, ids: &Value) -> Value {
+        let (rows, width) = (table.shape[0], table.width());
+        let Some(largest) = self.precision().largest() else {
+            let table = self.floats("embeddings", &[rows, width], table.values);
+            return self.gather(&table, ids, 0);
+        };
+        let quantised = precision::by_row(width, &table.values, largest);
+        drop(table);
+        let numbers = self.bytes("embeddings", &[rows, width], quantised.values);
+        let scales = self.floats("scales", &[rows, 1], quantised.scales);
+        let numbers = self.gather(&numbers, ids, 0);
+        let numbers = self.as_floats(&numbers);
+        let scales = self.gather(&scales, ids, 0);
+        self.multiply(&numbers, &scales)
+    }
+}

@@ -1,0 +1,22 @@
+//! A model's published weights in, an ONNX graph of our own out: the same scores as those of the export that a repository
+//! carries, in less time on a CPU. Reads configurations and weights, and writes one ONNX file; runs nothing. Whether what it
+//! wrote can be trusted is found out by those who run it.
+
+pub mod architectures;
+pub mod array;
+pub mod build;
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod graph;
+pub mod layers;
+pub mod onnx;
+pub mod precision;
+pub mod provenance;
+mod sentence;
+
+pub use build::{Output, Recipe, build};
+pub use error::BuildError;
+pub use precision::Precision;
+pub use provenance::Provenance;
+pub use sentence::Pooling;
