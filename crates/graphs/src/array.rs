@@ -17,6 +17,7 @@ impl Array {
     }
 
     /// The first rows of a matrix.
+    #[must_use]
     pub fn first_rows(mut self, count: usize) -> Array {
         let width = self.width();
         self.shape[0] = count.min(self.shape[0]);
@@ -111,6 +112,7 @@ impl Quantised {
 
 impl Linear {
     /// The layer with its outputs multiplied by `factor`. Exact for quantised weights: their scales take it.
+    #[must_use]
     pub fn scaled(mut self, factor: f32) -> Linear {
         let numbers = match &mut self.weights.values {
             Values::Float(values) => values,

@@ -238,7 +238,7 @@ impl Deberta {
         let relative = run.relative.as_ref();
         let rows_of = |graph: &mut Graph, table: &Option<Table>| {
             let relative = relative?;
-            Some(relative.window.from_first(graph, &relative.positions, table.as_ref()?))
+            Some(relative.window.rows_from_first(graph, &relative.positions, table.as_ref()?))
         };
         let keys = match rows_of(graph, &tables.to_position) {
             Some(rows) => graph.add(&k, &rows),

@@ -162,9 +162,6 @@ impl Stock {
         if !each(scales.len()) || !each(zero_points.len()) || values.len() != shape.iter().product::<usize>() {
             return Err(wrong("has another number of scales than columns"));
         }
-        fn widened<T: Copy>(values: Vec<T>, columns: usize) -> Vec<T> {
-            if values.len() == columns { values } else { vec![values[0]; columns] }
-        }
         let zero_points = zero_points.iter().any(|point| *point != 0).then(|| widened(zero_points, columns));
         Ok((shape, Quantised { values: signed(&values, has_sign), scales: widened(scales, columns), zero_points }))
     }
@@ -255,4 +252,9 @@ impl Source for Stock {
 
 fn lengths(tensor: &TensorProto) -> Vec<usize> {
     tensor.dims.iter().map(|&length| length.max(0) as usize).collect()
+}
+
+/// A value for each column, of as many or of one for all.
+fn widened<T: Copy>(values: Vec<T>, columns: usize) -> Vec<T> {
+    if values.len() == columns { values } else { vec![values[0]; columns] }
 }

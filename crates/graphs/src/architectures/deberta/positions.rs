@@ -18,6 +18,7 @@ use crate::{
 
 /// The switches of a model's relative positions.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "the configuration has as many switches")]
 pub(super) struct Positions {
     /// Buckets on either side of 0, of which the outer half is logarithmic; `None` where each distance has a row.
     buckets: Option<i64>,
@@ -267,7 +268,7 @@ impl Window {
     }
 
     /// The rows for the distances from the first token to each, `0` down to `-(S - 1)`: `[tokens, heads, width of a head]`.
-    pub(super) fn from_first(&self, graph: &mut Graph, positions: &Positions, Table(table): &Table) -> Value {
+    pub(super) fn rows_from_first(&self, graph: &mut Graph, positions: &Positions, Table(table): &Table) -> Value {
         let longest = graph.ints(&[positions.max_length]);
         let end = graph.add(&longest, &self.lengths.tokens);
         let all = graph.ints(&positions.falling());
