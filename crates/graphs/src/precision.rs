@@ -44,7 +44,7 @@ impl Precision {
 pub(crate) fn quantised(weights: Weights, largest: i8) -> Quantised {
     match weights.values {
         Values::Quantised(quantised) if fits(&quantised, largest) => quantised,
-        Values::Quantised(quantised) => by_column(weights.outputs, &quantised.to_floats(), largest),
+        Values::Quantised(quantised) => by_column(weights.outputs, &quantised.to_floats(weights.outputs), largest),
         Values::Float(values) => by_column(weights.outputs, &values, largest),
     }
 }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_column_of_zeros_stays_zero() {
-        assert_eq!(by_column(1, &[0.0, 0.0], 127).to_floats(), [0.0, 0.0]);
+        assert_eq!(by_column(1, &[0.0, 0.0], 127).to_floats(1), [0.0, 0.0]);
     }
 
     #[test]
