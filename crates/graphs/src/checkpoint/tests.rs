@@ -32,13 +32,13 @@ fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
 
 fn numbers_of(name: &str, dims: &[i64], data_type: i32, values: &[u8]) -> TensorProto {
     let (name, dims, raw_data) = (name.to_owned(), dims.to_vec(), Bytes::copy_from_slice(values));
-    TensorProto { name, dims, data_type, raw_data, ..TensorProto::default() }
+    TensorProto { dims, data_type, name, raw_data, ..TensorProto::default() }
 }
 
 fn node(name: &str, op_type: &str, input: &[&str], output: &str) -> NodeProto {
     let input = input.iter().map(|input| (*input).to_owned()).collect();
     let (name, op_type, output) = (name.to_owned(), op_type.to_owned(), vec![output.to_owned()]);
-    NodeProto { name, op_type, input, output, ..NodeProto::default() }
+    NodeProto { input, output, name, op_type, ..NodeProto::default() }
 }
 
 fn stock(folder: &Path, node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> PathBuf {
