@@ -1,6 +1,11 @@
 //! The architectures that we have graphs for, one file each, by the `model_type` that configurations state.
 
+pub mod bert;
 pub mod deberta;
+pub mod distilbert;
+mod encoder;
+pub mod modernbert;
+pub mod roberta;
 
 #[cfg(doc)]
 use crate::precision::Precision;
@@ -10,6 +15,7 @@ use crate::{
     error::BuildError,
     graph::{Graph, Value},
     layers::Lengths,
+    sentence::Pooling,
 };
 
 /// The rows of an encoder's output that are wanted.
@@ -29,8 +35,12 @@ pub struct Inputs {
     pub mask: Option<Value>,
     /// The text that each token is of, for architectures that want to know.
     pub token_types: Option<Value>,
+    /// How many tokens of each input count, `[batch]`; none where there is no padding.
+    pub counts: Option<Value>,
     /// The lengths of both axes.
     pub lengths: Lengths,
+    /// The most tokens that an input may have.
+    pub longest: usize,
 }
 
 /// A model that there is a graph for.
@@ -42,6 +52,16 @@ pub trait Architecture {
 
     /// The width of a row of the encoder's output.
     fn width(&self) -> usize;
+
+    /// The most tokens that it has positions for; `None` where there may be any number.
+    fn longest(&self) -> Option<usize> {
+        None
+    }
+
+    /// The way in which a cross-encoder's classifier reads the encoder's output.
+    fn pooling(&self) -> Pooling {
+        Pooling::Cls
+    }
 
     /// The encoder: `[batch, 1, width]` for [`Rows::First`], `[batch, tokens, width]` for all. `step` is called after each layer.
     ///
@@ -56,11 +76,11 @@ pub trait Architecture {
         step: &mut dyn FnMut(usize, usize),
     ) -> Result<Value, BuildError>;
 
-    /// The logits, `[batch, 1]`, from the first row of the encoder's output, `[batch, 1, width]`.
+    /// The logits, `[batch, 1]`, from the encoder's output as it is pooled, `[batch, width]`.
     ///
     /// # Errors
     /// The weights are not what the configuration says.
-    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, first: &Value) -> Result<Value, BuildError>;
+    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError>;
 }
 
 /// The architecture that a configuration asks for.
@@ -68,8 +88,33 @@ pub trait Architecture {
 /// # Errors
 /// We have none for it, or one of its switches is set in a way that we have none for.
 pub fn of(config: &Config, max_length: usize) -> Result<Box<dyn Architecture>, BuildError> {
-    match config.text("model_type") {
+    match kind(config) {
+        "bert" => Ok(Box::new(bert::Bert::read(config)?)),
         "deberta-v2" => Ok(Box::new(deberta::Deberta::read(config, max_length)?)),
-        other => Err(config.unsupported(&format!("`model_type` is \"{other}\"; deberta-v2 is known"))),
+        "distilbert" => Ok(Box::new(distilbert::DistilBert::read(config)?)),
+        "modernbert" => Ok(Box::new(modernbert::ModernBert::read(config)?)),
+        "camembert" | "roberta" | "xlm-roberta" => Ok(Box::new(roberta::Roberta::read(config)?)),
+        other => Err(config.unsupported(&format!("`model_type` is \"{other}\"; {KNOWN} are known"))),
+    }
+}
+
+/// Every `model_type` that there are graphs for.
+const KNOWN: &str = "bert, camembert, deberta-v2, distilbert, modernbert, roberta and xlm-roberta";
+
+/// The `model_type`. jina-reranker-v2, which comes with code of its own, states none, but says what it is an XLM-R for.
+fn kind(config: &Config) -> &str {
+    let architecture = config.get("architectures")[0].as_str().unwrap_or_default();
+    match config.text("model_type") {
+        "" if architecture.starts_with("XLMRoberta") => "xlm-roberta",
+        stated => stated,
+    }
+}
+
+/// The last layer of a cross-encoder, in floats at every precision: it is small, and its output is the score.
+fn classifier(graph: &mut Graph, weights: &Checkpoint, name: &str, x: &Value) -> Result<Value, BuildError> {
+    let layer = weights.linear(name)?;
+    match layer.weights.outputs {
+        1 => Ok(graph.float_linear(x, layer)),
+        labels => Err(weights.wrong(name, &format!("gives {labels} numbers; a reranker gives one"))),
     }
 }

@@ -16,6 +16,13 @@ impl Array {
         self.shape.last().copied().unwrap_or(1)
     }
 
+    /// Adds the same numbers to each row.
+    pub fn add_to_rows(&mut self, numbers: &[f32]) {
+        for row in self.values.chunks_exact_mut(numbers.len().max(1)) {
+            row.iter_mut().zip(numbers).for_each(|(x, number)| *x += number);
+        }
+    }
+
     /// The first rows of a matrix.
     #[must_use]
     pub fn first_rows(mut self, count: usize) -> Array {

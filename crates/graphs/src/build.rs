@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    architectures::{self, Inputs, Rows},
+    architectures::{self, Inputs},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
@@ -35,7 +35,8 @@ pub struct Recipe {
     pub precision: Precision,
     /// The output.
     pub output: Output,
-    /// The most tokens that an input may have. Longer ones make a run fail.
+    /// The most tokens that an input may have, or fewer where the model has no positions for so many. Longer ones make a run
+    /// fail.
     pub max_length: usize,
     /// The revision of the repository that the weights are from, where that is known.
     pub revision: Option<String>,
@@ -58,6 +59,8 @@ pub fn build(
     const LAYERS: f64 = 0.8;
     let configuration = Config::read(config)?;
     let architecture = architectures::of(&configuration, recipe.max_length)?;
+    let longest = architecture.longest().map_or(recipe.max_length, |longest| longest.min(recipe.max_length));
+    let recipe = &Recipe { max_length: longest, ..recipe.clone() };
     let checkpoint = Checkpoint::open(weights)?;
     let provenance = Provenance::of(config, checkpoint.files(), recipe)?;
 
@@ -65,18 +68,23 @@ pub fn build(
     let ids = graph.input("input_ids");
     let mask = recipe.precision.pads().then(|| graph.input("attention_mask"));
     let token_types = architecture.wants_token_types().then(|| graph.input("token_type_ids"));
-    let lengths = graph.lengths(&ids, recipe.max_length);
-    let inputs = Inputs { ids, mask, token_types, lengths };
+    let lengths = graph.lengths(&ids, longest);
+    let counts = mask.as_ref().map(|mask| graph.counts(mask));
+    let inputs = Inputs { ids, mask, token_types, counts, lengths, longest };
     let mut step = |done: usize, all: usize| progress(LAYERS * done as f64 / all as f64);
     let mut encoder = |graph: &mut Graph, rows| architecture.encoder(graph, &checkpoint, &inputs, rows, &mut step);
     match recipe.output {
         Output::Logit => {
-            let first = encoder(&mut graph, Rows::First)?;
-            let logits = architecture.logits(&mut graph, &checkpoint, &first)?;
+            let pooling = architecture.pooling();
+            let rows = encoder(&mut graph, pooling.rows())?;
+            let pooled =
+                sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, false, architecture.width());
+            graph.enter("head");
+            let logits = architecture.logits(&mut graph, &checkpoint, &pooled)?;
             graph.output("logits", &logits, 1);
         }
         Output::Sentence { pooling, normalise } => {
-            let rows = encoder(&mut graph, if pooling == Pooling::Cls { Rows::First } else { Rows::All })?;
+            let rows = encoder(&mut graph, pooling.rows())?;
             let vector =
                 sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, normalise, architecture.width());
             graph.output("sentence_embedding", &vector, architecture.width());

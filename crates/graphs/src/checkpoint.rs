@@ -24,6 +24,11 @@ trait Source {
     /// The tensor of that name as floats.
     fn tensor(&self, name: &str) -> Result<Array, BuildError>;
 
+    /// The matrix of that name with its rows as they are, where the file has it quantised.
+    fn quantised_table(&self, _name: &str) -> Result<Option<Weights>, BuildError> {
+        Ok(None)
+    }
+
     /// The matrix of the linear layer `module`. `weight` and `bias` are the whole names of its tensors, where there are such.
     fn matrix(&self, module: &str, weight: Option<&str>, bias: Option<&str>) -> Result<Weights, BuildError>;
 
@@ -68,6 +73,21 @@ impl Checkpoint {
         self.source.tensor(whole)
     }
 
+    /// The table of embeddings `module`, with a row for each of what it embeds. What a stock file has quantised stays so.
+    ///
+    /// # Errors
+    /// See [`Checkpoint::tensor`].
+    pub fn table(&self, module: &str) -> Result<Weights, BuildError> {
+        let name = format!("{module}.weight");
+        let whole = self.whole_name(&name)?.ok_or_else(|| self.missing(&name))?;
+        if let Some(quantised) = self.source.quantised_table(whole)? {
+            return Ok(quantised);
+        }
+        let Array { shape, values } = self.source.tensor(whole)?;
+        let [rows, width] = shape[..] else { return Err(self.wrong(&name, "is no matrix")) };
+        Ok(Weights::float(rows, width, values))
+    }
+
     /// The values of the vector `name`.
     ///
     /// # Errors
@@ -108,7 +128,8 @@ impl Checkpoint {
         self.wrong(name, "is not there: the configuration promises it")
     }
 
-    fn wrong(&self, name: &str, problem: &str) -> BuildError {
+    /// The refusal of the tensor `name`.
+    pub(crate) fn wrong(&self, name: &str, problem: &str) -> BuildError {
         let file = self.files.first().cloned().unwrap_or_default();
         BuildError::Weights { file, name: name.to_owned(), problem: problem.to_owned() }
     }

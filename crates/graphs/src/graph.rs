@@ -1,5 +1,5 @@
 //! A graph that is being written down: values have names, operators are added one after the other, constants once. It knows the
-//! operators by their ONNX names (opset 23, and ONNX Runtime's own set `com.microsoft`), and nothing of models.
+//! operators by their ONNX names (opset 24, and ONNX Runtime's own set `com.microsoft`), and nothing of models.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ use crate::{
     precision::Precision,
 };
 
-/// The version of ONNX's own operators: the first with `Attention`.
-const OPSET: i64 = 23;
+/// The version of ONNX's own operators: the first whose `Attention` knows of padding.
+const OPSET: i64 = 24;
 
 /// The version of the format that goes with it.
 const IR_VERSION: i64 = 11;
@@ -310,14 +310,30 @@ impl Graph {
     }
 
     /// What each token of `queries` gathers from `values`: the softmax of queries times keys plus `bias`, for each head. All three are
-    /// `[batch, tokens, width]`, and the bias `[batch, heads, queries, keys]`. Scores are not divided.
+    /// `[batch, tokens, width]`, and the bias is `[queries, keys]`, or has heads and batches before these. Scores are not divided.
+    /// Of the keys of each input only the first `counts` count.
     ///
-    /// One operator, in which the heads need not be apart in memory: no transposition before and none after.
-    pub fn attention(&mut self, [queries, keys, values]: [&Value; 3], bias: Option<&Value>, heads: usize) -> Value {
+    /// One operator, in which the heads need not be apart in memory: no transposition before and none after. Padding is a number
+    /// for each input, so that nothing is added to scores for it.
+    pub fn attention(
+        &mut self,
+        [queries, keys, values]: [&Value; 3],
+        bias: Option<&Value>,
+        counts: Option<&Value>,
+        heads: usize,
+    ) -> Value {
         let nothing = self.nothing();
         let heads = Setting::Int(heads as i64);
         let settings = [("q_num_heads", heads.clone()), ("kv_num_heads", heads), ("scale", Setting::Float(1.0))];
-        self.op("Attention", &[queries, keys, values, bias.unwrap_or(&nothing)], &settings)
+        let mut inputs = vec![queries, keys, values, bias.unwrap_or(&nothing)];
+        // Between the two are the keys and values of earlier runs, which a generating model keeps.
+        inputs.extend(counts.into_iter().flat_map(|counts| [&nothing, &nothing, counts]));
+        self.op("Attention", &inputs, &settings)
+    }
+
+    /// `a + b + …`.
+    pub fn sum(&mut self, terms: &[&Value]) -> Value {
+        self.op("Sum", terms, &[])
     }
 
     /// The softmax over the last axis.

@@ -2,7 +2,7 @@
 //! mask. What makes them fast in ONNX Runtime on a CPU is said where it is done; docs/compiled-graph.md has the figures.
 
 use crate::{
-    array::{Array, Linear},
+    array::{Array, Linear, Quantised, Values, Weights},
     checkpoint::Checkpoint,
     error::BuildError,
     graph::{Axis, Graph, Setting, Value},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Added to the scores of masked tokens: `exp` of it is 0 beside any score, and it is far from the ends of any float.
-const MASKED: f32 = -30_000.0;
+pub(crate) const MASKED: f32 = -30_000.0;
 
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +107,18 @@ impl Graph {
         self.multiply(&less_one, &masked)
     }
 
+    /// How many tokens of each input count, `[batch]`. Padding is at the right.
+    pub fn counts(&mut self, attention_mask: &Value) -> Value {
+        let tokens = self.ints(&[1]);
+        self.op("ReduceSum", &[attention_mask, &tokens], &[("keepdims", Setting::Int(0))])
+    }
+
     /// `x W + b`.
     ///
     /// int8: ONNX Runtime quantises `x` and multiplies in one operator, with the bias inside.
     pub fn linear(&mut self, x: &Value, layer: Linear) -> Value {
         let Some(largest) = self.precision().largest() else { return self.float_linear(x, layer) };
-        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
-        let quantised = precision::quantised(layer.weights, largest);
-        let weights = self.bytes("weights", &[inputs, outputs], quantised.values);
-        let scales = self.floats("scales", &[outputs], quantised.scales);
-        let zero_points =
-            self.optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &[outputs], points));
-        let bias = self.optional(layer.bias, |graph, bias| graph.floats("bias", &[outputs], bias));
+        let [weights, scales, zero_points, bias] = self.quantised_constants(layer, largest);
         self.runtime_op("DynamicQuantizeMatMul", &[x, &weights, &scales, &zero_points, &bias], &[])
     }
 
@@ -138,15 +138,24 @@ impl Graph {
 
     /// A linear layer of a value that was quantised.
     fn quantised_linear(&mut self, [x, scale, zero]: &QuantisedValue, layer: Linear) -> Value {
-        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
-        let quantised = precision::quantised(layer.weights, self.precision().largest().unwrap_or(127));
-        let weights = self.bytes("weights", &[inputs, outputs], quantised.values);
-        let scales = self.floats("scales", &[outputs], quantised.scales);
-        let zero_points =
-            self.optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &[outputs], points));
-        let bias = self.optional(layer.bias, |graph, bias| graph.floats("bias", &[outputs], bias));
+        let [weights, scales, zero_points, bias] =
+            self.quantised_constants(layer, self.precision().largest().unwrap_or(127));
         let inputs = [x, &weights, scale, &scales, zero, &zero_points, &bias];
         self.runtime_op("MatMulIntegerToFloat", &inputs, &[])
+    }
+
+    /// The weights of a linear layer as int8, their scales, their zero points and the bias.
+    fn quantised_constants(&mut self, layer: Linear, largest: i8) -> [Value; 4] {
+        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
+        let quantised = precision::quantised(layer.weights, largest);
+        let weights = self.bytes("weights", &[inputs, outputs], quantised.values);
+        // One scale for all columns is a number and no row of them.
+        let shape = |count: usize| if count == 1 { vec![] } else { vec![count] };
+        let scales = self.floats("scales", &shape(quantised.scales.len()), quantised.scales);
+        let zero_points = self
+            .optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &shape(points.len()), points));
+        let bias = self.optional(layer.bias, |graph, bias| graph.floats("bias", &[outputs], bias));
+        [weights, scales, zero_points, bias]
     }
 
     /// `x W + b` in floats, whatever the precision.
@@ -175,7 +184,7 @@ impl Graph {
     /// `Sum`, not `Add`: ONNX Runtime makes `SkipLayerNormalization` of an `Add` before a layer norm, and its CPU kernel of that
     /// takes several times as long as the two apart.
     pub fn add_and_norm(&mut self, x: &Value, y: &Value, norm: LayerNorm) -> Value {
-        let sum = self.op("Sum", &[x, y], &[]);
+        let sum = self.sum(&[x, y]);
         self.norm(&sum, norm)
     }
 
@@ -218,20 +227,46 @@ impl Graph {
 
     /// The rows of `table` that `ids` names, `[batch, tokens, width]`.
     ///
-    /// int8: a scale for each row, so that a rare token with small numbers loses nothing to one with large numbers.
-    pub fn embedding(&mut self, table: Array, ids: &Value) -> Value {
-        let (rows, width) = (table.shape[0], table.width());
-        let Some(largest) = self.precision().largest() else {
-            let table = self.floats("embeddings", &[rows, width], table.values);
-            return self.gather(&table, ids, 0);
+    /// int8: a scale for each row, so that a rare token with small numbers loses nothing to one with large numbers. What a stock
+    /// file has quantised with one scale for the whole table is taken as it is. Eight bits at every precision: these numbers are
+    /// not multiplied by others, so that nothing overflows.
+    pub fn embedding(&mut self, table: Weights, ids: &Value) -> Value {
+        let (rows, width) = (table.inputs, table.outputs);
+        let values = match table.values {
+            Values::Quantised(quantised) if self.precision().largest().is_some() && quantised.scales.len() == 1 => {
+                return self.quantised_embedding(quantised, rows, width, ids);
+            }
+            Values::Quantised(quantised) => quantised.to_floats(width),
+            Values::Float(values) => values,
         };
-        let quantised = precision::by_row(width, &table.values, largest);
-        drop(table);
+        if self.precision() == Precision::Fp32 {
+            let table = self.floats("embeddings", &[rows, width], values);
+            return self.gather(&table, ids, 0);
+        }
+        let quantised = precision::by_row(width, &values, 127);
+        drop(values);
         let numbers = self.bytes("embeddings", &[rows, width], quantised.values);
         let scales = self.floats("scales", &[rows, 1], quantised.scales);
         let numbers = self.gather(&numbers, ids, 0);
         let numbers = self.as_floats(&numbers);
         let scales = self.gather(&scales, ids, 0);
         self.multiply(&numbers, &scales)
+    }
+
+    /// The rows of a table that has one scale. Rows are picked first, so that few numbers are multiplied.
+    fn quantised_embedding(&mut self, table: Quantised, rows: usize, width: usize, ids: &Value) -> Value {
+        let zero_point = table.zero_points.map_or(0, |points| points[0]);
+        let scale = self.float(table.scales[0]);
+        let zero_point = self.bytes("zero", &[], vec![zero_point]);
+        let numbers = self.bytes("embeddings", &[rows, width], table.values);
+        let numbers = self.gather(&numbers, ids, 0);
+        self.op("DequantizeLinear", &[&numbers, &scale, &zero_point], &[])
+    }
+
+    /// A table of positions, as far as the inputs of a run go: `[tokens, width]`.
+    pub fn first_positions(&mut self, table: Array, lengths: &Lengths) -> Value {
+        let table = self.floats("positions", &table.shape, table.values);
+        let zero = self.ints(&[0]);
+        self.slice(&table, 0, &zero, &lengths.tokens, 1)
     }
 }

@@ -16,9 +16,9 @@ mod positions;
 
 use positions::{Positions, Table, Window};
 
-use super::{Architecture, Inputs, Rows};
+use super::{Architecture, Inputs, Rows, classifier};
 use crate::{
-    array::{Array, Linear},
+    array::{Array, Linear, Weights},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
@@ -36,7 +36,8 @@ pub struct Deberta {
     pooler_activation: Activation,
     /// The width of the table of tokens, where that is not the encoder's.
     embedding_width: usize,
-    has_absolute_positions: bool,
+    /// The rows of the table of absolute positions, where there is one.
+    absolute_positions: Option<usize>,
     has_token_types: bool,
     /// A convolution beside the first layer, of so many tokens.
     convolution: Option<Convolution>,
@@ -71,6 +72,8 @@ impl Deberta {
             let groups = config.number("conv_groups", 1).max(1) as usize;
             Ok(Convolution { kernel: kernel as usize, groups, activation })
         });
+        let is_biased = config.flag("position_biased_input", true);
+        let absolute_positions = is_biased.then(|| config.length("max_position_embeddings"));
         Ok(Deberta {
             width,
             heads,
@@ -79,7 +82,7 @@ impl Deberta {
             activation: config.activation("hidden_act", Activation::Gelu)?,
             pooler_activation: config.activation("pooler_hidden_act", Activation::Gelu)?,
             embedding_width: config.number("embedding_size", width as i64) as usize,
-            has_absolute_positions: config.flag("position_biased_input", true),
+            absolute_positions: absolute_positions.transpose()?,
             has_token_types: config.number("type_vocab_size", 0) > 0,
             convolution: convolution.transpose()?,
             positions: Positions::read(config, max_length)?,
@@ -94,26 +97,24 @@ impl Deberta {
     /// The vectors of the tokens.
     fn embeddings(&self, graph: &mut Graph, weights: &Checkpoint, inputs: &Inputs) -> Result<Value, BuildError> {
         graph.enter("embeddings");
-        let mut words = weights.tensor("embeddings.word_embeddings.weight")?;
         let norm = self.norm(weights, "embeddings.LayerNorm")?;
         let is_projected = self.embedding_width != self.width;
-        if !is_projected && !self.has_absolute_positions && !self.has_token_types {
+        if !is_projected && self.absolute_positions.is_none() && !self.has_token_types {
+            let mut words = weights.tensor("embeddings.word_embeddings.weight")?;
             norm.apply(&mut words);
-            return Ok(graph.embedding(words, &inputs.ids));
+            return Ok(graph.embedding(Weights::float(words.shape[0], words.width(), words.values), &inputs.ids));
         }
-        let mut x = graph.embedding(words, &inputs.ids);
-        if self.has_absolute_positions {
-            let Array { shape, values } = weights.tensor("embeddings.position_embeddings.weight")?;
-            let table = graph.floats("positions", &shape, values);
-            let zero = graph.ints(&[0]);
-            let rows = graph.slice(&table, 0, &zero, &inputs.lengths.tokens, 1);
+        let mut x = graph.embedding(weights.table("embeddings.word_embeddings")?, &inputs.ids);
+        if self.absolute_positions.is_some() {
+            let table = weights.tensor("embeddings.position_embeddings.weight")?.first_rows(inputs.longest);
+            let rows = graph.first_positions(table, &inputs.lengths);
             x = graph.add(&x, &rows);
         }
-        if self.has_token_types {
-            // A reranker's tokenizer may say which text a token is of; without `token_type_ids` all are of the first.
-            let types = weights.tensor("embeddings.token_type_embeddings.weight")?.first_rows(1);
-            let row = graph.floats("token_type", &[types.width()], types.values);
-            x = graph.add(&x, &row);
+        if let Some(token_types) = &inputs.token_types {
+            let Array { shape, values } = weights.tensor("embeddings.token_type_embeddings.weight")?;
+            let types = graph.floats("token_types", &shape, values);
+            let types = graph.gather(&types, token_types, 0);
+            x = graph.add(&x, &types);
         }
         if is_projected {
             x = graph.linear(&x, weights.linear("embeddings.embed_proj")?);
@@ -203,16 +204,13 @@ impl Deberta {
         if let Some(relative) = &run.relative {
             let Relative { positions, window, .. } = relative;
             terms.extend(tables.to_position.as_ref().map(|table| window.falling(graph, positions, table, &q)));
-            terms.extend(run.mask.clone());
             terms.extend(tables.to_content.as_ref().map(|table| {
                 let by_key = window.rising(graph, positions, table, &k);
                 graph.transpose(&by_key, &[0, 1, 3, 2])
             }));
-        } else {
-            terms.extend(run.mask.clone());
         }
         let bias = terms.into_iter().reduce(|sum, term| graph.add(&sum, &term));
-        graph.attention([&q, &k, &v], bias.as_ref(), self.heads)
+        graph.attention([&q, &k, &v], bias.as_ref(), run.counts.as_ref(), self.heads)
     }
 
     /// What the first token gathers from all others: `score[j] = q_0 · (k_j + PK[-j]) + k_j · PQ[-j]`, number by number on
@@ -251,10 +249,7 @@ impl Deberta {
         let scores = graph.transpose(&scores, &[0, 2, 1]);
         let (batch, tokens) = (Axis::As(run.lengths.batch.clone()), Axis::As(run.lengths.tokens.clone()));
         let scores = match &run.mask {
-            Some(mask) => {
-                let mask = graph.reshape(mask, &[batch.clone(), Axis::Of(1), tokens.clone()]);
-                graph.add(&scores, &mask)
-            }
+            Some(mask) => graph.add(&scores, mask),
             None => scores,
         };
         let shares = graph.softmax(&scores);
@@ -301,8 +296,10 @@ impl Deberta {
 /// What all layers share in a run.
 struct Run {
     lengths: Lengths,
-    /// `[batch, 1, 1, tokens]`, where there may be padding.
+    /// What is added to the scores of the first token, `[batch, 1, tokens]`, where there may be padding.
     mask: Option<Value>,
+    /// See [`Inputs::counts`].
+    counts: Option<Value>,
     relative: Option<Relative>,
 }
 
@@ -324,6 +321,14 @@ struct Tables {
 }
 
 impl Architecture for Deberta {
+    fn wants_token_types(&self) -> bool {
+        self.has_token_types
+    }
+
+    fn longest(&self) -> Option<usize> {
+        self.absolute_positions
+    }
+
     fn width(&self) -> usize {
         self.width
     }
@@ -348,9 +353,9 @@ impl Architecture for Deberta {
         let mask = inputs.mask.as_ref().map(|mask| {
             let mask = graph.mask(mask);
             let (batch, tokens) = (Axis::As(inputs.lengths.batch.clone()), Axis::As(inputs.lengths.tokens.clone()));
-            graph.reshape(&mask, &[batch, Axis::Of(1), Axis::Of(1), tokens])
+            graph.reshape(&mask, &[batch, Axis::Of(1), tokens])
         });
-        let run = Run { lengths: inputs.lengths.clone(), mask, relative };
+        let run = Run { lengths: inputs.lengths.clone(), mask, counts: inputs.counts.clone(), relative };
         let embeddings = self.embeddings(graph, weights, inputs)?;
         let mut x = embeddings.clone();
         for place in 0..self.layers {
@@ -370,11 +375,9 @@ impl Architecture for Deberta {
     }
 
     /// The pooler, and the classifier after it.
-    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, first: &Value) -> Result<Value, BuildError> {
-        graph.enter("head");
-        let x = graph.reshape(first, &[Axis::Same, Axis::Of(self.width)]);
-        let x = graph.float_linear(&x, weights.linear("pooler.dense")?);
+    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
+        let x = graph.float_linear(pooled, weights.linear("pooler.dense")?);
         let x = graph.activate(&x, self.pooler_activation);
-        Ok(graph.float_linear(&x, weights.linear("classifier")?))
+        classifier(graph, weights, "classifier", &x)
     }
 }

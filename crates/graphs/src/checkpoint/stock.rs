@@ -212,6 +212,16 @@ impl Source for Stock {
         self.floats(name)
     }
 
+    fn quantised_table(&self, name: &str) -> Result<Option<Weights>, BuildError> {
+        let quantised = format!("{name}{QUANTISED}");
+        if self.constants.contains_key(name) || !self.constants.contains_key(&quantised) {
+            return Ok(None);
+        }
+        let (shape, values) = self.quantised(&quantised, None)?;
+        let [inputs, outputs] = shape[..] else { return Err(self.wrong(name, "is no matrix")) };
+        Ok(Some(Weights { inputs, outputs, values: Values::Quantised(values) }))
+    }
+
     fn matrix(&self, module: &str, weight: Option<&str>, bias: Option<&str>) -> Result<Weights, BuildError> {
         let found = weight.and_then(|weight| self.by_weight(weight));
         let found = found.or_else(|| bias.and_then(|bias| self.by_bias(bias))).or_else(|| self.by_node(module));

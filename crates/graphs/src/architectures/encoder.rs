@@ -1,0 +1,111 @@
+//! The encoder that BERT and its relatives share (Vaswani et al., 2017, <https://arxiv.org/abs/1706.03762>): layers of attention
+//! and of a feed-forward network, with a layer norm after each sum. What its weights are called, and what goes in at the bottom,
+//! is the business of the architectures.
+//!
+//! ```text
+//! x = norm(x + W_o · attention(W_q x, W_k x, W_v x))      attention(q, k, v) = softmax(q kᵀ / √d) v,  for each head
+//! x = norm(x + W_2 · activation(W_1 x))
+//! ```
+//!
+//! `1 / √d` is folded into `W_q` and its bias, so that nothing is divided. The last layer is worked out for the first token
+//! alone where that is all that is read: keys and values of all tokens, and one row of everything else.
+
+use super::{Inputs, Rows};
+use crate::{
+    array::Linear,
+    config::Config,
+    error::BuildError,
+    graph::{Graph, Value},
+    layers::{Activation, LayerNorm},
+};
+
+/// The shape of an encoder.
+pub(super) struct Encoder {
+    /// The width of a token's row.
+    pub(super) width: usize,
+    /// The heads, which divide the width among them.
+    pub(super) heads: usize,
+    /// The number of layers.
+    pub(super) layers: usize,
+    /// The function between the two linear layers of the feed-forward network.
+    pub(super) activation: Activation,
+}
+
+/// The weights of a layer.
+pub(super) struct Layer {
+    /// `W_q`, `W_k`, `W_v`.
+    pub(super) projections: [Linear; 3],
+    /// `W_o`.
+    pub(super) gathered: Linear,
+    /// The norm after attention.
+    pub(super) attention_norm: LayerNorm,
+    /// `W_1`.
+    pub(super) inner: Linear,
+    /// `W_2`.
+    pub(super) outer: Linear,
+    /// The norm after the feed-forward network.
+    pub(super) norm: LayerNorm,
+}
+
+impl Encoder {
+    /// Reads the shape as BERT's configuration has it.
+    pub(super) fn read(config: &Config) -> Result<Encoder, BuildError> {
+        Encoder {
+            width: config.length("hidden_size")?,
+            heads: config.length("num_attention_heads")?,
+            layers: config.length("num_hidden_layers")?,
+            activation: config.activation("hidden_act", Activation::Gelu)?,
+        }
+        .checked(config)
+    }
+
+    /// The encoder, where its width can be divided.
+    pub(super) fn checked(self, config: &Config) -> Result<Encoder, BuildError> {
+        if self.width.is_multiple_of(self.heads) {
+            return Ok(self);
+        }
+        Err(config.unsupported(&format!("a width of {} cannot be divided among {} heads", self.width, self.heads)))
+    }
+
+    /// All layers over `x`; `layer` reads the weights of the one at a place.
+    pub(super) fn run(
+        &self,
+        graph: &mut Graph,
+        mut x: Value,
+        inputs: &Inputs,
+        rows: Rows,
+        layer: impl Fn(usize) -> Result<Layer, BuildError>,
+        step: &mut dyn FnMut(usize, usize),
+    ) -> Result<Value, BuildError> {
+        for place in 0..self.layers {
+            let is_last = place + 1 == self.layers;
+            x = self.layer(graph, place, layer(place)?, &x, inputs, if is_last { rows } else { Rows::All });
+            step(place + 1, self.layers);
+        }
+        Ok(x)
+    }
+
+    fn layer(&self, graph: &mut Graph, place: usize, layer: Layer, x: &Value, inputs: &Inputs, rows: Rows) -> Value {
+        graph.enter(format!("layer.{place}/attention"));
+        let [query, key, value] = layer.projections;
+        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
+        let ([q, k, v], beside) = match rows {
+            Rows::All => (graph.linears(x, [query, key, value]), x.clone()),
+            Rows::First => {
+                let first = graph.first_row(x);
+                let q = graph.linear(&first, query);
+                let [k, v] = graph.linears(x, [key, value]);
+                ([q, k, v], first)
+            }
+        };
+        let attended = graph.attention([&q, &k, &v], None, inputs.counts.as_ref(), self.heads);
+        let output = graph.linear(&attended, layer.gathered);
+        let x = graph.add_and_norm(&output, &beside, layer.attention_norm);
+
+        graph.enter(format!("layer.{place}/feed_forward"));
+        let inner = graph.linear(&x, layer.inner);
+        let inner = graph.activate(&inner, self.activation);
+        let output = graph.linear(&inner, layer.outer);
+        graph.add_and_norm(&output, &x, layer.norm)
+    }
+}

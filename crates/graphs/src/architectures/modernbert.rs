@@ -1,0 +1,240 @@
+//! ModernBERT (Warner et al., 2024, <https://arxiv.org/abs/2412.13663>): layer norms before each part, rotary positions, gated
+//! feed-forward networks, and attention that in most layers reaches only so far.
+//!
+//! ```text
+//! y = norm(x)        x = x + W_o · attention(rotate(W_q y), rotate(W_k y), W_v y)
+//! y = norm(x)        x = x + W_2 · (activation(W_g y) · W_u y)
+//!
+//! rotate(x)[i] = x[i] cos(p θ_i) - x[i + d/2] sin(p θ_i)         for the token at p and i < d/2,  θ_i = base^(-2 i / d)
+//! rotate(x)[i + d/2] = x[i + d/2] cos(p θ_i) + x[i] sin(p θ_i)
+//! ```
+//!
+//! The files have `W_q`, `W_k`, `W_v` as one matrix, and `W_g`, `W_u` as another. They are cut here: what one product gives would
+//! have to be cut in each run, which copies it. The layer norm of the embeddings depends on nothing but the token, so that it is
+//! applied to the table. The first token is at 0, where a rotation changes nothing.
+
+use super::{Architecture, Inputs, Rows, classifier};
+use crate::{
+    array::{Array, Weights},
+    checkpoint::Checkpoint,
+    config::Config,
+    error::BuildError,
+    graph::{Axis, Graph, Setting, Value},
+    layers::{Activation, LayerNorm, MASKED},
+    sentence::Pooling,
+};
+
+/// A ModernBERT model as its configuration describes it.
+pub struct ModernBert {
+    width: usize,
+    heads: usize,
+    layers: usize,
+    positions: usize,
+    epsilon: f32,
+    activation: Activation,
+    head_activation: Activation,
+    pooling: Pooling,
+    /// Each so many layers, beginning with the first, attention reaches all tokens.
+    global_every: usize,
+    /// The distance that attention reaches in the other layers.
+    reach: i64,
+    /// The bases of the angles of rotation where attention reaches all tokens, and where it does not.
+    bases: [f64; 2],
+}
+
+impl ModernBert {
+    /// Reads the switches.
+    ///
+    /// # Errors
+    /// A switch is set in a way that we have no graph for.
+    pub fn read(config: &Config) -> Result<ModernBert, BuildError> {
+        for key in ["layer_types", "rope_parameters", "rope_scaling"] {
+            if !config.get(key).is_null() {
+                return Err(config.unsupported(&format!("has `{key}`; `global_attn_every_n_layers` and \
+                     `global_rope_theta`, as transformers 4 writes them, are known")));
+            }
+        }
+        let (width, heads) = (config.length("hidden_size")?, config.length("num_attention_heads")?);
+        if !width.is_multiple_of(2 * heads) {
+            return Err(config.unsupported("`hidden_size` is no even multiple of `num_attention_heads`"));
+        }
+        let pooling = match config.text("classifier_pooling") {
+            "" | "cls" => Pooling::Cls,
+            "mean" => Pooling::Mean,
+            other => {
+                let problem = format!("`classifier_pooling` is \"{other}\"; cls and mean are known");
+                return Err(config.unsupported(&problem));
+            }
+        };
+        let base = config.float("global_rope_theta", 160_000.0);
+        Ok(ModernBert {
+            width,
+            heads,
+            layers: config.length("num_hidden_layers")?,
+            positions: config.length("max_position_embeddings")?,
+            epsilon: config.float("norm_eps", 1e-5) as f32,
+            activation: config.activation("hidden_activation", Activation::Gelu)?,
+            head_activation: config.activation("classifier_activation", Activation::Gelu)?,
+            pooling,
+            global_every: config.number("global_attn_every_n_layers", 3).max(1) as usize,
+            reach: config.number("local_attention", 128) / 2,
+            bases: [base, if config.get("local_rope_theta").is_null() { base } else { config.float("local_rope_theta", base) }],
+        })
+    }
+
+    fn norm(&self, weights: &Checkpoint, name: &str) -> Result<LayerNorm, BuildError> {
+        LayerNorm::read(weights, name, self.epsilon)
+    }
+
+    /// The angles of rotation for each position, `[positions, half of a head]`, as their cosines and sines. In floats of 32 bits,
+    /// step by step as transformers does it: far positions have large angles, of which the last bits count.
+    fn rotation(&self, graph: &mut Graph, base: f64, longest: usize) -> Rotation {
+        let half = self.width / self.heads / 2;
+        let frequency = |place: usize| 1.0 / (base as f32).powf(place as f32 / half as f32);
+        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
+        let angles = || (0..longest).flat_map(|position| frequencies.iter().map(move |by| position as f32 * by));
+        Rotation {
+            cosines: graph.floats("cosines", &[longest, half], angles().map(f32::cos).collect()),
+            sines: graph.floats("sines", &[longest, half], angles().map(f32::sin).collect()),
+        }
+    }
+
+    /// What is added to scores where attention reaches only so far: 0, or a large negative number, `[tokens, tokens]`.
+    fn window(&self, graph: &mut Graph, inputs: &Inputs) -> Value {
+        let places: Vec<i64> = (0..inputs.longest as i64).collect();
+        let (places, zero) = (graph.ints(&places), graph.ints(&[0]));
+        let places = graph.slice(&places, 0, &zero, &inputs.lengths.tokens, 1);
+        let across = graph.reshape(&places, &[Axis::Of(1), Axis::As(inputs.lengths.tokens.clone())]);
+        let down = graph.reshape(&places, &[Axis::As(inputs.lengths.tokens.clone()), Axis::Of(1)]);
+        let distance = graph.subtract(&down, &across);
+        let distance = graph.op("Abs", &[&distance], &[]);
+        let (reach, near, far) = (graph.int(self.reach), graph.float(0.0), graph.float(MASKED));
+        let is_far = graph.op("Greater", &[&distance, &reach], &[]);
+        graph.op("Where", &[&is_far, &far, &near], &[])
+    }
+
+    fn layer(
+        &self,
+        graph: &mut Graph,
+        weights: &Checkpoint,
+        place: usize,
+        x: &Value,
+        run: &Run,
+        rows: Rows,
+    ) -> Result<Value, BuildError> {
+        graph.enter(format!("layer.{place}/attention"));
+        let name = format!("layers.{place}");
+        // The embeddings are normalised already.
+        let y = if place == 0 { x.clone() } else { graph.norm(x, self.norm(weights, &format!("{name}.attn_norm"))?) };
+        let [query, key, value] = weights.linear(&format!("{name}.attn.Wqkv"))?.split();
+        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
+        let reach = if place.is_multiple_of(self.global_every) { &run.global } else { &run.local };
+        let window = reach.window.as_ref();
+        let (attended, beside) = match rows {
+            Rows::All => {
+                let [q, k, v] = graph.linears(&y, [query, key, value]);
+                let [q, k] = [q, k].map(|x| self.rotated(graph, &x, &reach.rotation));
+                (graph.attention([&q, &k, &v], window, run.counts.as_ref(), self.heads), x.clone())
+            }
+            Rows::First => {
+                let first = graph.first_row(&y);
+                let q = graph.linear(&first, query);
+                let [k, v] = graph.linears(&y, [key, value]);
+                let k = self.rotated(graph, &k, &reach.rotation);
+                let (zero, one) = (graph.ints(&[0]), graph.ints(&[1]));
+                let window = window.map(|window| graph.slice(window, 0, &zero, &one, 1));
+                let attended = graph.attention([&q, &k, &v], window.as_ref(), run.counts.as_ref(), self.heads);
+                (attended, graph.first_row(x))
+            }
+        };
+        let output = graph.linear(&attended, weights.linear(&format!("{name}.attn.Wo"))?);
+        let x = graph.sum(&[&beside, &output]);
+
+        graph.enter(format!("layer.{place}/feed_forward"));
+        let y = graph.norm(&x, self.norm(weights, &format!("{name}.mlp_norm"))?);
+        let [gate, up] = graph.linears(&y, weights.linear(&format!("{name}.mlp.Wi"))?.split());
+        let gate = graph.activate(&gate, self.activation);
+        let inner = graph.multiply(&gate, &up);
+        let output = graph.linear(&inner, weights.linear(&format!("{name}.mlp.Wo"))?);
+        // `Sum`, not `Add`, for the reason that `add_and_norm` has.
+        Ok(graph.sum(&[&x, &output]))
+    }
+
+    /// Queries or keys, turned by their positions.
+    fn rotated(&self, graph: &mut Graph, x: &Value, Rotation { cosines, sines }: &Rotation) -> Value {
+        let first_position = graph.ints(&[0]);
+        let heads = Setting::Int(self.heads as i64);
+        graph.runtime_op("RotaryEmbedding", &[x, &first_position, cosines, sines], &[("num_heads", heads)])
+    }
+}
+
+/// What all layers share in a run.
+struct Run {
+    counts: Option<Value>,
+    global: Reach,
+    local: Reach,
+}
+
+/// How far attention reaches in a layer.
+struct Reach {
+    rotation: Rotation,
+    /// `[tokens, tokens]`; none where it reaches all tokens.
+    window: Option<Value>,
+}
+
+/// The cosines and sines of the angles by which queries and keys are turned.
+struct Rotation {
+    cosines: Value,
+    sines: Value,
+}
+
+impl Architecture for ModernBert {
+    fn width(&self) -> usize {
+        self.width
+    }
+
+    fn longest(&self) -> Option<usize> {
+        Some(self.positions)
+    }
+
+    fn pooling(&self) -> Pooling {
+        self.pooling
+    }
+
+    fn encoder(
+        &self,
+        graph: &mut Graph,
+        weights: &Checkpoint,
+        inputs: &Inputs,
+        rows: Rows,
+        step: &mut dyn FnMut(usize, usize),
+    ) -> Result<Value, BuildError> {
+        graph.enter("positions");
+        let [global, local] = self.bases.map(|base| self.rotation(graph, base, inputs.longest));
+        let window = self.window(graph, inputs);
+        let run = Run {
+            counts: inputs.counts.clone(),
+            global: Reach { rotation: global, window: None },
+            local: Reach { rotation: local, window: Some(window) },
+        };
+        graph.enter("embeddings");
+        let mut words: Array = weights.tensor("embeddings.tok_embeddings.weight")?;
+        self.norm(weights, "embeddings.norm")?.apply(&mut words);
+        let mut x = graph.embedding(Weights::float(words.shape[0], words.width(), words.values), &inputs.ids);
+        for place in 0..self.layers {
+            let is_last = place + 1 == self.layers;
+            x = self.layer(graph, weights, place, &x, &run, if is_last { rows } else { Rows::All })?;
+            step(place + 1, self.layers);
+        }
+        graph.enter("norm");
+        Ok(graph.norm(&x, self.norm(weights, "final_norm")?))
+    }
+
+    /// The head, and the classifier after it.
+    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
+        let x = graph.float_linear(pooled, weights.linear("head.dense")?);
+        let x = graph.activate(&x, self.head_activation);
+        let x = graph.norm(&x, self.norm(weights, "head.norm")?);
+        classifier(graph, weights, "classifier", &x)
+    }
+}
