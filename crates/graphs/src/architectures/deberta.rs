@@ -42,6 +42,8 @@ pub struct Deberta {
     /// A convolution beside the first layer, of so many tokens.
     convolution: Option<Convolution>,
     positions: Option<Positions>,
+    /// The number of terms that make up a score.
+    terms: usize,
 }
 
 /// A convolution over neighbouring tokens, which v2-xlarge has beside its first layer.
@@ -86,6 +88,7 @@ impl Deberta {
             has_token_types: config.number("type_vocab_size", 0) > 0,
             convolution: convolution.transpose()?,
             positions: Positions::read(config, max_length)?,
+            terms: positions::terms(config)?,
         })
     }
 
@@ -133,8 +136,7 @@ impl Deberta {
 
     /// The divisor of scores: each term that is added widens them.
     fn scale(&self) -> f32 {
-        let terms = 1 + self.positions.as_ref().map_or(0, Positions::terms);
-        (1.0 / ((terms * self.width / self.heads) as f64).sqrt()) as f32
+        (1.0 / ((self.terms * self.width / self.heads) as f64).sqrt()) as f32
     }
 
     /// One layer of the encoder.

@@ -36,36 +36,43 @@ pub(super) struct Positions {
     pub(super) normalises: bool,
 }
 
+/// The number of terms that make up a score. The divisor counts what the configuration lists, even where the model knows no
+/// relative positions.
+pub(super) fn terms(config: &Config) -> Result<usize, BuildError> {
+    Ok(1 + kinds(config)?.into_iter().filter(|is_listed| *is_listed).count())
+}
+
+/// True for c2p, and true for p2c: a list, or a text with bars in between.
+fn kinds(config: &Config) -> Result<[bool; 2], BuildError> {
+    let kinds = config.get("pos_att_type");
+    let text = kinds.as_str().map(|text| text.split('|').map(str::trim).collect());
+    let list = || kinds.as_array().map(|list| list.iter().filter_map(|kind| kind.as_str()).collect());
+    let kinds: Vec<&str> = text.or_else(list).unwrap_or_default();
+    match kinds.iter().find(|kind| !["c2p", "p2c", ""].contains(kind)) {
+        Some(unknown) => {
+            Err(config.unsupported(&format!("`pos_att_type` has \"{unknown}\"; c2p and p2c are known")))
+        }
+        None => Ok(["c2p", "p2c"].map(|kind| kinds.contains(&kind))),
+    }
+}
+
 impl Positions {
     /// Reads the switches; `None` where the model knows no relative positions.
     pub(super) fn read(config: &Config, max_length: usize) -> Result<Option<Positions>, BuildError> {
         if !config.flag("relative_attention", false) {
             return Ok(None);
         }
-        let kinds = config.get("pos_att_type");
-        let text = kinds.as_str().map(|text| text.split('|').map(str::to_owned).collect());
-        let list =
-            || kinds.as_array().map(|list| list.iter().filter_map(|kind| kind.as_str()).map(str::to_owned).collect());
-        let kinds: Vec<String> = text.or_else(list).unwrap_or_default();
-        if let Some(unknown) = kinds.iter().find(|kind| !["c2p", "p2c", ""].contains(&kind.as_str())) {
-            return Err(config.unsupported(&format!("`pos_att_type` has \"{unknown}\"; c2p and p2c are known")));
-        }
-        let has = |name: &str| kinds.iter().any(|kind| kind == name);
+        let [content_to_position, position_to_content] = kinds(config)?;
         let furthest = config.number("max_relative_positions", -1);
         Ok(Some(Positions {
             buckets: Some(config.number("position_buckets", -1)).filter(|buckets| *buckets > 0),
             furthest: if furthest < 1 { config.length("max_position_embeddings")? as i64 } else { furthest },
             max_length: max_length as i64,
-            content_to_position: has("c2p"),
-            position_to_content: has("p2c"),
+            content_to_position,
+            position_to_content,
             shares: config.flag("share_att_key", false),
             normalises: config.text("norm_rel_ebd").contains("layer_norm"),
         }))
-    }
-
-    /// The number of terms that positions add to a score.
-    pub(super) fn terms(&self) -> usize {
-        usize::from(self.content_to_position) + usize::from(self.position_to_content)
     }
 
     /// Rows of the relative embeddings on either side of distance 0.
