@@ -7,81 +7,7 @@ mod encoder;
 pub mod modernbert;
 pub mod roberta;
 
-#[cfg(doc)]
-use crate::precision::Precision;
-use crate::{
-    checkpoint::Checkpoint,
-    config::Config,
-    error::BuildError,
-    graph::{Graph, Value},
-    layers::Lengths,
-    sentence::Pooling,
-};
-
-/// The rows of an encoder's output that are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// That of the first token: the last layer is worked out for it alone.
-    First,
-    /// All of them.
-    All,
-}
-
-/// What an encoder is given in a run.
-pub struct Inputs {
-    /// Tokens, `[batch, tokens]`.
-    pub ids: Value,
-    /// 1 for a token that counts, 0 for padding, which is at the right; none where there is no padding ([`Precision::pads`]).
-    pub mask: Option<Value>,
-    /// The text that each token is of, for architectures that want to know.
-    pub token_types: Option<Value>,
-    /// How many tokens of each input count, `[batch]`; none where there is no padding.
-    pub counts: Option<Value>,
-    /// The lengths of both axes.
-    pub lengths: Lengths,
-    /// The most tokens that an input may have.
-    pub longest: usize,
-}
-
-/// A model that there is a graph for.
-pub trait Architecture {
-    /// The inputs that the graph takes besides tokens and mask.
-    fn wants_token_types(&self) -> bool {
-        false
-    }
-
-    /// The width of a row of the encoder's output.
-    fn width(&self) -> usize;
-
-    /// The most tokens that it has positions for; `None` where there may be any number.
-    fn longest(&self) -> Option<usize> {
-        None
-    }
-
-    /// The way in which a cross-encoder's classifier reads the encoder's output.
-    fn pooling(&self) -> Pooling {
-        Pooling::Cls
-    }
-
-    /// The encoder: `[batch, 1, width]` for [`Rows::First`], `[batch, tokens, width]` for all. `step` is called after each layer.
-    ///
-    /// # Errors
-    /// The weights are not what the configuration says.
-    fn encoder(
-        &self,
-        graph: &mut Graph,
-        weights: &Checkpoint,
-        inputs: &Inputs,
-        rows: Rows,
-        step: &mut dyn FnMut(usize, usize),
-    ) -> Result<Value, BuildError>;
-
-    /// The logits, `[batch, 1]`, from the encoder's output as it is pooled, `[batch, width]`.
-    ///
-    /// # Errors
-    /// The weights are not what the configuration says.
-    fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError>;
-}
+use crate::{architecture::Architecture, config::Config, error::BuildError};
 
 /// The architecture that a configuration asks for.
 ///
@@ -102,19 +28,10 @@ pub fn of(config: &Config, max_length: usize) -> Result<Box<dyn Architecture>, B
 const KNOWN: &str = "bert, camembert, deberta-v2, distilbert, modernbert, roberta and xlm-roberta";
 
 /// The `model_type`. jina-reranker-v2, which comes with code of its own, states none, but says what it is an XLM-R for.
-fn kind(config: &Config) -> &str {
+pub(crate) fn kind(config: &Config) -> &str {
     let architecture = config.get("architectures")[0].as_str().unwrap_or_default();
     match config.text("model_type") {
         "" if architecture.starts_with("XLMRoberta") => "xlm-roberta",
         stated => stated,
-    }
-}
-
-/// The last layer of a cross-encoder, in floats at every precision: it is small, and its output is the score.
-fn classifier(graph: &mut Graph, weights: &Checkpoint, name: &str, x: &Value) -> Result<Value, BuildError> {
-    let layer = weights.linear(name)?;
-    match layer.weights.outputs {
-        1 => Ok(graph.float_linear(x, layer)),
-        labels => Err(weights.wrong(name, &format!("gives {labels} numbers; a reranker gives one"))),
     }
 }

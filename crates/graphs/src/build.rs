@@ -3,44 +3,17 @@
 use std::path::Path;
 
 use crate::{
-    architectures::{self, Inputs},
+    architecture::{Inputs, Rows},
+    architectures,
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
     graph::Graph,
     onnx::file,
-    precision::Precision,
     provenance::Provenance,
-    sentence::{self, Pooling},
+    recipe::{Output, Recipe},
+    sentence,
 };
-
-/// The output that a graph is to have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// A cross-encoder's logit: `logits`, `[batch, 1]`.
-    Logit,
-    /// A bi-encoder's vector: `sentence_embedding`, `[batch, width]`.
-    Sentence {
-        /// The way in which the vectors of tokens become one.
-        pooling: Pooling,
-        /// True where it is scaled to length 1.
-        normalise: bool,
-    },
-}
-
-/// The choices of a build.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recipe {
-    /// The precision of the weights.
-    pub precision: Precision,
-    /// The output.
-    pub output: Output,
-    /// The most tokens that an input may have, or fewer where the model has no positions for so many. Longer ones make a run
-    /// fail.
-    pub max_length: usize,
-    /// The revision of the repository that the weights are from, where that is known.
-    pub revision: Option<String>,
-}
 
 /// Writes the graph of the model that `config` describes, with the weights of `weights`, to `to`. `progress` is told the share
 /// that is done, 0 to 1. Equal files and recipes give equal bytes.
@@ -76,7 +49,7 @@ pub fn build(
     match recipe.output {
         Output::Logit => {
             let pooling = architecture.pooling();
-            let rows = encoder(&mut graph, pooling.rows())?;
+            let rows = encoder(&mut graph, Rows::read_by(pooling))?;
             let pooled =
                 sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, false, architecture.width());
             graph.enter("head");
@@ -84,14 +57,14 @@ pub fn build(
             graph.output("logits", &logits, 1);
         }
         Output::Sentence { pooling, normalise } => {
-            let rows = encoder(&mut graph, pooling.rows())?;
+            let rows = encoder(&mut graph, Rows::read_by(pooling))?;
             let vector =
                 sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, normalise, architecture.width());
             graph.output("sentence_embedding", &vector, architecture.width());
         }
     }
     drop(checkpoint);
-    let mut model = graph.into_model(configuration.text("model_type"));
+    let mut model = graph.into_model(architectures::kind(&configuration));
     model.metadata_props = provenance.entries();
     file::write(model, to).map_err(|source| BuildError::Unwritable { file: to.to_path_buf(), source })?;
     progress(1.0);

@@ -2,9 +2,12 @@
 //! ONNX file. Reading the files is the business of [`safetensors`] and [`stock`].
 
 mod safetensors;
+mod source;
 mod stock;
 
 use std::path::{Path, PathBuf};
+
+use source::Source;
 
 use crate::{
     array::{Array, Linear, Weights},
@@ -17,26 +20,6 @@ pub struct Checkpoint {
     files: Vec<PathBuf>,
     names: Vec<String>,
     source: Box<dyn Source>,
-}
-
-/// A file, or several, with weights in it.
-trait Source {
-    /// The tensor of that name as floats.
-    fn tensor(&self, name: &str) -> Result<Array, BuildError>;
-
-    /// The matrix of that name with its rows as they are, where the file has it quantised.
-    fn quantised_table(&self, _name: &str) -> Result<Option<Weights>, BuildError> {
-        Ok(None)
-    }
-
-    /// The matrix of the linear layer `module`. `weight` and `bias` are the whole names of its tensors, where there are such.
-    fn matrix(&self, module: &str, weight: Option<&str>, bias: Option<&str>) -> Result<Weights, BuildError>;
-
-    /// The tensors that can be asked for.
-    fn names(&self) -> Vec<String>;
-
-    /// The files, in the order in which they are read.
-    fn files(&self) -> Vec<PathBuf>;
 }
 
 impl Checkpoint {
@@ -133,11 +116,6 @@ impl Checkpoint {
         let file = self.files.first().cloned().unwrap_or_default();
         BuildError::Weights { file, name: name.to_owned(), problem: problem.to_owned() }
     }
-}
-
-/// The numbers of `SIZE` bytes each, as floats.
-fn numbers<const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
-    bytes.as_chunks().0.iter().map(|bytes| number(*bytes)).collect()
 }
 
 #[cfg(test)]

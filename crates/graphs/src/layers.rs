@@ -152,8 +152,8 @@ impl Graph {
         // One scale for all columns is a number and no row of them.
         let shape = |count: usize| if count == 1 { vec![] } else { vec![count] };
         let scales = self.floats("scales", &shape(quantised.scales.len()), quantised.scales);
-        let zero_points = self
-            .optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &shape(points.len()), points));
+        let zero_points =
+            self.optional(quantised.zero_points, |graph, points| graph.bytes("zeros", &shape(points.len()), points));
         let bias = self.optional(layer.bias, |graph, bias| graph.floats("bias", &[outputs], bias));
         [weights, scales, zero_points, bias]
     }

@@ -2,6 +2,7 @@
 //! carries, in less time on a CPU. Reads configurations and weights, and writes one ONNX file; runs nothing. Whether what it
 //! wrote can be trusted is found out by those who run it.
 
+pub mod architecture;
 pub mod architectures;
 pub mod array;
 pub mod build;
@@ -13,10 +14,12 @@ pub mod layers;
 pub mod onnx;
 pub mod precision;
 pub mod provenance;
+pub mod recipe;
 mod sentence;
 
-pub use build::{Output, Recipe, build};
+pub use build::build;
 pub use error::BuildError;
 pub use precision::Precision;
 pub use provenance::Provenance;
+pub use recipe::{Output, Recipe};
 pub use sentence::Pooling;

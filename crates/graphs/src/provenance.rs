@@ -10,10 +10,10 @@ use std::{
 use ring::digest::{Context, SHA256};
 
 use crate::{
-    build::{Output, Recipe},
     error::BuildError,
     onnx::{ModelProto, StringStringEntryProto},
     precision::Precision,
+    recipe::{Output, Recipe},
 };
 
 /// The version of the graphs that are written. It changes where they give other numbers, or are faster.

@@ -1,9 +1,6 @@
 //! The vector of a text from the vectors of its tokens: pooling, and scaling to length 1, as sentence-transformers does them.
 
-use crate::{
-    architectures::Rows,
-    graph::{Axis, Graph, Setting, Value},
-};
+use crate::graph::{Axis, Graph, Setting, Value};
 
 /// The way in which the vectors of tokens become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +14,6 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// The rows of the encoder's output that are read.
-    pub(crate) fn rows(self) -> Rows {
-        if self == Pooling::Cls { Rows::First } else { Rows::All }
-    }
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Pooling::Mean => "mean",

@@ -1,11 +1,9 @@
 //! BERT (Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>): MiniLM, bge and most other small rerankers and embedding models.
 //! A token's row is the sum of three embeddings, normalised: of the token, of its position, and of the text that it is of.
 
-use super::{
-    Architecture, Inputs, Rows, classifier,
-    encoder::{Encoder, Layer},
-};
+use super::encoder::{Encoder, Layer};
 use crate::{
+    architecture::{Architecture, Inputs, Rows, classifier},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
@@ -74,11 +72,7 @@ pub(super) fn layer(weights: &Checkpoint, place: usize, epsilon: f32) -> Result<
     let linear = |part: &str| weights.linear(&format!("encoder.layer.{place}.{part}"));
     let norm = |part: &str| LayerNorm::read(weights, &format!("encoder.layer.{place}.{part}"), epsilon);
     Ok(Layer {
-        projections: [
-            linear("attention.self.query")?,
-            linear("attention.self.key")?,
-            linear("attention.self.value")?,
-        ],
+        projections: [linear("attention.self.query")?, linear("attention.self.key")?, linear("attention.self.value")?],
         gathered: linear("attention.output.dense")?,
         attention_norm: norm("attention.output.LayerNorm")?,
         inner: linear("intermediate.dense")?,

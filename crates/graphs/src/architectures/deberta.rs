@@ -16,8 +16,8 @@ mod positions;
 
 use positions::{Positions, Table, Window};
 
-use super::{Architecture, Inputs, Rows, classifier};
 use crate::{
+    architecture::{Architecture, Inputs, Rows, classifier},
     array::{Array, Linear, Weights},
     checkpoint::Checkpoint,
     config::Config,

@@ -1,11 +1,9 @@
 //! DistilBERT (Sanh et al., 2019, <https://arxiv.org/abs/1910.01108>): BERT with half of the layers, without a pooler, and without
 //! a word about which text a token is of.
 
-use super::{
-    Architecture, Inputs, Rows, classifier,
-    encoder::{Encoder, Layer},
-};
+use super::encoder::{Encoder, Layer};
 use crate::{
+    architecture::{Architecture, Inputs, Rows, classifier},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,

@@ -10,8 +10,8 @@
 //! `1 / √d` is folded into `W_q` and its bias, so that nothing is divided. The last layer is worked out for the first token
 //! alone where that is all that is read: keys and values of all tokens, and one row of everything else.
 
-use super::{Inputs, Rows};
 use crate::{
+    architecture::{Inputs, Rows},
     array::Linear,
     config::Config,
     error::BuildError,

@@ -8,12 +8,11 @@
 //! ```
 
 use super::{
-    Architecture, Inputs, Rows,
     bert::{self, only_absolute_positions},
-    classifier,
     encoder::{Encoder, Layer},
 };
 use crate::{
+    architecture::{Architecture, Inputs, Rows, classifier},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,

@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, tensor::Metadata};
 use serde_json::Value;
 
-use super::{Source, numbers};
+use super::source::{Source, numbers};
 use crate::{
     array::{Array, Weights, transposed},
     error::BuildError,

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use half::{bf16, f16};
 
-use super::{Source, numbers};
+use super::source::{Source, numbers};
 use crate::{
     array::{Array, Quantised, Values, Weights, transposed},
     error::BuildError,

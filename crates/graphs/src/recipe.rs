@@ -1,0 +1,31 @@
+//! The choices of a build.
+
+use crate::{precision::Precision, sentence::Pooling};
+
+/// The output that a graph is to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// A cross-encoder's logit: `logits`, `[batch, 1]`.
+    Logit,
+    /// A bi-encoder's vector: `sentence_embedding`, `[batch, width]`.
+    Sentence {
+        /// The way in which the vectors of tokens become one.
+        pooling: Pooling,
+        /// True where it is scaled to length 1.
+        normalise: bool,
+    },
+}
+
+/// The choices of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The precision of the weights.
+    pub precision: Precision,
+    /// The output.
+    pub output: Output,
+    /// The most tokens that an input may have, or fewer where the model has no positions for so many. Longer ones make a run
+    /// fail.
+    pub max_length: usize,
+    /// The revision of the repository that the weights are from, where that is known.
+    pub revision: Option<String>,
+}
