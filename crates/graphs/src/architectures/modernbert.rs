@@ -15,7 +15,7 @@
 
 use crate::{
     architecture::{Architecture, Inputs, Rows, classifier},
-    array::{Array, Weights},
+    array::{Array, Linear, Weights},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
@@ -118,6 +118,7 @@ impl ModernBert {
         graph.op("Where", &[&is_far, &far, &near], &[])
     }
 
+    /// One layer of the encoder.
     fn layer(
         &self,
         graph: &mut Graph,
@@ -129,40 +130,55 @@ impl ModernBert {
     ) -> Result<Value, BuildError> {
         graph.enter(format!("layer.{place}/attention"));
         let name = format!("layers.{place}");
-        // The embeddings are normalised already.
-        let y = if place == 0 { x.clone() } else { graph.norm(x, self.norm(weights, &format!("{name}.attn_norm"))?) };
-        let [query, key, value] = weights.linear(&format!("{name}.attn.Wqkv"))?.split();
-        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
-        let reach = if place.is_multiple_of(self.global_every) { &run.global } else { &run.local };
-        let window = reach.window.as_ref();
-        let (attended, beside) = match rows {
-            Rows::All => {
-                let [q, k, v] = graph.linears(&y, [query, key, value]);
-                let [q, k] = [q, k].map(|x| self.rotated(graph, &x, &reach.rotation));
-                (graph.attention([&q, &k, &v], window, run.counts.as_ref(), self.heads), x.clone())
-            }
-            Rows::First => {
-                let first = graph.first_row(&y);
-                let q = graph.linear(&first, query);
-                let [k, v] = graph.linears(&y, [key, value]);
-                let k = self.rotated(graph, &k, &reach.rotation);
-                let (zero, one) = (graph.ints(&[0]), graph.ints(&[1]));
-                let window = window.map(|window| graph.slice(window, 0, &zero, &one, 1));
-                let attended = graph.attention([&q, &k, &v], window.as_ref(), run.counts.as_ref(), self.heads);
-                (attended, graph.first_row(x))
-            }
+        let normed = match place {
+            // The embeddings are normalised already.
+            0 => x.clone(),
+            _ => graph.norm(x, self.norm(weights, &format!("{name}.attn_norm"))?),
         };
-        let output = graph.linear(&attended, weights.linear(&format!("{name}.attn.Wo"))?);
+        let projections = weights.linear(&format!("{name}.attn.Wqkv"))?.split();
+        let reach = if place.is_multiple_of(self.global_every) { &run.global } else { &run.local };
+        let gathered = self.attention(graph, &normed, projections, reach, run, rows);
+        let output = graph.linear(&gathered, weights.linear(&format!("{name}.attn.Wo"))?);
+        let beside = if rows == Rows::First { graph.first_row(x) } else { x.clone() };
+        // `Sum`, not `Add`, for the reason that `add_and_norm` has.
         let x = graph.sum(&[&beside, &output]);
 
         graph.enter(format!("layer.{place}/feed_forward"));
-        let y = graph.norm(&x, self.norm(weights, &format!("{name}.mlp_norm"))?);
-        let [gate, up] = graph.linears(&y, weights.linear(&format!("{name}.mlp.Wi"))?.split());
+        let normed = graph.norm(&x, self.norm(weights, &format!("{name}.mlp_norm"))?);
+        let [gate, up] = graph.linears(&normed, weights.linear(&format!("{name}.mlp.Wi"))?.split());
         let gate = graph.activate(&gate, self.activation);
         let inner = graph.multiply(&gate, &up);
         let output = graph.linear(&inner, weights.linear(&format!("{name}.mlp.Wo"))?);
-        // `Sum`, not `Add`, for the reason that `add_and_norm` has.
         Ok(graph.sum(&[&x, &output]))
+    }
+
+    /// What each token gathers from those in reach, or what the first one does.
+    fn attention(
+        &self,
+        graph: &mut Graph,
+        normed: &Value,
+        [query, key, value]: [Linear; 3],
+        reach: &Reach,
+        run: &Run,
+        rows: Rows,
+    ) -> Value {
+        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
+        let (queries, keys, values, window) = match rows {
+            Rows::All => {
+                let [queries, keys, values] = graph.linears(normed, [query, key, value]);
+                (self.rotated(graph, &queries, &reach.rotation), keys, values, reach.window.clone())
+            }
+            Rows::First => {
+                let first = graph.first_row(normed);
+                let queries = graph.linear(&first, query);
+                let [keys, values] = graph.linears(normed, [key, value]);
+                let (zero, one) = (graph.ints(&[0]), graph.ints(&[1]));
+                let window = reach.window.as_ref().map(|window| graph.slice(window, 0, &zero, &one, 1));
+                (queries, keys, values, window)
+            }
+        };
+        let keys = self.rotated(graph, &keys, &reach.rotation);
+        graph.attention([&queries, &keys, &values], window.as_ref(), run.counts.as_ref(), self.heads)
     }
 
     /// Queries or keys, turned by their positions.
