@@ -1,0 +1,334 @@
+//! Graphs of our own against torch and transformers, for tiny models of each architecture and each switch that checkpoints differ
+//! in: `fixtures/graphs`, whose README says how its tokens are made. Needs the ONNX Runtime library: `make onnxruntime`.
+
+#![allow(clippy::unwrap_used, reason = "the functions that tests share are tests too")]
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, OnceLock},
+};
+
+use graphs::{
+    Output, Pooling, Precision, Recipe,
+    onnx::{TensorProto, data_type, file},
+};
+use ort::{session::Session, value::TensorRef};
+use scoring::Runtime;
+use serde_json::Value;
+
+/// The most tokens that the fixtures have.
+const LONGEST: usize = 512;
+
+/// A model, and what torch makes of it.
+struct Fixture {
+    name: String,
+    folder: PathBuf,
+    golden: Value,
+}
+
+/// Every model there is.
+fn fixtures() -> Vec<Fixture> {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/graphs");
+    let mut folders: Vec<PathBuf> = fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("golden.json").exists());
+    folders.sort();
+    assert!(!folders.is_empty(), "fixtures/graphs is in the repository");
+    folders.into_iter().map(Fixture::open).collect()
+}
+
+/// Those with exports, as repositories carry them.
+fn exported() -> Vec<Fixture> {
+    fixtures().into_iter().filter(|fixture| fixture.folder.join("onnx").exists()).collect()
+}
+
+impl Fixture {
+    fn open(folder: PathBuf) -> Fixture {
+        let golden = json(&folder.join("golden.json"));
+        Fixture { name: folder.file_name().unwrap().to_string_lossy().into_owned(), folder, golden }
+    }
+
+    /// The weights: one file, or the index of several.
+    fn weights(&self) -> PathBuf {
+        let one = self.folder.join("model.safetensors");
+        if one.exists() { one } else { self.folder.join("model.safetensors.index.json") }
+    }
+
+    /// A bi-encoder says how it pools in the files of sentence-transformers.
+    fn output(&self) -> Output {
+        let pooling = self.folder.join("1_Pooling/config.json");
+        if !pooling.exists() {
+            return Output::Logit;
+        }
+        let pooling = json(&pooling);
+        let kinds = [
+            ("pooling_mode_cls_token", Pooling::Cls),
+            ("pooling_mode_max_tokens", Pooling::Max),
+            ("pooling_mode_mean_tokens", Pooling::Mean),
+        ];
+        let (_, pooling) = kinds.into_iter().find(|(key, _)| pooling[key] == true).unwrap();
+        let normalise = json(&self.folder.join("modules.json")).to_string().contains("Normalize");
+        Output::Sentence { pooling, normalise }
+    }
+
+    /// The graph's bytes.
+    fn build(&self, weights: &Path, precision: Precision) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("graph.onnx");
+        let recipe = Recipe { precision, output: self.output(), max_length: LONGEST, revision: None };
+        let built = graphs::build(&self.folder.join("config.json"), weights, &recipe, &to, &mut |_| ());
+        built.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        fs::read(to).unwrap()
+    }
+
+    fn graph(&self, weights: &Path, precision: Precision) -> Graph {
+        Graph::open(&self.build(weights, precision))
+    }
+
+    /// The tokens of row `row` with `length` of them, by the README's formula.
+    fn tokens(&self, row: usize, length: usize) -> Vec<i64> {
+        let (first, vocabulary) = (self.golden["first"].as_i64().unwrap(), 96);
+        let (row, length) = (row as i64, length as i64);
+        let token = |place| match place {
+            0 => first,
+            _ => 5 + (place * place * 31 + place * 7 + row * 13 + length * 3) % (vocabulary - 6),
+        };
+        (0..length).map(token).collect()
+    }
+
+    /// Inputs that share a run: rows of such lengths, padded at the right.
+    fn batch(&self, lengths: &[usize]) -> Batch {
+        let tokens = *lengths.iter().max().unwrap();
+        let padding = json(&self.folder.join("config.json"))["pad_token_id"].as_i64().unwrap_or(0);
+        let mut batch = Batch { shape: [lengths.len(), tokens], ids: vec![], mask: vec![], types: vec![] };
+        for (row, &length) in lengths.iter().enumerate() {
+            let absent = tokens - length;
+            batch.ids.extend(self.tokens(row, length).into_iter().chain(vec![padding; absent]));
+            batch.mask.extend((0..tokens).map(|place| i64::from(place < length)));
+            batch.types.extend((0..tokens).map(|place| i64::from(place < length && place >= length.div_ceil(2))));
+        }
+        batch
+    }
+
+    /// The lengths of the cases, each with what torch gives for it.
+    fn cases(&self) -> Vec<(usize, Vec<f32>)> {
+        let case = |case: &Value| (case["length"].as_u64().unwrap() as usize, floats(&case["values"]));
+        self.golden["cases"].as_array().unwrap().iter().map(case).collect()
+    }
+
+    /// What `graph` gives for each case, beside what torch gives.
+    fn run(&self, graph: &Graph) -> Vec<(Vec<f32>, Vec<f32>)> {
+        self.cases().into_iter().map(|(length, torch)| (graph.run(&self.batch(&[length])).unwrap(), torch)).collect()
+    }
+}
+
+/// Tokens as a model takes them, row by row.
+struct Batch {
+    shape: [usize; 2],
+    ids: Vec<i64>,
+    mask: Vec<i64>,
+    types: Vec<i64>,
+}
+
+/// A graph that can be run.
+struct Graph(Mutex<Session>);
+
+impl Graph {
+    fn open(bytes: &[u8]) -> Graph {
+        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+        let runtime = RUNTIME.get_or_init(|| Runtime::load(None).unwrap_or_else(|error| panic!("{error}")));
+        // Without the instructions for it, int8 sums overflow on x86.
+        let builder = Session::builder(runtime.environment()).unwrap().with_precise_qmm().unwrap();
+        Graph(Mutex::new(builder.with_intra_threads(1).unwrap().commit_from_memory(bytes).unwrap()))
+    }
+
+    /// The numbers that it gives, row by row.
+    fn run(&self, batch: &Batch) -> ort::Result<Vec<f32>> {
+        let mut session = self.0.lock().unwrap();
+        let named: Vec<(String, &Vec<i64>)> = session
+            .inputs()
+            .iter()
+            .map(|input| match input.name() {
+                "input_ids" => (input.name().to_owned(), &batch.ids),
+                "attention_mask" => (input.name().to_owned(), &batch.mask),
+                _ => (input.name().to_owned(), &batch.types),
+            })
+            .collect();
+        let mut inputs = Vec::new();
+        for (name, values) in &named {
+            inputs.push((name.as_str(), TensorRef::from_array_view((batch.shape, values.as_slice()))?));
+        }
+        let outputs = session.run(inputs)?;
+        let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
+        Ok(values.to_vec())
+    }
+}
+
+fn json(file: &Path) -> Value {
+    let text = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_json::from_slice(&text).unwrap()
+}
+
+fn floats(values: &Value) -> Vec<f32> {
+    values.as_array().unwrap().iter().map(|value| value.as_f64().unwrap() as f32).collect()
+}
+
+/// The largest difference.
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |largest, (a, b)| largest.max((a - b).abs()))
+}
+
+fn furthest(results: &[(Vec<f32>, Vec<f32>)]) -> f32 {
+    results.iter().fold(0.0, |largest, (ours, torch)| largest.max(distance(ours, torch)))
+}
+
+#[test]
+fn every_architecture_gives_what_torch_gives() {
+    for fixture in fixtures() {
+        let graph = fixture.graph(&fixture.weights(), Precision::Fp32);
+        for (length, torch) in fixture.cases() {
+            let ours = graph.run(&fixture.batch(&[length])).unwrap();
+            let far = distance(&ours, &torch);
+            assert!(far < 1e-4, "{}, {length} tokens: {far} from torch", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn padding_changes_nothing() {
+    for fixture in fixtures() {
+        let graph = fixture.graph(&fixture.weights(), Precision::Fp32);
+        for padded in fixture.golden["padded"].as_array().unwrap() {
+            let lengths: Vec<usize> = floats(&padded["lengths"]).into_iter().map(|length| length as usize).collect();
+            let torch: Vec<f32> = padded["values"].as_array().unwrap().iter().flat_map(floats).collect();
+            let far = distance(&graph.run(&fixture.batch(&lengths)).unwrap(), &torch);
+            assert!(far < 1e-4, "{}, {lengths:?} tokens: {far} from torch", fixture.name);
+        }
+    }
+}
+
+/// Measured on these models, int8 and int7: TOLERANCE
+#[test]
+fn few_bits_move_scores_a_little() {
+    for fixture in fixtures() {
+        for precision in [Precision::Int8, Precision::Int7] {
+            let results = fixture.run(&fixture.graph(&fixture.weights(), precision));
+            let all = |of: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
+                results.iter().flat_map(|result| of(result).clone()).collect()
+            };
+            let (ours, torch) = (all(|(ours, _)| ours), all(|(_, torch)| torch));
+            let (noise, signal, order) = (rms(&ours, &torch), deviation(&torch), spearman(&ours, &torch));
+            println!(
+                "{} {}: {:.3} of {signal:.3}, Spearman {order:.3}",
+                fixture.name,
+                precision.name(),
+                noise / signal
+            );
+            let name = (&fixture.name, precision.name());
+            assert!(noise < 0.3 * signal, "{name:?}: {noise} from torch, whose scores differ by {signal}");
+            assert!(order > 0.9, "{name:?}: Spearman {order}");
+        }
+    }
+}
+
+#[test]
+fn a_longer_input_than_the_model_reads_fails() {
+    for fixture in fixtures() {
+        for precision in [Precision::Fp32, Precision::Int8] {
+            let graph = fixture.graph(&fixture.weights(), precision);
+            let longer = graph.run(&fixture.batch(&[LONGEST + 1]));
+            assert!(longer.is_err(), "{} at {}", fixture.name, precision.name());
+            graph.run(&fixture.batch(&[LONGEST])).unwrap();
+        }
+    }
+}
+
+#[test]
+fn two_builds_are_equal_to_the_byte() {
+    for fixture in fixtures() {
+        for precision in [Precision::Fp32, Precision::Int8] {
+            let build = || fixture.build(&fixture.weights(), precision);
+            assert!(build() == build(), "{} at {}", fixture.name, precision.name());
+        }
+    }
+}
+
+#[test]
+fn a_plain_export_gives_what_safetensors_give() {
+    for fixture in exported() {
+        for (export, tolerance) in [("model.onnx", 1e-4), ("model_fp16.onnx", 2e-2)] {
+            let export = fixture.folder.join("onnx").join(export);
+            if export.exists() {
+                let far = furthest(&fixture.run(&fixture.graph(&export, Precision::Fp32)));
+                assert!(far < tolerance, "{}: {far} from torch", export.display());
+            }
+        }
+    }
+}
+
+/// Quantised once more they would lose once more. Compared column by column, since some matrices are cut.
+#[test]
+fn weights_that_an_export_has_quantised_are_taken_as_they_are() {
+    for fixture in exported() {
+        let export = fixture.folder.join("onnx/model_quantized.onnx");
+        let stock = file::read(&export).unwrap().graph.unwrap();
+        // Numbers without a sign are moved down by 128.
+        let signed = |column: &Vec<u8>| column.iter().map(|byte| byte ^ 0x80).collect();
+        let plain: HashSet<Vec<u8>> = stock.initializer.iter().flat_map(columns).collect();
+        let moved: HashSet<Vec<u8>> = plain.iter().map(signed).collect();
+
+        let folder = tempfile::tempdir().unwrap();
+        let ours = folder.path().join("graph.onnx");
+        fs::write(&ours, fixture.build(&export, Precision::Int8)).unwrap();
+        let ours = file::read(&ours).unwrap().graph.unwrap();
+        let kinds = ["DynamicQuantizeMatMul", "MatMulIntegerToFloat"];
+        let mut compared = 0;
+        for node in ours.node.iter().filter(|node| kinds.contains(&node.op_type.as_str())) {
+            let weights = ours.initializer.iter().filter(|constant| constant.name == node.input[1]);
+            for column in weights.flat_map(columns) {
+                let is_of_stock = plain.contains(&column) || moved.contains(&column);
+                assert!(is_of_stock, "{}: {} is not of {}", fixture.name, node.input[1], export.display());
+                compared += 1;
+            }
+        }
+        assert!(compared > 0, "{}", fixture.name);
+    }
+}
+
+/// The columns of a matrix of bytes; none of anything else.
+fn columns(constant: &TensorProto) -> Vec<Vec<u8>> {
+    let is_of_bytes = [data_type::INT8, data_type::UINT8].contains(&constant.data_type);
+    match constant.dims[..] {
+        [_, width] if is_of_bytes => {
+            let width = width as usize;
+            (0..width).map(|column| constant.raw_data.iter().skip(column).step_by(width).copied().collect()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The mean is of squares.
+fn rms(a: &[f32], b: &[f32]) -> f32 {
+    (a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>() / a.len() as f32).sqrt()
+}
+
+fn deviation(values: &[f32]) -> f32 {
+    let mean = values.iter().sum::<f32>() / values.len() as f32;
+    rms(values, &vec![mean; values.len()])
+}
+
+fn spearman(a: &[f32], b: &[f32]) -> f32 {
+    let ranks = |values: &[f32]| {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&one, &other| values[one].total_cmp(&values[other]));
+        let mut ranks = vec![0.0; values.len()];
+        order.into_iter().enumerate().for_each(|(rank, place)| ranks[place] = rank as f32);
+        ranks
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    let middle = (a.len() as f32 - 1.0) / 2.0;
+    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - middle) * (b - middle)).sum::<f32>();
+    product(&a, &b) / (product(&a, &a) * product(&b, &b)).sqrt()
+}
