@@ -74,11 +74,7 @@ pub(super) fn layer(weights: &Checkpoint, place: usize, epsilon: f32) -> Result<
     let linear = |part: &str| weights.linear(&format!("encoder.layer.{place}.{part}"));
     let norm = |part: &str| LayerNorm::read(weights, &format!("encoder.layer.{place}.{part}"), epsilon);
     Ok(Layer {
-        projections: [
-            linear("attention.self.query")?,
-            linear("attention.self.key")?,
-            linear("attention.self.value")?,
-        ],
+        projections: [linear("attention.self.query")?, linear("attention.self.key")?, linear("attention.self.value")?],
         gathered: linear("attention.output.dense")?,
         attention_norm: norm("attention.output.LayerNorm")?,
         inner: linear("intermediate.dense")?,

@@ -50,8 +50,10 @@ impl ModernBert {
     pub fn read(config: &Config) -> Result<ModernBert, BuildError> {
         for key in ["layer_types", "rope_parameters", "rope_scaling"] {
             if !config.get(key).is_null() {
-                return Err(config.unsupported(&format!("has `{key}`; `global_attn_every_n_layers` and \
-                     `global_rope_theta`, as transformers 4 writes them, are known")));
+                return Err(config.unsupported(&format!(
+                    "has `{key}`; `global_attn_every_n_layers` and \
+                     `global_rope_theta`, as transformers 4 writes them, are known"
+                )));
             }
         }
         let (width, heads) = (config.length("hidden_size")?, config.length("num_attention_heads")?);
@@ -78,7 +80,10 @@ impl ModernBert {
             pooling,
             global_every: config.number("global_attn_every_n_layers", 3).max(1) as usize,
             reach: config.number("local_attention", 128) / 2,
-            bases: [base, if config.get("local_rope_theta").is_null() { base } else { config.float("local_rope_theta", base) }],
+            bases: [
+                base,
+                if config.get("local_rope_theta").is_null() { base } else { config.float("local_rope_theta", base) },
+            ],
         })
     }
 

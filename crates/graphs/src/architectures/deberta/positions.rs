@@ -49,9 +49,7 @@ fn kinds(config: &Config) -> Result<[bool; 2], BuildError> {
     let list = || kinds.as_array().map(|list| list.iter().filter_map(|kind| kind.as_str()).collect());
     let kinds: Vec<&str> = text.or_else(list).unwrap_or_default();
     match kinds.iter().find(|kind| !["c2p", "p2c", ""].contains(kind)) {
-        Some(unknown) => {
-            Err(config.unsupported(&format!("`pos_att_type` has \"{unknown}\"; c2p and p2c are known")))
-        }
+        Some(unknown) => Err(config.unsupported(&format!("`pos_att_type` has \"{unknown}\"; c2p and p2c are known"))),
         None => Ok(["c2p", "p2c"].map(|kind| kinds.contains(&kind))),
     }
 }
