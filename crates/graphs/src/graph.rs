@@ -37,6 +37,8 @@ pub enum Axis {
     Same,
     /// So long.
     Of(usize),
+    /// As long as the numbers that are left make it.
+    Rest,
     /// As long as this value says, a tensor of one int64.
     As(Value),
 }
@@ -237,6 +239,7 @@ impl Graph {
             match axis {
                 Axis::Same => known.push(0),
                 Axis::Of(length) => known.push(*length as i64),
+                Axis::Rest => known.push(-1),
                 Axis::As(length) => {
                     if !known.is_empty() {
                         parts.push(self.ints(&std::mem::take(&mut known)));

@@ -171,10 +171,10 @@ impl Deberta {
         let x = graph.add_and_norm(&output, &beside, norm);
 
         graph.enter(format!("layer.{place}/feed_forward"));
-        let inner = graph.linear(&x, weights.linear(&format!("{name}.intermediate.dense"))?);
-        let inner = graph.activate(&inner, self.activation);
-        let output = graph.linear(&inner, weights.linear(&format!("{name}.output.dense"))?);
-        Ok(graph.add_and_norm(&output, &x, self.norm(weights, &format!("{name}.output.LayerNorm"))?))
+        let inner = weights.linear(&format!("{name}.intermediate.dense"))?;
+        let outer = weights.linear(&format!("{name}.output.dense"))?;
+        let norm = self.norm(weights, &format!("{name}.output.LayerNorm"))?;
+        Ok(graph.feed_forward(&x, inner, self.activation, outer, norm))
     }
 
     /// `PK` and `PQ` of a layer. Models that do not share have projections of their own for what is relative.

@@ -103,9 +103,6 @@ impl Encoder {
         let x = graph.add_and_norm(&output, &beside, layer.attention_norm);
 
         graph.enter(format!("layer.{place}/feed_forward"));
-        let inner = graph.linear(&x, layer.inner);
-        let inner = graph.activate(&inner, self.activation);
-        let output = graph.linear(&inner, layer.outer);
-        graph.add_and_norm(&output, &x, layer.norm)
+        graph.feed_forward(&x, layer.inner, self.activation, layer.outer, layer.norm)
     }
 }
