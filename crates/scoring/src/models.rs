@@ -6,10 +6,11 @@ pub(crate) mod external;
 pub mod folder;
 pub mod hub;
 pub mod lock;
-pub(crate) mod protobuf;
 pub mod pull;
 pub mod short_names;
 pub mod variant;
+#[cfg(test)]
+pub(crate) mod written;
 
 use std::path::{Path, PathBuf};
 
