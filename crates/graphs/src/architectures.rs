@@ -2,6 +2,8 @@
 
 pub mod deberta;
 
+#[cfg(doc)]
+use crate::precision::Precision;
 use crate::{
     checkpoint::Checkpoint,
     config::Config,
@@ -23,8 +25,8 @@ pub enum Rows {
 pub struct Inputs {
     /// Tokens, `[batch, tokens]`.
     pub ids: Value,
-    /// 1 for a token that counts, 0 for padding, which is at the right.
-    pub mask: Value,
+    /// 1 for a token that counts, 0 for padding, which is at the right; none where there is no padding ([`Precision::pads`]).
+    pub mask: Option<Value>,
     /// The text that each token is of, for architectures that want to know.
     pub token_types: Option<Value>,
     /// The lengths of both axes.

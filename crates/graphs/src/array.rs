@@ -55,14 +55,14 @@ pub enum Values {
     Quantised(Quantised),
 }
 
-/// Numbers of eight bits, with a scale for each column.
+/// Numbers of eight bits. One scale for all of them is kept as one: multiplying by it is a little faster.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quantised {
     /// The values, row by row.
     pub values: Vec<i8>,
-    /// One for each column.
+    /// One for each column, or one for all.
     pub scales: Vec<f32>,
-    /// One for each column, or none where all are 0.
+    /// One for each column, one for all, or none where they are 0.
     pub zero_points: Option<Vec<i8>>,
 }
 
@@ -76,7 +76,7 @@ impl Weights {
     pub fn into_floats(self) -> Vec<f32> {
         match self.values {
             Values::Float(values) => values,
-            Values::Quantised(quantised) => quantised.to_floats(),
+            Values::Quantised(quantised) => quantised.to_floats(self.outputs),
         }
     }
 
@@ -85,12 +85,15 @@ impl Weights {
         fn cut<T: Copy>(values: &[T], width: usize, from: usize, to: usize) -> Vec<T> {
             values.chunks_exact(width).flat_map(|row| &row[from..to]).copied().collect()
         }
+        fn part<T: Copy>(values: &[T], from: usize, to: usize) -> Vec<T> {
+            if values.len() == 1 { values.to_vec() } else { values[from..to].to_vec() }
+        }
         let values = match &self.values {
             Values::Float(values) => Values::Float(cut(values, self.outputs, from, to)),
             Values::Quantised(all) => Values::Quantised(Quantised {
                 values: cut(&all.values, self.outputs, from, to),
-                scales: all.scales[from..to].to_vec(),
-                zero_points: all.zero_points.as_ref().map(|points| points[from..to].to_vec()),
+                scales: part(&all.scales, from, to),
+                zero_points: all.zero_points.as_ref().map(|points| part(points, from, to)),
             }),
         };
         Weights { inputs: self.inputs, outputs: to - from, values }
@@ -98,15 +101,15 @@ impl Weights {
 }
 
 impl Quantised {
-    /// What the numbers stand for.
-    pub fn to_floats(&self) -> Vec<f32> {
-        let columns = self.scales.len();
-        let zero_point = |column: usize| self.zero_points.as_ref().map_or(0, |points| i32::from(points[column]));
-        let float = |(place, &value): (usize, &i8)| {
-            let column = place % columns;
-            (i32::from(value) - zero_point(column)) as f32 * self.scales[column]
+    /// What the numbers stand for, in rows of so many columns.
+    pub fn to_floats(&self, columns: usize) -> Vec<f32> {
+        let zero_points = self.zero_points.as_deref().unwrap_or(&[0]);
+        let of = |column: usize, count: usize| if count == 1 { 0 } else { column };
+        let float = |(column, &value): (usize, &i8)| {
+            let zero_point = i32::from(zero_points[of(column, zero_points.len())]);
+            (i32::from(value) - zero_point) as f32 * self.scales[of(column, self.scales.len())]
         };
-        self.values.iter().enumerate().map(float).collect()
+        self.values.chunks_exact(columns).flat_map(|row| row.iter().enumerate().map(float)).collect()
     }
 }
 

@@ -63,7 +63,7 @@ pub fn build(
 
     let mut graph = Graph::new(recipe.precision);
     let ids = graph.input("input_ids");
-    let mask = graph.input("attention_mask");
+    let mask = recipe.precision.pads().then(|| graph.input("attention_mask"));
     let token_types = architecture.wants_token_types().then(|| graph.input("token_type_ids"));
     let lengths = graph.lengths(&ids, recipe.max_length);
     let inputs = Inputs { ids, mask, token_types, lengths };
@@ -77,7 +77,8 @@ pub fn build(
         }
         Output::Sentence { pooling, normalise } => {
             let rows = encoder(&mut graph, if pooling == Pooling::Cls { Rows::First } else { Rows::All })?;
-            let vector = sentence::vector(&mut graph, &rows, &inputs.mask, pooling, normalise, architecture.width());
+            let vector =
+                sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, normalise, architecture.width());
             graph.output("sentence_embedding", &vector, architecture.width());
         }
     }

@@ -118,3 +118,6 @@ impl Checkpoint {
 fn numbers<const SIZE: usize>(bytes: &[u8], number: impl Fn([u8; SIZE]) -> f32) -> Vec<f32> {
     bytes.as_chunks().0.iter().map(|bytes| number(*bytes)).collect()
 }
+
+#[cfg(test)]
+mod tests;

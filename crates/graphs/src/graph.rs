@@ -1,5 +1,5 @@
 //! A graph that is being written down: values have names, operators are added one after the other, constants once. It knows the
-//! operators by their ONNX names (opset 17, and ONNX Runtime's own set `com.microsoft`), and nothing of models.
+//! operators by their ONNX names (opset 23, and ONNX Runtime's own set `com.microsoft`), and nothing of models.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::{
     precision::Precision,
 };
 
-/// The version of ONNX's own operators: the first with `LayerNormalization`, which every ONNX Runtime from 1.17 on runs.
-const OPSET: i64 = 17;
+/// The version of ONNX's own operators: the first with `Attention`.
+const OPSET: i64 = 23;
 
 /// The version of the format that goes with it.
-const IR_VERSION: i64 = 8;
+const IR_VERSION: i64 = 11;
 
 /// The operators that ONNX Runtime has beside ONNX's.
 const MICROSOFT: &str = "com.microsoft";
@@ -307,6 +307,17 @@ impl Graph {
     /// `a bᵀ`.
     pub fn matmul_transposed(&mut self, a: &Value, b: &Value) -> Value {
         self.runtime_op("FusedMatMul", &[a, b], &[("transB", Setting::Int(1))])
+    }
+
+    /// What each token of `queries` gathers from `values`: the softmax of queries times keys plus `bias`, for each head. All three are
+    /// `[batch, tokens, width]`, and the bias `[batch, heads, queries, keys]`. Scores are not divided.
+    ///
+    /// One operator, in which the heads need not be apart in memory: no transposition before and none after.
+    pub fn attention(&mut self, [queries, keys, values]: [&Value; 3], bias: Option<&Value>, heads: usize) -> Value {
+        let nothing = self.nothing();
+        let heads = Setting::Int(heads as i64);
+        let settings = [("q_num_heads", heads.clone()), ("kv_num_heads", heads), ("scale", Setting::Float(1.0))];
+        self.op("Attention", &[queries, keys, values, bias.unwrap_or(&nothing)], &settings)
     }
 
     /// The softmax over the last axis.

@@ -191,7 +191,7 @@ impl Graph {
     /// An activation function, number by number.
     pub fn activate(&mut self, x: &Value, function: Activation) -> Value {
         match function {
-            Activation::Gelu => self.runtime_op("Gelu", &[x], &[]),
+            Activation::Gelu => self.op("Gelu", &[x], &[]),
             Activation::GeluTanh => self.runtime_op("FastGelu", &[x], &[]),
             Activation::Relu => self.op("Relu", &[x], &[]),
             Activation::Tanh => self.op("Tanh", &[x], &[]),

@@ -29,6 +29,13 @@ impl Precision {
         Precision::NAMES.iter().find(|(_, precision)| *precision == self).map_or("", |(name, _)| name)
     }
 
+    /// True where inputs of unequal length may share a run, so that the graph has to know what is padding. Not where activations
+    /// are quantised with one scale for all that is in a run: a score would depend on the company that its pair keeps, so that only
+    /// inputs of one length are run together, if at all.
+    pub fn pads(self) -> bool {
+        self == Precision::Fp32
+    }
+
     /// The largest weight, and with the other sign the smallest; `None` for floats.
     pub fn largest(self) -> Option<i8> {
         match self {
@@ -44,7 +51,7 @@ impl Precision {
 pub(crate) fn quantised(weights: Weights, largest: i8) -> Quantised {
     match weights.values {
         Values::Quantised(quantised) if fits(&quantised, largest) => quantised,
-        Values::Quantised(quantised) => by_column(weights.outputs, &quantised.to_floats(), largest),
+        Values::Quantised(quantised) => by_column(weights.outputs, &quantised.to_floats(weights.outputs), largest),
         Values::Float(values) => by_column(weights.outputs, &values, largest),
     }
 }
@@ -107,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_column_of_zeros_stays_zero() {
-        assert_eq!(by_column(1, &[0.0, 0.0], 127).to_floats(), [0.0, 0.0]);
+        assert_eq!(by_column(1, &[0.0, 0.0], 127).to_floats(1), [0.0, 0.0]);
     }
 
     #[test]

@@ -28,36 +28,39 @@ impl Pooling {
 pub(crate) fn vector(
     graph: &mut Graph,
     rows: &Value,
-    attention_mask: &Value,
+    attention_mask: Option<&Value>,
     pooling: Pooling,
     normalise: bool,
     width: usize,
 ) -> Value {
     graph.enter("sentence");
-    let counts = |graph: &mut Graph| {
-        let counts = graph.as_floats(attention_mask);
+    // 1 for each token that counts, `[batch, tokens, 1]`.
+    let counts = attention_mask.map(|mask| {
+        let counts = graph.as_floats(mask);
         let last = graph.ints(&[2]);
         graph.op("Unsqueeze", &[&counts, &last], &[])
-    };
-    let over_tokens = |graph: &mut Graph, x: &Value| {
+    });
+    let over_tokens = |graph: &mut Graph, kind: &str, x: &Value| {
         let tokens = graph.ints(&[1]);
-        graph.op("ReduceSum", &[x, &tokens], &[("keepdims", Setting::Int(0))])
+        graph.op(kind, &[x, &tokens], &[("keepdims", Setting::Int(0))])
     };
-    let vector = match pooling {
-        Pooling::Cls => graph.reshape(rows, &[Axis::Same, Axis::Of(width)]),
-        Pooling::Mean => {
-            let counts = counts(graph);
+    let vector = match (pooling, counts) {
+        (Pooling::Cls, _) => graph.reshape(rows, &[Axis::Same, Axis::Of(width)]),
+        (Pooling::Mean, None) => over_tokens(graph, "ReduceMean", rows),
+        (Pooling::Mean, Some(counts)) => {
             let counted = graph.multiply(rows, &counts);
-            let (sum, count) = (over_tokens(graph, &counted), over_tokens(graph, &counts));
+            let sum = over_tokens(graph, "ReduceSum", &counted);
+            let count = over_tokens(graph, "ReduceSum", &counts);
             graph.op("Div", &[&sum, &count], &[])
         }
-        Pooling::Max => {
+        (Pooling::Max, None) => over_tokens(graph, "ReduceMax", rows),
+        (Pooling::Max, Some(counts)) => {
             // Padding gets less than any value of a layer norm.
-            let (counts, one, far) = (counts(graph), graph.float(1.0), graph.float(1e9));
+            let (one, far) = (graph.float(1.0), graph.float(1e9));
             let absent = graph.subtract(&counts, &one);
             let lowered = graph.multiply(&absent, &far);
             let rows = graph.add(rows, &lowered);
-            graph.op("ReduceMax", &[&rows], &[("axes", Setting::Ints(&[1])), ("keepdims", Setting::Int(0))])
+            over_tokens(graph, "ReduceMax", &rows)
         }
     };
     if !normalise {

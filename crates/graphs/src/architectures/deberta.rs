@@ -198,24 +198,21 @@ impl Deberta {
 
     /// What each token gathers from all others.
     fn attention(&self, graph: &mut Graph, x: &Value, projections: [Linear; 3], tables: &Tables, run: &Run) -> Value {
-        let flat = graph.linears(x, projections);
-        let [q, k, v] = flat.each_ref().map(|flat| graph.split_heads(flat, self.heads, self.width));
-        let [flat_q, flat_k, _] = &flat;
-        let mut bias = run.mask.clone();
-        if let (Some(table), Some(relative)) = (&tables.to_position, &run.relative) {
-            let term = relative.window.falling(graph, &relative.positions, table, flat_q, &q);
-            bias = graph.add(&term, &bias);
+        let [q, k, v] = graph.linears(x, projections);
+        let mut terms = Vec::new();
+        if let Some(relative) = &run.relative {
+            let Relative { positions, window, .. } = relative;
+            terms.extend(tables.to_position.as_ref().map(|table| window.falling(graph, positions, table, &q)));
+            terms.extend(run.mask.clone());
+            terms.extend(tables.to_content.as_ref().map(|table| {
+                let by_key = window.rising(graph, positions, table, &k);
+                graph.transpose(&by_key, &[0, 1, 3, 2])
+            }));
+        } else {
+            terms.extend(run.mask.clone());
         }
-        if let (Some(table), Some(relative)) = (&tables.to_content, &run.relative) {
-            let by_key = relative.window.rising(graph, &relative.positions, table, flat_k, &k);
-            let term = graph.transpose(&by_key, &[0, 1, 3, 2]);
-            bias = graph.add(&bias, &term);
-        }
-        let content = graph.matmul_transposed(&q, &k);
-        let scores = graph.add(&content, &bias);
-        let shares = graph.softmax(&scores);
-        let gathered = graph.matmul(&shares, &v);
-        graph.join_heads(&gathered, self.width)
+        let bias = terms.into_iter().reduce(|sum, term| graph.add(&sum, &term));
+        graph.attention([&q, &k, &v], bias.as_ref(), self.heads)
     }
 
     /// What the first token gathers from all others: `score[j] = q_0 · (k_j + PK[-j]) + k_j · PQ[-j]`, number by number on
@@ -253,8 +250,13 @@ impl Deberta {
         let scores = graph.op("ReduceSum", &[&products, &last], &[("keepdims", Setting::Int(0))]);
         let scores = graph.transpose(&scores, &[0, 2, 1]);
         let (batch, tokens) = (Axis::As(run.lengths.batch.clone()), Axis::As(run.lengths.tokens.clone()));
-        let mask = graph.reshape(&run.mask, &[batch.clone(), Axis::Of(1), tokens.clone()]);
-        let scores = graph.add(&scores, &mask);
+        let scores = match &run.mask {
+            Some(mask) => {
+                let mask = graph.reshape(mask, &[batch.clone(), Axis::Of(1), tokens.clone()]);
+                graph.add(&scores, &mask)
+            }
+            None => scores,
+        };
         let shares = graph.softmax(&scores);
         let shares = graph.reshape(&shares, &[batch, Axis::Of(self.heads), Axis::Of(1), tokens]);
         let gathered = graph.matmul(&shares, &v);
@@ -269,22 +271,28 @@ impl Deberta {
         convolution: &Convolution,
         embeddings: &Value,
         output: &Value,
-        mask: &Value,
+        mask: Option<&Value>,
     ) -> Result<Value, BuildError> {
         graph.enter("convolution");
-        let (counts, last) = (graph.as_floats(mask), graph.ints(&[2]));
-        let counts = graph.op("Unsqueeze", &[&counts, &last], &[]);
+        let counts = mask.map(|mask| {
+            let (counts, last) = (graph.as_floats(mask), graph.ints(&[2]));
+            graph.op("Unsqueeze", &[&counts, &last], &[])
+        });
+        let without_padding = |graph: &mut Graph, x: Value| match &counts {
+            Some(counts) => graph.multiply(&x, counts),
+            None => x,
+        };
         let Array { shape, values } = weights.tensor("encoder.conv.conv.weight")?;
         let kernel = graph.floats("kernel", &shape, values);
         let bias = graph.floats("bias", &[self.width], weights.vector("encoder.conv.conv.bias")?);
-        let x = graph.multiply(embeddings, &counts);
+        let x = without_padding(graph, embeddings.clone());
         let x = graph.transpose(&x, &[0, 2, 1]);
         let padding = ((convolution.kernel - 1) / 2) as i64;
         let settings =
             [("pads", Setting::Ints(&[padding, padding])), ("group", Setting::Int(convolution.groups as i64))];
         let x = graph.op("Conv", &[&x, &kernel, &bias], &settings);
         let x = graph.transpose(&x, &[0, 2, 1]);
-        let x = graph.multiply(&x, &counts);
+        let x = without_padding(graph, x);
         let x = graph.activate(&x, convolution.activation);
         Ok(graph.add_and_norm(&x, output, self.norm(weights, "encoder.conv.LayerNorm")?))
     }
@@ -293,8 +301,8 @@ impl Deberta {
 /// What all layers share in a run.
 struct Run {
     lengths: Lengths,
-    /// `[batch, 1, 1, tokens]`.
-    mask: Value,
+    /// `[batch, 1, 1, tokens]`, where there may be padding.
+    mask: Option<Value>,
     relative: Option<Relative>,
 }
 
@@ -337,9 +345,11 @@ impl Architecture for Deberta {
             None => None,
         };
         graph.enter("mask");
-        let mask = graph.mask(&inputs.mask);
-        let (batch, tokens) = (Axis::As(inputs.lengths.batch.clone()), Axis::As(inputs.lengths.tokens.clone()));
-        let mask = graph.reshape(&mask, &[batch, Axis::Of(1), Axis::Of(1), tokens]);
+        let mask = inputs.mask.as_ref().map(|mask| {
+            let mask = graph.mask(mask);
+            let (batch, tokens) = (Axis::As(inputs.lengths.batch.clone()), Axis::As(inputs.lengths.tokens.clone()));
+            graph.reshape(&mask, &[batch, Axis::Of(1), Axis::Of(1), tokens])
+        });
         let run = Run { lengths: inputs.lengths.clone(), mask, relative };
         let embeddings = self.embeddings(graph, weights, inputs)?;
         let mut x = embeddings.clone();
@@ -349,7 +359,7 @@ impl Architecture for Deberta {
             let wanted = if is_last && !is_convolved { rows } else { Rows::All };
             x = self.layer(graph, weights, place, &x, &run, wanted)?;
             if let Some(convolution) = self.convolution.as_ref().filter(|_| place == 0) {
-                x = self.convolve(graph, weights, convolution, &embeddings, &x, &inputs.mask)?;
+                x = self.convolve(graph, weights, convolution, &embeddings, &x, inputs.mask.as_ref())?;
                 if is_last && rows == Rows::First {
                     x = graph.first_row(&x);
                 }

@@ -162,8 +162,8 @@ impl Stock {
         if !each(scales.len()) || !each(zero_points.len()) || values.len() != shape.iter().product::<usize>() {
             return Err(wrong("has another number of scales than columns"));
         }
-        let zero_points = zero_points.iter().any(|point| *point != 0).then(|| widened(zero_points, columns));
-        Ok((shape, Quantised { values: signed(&values, has_sign), scales: widened(scales, columns), zero_points }))
+        let zero_points = zero_points.iter().any(|point| *point != 0).then_some(zero_points);
+        Ok((shape, Quantised { values: signed(&values, has_sign), scales, zero_points }))
     }
 
     /// A constant of floats.
@@ -206,7 +206,8 @@ impl Source for Stock {
         let quantised = format!("{name}{QUANTISED}");
         if self.constants.contains_key(&quantised) && !self.constants.contains_key(name) {
             let (shape, quantised) = self.quantised(&quantised, None)?;
-            return Ok(Array { shape, values: quantised.to_floats() });
+            let values = quantised.to_floats(shape.last().copied().unwrap_or(1));
+            return Ok(Array { shape, values });
         }
         self.floats(name)
     }
@@ -252,9 +253,4 @@ impl Source for Stock {
 
 fn lengths(tensor: &TensorProto) -> Vec<usize> {
     tensor.dims.iter().map(|&length| length.max(0) as usize).collect()
-}
-
-/// A value for each column, of as many or of one for all.
-fn widened<T: Copy>(values: Vec<T>, columns: usize) -> Vec<T> {
-    if values.len() == columns { values } else { vec![values[0]; columns] }
 }

@@ -167,28 +167,14 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// `x_i · table[b(i - j)]` for queries `i` and keys `j`; `flat` is `x` before its heads were split.
-    pub(super) fn falling(
-        &self,
-        graph: &mut Graph,
-        positions: &Positions,
-        table: &Table,
-        flat: &Value,
-        x: &Value,
-    ) -> Value {
-        self.scores(graph, positions, table, flat, x, Direction::Falling)
+    /// `x_i · table[b(i - j)]` for queries `i` and keys `j`, from `x` of `[batch, tokens, width]`.
+    pub(super) fn falling(&self, graph: &mut Graph, positions: &Positions, table: &Table, x: &Value) -> Value {
+        self.scores(graph, positions, table, x, Direction::Falling)
     }
 
     /// `x_j · table[b(i - j)]`, with a row for each key `j`: its rows run the other way, and so do the distances.
-    pub(super) fn rising(
-        &self,
-        graph: &mut Graph,
-        positions: &Positions,
-        table: &Table,
-        flat: &Value,
-        x: &Value,
-    ) -> Value {
-        self.scores(graph, positions, table, flat, x, Direction::Rising)
+    pub(super) fn rising(&self, graph: &mut Graph, positions: &Positions, table: &Table, x: &Value) -> Value {
+        self.scores(graph, positions, table, x, Direction::Rising)
     }
 
     fn scores(
@@ -196,7 +182,6 @@ impl Window {
         graph: &mut Graph,
         positions: &Positions,
         table: &Table,
-        flat: &Value,
         x: &Value,
         direction: Direction,
     ) -> Value {
@@ -210,7 +195,7 @@ impl Window {
                 if direction == Direction::Rising {
                     order.reverse();
                 }
-                self.quantised_products(graph, &order, table, flat, largest.unwrap_or(127))
+                self.quantised_products(graph, &order, table, x, largest.unwrap_or(127))
             }
         };
         let (batch, tokens) = (Axis::As(self.lengths.batch.clone()), Axis::As(self.lengths.tokens.clone()));
@@ -230,7 +215,8 @@ impl Window {
         }
         let by_head = graph.floats("distances", &[self.heads, rows, width], by_head);
         let distances = graph.gather(&by_head, places, 1);
-        graph.matmul_transposed(x, &distances)
+        let x = graph.split_heads(x, self.heads, table.width());
+        graph.matmul_transposed(&x, &distances)
     }
 
     /// The same in int8, which is exact enough: what it errs by is less than what int8 errs by elsewhere. The table has a column
@@ -241,7 +227,7 @@ impl Window {
         graph: &mut Graph,
         order: &[i64],
         Table(table): &Table,
-        flat: &Value,
+        x: &Value,
         largest: i8,
     ) -> Value {
         let (all, width) = (order.len(), table.width() / self.heads);
@@ -262,7 +248,7 @@ impl Window {
         let scales = graph.floats("scales", &[self.heads, 1, all], scales);
         let numbers = graph.slice(&numbers, 2, &self.start, &self.end, 1);
         let scales = graph.slice(&scales, 2, &self.start, &self.end, 1);
-        let [x, scale, zero] = graph.quantised(flat);
+        let [x, scale, zero] = graph.quantised(x);
         let x = graph.split_heads(&x, self.heads, table.width());
         graph.runtime_op("MatMulIntegerToFloat", &[&x, &numbers, &scale, &scales, &zero], &[])
     }
