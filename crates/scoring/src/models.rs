@@ -1,6 +1,7 @@
 //! Models on disk: where they are looked for and what to tell an operator whose model is not there. The content of a folder
 //! is the business of [`folder`]; running it is that of [`crate::backend`].
 
+pub mod compiled;
 mod content;
 pub(crate) mod external;
 pub mod folder;
@@ -14,7 +15,8 @@ pub(crate) mod written;
 
 use std::path::{Path, PathBuf};
 
-pub use folder::{Kind, ModelFolder, Pooling};
+pub use compiled::GraphChoice;
+pub use folder::{Choice, Kind, ModelFolder, Pooling};
 
 /// The reason why a model cannot be used. Every message names the file or folder and what to do about it.
 #[derive(Debug, thiserror::Error)]
