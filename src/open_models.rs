@@ -10,7 +10,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use scoring::{
     Runtime,
-    models::{Kind, ModelError, ModelFolder, locate, lock, search_folders},
+    models::{Choice, Kind, ModelError, ModelFolder, locate, lock, search_folders},
     remote::RemoteModel,
 };
 
@@ -144,7 +144,9 @@ fn open_folder(
         ModelPlace::Name(name) => locate(name, &search_folders(models_dir)),
         ModelPlace::Path(path) => Ok(path.clone()),
     };
-    let opened = found.and_then(|path| ModelFolder::open_for(&path, local.variant.as_deref(), local.providers.clone()));
+    let choice =
+        Choice { variant: local.variant.clone(), graph: local.graph, providers: local.providers.clone() };
+    let opened = found.and_then(|path| ModelFolder::open_as(&path, choice));
     let mistake = |origin: Origin, key: String, error: ModelError| {
         let message = match origin {
             Origin::Bundled => {

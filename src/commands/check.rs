@@ -24,6 +24,9 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
             if let Some(why) = runtime.second_choice(folder.providers()) {
                 eprintln!("note: models.{name}.provider: {why}");
             }
+            for note in folder.notes() {
+                eprintln!("note: models.{name}: {note}");
+            }
         }
     }
     let settings = &config.settings;

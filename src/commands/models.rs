@@ -1,20 +1,29 @@
-//! `models`: lists, pulls, verifies and removes models. The work is that of [`scoring::models`].
+//! `models`: lists, pulls, builds, verifies and removes models. The work is that of [`scoring::models`]; compiled graphs have a
+//! file of their own.
+
+pub mod build;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
-use scoring::models::{
-    hub::Hub,
-    lock::{self, Lock},
-    pull::{Wanted, pull},
-    short_names::KNOWN,
+use scoring::{
+    Runtime, compiling,
+    models::{
+        hub::Hub,
+        locate,
+        lock::{self, Lock},
+        pull::{Wanted, pull},
+        search_folders,
+        short_names::KNOWN,
+    },
 };
 
 use crate::config::reading::tree::{Node, Value};
+use build::BuildArgs;
 
-/// List, pull, verify and remove models
+/// List, pull, build, verify and remove models
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
     /// The subcommand.
@@ -46,8 +55,13 @@ pub enum ModelsCommand {
         /// Fetch nothing: only say whether it is there
         #[arg(long)]
         offline: bool,
+        /// Compile no graph afterwards, as is done for models with a short name
+        #[arg(long)]
+        no_build: bool,
     },
-    /// Hold what is stored against the lock file
+    /// Compile a model's weights into a graph that says the same in less time on a CPU, and verify it
+    Build(BuildArgs),
+    /// Hold what is stored against the lock file, and verify compiled graphs once more
     Verify {
         /// The model [default: all]
         name: Option<String>,
@@ -63,9 +77,11 @@ pub enum ModelsCommand {
 pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
     let models_dir = match (&args.models_dir, &args.config) {
         (Some(folder), _) => Some(folder.clone()),
-        (None, Some(config)) => configured_folder(config)?,
+        (None, Some(config)) => configured(config, "models_dir")?,
         (None, None) => None,
     };
+    let library = args.config.as_deref().map(|config| configured(config, "onnxruntime")).transpose()?.flatten();
+    let search = search_folders(models_dir.as_deref());
     let models_dir = models_dir.unwrap_or_else(|| PathBuf::from("models"));
     let lock_file = lock::path(args.lock.as_deref(), args.config.as_deref(), &models_dir);
     match &args.command {
@@ -88,26 +104,47 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        ModelsCommand::Pull { model, variant, offline } => {
+        ModelsCommand::Pull { model, variant, offline, no_build } => {
             let mut hub = Hub::from_environment();
             hub.offline |= offline;
             let wanted = Wanted::parse(model)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let locked = runtime.block_on(pull(&hub, &wanted, variant.as_deref(), &models_dir, &lock_file))?;
-            println!("{} is in {} at {}", wanted.name, models_dir.join(&wanted.name).display(), locked.revision);
+            let folder = models_dir.join(&wanted.name);
+            println!("{} is in {} at {}", wanted.name, folder.display(), locked.revision);
+            let is_known = KNOWN.iter().any(|known| known.name == wanted.name);
+            let has_weights_only = !locked.files.keys().any(|file| file.ends_with(".onnx"));
+            if !no_build && !offline && variant.is_none() && (is_known || has_weights_only) {
+                build::after_pull(&folder, &locked.revision, library.as_deref());
+            }
             Ok(())
+        }
+        ModelsCommand::Build(args) => {
+            let folder = locate(&args.model, &search)?;
+            let models = Lock::read(&lock_file)?.models;
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            // Weights from elsewhere are of no known revision.
+            let revision = models.get(&*name).filter(|_| args.weights.is_none()).map(|locked| locked.revision.clone());
+            build::run(args, &folder, revision, &Runtime::load(library.as_deref())?)
         }
         ModelsCommand::Verify { name } => {
             let models = Lock::read(&lock_file)?.models;
-            let chosen = models.iter().filter(|(known, _)| name.as_ref().is_none_or(|name| name == *known));
+            let is_chosen = |known: &str| name.as_ref().is_none_or(|name| name == known);
             let mut count = 0;
-            for (name, locked) in chosen {
+            for (name, locked) in models.iter().filter(|(name, _)| is_chosen(name)) {
                 locked.check(&models_dir.join(name))?;
                 println!("{name}: {} files are as locked", locked.files.len());
                 count += 1;
             }
+            for folder in models_dir.read_dir().into_iter().flatten().filter_map(Result::ok) {
+                let has_graphs = !compiling::compiled_graphs(&folder.path()).is_empty();
+                if has_graphs && folder.file_name().to_str().is_some_and(is_chosen) {
+                    build::verify(&folder.path(), library.as_deref())?;
+                    count += 1;
+                }
+            }
             let what = name.as_deref().unwrap_or("any model");
-            ensure!(count > 0, "{} does not lock {what}: pull it first", lock_file.display());
+            ensure!(count > 0, "{} does not lock {what}, and no graph of it was built: pull it first", lock_file.display());
             Ok(())
         }
         ModelsCommand::Rm { name } => {
@@ -129,11 +166,11 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
     }
 }
 
-/// `scoring.models_dir` of a configuration that need not be right yet: its models may be what is still missing.
-fn configured_folder(config: &Path) -> anyhow::Result<Option<PathBuf>> {
+/// A path under `scoring` of a configuration that need not be right yet: its models may be what is still missing.
+fn configured(config: &Path, key: &str) -> anyhow::Result<Option<PathBuf>> {
     let text = std::fs::read_to_string(config).with_context(|| format!("cannot read {}", config.display()))?;
     let root = Node::from_toml(config, &text).map_err(|error| anyhow!("{error}"))?;
-    Ok(match root.get("scoring").and_then(|scoring| scoring.get("models_dir")) {
+    Ok(match root.get("scoring").and_then(|scoring| scoring.get(key)) {
         Some(Node { value: Value::Text(path), .. }) => Some(path.into()),
         _ => None,
     })

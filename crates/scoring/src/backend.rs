@@ -16,6 +16,8 @@ use crate::models::ModelFolder;
 pub enum Sessions {
     /// A single one, which has the weights to itself.
     One,
+    /// A single one whose failures are told by nobody but who runs it: ONNX Runtime writes nothing on stderr.
+    OneQuiet,
     /// Several, which share what they can.
     Several,
 }
@@ -25,6 +27,7 @@ pub fn open(folder: ModelFolder, runtime: &Runtime, sessions: Sessions) -> Arc<d
     let loader = onnx::OnnxLoader::new(folder, runtime.clone());
     match sessions {
         Sessions::One => Arc::new(loader.for_one_session()),
+        Sessions::OneQuiet => Arc::new(loader.for_one_session().quietly()),
         Sessions::Several => Arc::new(loader),
     }
 }

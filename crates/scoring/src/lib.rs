@@ -28,6 +28,8 @@ pub mod execution_provider;
 
 pub mod models;
 
+pub mod compiling;
+
 mod breaker;
 pub mod panics;
 mod thread_priority;

@@ -55,6 +55,9 @@ impl LocalScorer {
         if let Some(why) = runtime.second_choice(folder.providers()) {
             tracing::warn!(model = folder.name(), "{why}");
         }
+        for note in folder.notes() {
+            tracing::warn!(model = folder.name(), "{note}");
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_single = options.workers == 1 || (options.workers == 0 && cores == 1);
         let (kind, max_tokens, quantises) = (folder.kind(), folder.max_length(), folder.quantises_activations());

@@ -1,19 +1,22 @@
 //! Models on disk: where they are looked for and what to tell an operator whose model is not there. The content of a folder
 //! is the business of [`folder`]; running it is that of [`crate::backend`].
 
+pub mod compiled;
 mod content;
 pub(crate) mod external;
 pub mod folder;
 pub mod hub;
 pub mod lock;
-pub(crate) mod protobuf;
 pub mod pull;
 pub mod short_names;
 pub mod variant;
+#[cfg(test)]
+pub(crate) mod written;
 
 use std::path::{Path, PathBuf};
 
-pub use folder::{Kind, ModelFolder, Pooling};
+pub use compiled::GraphChoice;
+pub use folder::{Choice, Kind, ModelFolder, Pooling};
 
 /// The reason why a model cannot be used. Every message names the file or folder and what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use scoring::{Provider, Providers};
+use scoring::{Provider, Providers, models::GraphChoice};
 
 use crate::config::{
     reading::mistake::Origin,
@@ -12,7 +12,7 @@ use crate::config::{
 };
 
 /// The keys that a model on a server does not have.
-pub(super) const ONLY_LOCAL: [&str; 5] = ["name", "path", "variant", "provider", "device"];
+pub(super) const ONLY_LOCAL: [&str; 6] = ["name", "path", "variant", "graph", "provider", "device"];
 
 /// A model in a folder, as it was written. Nothing of the folder has been looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct LocalModel {
     pub origin: Origin,
     /// The ONNX file that is run, where the folder has several.
     pub variant: Option<String>,
+    /// The compiled graph, or the repository's own; without it the compiled one where it is there.
+    pub graph: Option<GraphChoice>,
     /// The execution providers, best first.
     pub providers: Providers,
     /// The line of the providers, if they were written: what the loaded library offers is not known yet.
@@ -54,6 +56,7 @@ pub(super) fn read(section: &Section, wanted: bool) -> Option<LocalModel> {
     let path: Option<PathBuf> = section.optional("path");
     let variant: Option<String> = section.optional("variant");
     let providers = providers(section);
+    let graph = graph(section, &providers);
     if !wanted {
         return None;
     }
@@ -67,7 +70,19 @@ pub(super) fn read(section: &Section, wanted: bool) -> Option<LocalModel> {
     };
     let origin = section.origin_of(place.key()).clone();
     let provider_origin = if section.has("provider") { section.origin_of("provider").clone() } else { Origin::Nowhere };
-    Some(LocalModel { place, origin, variant, providers, provider_origin })
+    Some(LocalModel { place, origin, variant, graph, providers, provider_origin })
+}
+
+/// The graph of a model.
+fn graph(section: &Section, providers: &Providers) -> Option<GraphChoice> {
+    if !section.has("graph") {
+        return None;
+    }
+    let graph = section.choice("graph", GraphChoice::Stock, &GraphChoice::NAMES);
+    if graph == GraphChoice::Compiled && providers.prefer_accelerator() {
+        section.error("graph", "a compiled graph is for the CPU: leave out `provider`, or take \"stock\"");
+    }
+    Some(graph)
 }
 
 /// The execution providers of a model: the CPU, unless the table says otherwise.
@@ -125,6 +140,8 @@ mod tests {
             ),
             ("provider = []", "provider: names none"),
             ("provider = [\"cpu\", \"cuda\"]", "provider: must have \"cpu\" last"),
+            ("graph = \"fast\"", "graph: must be one of compiled, stock"),
+            ("graph = \"compiled\"\nprovider = [\"cuda\", \"cpu\"]", "graph: a compiled graph is for the CPU"),
             ("device = 1", "device: belongs to the providers cuda, tensorrt and directml"),
             ("provider = \"cuda\"\ndevice = 5000000000", "device: must be the number of a GPU"),
         ] {

@@ -7,10 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use graphs::Precision;
 use serde_json::Value;
 
 use super::{
     ModelError,
+    compiled::{self, GraphChoice, Report},
     content::{Content, Source},
 };
 use crate::execution_provider::Providers;
@@ -46,11 +48,27 @@ pub enum Pooling {
     Max,
 }
 
+/// The graph that is wanted of a folder, and what it is to be run on.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The ONNX file (`"model_fp16"`, or `"onnx/model_fp16.onnx"`), of a compiled graph the precision (`"int8"`). Without it the
+    /// best for the first of `providers` ([`super::variant`]) or a lone `*.onnx` is taken.
+    pub variant: Option<String>,
+    /// Without it the compiled graph is taken where there is one, the model is run on the CPU and no `variant` is named.
+    pub graph: Option<GraphChoice>,
+    /// The providers.
+    pub providers: Providers,
+}
+
 /// A model folder that has been looked through and found fit to load.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
     path: PathBuf,
     onnx: PathBuf,
+    /// The precision of a graph of ours.
+    precision: Option<Precision>,
+    report: Option<Report>,
+    notes: Vec<String>,
     kind: Kind,
     max_length: usize,
     pad_id: i64,
@@ -60,7 +78,7 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// Reads the folder at `path`, to be run on the CPU; otherwise as [`ModelFolder::open_for`].
+    /// Reads the folder at `path`, to be run on the CPU; otherwise as [`ModelFolder::open_as`].
     ///
     /// # Errors
     /// See there.
@@ -68,22 +86,67 @@ impl ModelFolder {
         ModelFolder::open_for(path, variant, Providers::default())
     }
 
-    /// Reads the folder at `path`. `variant` names the ONNX file (`"model_fp16"`, or `"onnx/model_fp16.onnx"`); without
-    /// it the best for the first of `providers` ([`super::variant`]) or a lone `*.onnx` is taken.
+    /// Reads the folder at `path`, to be run on `providers`; otherwise as [`ModelFolder::open_as`].
     ///
     /// # Errors
-    /// A missing or unreadable file, external data outside of the folder, a classifier with more than one label, or a pooling
-    /// that we do not know.
+    /// See there.
     pub fn open_for(path: &Path, variant: Option<&str>, providers: Providers) -> Result<ModelFolder, ModelError> {
+        ModelFolder::open_as(path, Choice { variant: variant.map(str::to_owned), graph: None, providers })
+    }
+
+    /// Reads the folder at `path` as `choice` says.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, external data outside of the folder, a classifier with more than one label, a pooling
+    /// that we do not know, or a compiled graph that is asked for and may not be run.
+    pub fn open_as(path: &Path, choice: Choice) -> Result<ModelFolder, ModelError> {
+        let on_accelerator = choice.providers.prefer_accelerator();
+        let variant = choice.variant.as_deref();
+        let (found, notes) = match choice.graph {
+            Some(GraphChoice::Compiled) => {
+                let (found, notes) = compiled::find(path, variant.map(|variant| precision(path, variant)).transpose()?);
+                (Some(found.ok_or_else(|| not_compiled(path, variant, &notes))?), notes)
+            }
+            None if variant.is_none() && !on_accelerator => compiled::find(path, None),
+            None | Some(GraphChoice::Stock) => (None, Vec::new()),
+        };
+        let onnx = match &found {
+            Some(compiled) => compiled.onnx.clone(),
+            None => pick_onnx(path, variant, on_accelerator)?,
+        };
+        let precision = found.as_ref().map(|found| found.precision);
+        let at_most = found.as_ref().map(|found| found.report.max_length);
+        let mut folder = ModelFolder::read(path, onnx, precision, at_most, choice.providers)?;
+        (folder.report, folder.notes) = (found.map(|found| found.report), notes);
+        Ok(folder)
+    }
+
+    /// Reads the folder at `path`, of which `onnx` is to be run on the CPU, with inputs of up to `at_most` tokens; `compiled` is
+    /// its precision where it is a graph of ours.
+    pub(crate) fn with_graph(
+        path: &Path,
+        onnx: PathBuf,
+        compiled: Option<Precision>,
+        at_most: usize,
+    ) -> Result<ModelFolder, ModelError> {
+        ModelFolder::read(path, onnx, compiled, Some(at_most), Providers::default())
+    }
+
+    fn read(
+        path: &Path,
+        onnx: PathBuf,
+        precision: Option<Precision>,
+        at_most: Option<usize>,
+        providers: Providers,
+    ) -> Result<ModelFolder, ModelError> {
         let config_file = path.join("config.json");
         let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
         let tokenizer = path.join("tokenizer.json");
         if !tokenizer.is_file() {
             return Err(missing(&tokenizer));
         }
-        let onnx = pick_onnx(path, variant, providers.prefer_accelerator())?;
         let kind = read_kind(path, &config_file, &config)?;
-        let max_length = read_max_length(path, &config)?;
+        let max_length = read_max_length(path, &config)?.min(at_most.unwrap_or(usize::MAX));
 
         let content = Content::read(Source {
             onnx: onnx.clone(),
@@ -93,6 +156,9 @@ impl ModelFolder {
         Ok(ModelFolder {
             path: path.to_path_buf(),
             onnx,
+            precision,
+            report: None,
+            notes: Vec::new(),
             kind,
             max_length,
             pad_id: config["pad_token_id"].as_i64().unwrap_or(0),
@@ -116,6 +182,21 @@ impl ModelFolder {
     /// The ONNX file that is run.
     pub fn onnx(&self) -> &Path {
         &self.onnx
+    }
+
+    /// The report on the compiled graph, where one is run.
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// The notes for the operator: compiled graphs that are there and are not run, and what to do about them.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// True where the products of its int8 weights do not overflow on any processor: they have 7 bits.
+    pub(crate) fn never_saturates(&self) -> bool {
+        self.precision.is_some_and(|precision| precision != Precision::Int8)
     }
 
     /// The tokenizer's file.
@@ -192,13 +273,16 @@ fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<
     let mut files = onnx_files(folder);
     match files.len() {
         1 => Ok(files.remove(0)),
-        0 => Err(ModelError::Missing {
-            file: folder.join("onnx/model.onnx"),
-            remedy: String::from(
-                "the model has no ONNX file; take a repository that publishes one, or export it with: \
-                 optimum-cli export onnx --model ORG/NAME FOLDER",
-            ),
-        }),
+        0 => {
+            let remedy = match has_safetensors(folder) {
+                true => format!("make one of the model's weights with: {}", build_command(folder)),
+                false => String::from(
+                    "the model has no ONNX file; take a repository that publishes one, or export it with: \
+                     optimum-cli export onnx --model ORG/NAME FOLDER",
+                ),
+            };
+            Err(ModelError::Missing { file: folder.join("onnx/model.onnx"), remedy })
+        }
         _ => Err(ModelError::Unsupported {
             file: folder.to_path_buf(),
             problem: format!("choose one of {} as the model's `variant`", describe(&files)),
@@ -206,7 +290,47 @@ fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<
     }
 }
 
-fn onnx_files(folder: &Path) -> Vec<PathBuf> {
+/// The kind of the model in a folder, and the most tokens that it takes. Looks at no weights.
+pub(crate) fn reading_of(path: &Path) -> Result<(Kind, usize), ModelError> {
+    let config_file = path.join("config.json");
+    let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
+    Ok((read_kind(path, &config_file, &config)?, read_max_length(path, &config)?))
+}
+
+/// The safetensors files by their usual names, best first.
+pub(crate) const SAFETENSORS: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+
+fn has_safetensors(folder: &Path) -> bool {
+    SAFETENSORS.iter().any(|name| folder.join(name).is_file())
+}
+
+fn build_command(folder: &Path) -> String {
+    format!("rerank-proxy models build {}", folder.display())
+}
+
+/// The precision that the `variant` of a compiled graph names.
+fn precision(folder: &Path, variant: &str) -> Result<Precision, ModelError> {
+    Precision::named(variant).ok_or_else(|| ModelError::Unsupported {
+        file: folder.join(compiled::FOLDER),
+        problem: format!("there is no variant `{variant}` of a compiled graph; there is: int8, int7, fp32"),
+    })
+}
+
+/// The mistake that a compiled graph is asked for where there is none.
+fn not_compiled(folder: &Path, variant: Option<&str>, notes: &[String]) -> ModelError {
+    let file = folder.join(compiled::FOLDER);
+    match notes.first() {
+        Some(note) => ModelError::Unsupported { file, problem: format!("has no graph that may be run: {note}") },
+        None => {
+            let precision = variant.map(|variant| format!(" --precision {variant}")).unwrap_or_default();
+            let remedy = format!("no graph was compiled; build it with: {}{precision}", build_command(folder));
+            ModelError::Missing { file, remedy }
+        }
+    }
+}
+
+/// The ONNX files of a folder: those in `onnx/` and in the folder itself.
+pub(crate) fn onnx_files(folder: &Path) -> Vec<PathBuf> {
     let entries = [folder.join("onnx"), folder.to_path_buf()].into_iter().filter_map(|place| place.read_dir().ok());
     let mut files: Vec<PathBuf> = entries
         .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())))

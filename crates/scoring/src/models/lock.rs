@@ -92,12 +92,31 @@ impl Locked {
         let name = |file: &Path| slashed(file.strip_prefix(folder.path()).unwrap_or(file));
         let onnx = name(folder.onnx());
         let external: Vec<String> = folder.external().iter().map(|file| name(file)).collect();
+        if let Some(report) = folder.report() {
+            // It is from no repository; what it was made of is.
+            self.check_sources(folder, &report.sources)?;
+            return self.check_but(folder.path(), |name| name.contains(".onnx") || is_weights(name));
+        }
         if let Some(unlocked) = external.iter().chain([&onnx]).find(|run| !self.files.contains_key(*run)) {
             let problem = "is not in the lock file: pull it with `rerank-proxy models pull`, or `models rm` the model";
             return Err(ModelError::Unsupported { file: folder.path().join(unlocked), problem: problem.to_owned() });
         }
         let is_unused = |name: &String| name.contains(".onnx") && !name.starts_with(&onnx) && !external.contains(name);
         self.check_but(folder.path(), is_unused)
+    }
+
+    /// Holds the files that a compiled graph says it was made of against the lock.
+    fn check_sources(&self, folder: &super::ModelFolder, sources: &BTreeMap<String, String>) -> Result<(), ModelError> {
+        let is_locked = |source: &str, hash: &str| {
+            let of_that_name = |path: &String| path.rsplit('/').next() == Some(source);
+            self.files.iter().any(|(path, locked)| of_that_name(path) && locked.sha256 == hash)
+        };
+        let Some((source, _)) = sources.iter().find(|(source, hash)| !is_locked(source, hash)) else { return Ok(()) };
+        let problem = format!(
+            "was made of a {source} that is not in the lock file: build it of what was pulled, with: rerank-proxy models build {}",
+            folder.path().display()
+        );
+        Err(ModelError::Unsupported { file: folder.onnx().to_path_buf(), problem })
     }
 
     fn check_but(&self, folder: &Path, is_left_out: impl Fn(&String) -> bool) -> Result<(), ModelError> {
@@ -167,6 +186,11 @@ pub fn sha256(file: &Path) -> io::Result<String> {
 /// Bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// True for weights that no run reads once a graph was compiled of them.
+fn is_weights(name: &str) -> bool {
+    name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
 }
 
 /// A path as the lock file has it.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use graphs::onnx::file;
 
 use super::{
     external,
@@ -148,7 +149,7 @@ fn external_files<'a>(
 ) -> anyhow::Result<Vec<&'a RemoteFile>> {
     let within = onnx.path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
     let remote = |location: String| {
-        let is_inside = external::beside(target, &location).is_some();
+        let is_inside = file::in_folder_of(target, &location).is_some();
         ensure!(is_inside, "{} keeps values in `{location}`, outside of its folder: use another file", onnx.path);
         let path = format!("{within}{}", location.trim_start_matches("./"));
         let file = files.iter().find(|file| file.path == path);

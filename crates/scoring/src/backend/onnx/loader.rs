@@ -3,18 +3,21 @@
 //! pool.
 
 use std::{
-    path::Path,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ort::session::{Session, builder::GraphOptimizationLevel};
+use ort::{
+    logging::LogLevel,
+    session::{Session, builder::GraphOptimizationLevel},
+};
 
 use super::{execution, model::OnnxModel, opener, runtime::Runtime, weights::Weights};
 use crate::{
     backend::inference::{BackendError, Inference, Loader},
     encode::Encoder,
     execution_provider::{Provider, Providers},
-    models::ModelFolder,
+    models::{ModelFolder, compiled::saturates},
 };
 
 /// Opens sessions of one model folder. They share the tokenizer, since reading it takes as long as reading the graph,
@@ -25,6 +28,7 @@ pub(crate) struct OnnxLoader {
     /// The folder's providers that the library has.
     providers: Result<Providers, BackendError>,
     shares_weights: bool,
+    is_quiet: bool,
     /// Locked while a session is opened, which takes its file's size in memory for a while: one at a time.
     opened: Mutex<Opened>,
     device: Mutex<Option<String>>,
@@ -46,12 +50,17 @@ impl OnnxLoader {
         // An accelerator has one session, whatever it may fall back to.
         let shares_weights = !providers.as_ref().is_ok_and(Providers::prefer_accelerator);
         let (opened, device) = (Mutex::default(), Mutex::default());
-        OnnxLoader { folder, runtime, providers, shares_weights, opened, device }
+        OnnxLoader { folder, runtime, providers, shares_weights, is_quiet: false, opened, device }
     }
 
     /// The same loader for a single session, which has its weights to itself.
     pub(crate) fn for_one_session(self) -> OnnxLoader {
         OnnxLoader { shares_weights: false, ..self }
+    }
+
+    /// The same loader for a session that writes nothing on stderr.
+    pub(crate) fn quietly(self) -> OnnxLoader {
+        OnnxLoader { is_quiet: true, ..self }
     }
 
     fn encoder(&self, opened: &mut Opened, threads: usize) -> Result<Arc<Encoder>, BackendError> {
@@ -94,8 +103,16 @@ impl OnnxLoader {
         let encoder = self.encoder(opened, tokenizing)?;
         let device = providers.device;
         let session = |weights: Option<Arc<Weights>>| -> Result<OnnxModel, BackendError> {
-            let (runtime, file) = (self.runtime.clone(), self.folder.onnx().to_path_buf());
-            let opened = opener::run(move || session(&runtime, &file, provider, device, threads, weights.as_deref()));
+            let options = SessionOptions {
+                file: self.folder.onnx().to_path_buf(),
+                provider,
+                device,
+                threads,
+                exact_products: saturates() && !self.folder.never_saturates(),
+                is_quiet: self.is_quiet,
+            };
+            let runtime = self.runtime.clone();
+            let opened = opener::run(move || session(&runtime, &options, weights.as_deref()));
             let opened = opened.and_then(|session| session.map_err(|error| error.to_string()));
             let session = opened.map_err(BackendError::Start)?;
             let (kind, pad_id) = (self.folder.kind(), self.folder.pad_id());
@@ -129,16 +146,20 @@ impl OnnxLoader {
     }
 }
 
-fn session(
-    runtime: &Runtime,
-    file: &Path,
+/// The options of a session.
+struct SessionOptions {
+    file: PathBuf,
     provider: Provider,
     device: u32,
     threads: usize,
-    weights: Option<&Weights>,
-) -> ort::Result<Session> {
+    /// True where the products of int8 weights would overflow.
+    exact_products: bool,
+    is_quiet: bool,
+}
+
+fn session(runtime: &Runtime, options: &SessionOptions, weights: Option<&Weights>) -> ort::Result<Session> {
     let mut builder = Session::builder(runtime.environment())?
-        .with_intra_threads(threads)?
+        .with_intra_threads(options.threads)?
         .with_inter_threads(1)?
         .with_parallel_execution(false)?
         .with_intra_op_spinning(false)?
@@ -146,14 +167,17 @@ fn session(
         .with_optimization_level(GraphOptimizationLevel::All)?
         // A pattern per length would be kept for each of up to 512 lengths.
         .with_memory_pattern(false)?;
-    if saturates() {
+    if options.exact_products {
         builder = builder.with_precise_qmm()?;
     }
-    builder = execution::register(provider, builder, device, threads)?;
+    if options.is_quiet {
+        builder = builder.with_log_level(LogLevel::Fatal)?;
+    }
+    builder = execution::register(options.provider, builder, options.device, options.threads)?;
     if let Some(weights) = weights {
         builder = weights.share(builder)?;
     }
-    builder.commit_from_file(file)
+    builder.commit_from_file(&options.file)
 }
 
 impl Loader for OnnxLoader {
@@ -223,18 +247,6 @@ fn plain(reason: &str) -> &str {
     let said = reason.split_once("[ONNXRuntimeError] : ").and_then(|(_, said)| said.splitn(3, " : ").nth(2));
     let said = said.unwrap_or(reason);
     said.split_once(" ; GPU=").map_or(said, |(said, _)| said).trim()
-}
-
-/// True where int8 products (u8 x s8) overflow 16 bits: on x86 without the VNNI instructions.
-fn saturates() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        !std::is_x86_feature_detected!("avx512vnni") && !std::is_x86_feature_detected!("avxvnni")
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::{io, path::Path, sync::Arc};
 
+use graphs::onnx::data_type;
 use half::f16;
 use ort::{
     session::builder::{PrepackedWeights, SessionBuilder},
@@ -30,7 +31,7 @@ impl Weights {
         let mut constants = Vec::new();
         for initializer in initializers::read(model, AT_LEAST).map_err(|error| error.to_string())? {
             if let Some(value) = tensor(&initializer)? {
-                constants.push((initializer.name, Arc::new(value)));
+                constants.push((initializer.name().to_owned(), Arc::new(value)));
             }
         }
         Ok(Weights { constants, packed: PrepackedWeights::new() })
@@ -49,13 +50,13 @@ impl Weights {
 /// `None` for a type that models hardly have; such a constant is left in the file.
 fn tensor(initializer: &Initializer) -> Result<Option<DynValue>, String> {
     let read = |error: io::Error| error.to_string();
-    let shape = initializer.shape.clone();
-    let tensor = match initializer.data_type {
-        1 => Tensor::from_array((shape, initializer.values::<f32>().map_err(read)?)).map(Tensor::into_dyn),
-        2 => Tensor::from_array((shape, initializer.values::<u8>().map_err(read)?)).map(Tensor::into_dyn),
-        3 => Tensor::from_array((shape, initializer.values::<i8>().map_err(read)?)).map(Tensor::into_dyn),
-        7 => Tensor::from_array((shape, initializer.values::<i64>().map_err(read)?)).map(Tensor::into_dyn),
-        10 => Tensor::from_array((shape, initializer.values::<f16>().map_err(read)?)).map(Tensor::into_dyn),
+    let shape = initializer.shape().to_vec();
+    let tensor = match initializer.data_type() {
+        data_type::FLOAT => Tensor::from_array((shape, initializer.values::<f32>().map_err(read)?)).map(Tensor::into_dyn),
+        data_type::UINT8 => Tensor::from_array((shape, initializer.values::<u8>().map_err(read)?)).map(Tensor::into_dyn),
+        data_type::INT8 => Tensor::from_array((shape, initializer.values::<i8>().map_err(read)?)).map(Tensor::into_dyn),
+        data_type::INT64 => Tensor::from_array((shape, initializer.values::<i64>().map_err(read)?)).map(Tensor::into_dyn),
+        data_type::FLOAT16 => Tensor::from_array((shape, initializer.values::<f16>().map_err(read)?)).map(Tensor::into_dyn),
         _ => return Ok(None),
     };
     tensor.map(Some).map_err(|error| error.to_string())

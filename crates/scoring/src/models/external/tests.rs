@@ -1,7 +1,7 @@
 //! External data in ONNX files that are written here, byte by byte.
 
 use super::*;
-use crate::models::protobuf::written::{bytes, external, group, model, number, pair};
+use crate::models::written::{bytes, external, group, model, number, pair};
 
 fn found(file: &[u8]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();

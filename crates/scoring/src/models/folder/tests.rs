@@ -1,7 +1,7 @@
 //! Model folders of a few small files, whole and broken.
 
 use super::*;
-use crate::models::protobuf::written;
+use crate::models::written;
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
     let file = folder.join(name);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::models::protobuf::written::{bytes, external, model, number, pair};
+use crate::models::written::{bytes, external, model, number, pair};
 
 fn read_bytes(file: &[u8]) -> io::Result<Vec<Initializer>> {
     let folder = tempfile::tempdir().unwrap();
@@ -24,7 +24,7 @@ fn constants_are_read_from_the_file_and_from_those_beside_it() {
     std::fs::write(folder.path().join("model.data"), [b"xxx", &values[..]].concat()).unwrap();
 
     let found = read(&folder.path().join("model.onnx"), 2).unwrap();
-    let shapes: Vec<_> = found.iter().map(|one| (one.name.as_str(), &one.shape[..], one.data_type)).collect();
+    let shapes: Vec<_> = found.iter().map(|one| (one.name(), one.shape(), one.data_type())).collect();
     assert_eq!(shapes, [("inside", &[2][..], 1), ("beside", &[1, 2], 1)]);
     assert!(found.iter().all(|one| one.values::<f32>().unwrap() == [1.5, -2.0]));
     assert!(found[0].values::<i8>().is_err(), "the shape has two, not eight");

@@ -1,6 +1,6 @@
 //! The loader with the small models of the fixtures, and the real ONNX Runtime.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::{encode::Encoded, model_output::Output, request::LongPassages};

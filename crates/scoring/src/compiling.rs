@@ -1,0 +1,291 @@
+//! `models build`: a compiled graph of a model's weights, verified before it is trusted. Owns the choice of weights and of
+//! precision; writing the graph down is the business of the crate `graphs`, running it that of [`crate::backend`].
+
+mod measures;
+mod probes;
+mod trial;
+mod verification;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use graphs::{Output, Precision, Recipe, onnx::file};
+
+use crate::{
+    backend::Runtime,
+    models::{
+        Kind, ModelError, Pooling,
+        compiled::{self, FOLDER, Report, place, saturates},
+        folder::{SAFETENSORS, onnx_files, reading_of},
+        lock::sha256,
+        variant,
+    },
+};
+use verification::{Findings, Subject};
+
+/// The graph that is wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Without it the one that suits the processor.
+    pub precision: Option<Precision>,
+    /// The file of weights; without it the best of the folder.
+    pub weights: Option<PathBuf>,
+    /// The most tokens that the graph is to take; without it as many as the model.
+    pub max_length: Option<usize>,
+    /// The revision of the repository that the weights are from.
+    pub revision: Option<String>,
+}
+
+/// A graph that was built and verified.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// Its precision.
+    pub precision: Precision,
+    /// The file, where it passed.
+    pub onnx: PathBuf,
+    /// The length of the file, and of the one beside it, in bytes.
+    pub size: u64,
+    /// What the verification found.
+    pub report: Report,
+}
+
+impl Built {
+    /// Pairs a second of one thread, and the same of the stock file that it was compared with for that: the first of its kind.
+    pub fn speeds(&self) -> (f64, Vec<(&str, f64)>) {
+        let own = compiled_name(&self.onnx);
+        let others = self.report.pairs_per_second.iter().filter(|(name, _)| **name != own);
+        let own = self.report.pairs_per_second.get(&own).copied().unwrap_or(0.0);
+        (own, others.map(|(name, speed)| (name.as_str(), *speed)).collect())
+    }
+}
+
+/// Builds and verifies a graph of the model at `path`. Where it depends on the processor which precision is best, those in
+/// question are all built, and the fastest that passes is kept: it comes first. The others, and what did not pass, are
+/// removed. `progress` is told what is being done, and the share that is done of it.
+///
+/// # Errors
+/// There is no graph for such a model ([`graphs::BuildError`]), no weights, or a file that cannot be read, written or run.
+pub fn build(
+    path: &Path,
+    wish: &Wish,
+    runtime: &Runtime,
+    progress: &mut dyn FnMut(&str, f64),
+) -> anyhow::Result<Vec<Built>> {
+    let precisions = match wish.precision {
+        Some(precision) => vec![precision],
+        // What was quantised to 7 bits is taken as it is.
+        None if saturates() => vec![Precision::Int7, Precision::Fp32],
+        None => vec![Precision::Int8],
+    };
+    let unverified = Unverified::create(path)?;
+    let built = precisions.iter().map(|precision| one(path, *precision, wish, runtime, &unverified, progress));
+    let mut built = built.collect::<anyhow::Result<Vec<Built>>>()?;
+    built.sort_by(|a, b| (b.report.passed, b.speeds().0).partial_cmp(&(a.report.passed, a.speeds().0)).expect("no NaN"));
+    if let Some(best) = built.first_mut().filter(|best| best.report.passed) {
+        best.onnx = unverified.trust(best)?;
+        for other in precisions.iter().filter(|other| **other != best.precision) {
+            compiled::remove(&place(path, *other)).context("cannot remove the slower graph")?;
+        }
+    }
+    Ok(built)
+}
+
+/// Verifies a compiled graph that is there once more, and writes its report anew.
+///
+/// # Errors
+/// A file cannot be read, written or run.
+pub fn verify_again(
+    path: &Path,
+    onnx: &Path,
+    runtime: &Runtime,
+    progress: &mut dyn FnMut(&str, f64),
+) -> anyhow::Result<Report> {
+    let model = file::read(onnx)?;
+    let provenance = graphs::Provenance::read(&model);
+    drop(model);
+    let provenance = provenance.with_context(|| format!("{} is no compiled graph", onnx.display()))?;
+    let unverified = Unverified::create(path)?;
+    let weights = weights_named(path, &provenance);
+    let subject = Subject {
+        path,
+        onnx,
+        precision: provenance.precision,
+        max_length: provenance.max_length,
+        weights: weights.as_deref(),
+    };
+    let report = verified(&subject, &provenance, runtime, &unverified, progress)?;
+    report.write(onnx).with_context(|| format!("cannot write beside {}", onnx.display()))?;
+    Ok(report)
+}
+
+/// The compiled graphs of a folder.
+pub fn compiled_graphs(path: &Path) -> Vec<PathBuf> {
+    let all = Precision::NAMES.iter().map(|(_, precision)| place(path, *precision));
+    all.filter(|file| file.is_file()).collect()
+}
+
+fn one(
+    path: &Path,
+    precision: Precision,
+    wish: &Wish,
+    runtime: &Runtime,
+    unverified: &Unverified,
+    progress: &mut dyn FnMut(&str, f64),
+) -> anyhow::Result<Built> {
+    let weights = match &wish.weights {
+        Some(file) => file.clone(),
+        None => weights_of(path, precision)?,
+    };
+    let (_, longest) = reading_of(path)?;
+    let max_length = wish.max_length.unwrap_or(longest).min(longest);
+    let onnx = unverified.0.join(format!("{}.onnx", precision.name()));
+    let recipe = recipe(path, precision, max_length, wish.revision.clone())?;
+    let what = format!("building {}", precision.name());
+    let provenance = graphs::build(&path.join("config.json"), &weights, &recipe, &onnx, &mut |share| progress(&what, share))?;
+    let subject = Subject { path, onnx: &onnx, precision, max_length, weights: Some(&weights) };
+    let report = verified(&subject, &provenance, runtime, unverified, progress)?;
+    let size = size(&onnx)? + size(&file::beside(&onnx)).unwrap_or(0);
+    Ok(Built { precision, onnx, size, report })
+}
+
+fn recipe(path: &Path, precision: Precision, max_length: usize, revision: Option<String>) -> anyhow::Result<Recipe> {
+    let output = match reading_of(path)?.0 {
+        Kind::CrossEncoder => Output::Logit,
+        Kind::BiEncoder { pooling, normalise } => {
+            let pooling = match pooling {
+                Pooling::Mean => graphs::Pooling::Mean,
+                Pooling::Cls => graphs::Pooling::Cls,
+                Pooling::Max => graphs::Pooling::Max,
+            };
+            Output::Sentence { pooling, normalise }
+        }
+    };
+    Ok(Recipe { precision, output, max_length, revision })
+}
+
+fn verified(
+    subject: &Subject,
+    provenance: &graphs::Provenance,
+    runtime: &Runtime,
+    unverified: &Unverified,
+    progress: &mut dyn FnMut(&str, f64),
+) -> anyhow::Result<Report> {
+    let mut float_graph = || {
+        let weights = subject.weights.context("the weights are gone")?;
+        let onnx = unverified.0.join("reference.onnx");
+        let recipe = recipe(subject.path, Precision::Fp32, subject.max_length, None)?;
+        graphs::build(&subject.path.join("config.json"), weights, &recipe, &onnx, &mut |_| ())?;
+        Ok(onnx)
+    };
+    let Findings { checks, pairs, speeds } = verification::verify(subject, runtime, &mut float_graph, progress)?;
+    Ok(Report {
+        passed: checks.iter().all(compiled::Check::passed),
+        precision: subject.precision.name().to_owned(),
+        graph_version: provenance.graph_version,
+        sha256: sha256(subject.onnx)?,
+        sources: provenance.sources.iter().cloned().collect::<BTreeMap<_, _>>(),
+        max_length: subject.max_length,
+        onnxruntime: runtime.library().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        saturates: saturates(),
+        pairs,
+        checks,
+        pairs_per_second: speeds.into_iter().map(|(file, speed)| (shown(&file), rounded(speed))).collect(),
+    })
+}
+
+/// A file as reports name it: compiled graphs with their folder, so that they are told from others.
+fn shown(file: &Path) -> String {
+    let is_ours = file.parent().and_then(Path::file_name).is_some_and(|folder| folder == FOLDER || folder == UNVERIFIED);
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    if is_ours { compiled_name(file) } else { name.into_owned() }
+}
+
+fn compiled_name(file: &Path) -> String {
+    format!("{FOLDER}/{}", file.file_name().unwrap_or_default().to_string_lossy())
+}
+
+fn rounded(speed: f64) -> f64 {
+    (speed * 100.0).round() / 100.0
+}
+
+fn size(file: &Path) -> std::io::Result<u64> {
+    Ok(file.metadata()?.len())
+}
+
+/// The weights of a folder that a graph of this precision is best built from: safetensors; else for int8 what would be run,
+/// whose int8 weights are taken as they are, and otherwise floats before what was quantised.
+fn weights_of(path: &Path, precision: Precision) -> Result<PathBuf, ModelError> {
+    let float = ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
+    let run = variant::candidates(None, false);
+    let onnx: Vec<String> = match precision {
+        Precision::Int8 => run.into_iter().chain(float).collect(),
+        Precision::Int7 | Precision::Fp32 => float.chain(run).collect(),
+    };
+    let named = SAFETENSORS.map(str::to_owned).into_iter().chain(onnx).map(|name| path.join(name));
+    let found = named.chain(onnx_files(path)).find(|file| file.is_file());
+    found.ok_or_else(|| ModelError::Missing {
+        file: path.join(SAFETENSORS[0]),
+        remedy: String::from(
+            "a graph is built from model.safetensors, or from an ONNX file of the model: download one of them, or name a file \
+             with --weights",
+        ),
+    })
+}
+
+/// The weights that a graph says it was built from, where the folder still has them.
+fn weights_named(path: &Path, provenance: &graphs::Provenance) -> Option<PathBuf> {
+    // An index is not among the sources; its shards are.
+    let (first, hash) = provenance.sources.iter().find(|(name, _)| name != "config.json")?;
+    let places = [path.join(first), path.join("onnx").join(first)];
+    let found = places.into_iter().find(|file| sha256(file).is_ok_and(|found| found == *hash))?;
+    let index = path.join(SAFETENSORS[1]);
+    let is_shard = provenance.sources.len() > 2 && found.extension().is_some_and(|ending| ending == "safetensors");
+    Some(if is_shard && index.is_file() { index } else { found })
+}
+
+/// The name of the folder of graphs that are not trusted yet, in that of those that are.
+const UNVERIFIED: &str = "unverified";
+
+/// The folder of graphs that are not trusted yet: nothing is run of it, and it is removed at the end.
+struct Unverified(PathBuf);
+
+impl Unverified {
+    fn create(path: &Path) -> anyhow::Result<Unverified> {
+        let folder = path.join(FOLDER).join(UNVERIFIED);
+        // What a build that was cut off has left.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Unverified(folder))
+    }
+
+    /// Moves a graph to where it is run from. The report comes last: without it, or with that of another file, none is run.
+    fn trust(&self, built: &Built) -> anyhow::Result<PathBuf> {
+        let Some(folder) = self.0.parent() else { bail!("{} has no folder above", self.0.display()) };
+        let onnx = folder.join(built.onnx.file_name().unwrap_or_default());
+        compiled::remove(&onnx)?;
+        let beside = file::beside(&built.onnx);
+        if beside.is_file() {
+            fs::rename(beside, file::beside(&onnx))?;
+        }
+        fs::rename(&built.onnx, &onnx)?;
+        built.report.write(&onnx)?;
+        Ok(onnx)
+    }
+}
+
+impl Drop for Unverified {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+        if let Some(above) = self.0.parent() {
+            // Where nothing was trusted; it stays where it is not empty.
+            let _ = fs::remove_dir(above);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
