@@ -88,7 +88,7 @@ impl Fixture {
 
     /// The tokens of row `row` with `length` of them, by the README's formula.
     fn tokens(&self, row: usize, length: usize) -> Vec<i64> {
-        let (first, vocabulary) = (self.golden["first"].as_i64().unwrap(), 96);
+        let [first, vocabulary] = ["first", "vocabulary"].map(|field| self.golden[field].as_i64().unwrap());
         let (row, length) = (row as i64, length as i64);
         let token = |place| match place {
             0 => first,
@@ -100,7 +100,7 @@ impl Fixture {
     /// Inputs that share a run: rows of such lengths, padded at the right.
     fn batch(&self, lengths: &[usize]) -> Batch {
         let tokens = *lengths.iter().max().unwrap();
-        let padding = json(&self.folder.join("config.json"))["pad_token_id"].as_i64().unwrap_or(0);
+        let padding = self.golden["pad"].as_i64().unwrap();
         let mut batch = Batch { shape: [lengths.len(), tokens], ids: vec![], mask: vec![], types: vec![] };
         for (row, &length) in lengths.iter().enumerate() {
             let absent = tokens - length;
@@ -210,21 +210,17 @@ fn padding_changes_nothing() {
     }
 }
 
-/// Measured on these models, int8 and int7: TOLERANCE
+/// Measured on these models, on a machine with VNNI: a distance from torch (the root of the mean square, over the deviation of
+/// torch's scores) of 0.08 at most at int8 and 0.27 at int7, and Spearman 0.96 at least. Real models are wider, and err less.
 #[test]
 fn few_bits_move_scores_a_little() {
     for fixture in fixtures() {
-        for precision in [Precision::Int8, Precision::Int7] {
+        for (precision, tolerance) in [(Precision::Int8, 0.15), (Precision::Int7, 0.4)] {
             let [ours, torch] = fixture.run(&fixture.graph(&fixture.weights(), precision));
-            let (noise, signal, order) = (rms(&ours, &torch), deviation(&torch), spearman(&ours, &torch));
-            println!(
-                "{} {}: {:.3} of {signal:.3}, Spearman {order:.3}",
-                fixture.name,
-                precision.name(),
-                noise / signal
-            );
+            let (noise, order) = (rms(&ours, &torch) / deviation(&torch), spearman(&ours, &torch));
+            println!("{} {}: noise {noise:.3}, Spearman {order:.3}", fixture.name, precision.name());
             let name = (&fixture.name, precision.name());
-            assert!(noise < 0.3 * signal, "{name:?}: {noise} from torch, whose scores differ by {signal}");
+            assert!(noise < tolerance, "{name:?}: {noise} from torch");
             assert!(order > 0.9, "{name:?}: Spearman {order}");
         }
     }
@@ -257,10 +253,27 @@ fn a_plain_export_gives_what_safetensors_give() {
     for fixture in exported() {
         for (export, tolerance) in [("model.onnx", 1e-4), ("model_fp16.onnx", 2e-2)] {
             let export = fixture.folder.join("onnx").join(export);
-            if export.exists() {
-                let [ours, torch] = fixture.run(&fixture.graph(&export, Precision::Fp32));
-                let far = distance(&ours, &torch);
-                assert!(far < tolerance, "{}: {far} from torch", export.display());
+            let [ours, torch] = fixture.run(&fixture.graph(&export, Precision::Fp32));
+            let far = distance(&ours, &torch);
+            println!("{}: {far}", export.display());
+            assert!(far < tolerance, "{}: {far} from torch", export.display());
+        }
+    }
+}
+
+/// What ONNX Runtime makes of the export itself is in the fixture.
+#[test]
+fn a_quantised_export_gives_about_what_it_gives_itself() {
+    for fixture in exported() {
+        let export = fixture.folder.join("onnx/model_quantized.onnx");
+        for precision in [Precision::Fp32, Precision::Int8] {
+            let graph = fixture.graph(&export, precision);
+            for case in fixture.golden["int8"].as_array().unwrap() {
+                let length = case["length"].as_u64().unwrap() as usize;
+                let ours = graph.run(&fixture.batch(&[length])).unwrap();
+                let (far, name) = (distance(&ours, &floats(&case["values"])), precision.name());
+                println!("{} {length} {name}: {far}", fixture.name);
+                assert!(far < 0.3, "{}, {length} tokens at {name}: {far} from the export", fixture.name);
             }
         }
     }

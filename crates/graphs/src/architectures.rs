@@ -35,3 +35,6 @@ pub(crate) fn kind(config: &Config) -> &str {
         stated => stated,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! BERT (Devlin et al., 2018, <https://arxiv.org/abs/1810.04805>): MiniLM, bge and most other small rerankers and embedding models.
 //! A token's row is the sum of three embeddings, normalised: of the token, of its position, and of the text that it is of.
 
-use super::encoder::{Encoder, Layer};
+use super::encoder::{self, Encoder, Layer};
 use crate::{
     architecture::{Architecture, Inputs, Rows, classifier},
     checkpoint::Checkpoint,
@@ -32,7 +32,7 @@ impl Bert {
             return Err(config.unsupported("`is_decoder` is true; encoders are known"));
         }
         Ok(Bert {
-            encoder: Encoder::read(config)?,
+            encoder: Encoder::read(config, encoder::KEYS)?,
             epsilon: config.float("layer_norm_eps", 1e-12) as f32,
             positions: config.length("max_position_embeddings")?,
             token_types: config.number("type_vocab_size", 2).max(0) as usize,

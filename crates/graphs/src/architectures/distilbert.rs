@@ -27,13 +27,8 @@ impl DistilBert {
     /// # Errors
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config) -> Result<DistilBert, BuildError> {
-        let encoder = Encoder {
-            width: config.length("dim")?,
-            heads: config.length("n_heads")?,
-            layers: config.length("n_layers")?,
-            activation: config.activation("activation", Activation::Gelu)?,
-        };
-        Ok(DistilBert { encoder: encoder.checked(config)?, positions: config.length("max_position_embeddings")? })
+        let encoder = Encoder::read(config, ["dim", "n_heads", "n_layers", "activation"])?;
+        Ok(DistilBert { encoder, positions: config.length("max_position_embeddings")? })
     }
 }
 

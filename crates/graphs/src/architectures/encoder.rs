@@ -19,16 +19,19 @@ use crate::{
     layers::{Activation, LayerNorm},
 };
 
+/// The keys of BERT's configuration for the shape of its encoder.
+pub(super) const KEYS: [&str; 4] = ["hidden_size", "num_attention_heads", "num_hidden_layers", "hidden_act"];
+
 /// The shape of an encoder.
 pub(super) struct Encoder {
     /// The width of a token's row.
     pub(super) width: usize,
     /// The heads, which divide the width among them.
-    pub(super) heads: usize,
+    heads: usize,
     /// The number of layers.
-    pub(super) layers: usize,
+    layers: usize,
     /// The function between the two linear layers of the feed-forward network.
-    pub(super) activation: Activation,
+    activation: Activation,
 }
 
 /// The weights of a layer.
@@ -48,23 +51,21 @@ pub(super) struct Layer {
 }
 
 impl Encoder {
-    /// Reads the shape as BERT's configuration has it.
-    pub(super) fn read(config: &Config) -> Result<Encoder, BuildError> {
-        Encoder {
-            width: config.length("hidden_size")?,
-            heads: config.length("num_attention_heads")?,
-            layers: config.length("num_hidden_layers")?,
-            activation: config.activation("hidden_act", Activation::Gelu)?,
+    /// Reads the shape, from the keys for the width, the heads, the layers and the activation function.
+    pub(super) fn read(
+        config: &Config,
+        [width, heads, layers, activation]: [&'static str; 4],
+    ) -> Result<Encoder, BuildError> {
+        let encoder = Encoder {
+            width: config.length(width)?,
+            heads: config.length(heads)?,
+            layers: config.length(layers)?,
+            activation: config.activation(activation, Activation::Gelu)?,
+        };
+        if encoder.width.is_multiple_of(encoder.heads) {
+            return Ok(encoder);
         }
-        .checked(config)
-    }
-
-    /// The encoder, where its width can be divided.
-    pub(super) fn checked(self, config: &Config) -> Result<Encoder, BuildError> {
-        if self.width.is_multiple_of(self.heads) {
-            return Ok(self);
-        }
-        Err(config.unsupported(&format!("a width of {} cannot be divided among {} heads", self.width, self.heads)))
+        Err(config.unsupported(&format!("`{width}` is no multiple of `{heads}`")))
     }
 
     /// All layers over `x`; `layer` reads the weights of the one at a place.

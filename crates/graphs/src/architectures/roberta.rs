@@ -9,7 +9,7 @@
 
 use super::{
     bert::{self, only_absolute_positions},
-    encoder::{Encoder, Layer},
+    encoder::{self, Encoder, Layer},
 };
 use crate::{
     architecture::{Architecture, Inputs, Rows, classifier},
@@ -46,7 +46,7 @@ impl Roberta {
         if positions <= padding + 1 {
             return Err(config.unsupported("`max_position_embeddings` leaves no position after `pad_token_id`"));
         }
-        let (encoder, epsilon) = (Encoder::read(config)?, config.float("layer_norm_eps", 1e-12) as f32);
+        let (encoder, epsilon) = (Encoder::read(config, encoder::KEYS)?, config.float("layer_norm_eps", 1e-12) as f32);
         Ok(Roberta { encoder, epsilon, padding, positions })
     }
 

@@ -212,3 +212,19 @@ fn a_quantised_table_is_read_as_floats() {
     let checkpoint = Checkpoint::open(&stock(folder.path(), vec![], constants)).unwrap();
     assert_eq!(checkpoint.tensor("word_embeddings.weight").unwrap().values, [-1.0, 0.0, 1.0, 2.0]);
 }
+
+#[test]
+fn a_table_that_is_quantised_is_taken_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let constants = vec![
+        numbers_of("bert.words.weight_quantized", &[3, 2], data_type::UINT8, &[128, 129, 127, 130, 0, 255]),
+        floats("bert.words.weight_scale", &[], &[0.5]),
+        numbers_of("bert.words.weight_zero_point", &[], data_type::UINT8, &[127]),
+    ];
+    let checkpoint = Checkpoint::open(&stock(folder.path(), vec![], constants)).unwrap();
+    let table = checkpoint.table("words").unwrap();
+    assert_eq!((table.inputs, table.outputs), (3, 2));
+    let Values::Quantised(Quantised { values, scales, zero_points }) = table.values else { panic!("int8 stays int8") };
+    assert_eq!((values, scales, zero_points), (vec![0, 1, -1, 2, -128, 127], vec![0.5], Some(vec![-1])));
+    assert_eq!(checkpoint.vector("words.weight").unwrap(), [0.5, 1.0, 0.0, 1.5, -63.5, 64.0]);
+}
