@@ -68,20 +68,29 @@ impl Config {
         Ok(Self { settings: draft.finish(mistakes)?, models })
     }
 
-    /// Checks that the library has an execution provider for each model. A device that is missing or cannot be opened
-    /// shows when the model is loaded.
+    /// Checks that the library can run each model: that it has one of the model's execution providers, and is recent enough for
+    /// compiled graphs. A device that is missing or cannot be opened shows when the model is loaded.
     ///
     /// # Errors
-    /// Every model for which the library has nothing that its `provider` names.
-    pub fn check_providers(&self, runtime: &Runtime) -> Result<(), ConfigErrors> {
-        let lacking = self.models.iter().filter_map(|(name, model)| {
-            let OpenModel::Local(folder) = model else { return None };
-            let message = runtime.offered(folder.providers()).err()?.to_string();
+    /// Every model that it cannot run.
+    pub fn check_library(&self, runtime: &Runtime) -> Result<(), ConfigErrors> {
+        let too_old = runtime.too_old_for_compiled_graphs();
+        let folders = self.models.iter().filter_map(|(name, model)| match model {
+            OpenModel::Local(folder) => Some((name, folder)),
+            OpenModel::Remote(_) => None,
+        });
+        let lacking = folders.filter_map(|(name, folder)| {
+            let (key, message) = match (runtime.offered(folder.providers()), &too_old) {
+                (Err(error), _) => ("provider", error.to_string()),
+                (Ok(_), Some(too_old)) if folder.report().is_some() => ("graph", too_old.clone()),
+                (Ok(_), _) => return None,
+            };
             let origin = match self.settings.models.get(name) {
-                Some(ModelConfig::Local(local)) => local.provider_origin.clone(),
+                Some(ModelConfig::Local(local)) if key == "provider" => local.provider_origin.clone(),
+                Some(ModelConfig::Local(local)) => local.origin.clone(),
                 _ => Origin::Nowhere,
             };
-            Some(ConfigError { origin, key: format!("models.{name}.provider"), message })
+            Some(ConfigError { origin, key: format!("models.{name}.{key}"), message })
         });
         let lacking: Vec<ConfigError> = lacking.collect();
         if lacking.is_empty() { Ok(()) } else { Err(ConfigErrors(lacking)) }
@@ -235,13 +244,13 @@ mod tests {
         if runtime.providers().contains(&Provider::CoreMl) {
             return;
         }
-        let error = config.check_providers(&runtime).expect_err("not on this system").0.remove(0);
+        let error = config.check_library(&runtime).expect_err("not on this system").0.remove(0);
         assert!(matches!(error.origin, Origin::File { line: 5, .. }), "{error}");
         let library = runtime.library().display().to_string();
         let said = error.to_string();
         assert!(said.contains("models.m.provider: the ONNX Runtime at ") && said.contains(&library), "{said}");
         assert!(said.contains("it has cpu"), "{said}");
         let config = load(MODEL, "provider = [\"coreml\", \"cpu\"]", "").expect("right");
-        assert!(config.check_providers(&runtime).is_ok());
+        assert!(config.check_library(&runtime).is_ok());
     }
 }

@@ -239,7 +239,7 @@ fn start_models(config: &Config, cache: &Arc<ScoreCache>) -> anyhow::Result<Scor
                     Some(runtime) => runtime,
                     None => {
                         let runtime = Runtime::load(settings.onnxruntime.as_deref())?;
-                        config.check_providers(&runtime)?;
+                        config.check_library(&runtime)?;
                         runtime
                     }
                 };

@@ -18,7 +18,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let config = args.config.load()?;
     if config.models.values().any(|model| matches!(model, OpenModel::Local(_))) {
         let runtime = Runtime::load(config.settings.scoring.onnxruntime.as_deref())?;
-        config.check_providers(&runtime)?;
+        config.check_library(&runtime)?;
         for (name, model) in &config.models {
             let OpenModel::Local(folder) = model else { continue };
             if let Some(why) = runtime.second_choice(folder.providers()) {

@@ -17,6 +17,9 @@ use crate::{
 /// The version of ONNX's own operators: the first whose `Attention` knows of padding.
 const OPSET: i64 = 24;
 
+/// The first release of ONNX Runtime that runs these operators on a CPU.
+pub const ONNXRUNTIME: [u32; 2] = [1, 24];
+
 /// The version of the format that goes with it.
 const IR_VERSION: i64 = 11;
 

@@ -19,6 +19,7 @@ mod sentence;
 
 pub use build::build;
 pub use error::BuildError;
+pub use graph::ONNXRUNTIME;
 pub use precision::Precision;
 pub use provenance::Provenance;
 pub use recipe::{Output, Recipe};

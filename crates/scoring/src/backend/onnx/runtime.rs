@@ -79,6 +79,12 @@ impl Runtime {
         &self.library
     }
 
+    /// Why the library cannot run compiled graphs, where its file is named after a release that is too old for them. A file without
+    /// a number in its name, or in that of the file that it links to, is given the benefit of the doubt.
+    pub fn too_old_for_compiled_graphs(&self) -> Option<String> {
+        too_old_for_compiled_graphs(&self.library)
+    }
+
     /// The providers that the library has, of those that we know. Says nothing about the hardware.
     pub fn providers(&self) -> Vec<Provider> {
         let all = Provider::NAMES.iter().map(|(_, provider)| *provider);
@@ -121,6 +127,18 @@ impl Runtime {
     pub fn environment(&self) -> &Environment {
         &self.environment
     }
+}
+
+fn too_old_for_compiled_graphs(library: &Path) -> Option<String> {
+    let release = library.canonicalize().ok().and_then(|file| version(&file))?;
+    let [major, minor] = graphs::ONNXRUNTIME;
+    (!release.is_empty() && release.as_slice() < [major, minor].as_slice()).then(|| {
+        format!(
+            "the ONNX Runtime at {} is older than {major}.{minor}, the first that runs compiled graphs: install a later one, or \
+             set graph = \"stock\" for the model",
+            library.display()
+        )
+    })
 }
 
 fn names(providers: &[Provider], between: &str) -> String {
@@ -194,6 +212,23 @@ mod tests {
         assert_eq!(version_of("libonnxruntime.1.32.0.dylib"), Some(vec![1, 32, 0]));
         assert_eq!(version_of("libonnxruntime_providers_shared.so"), None);
         assert_eq!(version_of("libonnxruntime.so.txt"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_release_before_the_first_that_runs_compiled_graphs_is_told_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("libonnxruntime.so");
+        for (release, is_too_old) in [("1.20.1", true), ("1.23.2", true), ("1.24.0", false), ("1.32.0", false), ("2.0.0", false)] {
+            let file = folder.path().join(format!("libonnxruntime.so.{release}"));
+            std::fs::write(&file, "").unwrap();
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+            assert_eq!(too_old_for_compiled_graphs(&link).is_some(), is_too_old, "{release}");
+        }
+        std::fs::remove_file(&link).unwrap();
+        std::fs::write(&link, "").unwrap();
+        assert_eq!(too_old_for_compiled_graphs(&link), None);
     }
 
     #[test]
