@@ -224,6 +224,23 @@ fn graph_with_values_in(location: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_repository_without_onnx_gives_its_safetensors_and_the_shards() {
+    let mut files = files();
+    files.retain(|name, _| !name.starts_with("onnx/"));
+    let names = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    files.extend(names.map(|name| (name, name.as_bytes().to_vec())));
+    files.insert("optimizer.safetensors", b"not needed".to_vec());
+    let (_cluster, hub) = hub(files.clone(), files, Arc::default()).await;
+    let models = tempfile::tempdir().unwrap();
+    pulled(&hub, "acme/tiny", None, models.path()).await.unwrap();
+    let folder = models.path().join("tiny");
+    let all = ["config.json", names[1], names[2], names[0], "tokenizer.json"].map(|name| folder.join(name));
+    assert_eq!(stored(&folder), all);
+    let error = ModelFolder::open(&folder, None).unwrap_err().to_string();
+    assert!(error.contains("rerank-proxy models build"), "{error}");
+}
+
+#[tokio::test]
 async fn external_data_of_any_name_is_pulled_locked_and_held_against_the_lock() {
     let mut files = files();
     files.insert("onnx/model_quantized.onnx", graph_with_values_in("model_fp16.onnx.bin"));

@@ -100,6 +100,12 @@ impl ModelFolder {
     /// A missing or unreadable file, external data outside of the folder, a classifier with more than one label, a pooling
     /// that we do not know, or a compiled graph that is asked for and may not be run.
     pub fn open_as(path: &Path, choice: Choice) -> Result<ModelFolder, ModelError> {
+        for name in ["config.json", "tokenizer.json"] {
+            let file = path.join(name);
+            if !file.is_file() {
+                return Err(missing(&file));
+            }
+        }
         let on_accelerator = choice.providers.prefer_accelerator();
         let variant = choice.variant.as_deref();
         let (found, notes) = match choice.graph {
@@ -141,16 +147,12 @@ impl ModelFolder {
     ) -> Result<ModelFolder, ModelError> {
         let config_file = path.join("config.json");
         let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
-        let tokenizer = path.join("tokenizer.json");
-        if !tokenizer.is_file() {
-            return Err(missing(&tokenizer));
-        }
         let kind = read_kind(path, &config_file, &config)?;
         let max_length = read_max_length(path, &config)?.min(at_most.unwrap_or(usize::MAX));
 
         let content = Content::read(Source {
             onnx: onnx.clone(),
-            others: [tokenizer, config_file],
+            others: [path.join("tokenizer.json"), config_file],
             reading: format!("{kind:?} {max_length}"),
         })?;
         Ok(ModelFolder {

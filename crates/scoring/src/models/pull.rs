@@ -10,6 +10,7 @@ use graphs::onnx::file;
 
 use super::{
     external,
+    folder::SAFETENSORS,
     hub::{Hub, RemoteFile},
     lock::{Lock, Locked, LockedFile, sha256},
     short_names::KNOWN,
@@ -162,20 +163,25 @@ fn is_onnx(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|ending| ending == "onnx")
 }
 
-/// The files that a model folder needs: the small ones, and one ONNX file with its external data.
+/// The files that a model folder needs: the small ones, and one ONNX file with its external data; of a repository without
+/// ONNX the safetensors, which a graph can be built from.
 fn needed<'a>(files: &'a [RemoteFile], variant: Option<&str>) -> anyhow::Result<Vec<&'a RemoteFile>> {
     // A name comes from outside, and becomes a path here.
     let is_inside = |path: &str| path.split('/').all(|part| !part.is_empty() && part != ".." && !part.contains('\\'));
     let files: Vec<&RemoteFile> = files.iter().filter(|file| is_inside(&file.path)).collect();
     let candidates = variant::candidates(variant, false);
     let has = |path: &String| files.iter().any(|file| file.path == *path);
-    let Some(onnx) = candidates.into_iter().find(has) else {
-        let all: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| is_onnx(path)).collect();
-        match (all.is_empty(), variant) {
-            (true, _) => bail!("no ONNX file: use a conversion, or export one with `optimum-cli export onnx`"),
+    let all: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| is_onnx(path)).collect();
+    let weights = match candidates.into_iter().find(has) {
+        Some(onnx) => Weights::Onnx(onnx),
+        None => match (all.is_empty(), variant) {
+            (true, None) if files.iter().any(|file| SAFETENSORS.contains(&file.path.as_str())) => Weights::Safetensors,
+            (true, _) => bail!(
+                "neither an ONNX file nor model.safetensors: use a conversion, or export one with `optimum-cli export onnx`"
+            ),
             (false, Some(variant)) => bail!("no variant {variant}; there is: {}", all.join(", ")),
             (false, None) => bail!("no ONNX file with a usual name; choose with --variant: {}", all.join(", ")),
-        }
+        },
     };
     let is_wanted = |path: &str| {
         let in_folder = path
@@ -184,12 +190,31 @@ fn needed<'a>(files: &'a [RemoteFile], variant: Option<&str>) -> anyhow::Result<
         let small =
             ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "modules.json"];
         let sentence = path == "sentence_bert_config.json" || path == "config_sentence_transformers.json";
-        let data = path
-            .strip_prefix(onnx.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("_data") || rest.starts_with(".data"));
-        small.contains(&path) || sentence || in_folder || data
+        small.contains(&path) || sentence || in_folder || weights.includes(path)
     };
     Ok(files.into_iter().filter(|file| is_wanted(&file.path)).collect())
+}
+
+/// The weights that are pulled.
+enum Weights {
+    /// An ONNX file, with what lies beside it.
+    Onnx(String),
+    /// The file of that name, or an index and its shards.
+    Safetensors,
+}
+
+impl Weights {
+    fn includes(&self, path: &str) -> bool {
+        match self {
+            Weights::Onnx(onnx) => path
+                .strip_prefix(onnx.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("_data") || rest.starts_with(".data")),
+            Weights::Safetensors => {
+                let is_shard = path.starts_with("model-") && path.ends_with(".safetensors");
+                SAFETENSORS.contains(&path) || is_shard
+            }
+        }
+    }
 }
 
 /// A line that is written over, on a terminal only.

@@ -1,0 +1,159 @@
+//! `rerank-proxy models build` as it is used: the program itself, on a copy of the tiny model.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use rerank_proxy::open_models::{Config, OpenModel};
+use scoring::models::{
+    ModelFolder,
+    lock::{self, Lock, Locked, LockedFile, sha256},
+};
+
+/// The program with these arguments: whether it succeeds, and all that it says.
+fn program(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_rerank-proxy")).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+/// A folder of models with a copy of the tiny one.
+fn models() -> (tempfile::TempDir, PathBuf) {
+    let models = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models/tiny-deberta-v2");
+    let tiny = models.path().join("tiny");
+    fs::create_dir_all(tiny.join("onnx")).unwrap();
+    for name in
+        ["config.json", "tokenizer.json", "tokenizer_config.json", "onnx/model.onnx", "onnx/model_quantized.onnx"]
+    {
+        fs::copy(source.join(name), tiny.join(name)).unwrap();
+    }
+    (models, tiny)
+}
+
+/// The folder that `m` is opened as, in a configuration with these keys.
+fn opened(tiny: &Path, keys: &[(&'static str, &str)]) -> Result<ModelFolder, String> {
+    let mut flags = vec![
+        (vec!["upstream", "url"], "http://localhost:9200".to_owned(), "test"),
+        (vec!["models", "m", "path"], tiny.to_str().unwrap().to_owned(), "test"),
+        (vec!["rules", "0", "index"], "*".to_owned(), "test"),
+    ];
+    flags.extend(keys.iter().map(|(key, value)| (vec!["models", "m", key], (*value).to_owned(), "test")));
+    let models = Config::load(None, [], &flags).map_err(|errors| errors.to_string())?.models;
+    let OpenModel::Local(folder) = &models["m"] else { panic!("no folder") };
+    Ok(folder.clone())
+}
+
+fn scores(model: &Path, keys: &[&str]) -> Vec<f32> {
+    let documents = model.with_file_name("documents.txt");
+    fs::write(&documents, "cats purr\ndogs bark at night when strangers come close\nan engine turns fuel into motion\n")
+        .unwrap();
+    let flags = ["rerank", "--raw-scores", "--json", "--query", "what barks", "--model", model.to_str().unwrap()];
+    let (succeeded, said) = program(&[&flags[..], keys, &[documents.to_str().unwrap()]].concat());
+    assert!(succeeded, "{said}");
+    let row = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let mut rows: Vec<_> = said.lines().map(row).map(|row| (row["index"].as_u64(), row["score"].as_f64())).collect();
+    rows.sort_by_key(|row| row.0);
+    rows.into_iter().map(|row| row.1.unwrap() as f32).collect()
+}
+
+#[test]
+fn a_graph_is_built_verified_run_by_default_and_left_out_again() {
+    let (models, tiny) = models();
+    let stock = opened(&tiny, &[]).unwrap();
+    let missing = opened(&tiny, &[("graph", "compiled")]).unwrap_err();
+    let command = format!("rerank-proxy models build {}", tiny.display());
+    assert!(missing.contains("models.m.path") && missing.contains(&command), "{missing}");
+
+    // By name, as all commands look for models.
+    let folder = models.path().to_str().unwrap();
+    let (succeeded, said) = program(&["models", "build", "tiny", "--precision", "fp32", "--models-dir", folder]);
+    assert!(succeeded, "{said}");
+    for part in ["compiled/fp32.onnx: ", "verified with 220 pairs", "from model.onnx: ", "probe pairs a second"] {
+        assert!(said.contains(part), "{said}");
+    }
+    let compiled = opened(&tiny, &[]).unwrap();
+    assert!(compiled.onnx().ends_with("compiled/fp32.onnx"));
+    assert_ne!(compiled.revision(), stock.revision());
+    assert_eq!(opened(&tiny, &[("graph", "compiled"), ("variant", "fp32")]).unwrap().revision(), compiled.revision());
+    assert_eq!(opened(&tiny, &[("graph", "stock")]).unwrap().revision(), stock.revision());
+
+    // The same scores through the pool, and those of fp32.
+    let ours = scores(&tiny, &[]);
+    fs::rename(tiny.join("compiled"), models.path().join("aside")).unwrap();
+    fs::remove_file(tiny.join("onnx/model_quantized.onnx")).unwrap();
+    for (ours, stock) in ours.iter().zip(scores(&tiny, &[])) {
+        assert!((ours - stock).abs() < 1e-4, "{ours} {stock}");
+    }
+    fs::rename(models.path().join("aside"), tiny.join("compiled")).unwrap();
+
+    let (succeeded, said) = program(&["models", "verify", "tiny", "--models-dir", folder]);
+    assert!(succeeded && said.contains("passed with 220 pairs"), "{said}");
+    // Other weights beside it: not run, and told.
+    let other = [fs::read(tiny.join("onnx/model.onnx")).unwrap(), vec![0x72, 0]].concat();
+    fs::write(tiny.join("onnx/model.onnx"), other).unwrap();
+    let folder = opened(&tiny, &[]).unwrap();
+    assert!(folder.onnx().ends_with("onnx/model.onnx"));
+    let note = &folder.notes()[0];
+    assert!(note.contains("model.onnx is not what it was built from") && note.contains(&command), "{note}");
+    let mistake = opened(&tiny, &[("graph", "compiled")]).unwrap_err();
+    assert!(mistake.contains(note), "{mistake}");
+}
+
+#[test]
+fn a_graph_that_does_not_pass_is_refused_with_its_figures_and_removed() {
+    let (_models, tiny) = models();
+    // The export keeps what it was made with: now the graph is of another model.
+    let config = fs::read_to_string(tiny.join("config.json")).unwrap();
+    let other = config.replace("\"layer_norm_eps\": 1e-07", "\"layer_norm_eps\": 0.3");
+    assert_ne!(config, other);
+    fs::write(tiny.join("config.json"), other).unwrap();
+    for precision in ["fp32", "int8"] {
+        let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", precision]);
+        let figures = ["the model runs as it is", precision, "did not pass with 220 pairs", "from model.onnx", ": FAILED"];
+        assert!(!succeeded && figures.iter().all(|part| said.contains(part)), "{said}");
+        assert!(!tiny.join("compiled").exists());
+        assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));
+    }
+}
+
+#[test]
+fn a_model_without_a_graph_of_ours_is_refused_and_goes_on() {
+    let (_models, tiny) = models();
+    let config = fs::read_to_string(tiny.join("config.json")).unwrap();
+    fs::write(tiny.join("config.json"), config.replace("\"deberta-v2\"", "\"unheard-of\"")).unwrap();
+    let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap()]);
+    assert!(!succeeded && said.contains("unheard-of") && said.contains("goes on running as it is"), "{said}");
+    assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));
+}
+
+#[test]
+fn a_graph_of_locked_weights_may_be_run_and_one_of_others_not() {
+    let (models, tiny) = models();
+    let entry = |name: &str| {
+        let file = tiny.join(name);
+        let locked = LockedFile { size: file.metadata().unwrap().len(), sha256: sha256(&file).unwrap() };
+        (name.to_owned(), locked)
+    };
+    let files = ["config.json", "tokenizer.json", "onnx/model.onnx", "onnx/model_quantized.onnx"].map(entry);
+    let locked = Locked { files: BTreeMap::from(files), ..Locked::default() };
+    let lock_file = models.path().join(lock::FILE_NAME);
+    let write = |locked: &Locked| {
+        Lock { models: BTreeMap::from([(String::from("tiny"), locked.clone())]) }.write(&lock_file).unwrap();
+    };
+    write(&locked);
+    let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", "fp32"]);
+    assert!(succeeded, "{said}");
+    assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("compiled/fp32.onnx"));
+
+    let mut other = locked;
+    other.files.get_mut("onnx/model.onnx").unwrap().sha256 = "0".repeat(64);
+    write(&other);
+    let error = opened(&tiny, &[]).unwrap_err();
+    assert!(error.contains("model.onnx that is not in the lock file"), "{error}");
+    opened(&tiny, &[("graph", "stock")]).unwrap();
+}
