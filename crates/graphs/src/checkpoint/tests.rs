@@ -228,3 +228,46 @@ fn a_table_that_is_quantised_is_taken_as_it_is() {
     assert_eq!((values, scales, zero_points), (vec![0, 1, -1, 2, -128, 127], vec![0.5], Some(vec![-1])));
     assert_eq!(checkpoint.vector("words.weight").unwrap(), [0.5, 1.0, 0.0, 1.5, -63.5, 64.0]);
 }
+
+/// Everything that a graph would ask of a file; what it answers does not matter, only that it answers.
+fn ask(file: &Path) {
+    let Ok(checkpoint) = Checkpoint::open(file) else { return };
+    let _ = checkpoint.linear("layer.0.dense").map(|layer| layer.split::<3>());
+    let _ = checkpoint.tensor("word_embeddings.weight");
+    let _ = checkpoint.table("word_embeddings");
+    let _ = checkpoint.vector("layer.0.dense.bias");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_damage_of_a_file_is_worse_than_an_error(places in proptest::collection::vec((0..4000_usize, 0..=255_u8), 1..6)) {
+        let folder = tempfile::tempdir().unwrap();
+        let table = floats("word_embeddings.weight", &[2, 3], &ROWS);
+        let tensors: [(&str, &[usize], &[f32]); 3] = [
+            ("layer.0.dense.weight", &[3, 2], &COLUMNS),
+            ("layer.0.dense.bias", &[3], &BIAS),
+            ("word_embeddings.weight", &[2, 3], &ROWS),
+        ];
+        let safetensors = safetensors(folder.path(), "model.safetensors", &tensors);
+        let nodes = vec![
+            node("q", "MatMulInteger", &["x_q", "w_quantized", "x_zero", "w_zero_point"], "product"),
+            node("a", "Add", &["product", "layer.0.dense.bias"], "y"),
+        ];
+        let constants = vec![
+            numbers_of("w_quantized", &[2, 3], data_type::INT8, &[1, 2, 3, 4, 5, 6]),
+            floats("w_scale", &[3], &BIAS),
+            numbers_of("w_zero_point", &[3], data_type::INT8, &[0, 0, 0]),
+            floats("layer.0.dense.bias", &[3], &BIAS),
+            table,
+        ];
+        for file in [safetensors, stock(folder.path(), nodes, constants)] {
+            let mut bytes = std::fs::read(&file).unwrap();
+            for (place, value) in &places {
+                let place = place % bytes.len();
+                bytes[place] = *value;
+            }
+            std::fs::write(&file, bytes).unwrap();
+            ask(&file);
+        }
+    }
+}
