@@ -50,8 +50,11 @@ fn opened(tiny: &Path, keys: &[(&'static str, &str)]) -> Result<ModelFolder, Str
 
 fn scores(model: &Path, keys: &[&str]) -> Vec<f32> {
     let documents = model.with_file_name("documents.txt");
-    fs::write(&documents, "cats purr\ndogs bark at night when strangers come close\nan engine turns fuel into motion\n")
-        .unwrap();
+    fs::write(
+        &documents,
+        "cats purr\ndogs bark at night when strangers come close\nan engine turns fuel into motion\n",
+    )
+    .unwrap();
     let flags = ["rerank", "--raw-scores", "--json", "--query", "what barks", "--model", model.to_str().unwrap()];
     let (succeeded, said) = program(&[&flags[..], keys, &[documents.to_str().unwrap()]].concat());
     assert!(succeeded, "{said}");
@@ -114,7 +117,8 @@ fn a_graph_that_does_not_pass_is_refused_with_its_figures_and_removed() {
     fs::write(tiny.join("config.json"), other).unwrap();
     for precision in ["fp32", "int8"] {
         let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", precision]);
-        let figures = ["the model runs as it is", precision, "did not pass with 220 pairs", "from model.onnx", ": FAILED"];
+        let figures =
+            ["the model runs as it is", precision, "did not pass with 220 pairs", "from model.onnx", ": FAILED"];
         assert!(!succeeded && figures.iter().all(|part| said.contains(part)), "{said}");
         assert!(!tiny.join("compiled").exists());
         assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));

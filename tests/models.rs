@@ -227,7 +227,8 @@ fn graph_with_values_in(location: &str) -> Vec<u8> {
 async fn a_repository_without_onnx_gives_its_safetensors_and_the_shards() {
     let mut files = files();
     files.retain(|name, _| !name.starts_with("onnx/"));
-    let names = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let names =
+        ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
     files.extend(names.map(|name| (name, name.as_bytes().to_vec())));
     files.insert("optimizer.safetensors", b"not needed".to_vec());
     let (_cluster, hub) = hub(files.clone(), files, Arc::default()).await;

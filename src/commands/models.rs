@@ -144,7 +144,11 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
                 }
             }
             let what = name.as_deref().unwrap_or("any model");
-            ensure!(count > 0, "{} does not lock {what}, and no graph of it was built: pull it first", lock_file.display());
+            ensure!(
+                count > 0,
+                "{} does not lock {what}, and no graph of it was built: pull it first",
+                lock_file.display()
+            );
             Ok(())
         }
         ModelsCommand::Rm { name } => {

@@ -100,7 +100,11 @@ pub(super) fn verify(path: &Path, runtime: Option<&Path>) -> anyhow::Result<()> 
     if failed.is_empty() {
         return Ok(());
     }
-    bail!("{} did not pass, and is not run: build it again with: rerank-proxy models build {}", failed.join(", "), path.display())
+    bail!(
+        "{} did not pass, and is not run: build it again with: rerank-proxy models build {}",
+        failed.join(", "),
+        path.display()
+    )
 }
 
 /// Tells what came of a build: first the graph that is kept.
@@ -109,7 +113,11 @@ fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
     for (place, one) in built.iter().enumerate() {
         let (report, name) = (&one.report, one.precision.name());
         if !report.passed {
-            refused.push_str(&format!("\n{name}: did not pass with {} pairs\n{}", report.pairs, figures(report).trim_end()));
+            refused.push_str(&format!(
+                "\n{name}: did not pass with {} pairs\n{}",
+                report.pairs,
+                figures(report).trim_end()
+            ));
             continue;
         }
         if place == 0 {

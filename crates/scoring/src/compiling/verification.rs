@@ -113,7 +113,10 @@ pub(super) fn verify(
         (None, Precision::Fp32) => None,
         (None, _) if subject.weights.is_some() => {
             let graph = float_graph()?;
-            Some((String::from("our own fp32 graph"), said_by(&graph, Some(Precision::Fp32), "trying our own fp32 graph")?))
+            Some((
+                String::from("our own fp32 graph"),
+                said_by(&graph, Some(Precision::Fp32), "trying our own fp32 graph")?,
+            ))
         }
         (None, _) => None,
     };
@@ -199,7 +202,8 @@ impl Stock {
     /// What the folder has. An ONNX file that the graph was built from comes first.
     fn of(subject: &Subject) -> anyhow::Result<Stock> {
         let built_from = subject.weights.filter(|weights| is_onnx(weights)).map(Path::to_path_buf);
-        let float = ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
+        let float =
+            ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
         let named = float.chain(variant::candidates(None, false)).map(|name| subject.path.join(name));
         let files: Vec<PathBuf> = built_from.into_iter().chain(named.filter(|file| file.is_file())).collect();
         let mut stock = Stock { float: None, int8: None };
