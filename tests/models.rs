@@ -16,7 +16,7 @@ use http_body_util::Full;
 use rerank_proxy::open_models::Config;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use scoring::models::{
-    ModelFolder,
+    ModelFolder, hash,
     hub::Hub,
     lock::{self, Lock},
     pull::{Wanted, pull},
@@ -72,9 +72,9 @@ fn sibling(name: &str, bytes: &[u8]) -> serde_json::Value {
     let mut blob = format!("blob {}\0", bytes.len()).into_bytes();
     blob.extend(bytes);
     let mut file = serde_json::json!({"rfilename": name, "size": bytes.len()});
-    file["blobId"] = lock::hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, &blob).as_ref()).into();
+    file["blobId"] = hash::hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, &blob).as_ref()).into();
     if name.contains(".onnx") {
-        file["lfs"] = serde_json::json!({"sha256": lock::hex(digest(&SHA256, bytes).as_ref()), "size": bytes.len()});
+        file["lfs"] = serde_json::json!({"sha256": hash::hex(digest(&SHA256, bytes).as_ref()), "size": bytes.len()});
     }
     file
 }

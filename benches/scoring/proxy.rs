@@ -17,10 +17,7 @@ use scoring::{LocalScorer, Scorer, models::ModelFolder};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{
-    Failure, Rate, rate,
-    searches::Search,
-};
+use crate::{Failure, Rate, rate, searches::Search};
 
 /// What the engine answers, by index.
 type Answers = Arc<RwLock<HashMap<String, Bytes>>>;

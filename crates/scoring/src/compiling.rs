@@ -21,7 +21,7 @@ use crate::{
         Kind, ModelError, Pooling,
         compiled::{self, FOLDER, Report, place, saturates},
         folder::{SAFETENSORS, onnx_files, reading_of},
-        lock::sha256,
+        hash::sha256,
         variant,
     },
 };

@@ -95,13 +95,13 @@ pub(super) fn verify(
         speeds.push((onnx.to_path_buf(), said.runs as f64 / said.seconds));
         Ok(said)
     };
-    let stock = Stock::of(subject)?;
+    let stock = Stock::of(subject);
     let is_exact = subject.precision == Precision::Fp32 && !subject.weights.is_some_and(is_quantised);
     let ours = said_by(subject.onnx, Some(subject.precision), "trying the compiled graph")?;
     let mut checks = vec![not_finite(&ours), refuses_longer(subject, runtime)?];
     if let (true, Some(float)) = (is_exact, &stock.float) {
         let theirs = said_by(float, None, "trying stock")?;
-        checks.extend(exact(&ours, &theirs, name(float), is_half(float)?, is_bi_encoder(&ours)));
+        checks.extend(exact(&ours, &theirs, name(float), is_half(float), is_bi_encoder(&ours)));
         return Ok(Findings { checks, pairs: count(&probes), speeds });
     }
     let int8 = match &stock.int8 {
@@ -200,7 +200,7 @@ fn count(probes: &[Probe]) -> usize {
 
 impl Stock {
     /// What the folder has. An ONNX file that the graph was built from comes first.
-    fn of(subject: &Subject) -> anyhow::Result<Stock> {
+    fn of(subject: &Subject) -> Stock {
         let built_from = subject.weights.filter(|weights| is_onnx(weights)).map(Path::to_path_buf);
         let float =
             ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
@@ -211,7 +211,7 @@ impl Stock {
             let place = if is_quantised(&file) { &mut stock.int8 } else { &mut stock.float };
             place.get_or_insert(file);
         }
-        Ok(stock)
+        stock
     }
 }
 
@@ -229,8 +229,8 @@ fn is_quantised(file: &Path) -> bool {
 }
 
 /// True where the weights of an ONNX file are in half precision.
-fn is_half(file: &Path) -> anyhow::Result<bool> {
-    Ok(has_constants_of(file, &[data_type::FLOAT16, data_type::BFLOAT16]))
+fn is_half(file: &Path) -> bool {
+    has_constants_of(file, &[data_type::FLOAT16, data_type::BFLOAT16])
 }
 
 fn has_constants_of(onnx: &Path, types: &[i32]) -> bool {
