@@ -49,7 +49,7 @@ clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, Ll
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
 
 bench: need-rust onnxruntime venv ## throughput against nginx, pairs a second, overload, added latency (ARGS="--quick"; needs nginx and wrk)
-	@$(VENV)/bin/python scripts/bench.py --check
+	@$(VENV)/bin/python scripts/bench.py --check $(ARGS)
 	$(CARGO) build --release --bin rerank-proxy --example origin --example load
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
 

@@ -5,6 +5,8 @@
   and 1 MB answers at 1, 16 and 128 connections;
 - scoring: pairs a second of the whole proxy against a bare ONNX Runtime loop with the same model (`cargo bench --bench
   scoring`), for the bundled models and for those that scripts/make_models.py makes where it can;
+- graph: compiled graphs against the stock files, against what their weight GEMMs alone take, and against other programs
+  (scripts/bench_graph.py);
 - overload: what becomes of four times as many searches as the model can score (scripts/overload.py);
 - the time that a reranked search takes longer than a direct one when all its scores are cached, and that the model is not
   asked again;
@@ -30,6 +32,7 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import bench_graph
 import make_models
 import overload
 
@@ -347,18 +350,22 @@ def rewriting(quick: bool) -> float:
 
 
 def versions() -> dict:
-    """What was measured with what."""
+    """What was measured with what. Parts that need neither nginx nor wrk are measured without."""
 
     def first_line(*command):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return (done.stdout + done.stderr).strip().splitlines()[0]
 
-    programs = {"nginx": first_line(program("nginx"), "-v"), "wrk": first_line("wrk", "-v")}
+    missing = check()
+    commands = {"nginx": (program("nginx"), "-v"), "wrk": ("wrk", "-v")}
+    programs = {name: "none" if name in missing else first_line(*command) for name, command in commands.items()}
     # At the beginning: what else the machine is doing.
     return {**programs, "cores": CORES, "load_average": os.getloadavg()[0]}
 
 
-PARTS = ("pass-through", "cached", "overload", "scoring", "rewriting")
+PARTS = ("pass-through", "cached", "overload", "scoring", "graph", "rewriting")
+# Those that have a scripted engine behind them.
+SERVED = {"pass-through", "cached", "overload"}
 
 
 def main() -> int:
@@ -368,8 +375,9 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="one part; no summary is written")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="the part graph draws its operators there (SVG)")
     arguments = parser.parse_args()
-    if missing := check():
+    if missing := check() if arguments.only in (None, "pass-through") else []:
         print(f"error: {' and '.join(missing)} missing: Debian: apt-get install nginx-light wrk", file=sys.stderr)
         return 1
     if arguments.check:
@@ -379,7 +387,8 @@ def main() -> int:
     parts = {arguments.only} if arguments.only else set(PARTS)
     summary = {"with": versions()}
     with contextlib.ExitStack() as running:
-        origin, _ = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
+        if parts & SERVED:
+            origin, _ = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
         if parts & {"pass-through", "cached"}:
             proxy, _ = running.enter_context(proxying("proxy", PROXY.format(origin=origin, model=MODEL, window=WINDOW)))
         if "pass-through" in parts:
@@ -410,6 +419,11 @@ def main() -> int:
         for name in ("pairs_per_second_vs_onnxruntime", "pairs_per_cpu_second_vs_onnxruntime"):
             ratios = [line[name] for line in summary["scoring"] if name in line]
             summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
+    if "graph" in parts:
+        failure = "left out of a quick run" if arguments.quick else made_models()
+        program = BINARIES / "rerank-proxy"
+        summary["graph"] = bench_graph.measure(program, failure, arguments.quick, arguments.picture)
+        summary |= {f"graph_{name}": value for name, value in summary["graph"].items() if isinstance(value, float)}
     if "rewriting" in parts:
         summary["plan_rewrite_us"] = rewriting(arguments.quick)
     print()
