@@ -52,6 +52,9 @@ const RANKS_OF_COARSE: f64 = 0.98;
 /// Where stock int8 itself has less than [`RANKS`], ours may have less than that by so much.
 const RANKS_ALLOWANCE: f64 = 0.005;
 
+/// But never less than this: where even stock keeps no order, nothing can be told by comparing with it.
+const RANKS_FLOOR: f64 = 0.95;
+
 /// A graph that is to be verified.
 pub(super) struct Subject<'a> {
     /// The folder of its model.
@@ -156,7 +159,7 @@ fn coarse(
         Some((int8, said)) => {
             let (theirs, ranks) = (rms(said, reference), rank_correlation(said, reference));
             let limit = theirs * factor + ALLOWANCE * spread(reference);
-            (limit, RANKS.min(ranks - RANKS_ALLOWANCE), format!(" ({int8}: {theirs:.4})"))
+            (limit, RANKS.min(ranks - RANKS_ALLOWANCE).max(RANKS_FLOOR), format!(" ({int8}: {theirs:.4})"))
         }
         None => (OF_SPREAD * spread(reference), RANKS, String::new()),
     };
