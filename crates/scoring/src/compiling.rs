@@ -20,8 +20,9 @@ use crate::{
     models::{
         Kind, ModelError, Pooling,
         compiled::{self, FOLDER, Report, place, saturates},
-        folder::{SAFETENSORS, onnx_files, reading_of},
+        folder::{SAFETENSORS, onnx_files},
         hash::sha256,
+        reading::Reading,
         variant,
     },
 };
@@ -141,7 +142,7 @@ fn one(
         Some(file) => file.clone(),
         None => weights_of(path, precision)?,
     };
-    let (_, longest) = reading_of(path)?;
+    let longest = Reading::of(path)?.max_length;
     let max_length = wish.max_length.unwrap_or(longest).min(longest);
     let onnx = unverified.0.join(format!("{}.onnx", precision.name()));
     let recipe = recipe(path, precision, max_length, wish.revision.clone())?;
@@ -155,7 +156,7 @@ fn one(
 }
 
 fn recipe(path: &Path, precision: Precision, max_length: usize, revision: Option<String>) -> anyhow::Result<Recipe> {
-    let output = match reading_of(path)?.0 {
+    let output = match Reading::of(path)?.kind {
         Kind::CrossEncoder => Output::Logit,
         Kind::BiEncoder { pooling, normalise } => {
             let pooling = match pooling {

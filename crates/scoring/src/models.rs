@@ -9,6 +9,7 @@ pub mod hash;
 pub mod hub;
 pub mod lock;
 pub mod pull;
+pub(crate) mod reading;
 pub mod short_names;
 pub mod variant;
 #[cfg(test)]
@@ -17,7 +18,8 @@ pub(crate) mod written;
 use std::path::{Path, PathBuf};
 
 pub use compiled::GraphChoice;
-pub use folder::{Choice, Kind, ModelFolder, Pooling};
+pub use folder::{Choice, ModelFolder};
+pub use reading::{Kind, Pooling};
 
 /// The reason why a model cannot be used. Every message names the file or folder and what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -1,52 +1,17 @@
-//! One model folder in Hugging Face layout: which ONNX file is run, whether the model is a cross-encoder or a
-//! bi-encoder, how its token vectors are pooled and how long its input may be. Reads the small files and has `content` hash
-//! the large ones; loads no weights.
+//! One model folder in Hugging Face layout: which ONNX file is run, and what there is to know of it. How the model reads text is
+//! the business of [`super::reading`]; the large files are hashed by `content`. Loads no weights.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use graphs::Precision;
-use serde_json::Value;
 
 use super::{
     ModelError,
     compiled::{self, GraphChoice, Report},
     content::{Content, Source},
+    reading::{Kind, Reading, missing},
 };
 use crate::execution_provider::Providers;
-
-/// Position tables of these families begin after the padding index, so that two rows of them take no token.
-const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
-
-/// Tokens, when no file of the folder says how many the model takes.
-const USUAL_MAX_LENGTH: usize = 512;
-
-/// The kind of a model: how it reads text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Reads query and passage together; one logit.
-    CrossEncoder,
-    /// Reads each text alone; one vector, compared by cosine.
-    BiEncoder {
-        /// The way in which token vectors become one, where the graph does not do it.
-        pooling: Pooling,
-        /// True where the vector is scaled to length 1.
-        normalise: bool,
-    },
-}
-
-/// The way in which a bi-encoder's token vectors become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean of all tokens.
-    Mean,
-    /// The first token.
-    Cls,
-    /// The largest value of each dimension.
-    Max,
-}
 
 /// The graph that is wanted of a folder, and what it is to be run on.
 #[derive(Debug, Clone, Default)]
@@ -145,14 +110,12 @@ impl ModelFolder {
         at_most: Option<usize>,
         providers: Providers,
     ) -> Result<ModelFolder, ModelError> {
-        let config_file = path.join("config.json");
-        let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
-        let kind = read_kind(path, &config_file, &config)?;
-        let max_length = read_max_length(path, &config)?.min(at_most.unwrap_or(usize::MAX));
+        let Reading { kind, max_length, pad_id } = Reading::of(path)?;
+        let max_length = max_length.min(at_most.unwrap_or(usize::MAX));
 
         let content = Content::read(Source {
             onnx: onnx.clone(),
-            others: [path.join("tokenizer.json"), config_file],
+            others: ["tokenizer.json", "config.json"].map(|name| path.join(name)),
             reading: format!("{kind:?} {max_length}"),
         })?;
         Ok(ModelFolder {
@@ -163,7 +126,7 @@ impl ModelFolder {
             notes: Vec::new(),
             kind,
             max_length,
-            pad_id: config["pad_token_id"].as_i64().unwrap_or(0),
+            pad_id,
             revision: content.revision(),
             content,
             providers,
@@ -253,13 +216,6 @@ impl ModelFolder {
     }
 }
 
-fn missing(file: &Path) -> ModelError {
-    ModelError::Missing {
-        file: file.to_path_buf(),
-        remedy: String::from("a model folder holds config.json, tokenizer.json and an ONNX file; download it whole"),
-    }
-}
-
 fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<PathBuf, ModelError> {
     if let Some(variant) = variant {
         let candidates = super::variant::candidates(Some(variant), accelerated);
@@ -290,13 +246,6 @@ fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<
             problem: format!("choose one of {} as the model's `variant`", describe(&files)),
         }),
     }
-}
-
-/// The kind of the model in a folder, and the most tokens that it takes. Looks at no weights.
-pub(crate) fn reading_of(path: &Path) -> Result<(Kind, usize), ModelError> {
-    let config_file = path.join("config.json");
-    let config = read_json(&config_file)?.ok_or_else(|| missing(&config_file))?;
-    Ok((read_kind(path, &config_file, &config)?, read_max_length(path, &config)?))
 }
 
 /// The safetensors files by their usual names, best first.
@@ -345,83 +294,6 @@ pub(crate) fn onnx_files(folder: &Path) -> Vec<PathBuf> {
 fn describe(files: &[PathBuf]) -> String {
     let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
     if names.is_empty() { String::from("no ONNX file") } else { names.join(", ") }
-}
-
-fn read_kind(folder: &Path, config_file: &Path, config: &Value) -> Result<Kind, ModelError> {
-    let architecture = config["architectures"][0].as_str().unwrap_or_default();
-    if !architecture.ends_with("ForSequenceClassification") {
-        return read_bi_encoder(folder);
-    }
-    let labels = config["id2label"].as_object().map(serde_json::Map::len);
-    let labels = labels.or_else(|| config["num_labels"].as_u64().map(|count| count as usize)).unwrap_or(1);
-    if labels == 1 {
-        return Ok(Kind::CrossEncoder);
-    }
-    Err(ModelError::Unsupported {
-        file: config_file.to_path_buf(),
-        problem: format!("{architecture} has {labels} labels; a reranker has one: use another model"),
-    })
-}
-
-/// sentence-transformers' `modules.json` lists what follows the transformer, each in a folder of its own.
-fn read_bi_encoder(folder: &Path) -> Result<Kind, ModelError> {
-    let modules = read_json(&folder.join("modules.json"))?.unwrap_or(Value::Null);
-    let module = |name: &str| {
-        let listed = modules.as_array().into_iter().flatten();
-        listed.into_iter().find(|module| module["type"].as_str().is_some_and(|kind| kind.ends_with(name)))
-    };
-    let pooling_folder = module("Pooling").and_then(|module| module["path"].as_str()).unwrap_or("1_Pooling");
-    let file = folder.join(pooling_folder).join("config.json");
-    let config = read_json(&file)?.unwrap_or(Value::Null);
-    let chosen: Vec<&str> = [
-        ("pooling_mode_mean_tokens", "mean"),
-        ("pooling_mode_cls_token", "cls"),
-        ("pooling_mode_max_tokens", "max"),
-        ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len"),
-        ("pooling_mode_weightedmean_tokens", "weightedmean"),
-        ("pooling_mode_lasttoken", "lasttoken"),
-    ]
-    .into_iter()
-    .filter_map(|(key, name)| (config[key] == Value::Bool(true)).then_some(name))
-    .collect();
-    let pooling = match chosen[..] {
-        [] | ["mean"] => Pooling::Mean,
-        ["cls"] => Pooling::Cls,
-        ["max"] => Pooling::Max,
-        _ => {
-            let problem = format!("pooling {} is not supported (mean, cls or max)", chosen.join("+"));
-            return Err(ModelError::Unsupported { file, problem });
-        }
-    };
-    let normalise = modules.is_null() || module("Normalize").is_some();
-    Ok(Kind::BiEncoder { pooling, normalise })
-}
-
-/// The smallest length that any file states; placeholders such as 1e30 are none.
-fn read_max_length(folder: &Path, config: &Value) -> Result<usize, ModelError> {
-    let sentence_bert = read_json(&folder.join("sentence_bert_config.json"))?.unwrap_or(Value::Null);
-    let tokenizer = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
-    let offset = if OFFSET_POSITIONS.contains(&config["model_type"].as_str().unwrap_or_default()) { 2.0 } else { 0.0 };
-    let stated = [
-        sentence_bert["max_seq_length"].as_f64(),
-        tokenizer["model_max_length"].as_f64(),
-        config["max_position_embeddings"].as_f64().map(|positions| positions - offset),
-    ];
-    let sensible = stated.into_iter().flatten().filter(|length| (8.0..1e6).contains(length));
-    Ok(sensible.map(|length| length as usize).min().unwrap_or(USUAL_MAX_LENGTH))
-}
-
-fn read_json(file: &Path) -> Result<Option<Value>, ModelError> {
-    let text = match std::fs::read(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(ModelError::Unreadable { file: file.to_path_buf(), source }),
-    };
-    let parsed = serde_json::from_slice(&text).map_err(|error| ModelError::Unsupported {
-        file: file.to_path_buf(),
-        problem: format!("not valid JSON ({error}); download it again"),
-    })?;
-    Ok(Some(parsed))
 }
 
 #[cfg(test)]

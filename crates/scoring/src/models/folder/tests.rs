@@ -1,6 +1,7 @@
 //! Model folders of a few small files, whole and broken.
 
 use super::*;
+use crate::models::Pooling;
 use crate::models::written;
 
 fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
@@ -57,7 +58,7 @@ fn the_smallest_sensible_length_counts() {
     assert_eq!(opened(&[config, endless]).max_length(), 512);
     let offset = ("config.json", r#"{"model_type": "xlm-roberta", "max_position_embeddings": 514}"#);
     assert_eq!(opened(&[offset, endless]).max_length(), 512);
-    assert_eq!(opened(&[]).max_length(), USUAL_MAX_LENGTH);
+    assert_eq!(opened(&[]).max_length(), 512);
 }
 
 #[test]
