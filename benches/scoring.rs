@@ -5,9 +5,10 @@
 //! both sides; client, engine and HTTP count against the proxy. The ways take turns, round after round, and medians are
 //! compared, so that foreign load hits all alike. Prints one JSON object a line.
 //!
-//! `cargo bench --bench scoring -- [--rounds N] [--variant NAME] [--provider NAME] [--scorer] [MODEL FOLDER…]`; `--scorer`
-//! also measures the scorer alone, without HTTP and engine; `--provider cuda` has both sides run on the first GPU
-//! (ONNX Runtime 1.31.1 crashes there on the way out, when all is printed).
+//! `cargo bench --bench scoring -- [--rounds N] [--window N] [--variant NAME] [--compiled PRECISION] [--provider NAME] [--scorer]
+//! [MODEL FOLDER…]`; `--compiled int8` has the proxy run that compiled graph, and the bare loop the stock file, as a repository
+//! carries it; `--scorer` also measures the scorer alone, without HTTP and engine; `--provider cuda` has both sides run on the
+//! first GPU (ONNX Runtime 1.31.1 crashes there on the way out, when all is printed).
 
 #[path = "scoring/bare.rs"]
 mod bare;
@@ -28,9 +29,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use proxy::Proxy;
 use scoring::{
     LocalScorer, LongPassages, Priority, Provider, Providers, Request, Runtime, ScoreCache, Scorer, ScoringOptions,
-    models::{ModelFolder, search_folders},
+    models::{Choice, GraphChoice, ModelFolder, search_folders},
 };
-use searches::{Corpus, Search, WINDOW};
+use searches::{Corpus, Search};
 
 const CONCURRENCY: [usize; 3] = [1, 4, 16];
 
@@ -50,18 +51,22 @@ type Failure = Box<dyn std::error::Error>;
 /// What the command line asks for.
 struct Options {
     rounds: usize,
+    /// Hits of a search.
+    window: usize,
     scorer: bool,
 }
 
 fn main() -> Result<(), Failure> {
-    let mut options = Options { rounds: 5, scorer: false };
-    let mut variant = None;
+    let mut options = Options { rounds: 5, window: 100, scorer: false };
+    let (mut variant, mut compiled) = (None, None);
     let mut provider = Provider::Cpu;
     let mut folders: Vec<PathBuf> = Vec::new();
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rounds" => options.rounds = arguments.next().ok_or("--rounds needs a number")?.parse()?,
+            "--window" => options.window = arguments.next().ok_or("--window needs a number")?.parse()?,
+            "--compiled" => compiled = Some(arguments.next().ok_or("--compiled needs a precision")?),
             "--variant" => variant = Some(arguments.next().ok_or("--variant needs a name")?),
             "--provider" => {
                 let name = arguments.next().ok_or("--provider needs a name")?;
@@ -81,24 +86,34 @@ fn main() -> Result<(), Failure> {
     let runtime = Runtime::load(None)?;
     for path in folders {
         let providers = Providers { list: vec![provider], device: 0 };
-        measure(&ModelFolder::open_for(&path, variant.as_deref(), providers)?, &runtime, &options)?;
+        let stock = Choice { variant: variant.clone(), graph: Some(GraphChoice::Stock), providers: providers.clone() };
+        let stock = ModelFolder::open_as(&path, stock)?;
+        let served = match &compiled {
+            Some(_) => {
+                let graph = Some(GraphChoice::Compiled);
+                ModelFolder::open_as(&path, Choice { variant: compiled.clone(), graph, providers })?
+            }
+            None => stock.clone(),
+        };
+        measure(&served, &stock, &runtime, &options)?;
     }
     Ok(())
 }
 
-fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result<(), Failure> {
-    let providers = folder.providers();
+/// `served` is what the proxy runs, `stock` what the bare loop runs.
+fn measure(served: &ModelFolder, stock: &ModelFolder, runtime: &Runtime, options: &Options) -> Result<(), Failure> {
+    let providers = served.providers();
     let size = if providers.prefer_accelerator() { ON_AN_ACCELERATOR } else { ON_A_PROCESSOR };
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let cache = Arc::new(ScoreCache::new(256 << 20));
     let scoring = ScoringOptions { workers: 0, threads: 0, queue_tokens: 1 << 28, cache };
-    let scorer = Arc::new(LocalScorer::start(folder.clone(), runtime, scoring));
+    let scorer = Arc::new(LocalScorer::start(served.clone(), runtime, scoring));
     while !scorer.readiness().is_ready() {
         std::thread::sleep(Duration::from_millis(10));
     }
-    let proxy = tokio.block_on(Proxy::start(folder, scorer.clone()))?;
-    let mut bare = Bare::load(folder, runtime)?;
-    let corpus = Corpus::load();
+    let proxy = tokio.block_on(Proxy::start(served, options.window, scorer.clone()))?;
+    let mut bare = Bare::load(stock, runtime)?;
+    let corpus = Corpus::load(options.window);
 
     // Each way runs once before it is measured.
     let first = corpus.searches(2, "first");
@@ -133,10 +148,12 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
         for (concurrency, rates) in CONCURRENCY.into_iter().zip(rates).filter(|(_, rates)| !rates.is_empty()) {
             let rate = Rate::median(&rates);
             let line = serde_json::json!({
-                "model": folder.name(),
-                "onnx": folder.onnx().file_name().map(|name| name.to_string_lossy()),
+                "model": served.name(),
+                "onnx": served.onnx().file_name().map(|name| name.to_string_lossy()),
                 "device": scorer.device(),
+                "bare_onnx": stock.onnx().file_name().map(|name| name.to_string_lossy()),
                 "through": way,
+                "window": options.window,
                 "concurrency": concurrency,
                 "pairs_per_second": tenths(rate.wall),
                 "onnxruntime_pairs_per_second": {
@@ -153,7 +170,7 @@ fn measure(folder: &ModelFolder, runtime: &Runtime, options: &Options) -> Result
         }
     }
     let micros = tokio.block_on(cached_window(&scorer, &corpus))?;
-    println!("{}", serde_json::json!({ "model": folder.name(), "cached_window_us_p50": micros.round() }));
+    println!("{}", serde_json::json!({ "model": served.name(), "cached_window_us_p50": micros.round() }));
     Ok(())
 }
 
@@ -241,7 +258,7 @@ async fn rate<F>(searches: Vec<Search>, concurrency: usize, answer: impl Fn(Sear
 where
     F: Future<Output = Result<(), String>>,
 {
-    let pairs = searches.len() * WINDOW;
+    let pairs = searches.iter().map(|search| search.passages.len()).sum();
     let clock = Clock::start();
     stream::iter(searches).map(answer).buffer_unordered(concurrency).try_collect::<Vec<()>>().await?;
     Ok(clock.rate(pairs))
@@ -279,7 +296,7 @@ async fn cached_window(scorer: &LocalScorer, corpus: &Corpus) -> Result<f64, Str
         let window = window.clone();
         let began = Instant::now();
         let scored = scorer.score(request("query", window)).await.map_err(|error| error.to_string())?;
-        if scored.cached() == WINDOW {
+        if scored.cached() == search.passages.len() {
             times.push(began.elapsed().as_secs_f64() * 1e6);
         }
     }

@@ -153,8 +153,7 @@ fn open_folder(
         ModelPlace::Name(name) => locate(name, &search_folders(models_dir)),
         ModelPlace::Path(path) => Ok(path.clone()),
     };
-    let choice =
-        Choice { variant: local.variant.clone(), graph: local.graph, providers: local.providers.clone() };
+    let choice = Choice { variant: local.variant.clone(), graph: local.graph, providers: local.providers.clone() };
     let opened = found.and_then(|path| ModelFolder::open_as(&path, choice));
     let mistake = |origin: Origin, key: String, error: ModelError| {
         let message = match origin {

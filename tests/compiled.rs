@@ -11,7 +11,8 @@ use std::{
 use rerank_proxy::open_models::{Config, OpenModel};
 use scoring::models::{
     ModelFolder,
-    lock::{self, Lock, Locked, LockedFile, sha256},
+    hash::sha256,
+    lock::{self, Lock, Locked, LockedFile},
 };
 
 /// The program with these arguments: whether it succeeds, and all that it says.
@@ -50,8 +51,11 @@ fn opened(tiny: &Path, keys: &[(&'static str, &str)]) -> Result<ModelFolder, Str
 
 fn scores(model: &Path, keys: &[&str]) -> Vec<f32> {
     let documents = model.with_file_name("documents.txt");
-    fs::write(&documents, "cats purr\ndogs bark at night when strangers come close\nan engine turns fuel into motion\n")
-        .unwrap();
+    fs::write(
+        &documents,
+        "cats purr\ndogs bark at night when strangers come close\nan engine turns fuel into motion\n",
+    )
+    .unwrap();
     let flags = ["rerank", "--raw-scores", "--json", "--query", "what barks", "--model", model.to_str().unwrap()];
     let (succeeded, said) = program(&[&flags[..], keys, &[documents.to_str().unwrap()]].concat());
     assert!(succeeded, "{said}");
@@ -114,7 +118,8 @@ fn a_graph_that_does_not_pass_is_refused_with_its_figures_and_removed() {
     fs::write(tiny.join("config.json"), other).unwrap();
     for precision in ["fp32", "int8"] {
         let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", precision]);
-        let figures = ["the model runs as it is", precision, "did not pass with 220 pairs", "from model.onnx", ": FAILED"];
+        let figures =
+            ["the model runs as it is", precision, "did not pass with 220 pairs", "from model.onnx", ": FAILED"];
         assert!(!succeeded && figures.iter().all(|part| said.contains(part)), "{said}");
         assert!(!tiny.join("compiled").exists());
         assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));
@@ -129,6 +134,59 @@ fn a_model_without_a_graph_of_ours_is_refused_and_goes_on() {
     let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap()]);
     assert!(!succeeded && said.contains("unheard-of") && said.contains("goes on running as it is"), "{said}");
     assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));
+}
+
+/// A tokenizer for models with 96 words: it knows a dozen.
+fn small_tokenizer() -> String {
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "a", "of", "is", "and", "to", "in", "it"];
+    let vocabulary: serde_json::Map<_, _> = (0..).zip(words).map(|(id, word)| (word.to_owned(), id.into())).collect();
+    let special =
+        |id: u32, name: &str| (name.to_owned(), serde_json::json!({"id": name, "ids": [id], "tokens": [name]}));
+    let (cls, sep) = (
+        serde_json::json!({"SpecialToken": {"id": "[CLS]", "type_id": 0}}),
+        |type_id: u32| serde_json::json!({"SpecialToken": {"id": "[SEP]", "type_id": type_id}}),
+    );
+    let text = |id: &str, type_id: u32| serde_json::json!({"Sequence": {"id": id, "type_id": type_id}});
+    let special: serde_json::Map<_, _> = [special(2, "[CLS]"), special(3, "[SEP]")].into_iter().collect();
+    serde_json::json!({
+        "version": "1.0",
+        "added_tokens": [],
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [cls, text("A", 0), sep(0)],
+            "pair": [cls, text("A", 0), sep(0), text("B", 1), sep(1)],
+            "special_tokens": special,
+        },
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "[UNK]"},
+    })
+    .to_string()
+}
+
+#[test]
+fn a_model_that_is_safetensors_and_nothing_else_is_run_once_it_was_compiled() {
+    for fixture in ["deberta-mxbai", "deberta-mxbai-sharded"] {
+        let (_models, tiny) = models();
+        fs::remove_dir_all(tiny.join("onnx")).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/graphs").join(fixture);
+        for file in source.read_dir().unwrap().map(|entry| entry.unwrap().path()).filter(|file| file.is_file()) {
+            fs::copy(&file, tiny.join(file.file_name().unwrap())).unwrap();
+        }
+        fs::write(tiny.join("tokenizer.json"), small_tokenizer()).unwrap();
+        let error = opened(&tiny, &[]).unwrap_err();
+        let command = format!("rerank-proxy models build {}", tiny.display());
+        assert!(error.contains("onnx/model.onnx is missing") && error.contains(&command), "{error}");
+        let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", "fp32"]);
+        assert!(succeeded, "{fixture}: {said}");
+        assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("compiled/fp32.onnx"));
+        // What an image needs no longer.
+        for file in tiny.read_dir().unwrap().map(|entry| entry.unwrap().path()) {
+            let is_weights = file.to_string_lossy().contains(".safetensors");
+            is_weights.then(|| fs::remove_file(&file).unwrap());
+        }
+        assert!(opened(&tiny, &[("graph", "compiled")]).is_ok());
+        assert!(program(&["models", "verify", "--models-dir", tiny.parent().unwrap().to_str().unwrap()]).0);
+    }
 }
 
 #[test]

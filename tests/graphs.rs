@@ -279,6 +279,28 @@ fn a_quantised_export_gives_about_what_it_gives_itself() {
     }
 }
 
+/// So nobody has to trust what lies in the repository: it is what `rerank-proxy models build` makes. Where this fails since graphs
+/// have changed, build them again: `models build fixtures/models/ms-marco-MiniLM-L12-v2`, and all-MiniLM-L6-v2 with
+/// `--precision int7`, whose weights have no more bits.
+#[test]
+fn the_bundled_graphs_are_made_of_the_files_beside_them() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/models");
+    let sentence = Output::Sentence { pooling: Pooling::Mean, normalise: true };
+    let bundled = [
+        ("ms-marco-MiniLM-L12-v2", Precision::Int8, Output::Logit, 512),
+        ("all-MiniLM-L6-v2", Precision::Int7, sentence, 256),
+    ];
+    for (name, precision, output, max_length) in bundled {
+        let (folder, temporary) = (models.join(name), tempfile::tempdir().unwrap());
+        let to = temporary.path().join("graph.onnx");
+        let recipe = Recipe { precision, output, max_length, revision: None };
+        let weights = folder.join("onnx/model_quantized.onnx");
+        graphs::build(&folder.join("config.json"), &weights, &recipe, &to, &mut |_| ()).unwrap();
+        let there = folder.join(format!("compiled/{}.onnx", precision.name()));
+        assert!(fs::read(to).unwrap() == fs::read(&there).unwrap(), "{} is of other graphs", there.display());
+    }
+}
+
 /// Quantised once more they would lose once more. Compared column by column, since some matrices are cut.
 #[test]
 fn weights_that_an_export_has_quantised_are_taken_as_they_are() {

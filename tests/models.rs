@@ -16,7 +16,7 @@ use http_body_util::Full;
 use rerank_proxy::open_models::Config;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use scoring::models::{
-    ModelFolder,
+    ModelFolder, hash,
     hub::Hub,
     lock::{self, Lock},
     pull::{Wanted, pull},
@@ -72,9 +72,9 @@ fn sibling(name: &str, bytes: &[u8]) -> serde_json::Value {
     let mut blob = format!("blob {}\0", bytes.len()).into_bytes();
     blob.extend(bytes);
     let mut file = serde_json::json!({"rfilename": name, "size": bytes.len()});
-    file["blobId"] = lock::hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, &blob).as_ref()).into();
+    file["blobId"] = hash::hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, &blob).as_ref()).into();
     if name.contains(".onnx") {
-        file["lfs"] = serde_json::json!({"sha256": lock::hex(digest(&SHA256, bytes).as_ref()), "size": bytes.len()});
+        file["lfs"] = serde_json::json!({"sha256": hash::hex(digest(&SHA256, bytes).as_ref()), "size": bytes.len()});
     }
     file
 }
@@ -227,7 +227,8 @@ fn graph_with_values_in(location: &str) -> Vec<u8> {
 async fn a_repository_without_onnx_gives_its_safetensors_and_the_shards() {
     let mut files = files();
     files.retain(|name, _| !name.starts_with("onnx/"));
-    let names = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
+    let names =
+        ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];
     files.extend(names.map(|name| (name, name.as_bytes().to_vec())));
     files.insert("optimizer.safetensors", b"not needed".to_vec());
     let (_cluster, hub) = hub(files.clone(), files, Arc::default()).await;

@@ -17,10 +17,7 @@ use scoring::{LocalScorer, Scorer, models::ModelFolder};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{
-    Failure, Rate, rate,
-    searches::{Search, WINDOW},
-};
+use crate::{Failure, Rate, rate, searches::Search};
 
 /// What the engine answers, by index.
 type Answers = Arc<RwLock<HashMap<String, Bytes>>>;
@@ -33,7 +30,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Starts an engine, and in front of it a proxy with `scorer`, which is that of the model in `folder`.
-    pub(crate) async fn start(folder: &ModelFolder, scorer: Arc<LocalScorer>) -> Result<Proxy, Failure> {
+    pub(crate) async fn start(folder: &ModelFolder, window: usize, scorer: Arc<LocalScorer>) -> Result<Proxy, Failure> {
         let answers = Answers::default();
         let engine = start_engine(answers.clone()).await?;
         let setting = |path: &[&'static str], value: String| -> FlagSetting { (path.to_vec(), value, "benchmark") };
@@ -41,7 +38,7 @@ impl Proxy {
             setting(&["upstream", "url"], format!("http://{engine}")),
             setting(&["models", "measured", "path"], folder.path().display().to_string()),
             setting(&["rules", "0", "index"], "*".to_owned()),
-            setting(&["rules", "0", "window"], WINDOW.to_string()),
+            setting(&["rules", "0", "window"], window.to_string()),
             setting(&["rules", "0", "budget"], "10m".to_owned()),
         ];
         let config = Config::load(None, [], &settings)?;
@@ -68,7 +65,8 @@ impl Proxy {
         let outcome =
             response.headers().get("x-rerank").and_then(|value| value.to_str().ok()).unwrap_or("none").to_owned();
         let answer = response.bytes().await.map_err(|error| error.to_string())?;
-        let wanted = format!("; window={WINDOW}; scored={WINDOW}; cached=0; budget-hit=?0");
+        let window = search.passages.len();
+        let wanted = format!("; window={window}; scored={window}; cached=0; budget-hit=?0");
         match outcome.starts_with("applied") && outcome.contains(&wanted) && answer.len() > 1000 {
             true => Ok(()),
             false => Err(format!("search {} was not reranked in full: X-Rerank: {outcome}", search.id)),
@@ -101,11 +99,12 @@ async fn respond(request: Request<Incoming>, answers: Answers) -> Result<Respons
 
 /// The whole window, in the order of the passages.
 fn answer(search: &Search) -> Bytes {
+    let window = search.passages.len();
     let hit = |(rank, text): (usize, &String)| {
         json!({
             "_index": search.id,
             "_id": rank.to_string(),
-            "_score": (WINDOW - rank) as f64,
+            "_score": (window - rank) as f64,
             "_source": { "text": text },
         })
     };
@@ -114,7 +113,7 @@ fn answer(search: &Search) -> Bytes {
         "took": 1,
         "timed_out": false,
         "_shards": { "total": 1, "successful": 1, "skipped": 0, "failed": 0 },
-        "hits": { "total": { "value": WINDOW, "relation": "eq" }, "max_score": WINDOW as f64, "hits": hits },
+        "hits": { "total": { "value": window, "relation": "eq" }, "max_score": window as f64, "hits": hits },
     });
     answer.to_string().into()
 }

@@ -3,9 +3,6 @@
 
 use std::path::Path;
 
-/// Hits of a search.
-pub(crate) const WINDOW: usize = 100;
-
 /// One search: a query and its window.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
@@ -19,11 +16,13 @@ pub(crate) struct Search {
 pub(crate) struct Corpus {
     queries: Vec<String>,
     passages: Vec<String>,
+    /// Hits of a search.
+    window: usize,
 }
 
 impl Corpus {
-    pub(crate) fn load() -> Corpus {
-        Corpus { queries: texts("queries.jsonl"), passages: texts("passages.jsonl") }
+    pub(crate) fn load(window: usize) -> Corpus {
+        Corpus { queries: texts("queries.jsonl"), passages: texts("passages.jsonl"), window }
     }
 
     /// `count` searches that share no text with those of another `nonce`: it is added to each text.
@@ -35,7 +34,7 @@ impl Corpus {
         let search = |number: usize| Search {
             id: format!("{nonce}-{number}"),
             query: format!("{} {nonce} {number}", self.queries[number % self.queries.len()]),
-            passages: (0..WINDOW).map(|rank| passage(number * WINDOW + rank)).collect(),
+            passages: (0..self.window).map(|rank| passage(number * self.window + rank)).collect(),
         };
         (0..count).map(search).collect()
     }

@@ -113,7 +113,8 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             let folder = models_dir.join(&wanted.name);
             println!("{} is in {} at {}", wanted.name, folder.display(), locked.revision);
             let is_known = KNOWN.iter().any(|known| known.name == wanted.name);
-            let has_weights_only = !locked.files.keys().any(|file| file.ends_with(".onnx"));
+            let has_weights_only =
+                !locked.files.keys().any(|file| Path::new(file).extension().is_some_and(|ending| ending == "onnx"));
             if !no_build && !offline && variant.is_none() && (is_known || has_weights_only) {
                 build::after_pull(&folder, &locked.revision, library.as_deref());
             }
@@ -144,7 +145,11 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
                 }
             }
             let what = name.as_deref().unwrap_or("any model");
-            ensure!(count > 0, "{} does not lock {what}, and no graph of it was built: pull it first", lock_file.display());
+            ensure!(
+                count > 0,
+                "{} does not lock {what}, and no graph of it was built: pull it first",
+                lock_file.display()
+            );
             Ok(())
         }
         ModelsCommand::Rm { name } => {

@@ -10,6 +10,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
@@ -17,10 +18,13 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
-    time::Instant,
+    time::{Instant, Sleep, sleep},
 };
 
 use super::frames::Frames;
+
+/// How long the end of a connection of HTTP/2 waits for its client to end it, too. See [`ObservedStream`].
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a client begins with that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -237,15 +241,21 @@ impl Buf for Unsent {
 }
 
 /// A client's stream, which tells what comes and goes.
+///
+/// At the end of a connection of HTTP/2 it takes what still comes until the client ends it as well, for a while. A client goes on
+/// opening windows while it reads the end of an answer; a system that is asked to close a connection with something unread on
+/// it resets it, and drops what it has not sent of the answer.
 #[derive(Debug)]
 pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// Set when nothing is written any more.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ObservedStream<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self { stream, activity, lingers: None }
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -271,7 +281,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.wrote(result)
@@ -295,14 +305,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let Self { stream, activity, lingers } = &mut *self;
+        if lingers.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+            if !activity.is_http2() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let lingers = lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        let mut unread = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut unread);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return lingers.as_mut().poll(cx).map(Ok),
+            }
+            // However much comes.
+            if lingers.is_elapsed() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_util::FutureExt;
     use http_body_util::{BodyExt, Full};
 

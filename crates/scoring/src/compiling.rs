@@ -21,7 +21,7 @@ use crate::{
         Kind, ModelError, Pooling,
         compiled::{self, FOLDER, Report, place, saturates},
         folder::{SAFETENSORS, onnx_files, reading_of},
-        lock::sha256,
+        hash::sha256,
         variant,
     },
 };
@@ -84,7 +84,8 @@ pub fn build(
     let unverified = Unverified::create(path)?;
     let built = precisions.iter().map(|precision| one(path, *precision, wish, runtime, &unverified, progress));
     let mut built = built.collect::<anyhow::Result<Vec<Built>>>()?;
-    built.sort_by(|a, b| (b.report.passed, b.speeds().0).partial_cmp(&(a.report.passed, a.speeds().0)).expect("no NaN"));
+    built
+        .sort_by(|a, b| (b.report.passed, b.speeds().0).partial_cmp(&(a.report.passed, a.speeds().0)).expect("no NaN"));
     if let Some(best) = built.first_mut().filter(|best| best.report.passed) {
         best.onnx = unverified.trust(best)?;
         for other in precisions.iter().filter(|other| **other != best.precision) {
@@ -145,7 +146,8 @@ fn one(
     let onnx = unverified.0.join(format!("{}.onnx", precision.name()));
     let recipe = recipe(path, precision, max_length, wish.revision.clone())?;
     let what = format!("building {}", precision.name());
-    let provenance = graphs::build(&path.join("config.json"), &weights, &recipe, &onnx, &mut |share| progress(&what, share))?;
+    let provenance =
+        graphs::build(&path.join("config.json"), &weights, &recipe, &onnx, &mut |share| progress(&what, share))?;
     let subject = Subject { path, onnx: &onnx, precision, max_length, weights: Some(&weights) };
     let report = verified(&subject, &provenance, runtime, unverified, progress)?;
     let size = size(&onnx)? + size(&file::beside(&onnx)).unwrap_or(0);
@@ -199,7 +201,8 @@ fn verified(
 
 /// A file as reports name it: compiled graphs with their folder, so that they are told from others.
 fn shown(file: &Path) -> String {
-    let is_ours = file.parent().and_then(Path::file_name).is_some_and(|folder| folder == FOLDER || folder == UNVERIFIED);
+    let is_ours =
+        file.parent().and_then(Path::file_name).is_some_and(|folder| folder == FOLDER || folder == UNVERIFIED);
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     if is_ours { compiled_name(file) } else { name.into_owned() }
 }
@@ -219,7 +222,8 @@ fn size(file: &Path) -> std::io::Result<u64> {
 /// The weights of a folder that a graph of this precision is best built from: safetensors; else for int8 what would be run,
 /// whose int8 weights are taken as they are, and otherwise floats before what was quantised.
 fn weights_of(path: &Path, precision: Precision) -> Result<PathBuf, ModelError> {
-    let float = ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
+    let float =
+        ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
     let run = variant::candidates(None, false);
     let onnx: Vec<String> = match precision {
         Precision::Int8 => run.into_iter().chain(float).collect(),

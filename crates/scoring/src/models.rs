@@ -5,6 +5,7 @@ pub mod compiled;
 mod content;
 pub(crate) mod external;
 pub mod folder;
+pub mod hash;
 pub mod hub;
 pub mod lock;
 pub mod pull;

@@ -100,16 +100,20 @@ pub(super) fn verify(path: &Path, runtime: Option<&Path>) -> anyhow::Result<()> 
     if failed.is_empty() {
         return Ok(());
     }
-    bail!("{} did not pass, and is not run: build it again with: rerank-proxy models build {}", failed.join(", "), path.display())
+    bail!(
+        "{} did not pass, and is not run: build it again with: rerank-proxy models build {}",
+        failed.join(", "),
+        path.display()
+    )
 }
 
 /// Tells what came of a build: first the graph that is kept.
 fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
-    let mut refused = String::new();
+    let mut refused: Vec<String> = Vec::new();
     for (place, one) in built.iter().enumerate() {
         let (report, name) = (&one.report, one.precision.name());
         if !report.passed {
-            refused.push_str(&format!("\n{name}: did not pass with {} pairs\n{}", report.pairs, figures(report).trim_end()));
+            refused.push(format!("{name}: did not pass with {} pairs\n{}", report.pairs, figures(report).trim_end()));
             continue;
         }
         if place == 0 {
@@ -120,12 +124,10 @@ fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
         print!("{}{}", figures(report), speed(one));
     }
     if built.first().is_some_and(|best| best.report.passed) {
-        if !refused.is_empty() {
-            println!("{}", refused.trim_start());
-        }
+        refused.iter().for_each(|refused| println!("{refused}"));
         return Ok(());
     }
-    bail!("no graph of {} may be run, and the model runs as it is:{refused}", path.display())
+    bail!("no graph of {} may be run, and the model runs as it is:\n{}", path.display(), refused.join("\n"))
 }
 
 fn verdict(report: &Report) -> &'static str {
@@ -145,7 +147,7 @@ fn figures(report: &Report) -> String {
 /// Short, and with enough digits for small ones.
 fn number(value: f64) -> String {
     if value == 0.0 || value.abs() >= 1e-3 {
-        format!("{:.4}", value).trim_end_matches('0').trim_end_matches('.').to_owned()
+        format!("{value:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
     } else {
         format!("{value:.1e}")
     }

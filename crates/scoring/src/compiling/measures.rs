@@ -70,10 +70,9 @@ fn root_mean(squares: impl Iterator<Item = f64>) -> f64 {
 /// The rank of each value; equal ones share the mean of theirs.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let rank = |value: &f64| {
-        let (below, equal) = values.iter().fold((0, 0), |(below, equal), other| {
-            (below + usize::from(other < value), equal + usize::from(other == value))
-        });
-        below as f64 + (equal as f64 + 1.0) / 2.0
+        let below = values.iter().filter(|other| *other < value).count();
+        let above = values.iter().filter(|other| *other > value).count();
+        (below + values.len() - above) as f64 / 2.0
     };
     values.iter().map(rank).collect()
 }
@@ -101,7 +100,7 @@ mod tests {
     fn distances_are_relative_to_large_logits_only() {
         let (a, b) = (logits(&[&[0.5, 11.0]]), logits(&[&[0.25, 10.0]]));
         assert!((worst(&a, &b) - 0.25).abs() < 1e-12);
-        assert!((rms(&a, &b) - ((0.0625 + 1.0) / 2.0_f64).sqrt()).abs() < 1e-12);
+        assert!((rms(&a, &b) - 0.531_25_f64.sqrt()).abs() < 1e-12);
         assert!((spread(&b) - 4.875).abs() < 1e-12);
         assert!(worst(&logits(&[&[f64::NAN, 1.0]]), &b).is_nan());
     }

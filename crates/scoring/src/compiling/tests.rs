@@ -12,7 +12,8 @@ fn tiny(left_out: &[&str]) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/tiny-deberta-v2");
     fs::create_dir(copy.path().join("onnx")).unwrap();
-    let all = ["config.json", "tokenizer.json", "tokenizer_config.json", "onnx/model.onnx", "onnx/model_quantized.onnx"];
+    let all =
+        ["config.json", "tokenizer.json", "tokenizer_config.json", "onnx/model.onnx", "onnx/model_quantized.onnx"];
     for name in all.iter().filter(|name| !left_out.contains(name)) {
         fs::copy(source.join(name), copy.path().join(name)).unwrap();
     }

@@ -10,7 +10,7 @@ use std::{
 use graphs::{Precision, Provenance, onnx::file, provenance::GRAPH_VERSION};
 use serde::{Deserialize, Serialize};
 
-use super::lock::sha256;
+use super::hash::sha256;
 
 /// The folder of compiled graphs in that of a model.
 pub const FOLDER: &str = "compiled";

@@ -67,7 +67,7 @@ pub struct ModelFolder {
     onnx: PathBuf,
     /// The precision of a graph of ours.
     precision: Option<Precision>,
-    report: Option<Report>,
+    report: Option<Box<Report>>,
     notes: Vec<String>,
     kind: Kind,
     max_length: usize,
@@ -123,7 +123,7 @@ impl ModelFolder {
         let precision = found.as_ref().map(|found| found.precision);
         let at_most = found.as_ref().map(|found| found.report.max_length);
         let mut folder = ModelFolder::read(path, onnx, precision, at_most, choice.providers)?;
-        (folder.report, folder.notes) = (found.map(|found| found.report), notes);
+        (folder.report, folder.notes) = (found.map(|found| Box::new(found.report)), notes);
         Ok(folder)
     }
 
@@ -188,7 +188,7 @@ impl ModelFolder {
 
     /// The report on the compiled graph, where one is run.
     pub fn report(&self) -> Option<&Report> {
-        self.report.as_ref()
+        self.report.as_deref()
     }
 
     /// The notes for the operator: compiled graphs that are there and are not run, and what to do about them.

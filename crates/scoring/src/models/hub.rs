@@ -20,7 +20,7 @@ use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::lock::hex;
+use super::hash::hex;
 
 /// The time without a byte after which a transfer counts as broken off.
 const PATIENCE: Duration = Duration::from_mins(1);

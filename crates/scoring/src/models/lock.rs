@@ -3,15 +3,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Component, Path, PathBuf},
 };
 
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
+use super::{ModelError, hash::sha256};
 
 /// The file's name, beside the configuration or else in the folder of models.
 pub const FILE_NAME: &str = "rerank-proxy.lock";
@@ -165,27 +163,6 @@ pub fn check_load(given: Option<&Path>, config: Option<&Path>, folder: &super::M
         }
     }
     Ok(())
-}
-
-/// The sha256 of a file in lower-case hex.
-///
-/// # Errors
-/// It cannot be read.
-pub fn sha256(file: &Path) -> io::Result<String> {
-    let mut context = Context::new(&SHA256);
-    let mut reader = File::open(file)?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(hex(context.finish().as_ref())),
-            read => context.update(&buffer[..read]),
-        }
-    }
-}
-
-/// Bytes in lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// True for weights that no run reads once a graph was compiled of them.

@@ -11,8 +11,9 @@ use graphs::onnx::file;
 use super::{
     external,
     folder::SAFETENSORS,
+    hash::sha256,
     hub::{Hub, RemoteFile},
-    lock::{Lock, Locked, LockedFile, sha256},
+    lock::{Lock, Locked, LockedFile},
     short_names::KNOWN,
     variant,
 };

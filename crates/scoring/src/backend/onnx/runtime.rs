@@ -219,7 +219,9 @@ mod tests {
     fn a_release_before_the_first_that_runs_compiled_graphs_is_told_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("libonnxruntime.so");
-        for (release, is_too_old) in [("1.20.1", true), ("1.23.2", true), ("1.24.0", false), ("1.32.0", false), ("2.0.0", false)] {
+        for (release, is_too_old) in
+            [("1.20.1", true), ("1.23.2", true), ("1.24.0", false), ("1.32.0", false), ("2.0.0", false)]
+        {
             let file = folder.path().join(format!("libonnxruntime.so.{release}"));
             std::fs::write(&file, "").unwrap();
             let _ = std::fs::remove_file(&link);

@@ -52,11 +52,19 @@ fn tensor(initializer: &Initializer) -> Result<Option<DynValue>, String> {
     let read = |error: io::Error| error.to_string();
     let shape = initializer.shape().to_vec();
     let tensor = match initializer.data_type() {
-        data_type::FLOAT => Tensor::from_array((shape, initializer.values::<f32>().map_err(read)?)).map(Tensor::into_dyn),
-        data_type::UINT8 => Tensor::from_array((shape, initializer.values::<u8>().map_err(read)?)).map(Tensor::into_dyn),
+        data_type::FLOAT => {
+            Tensor::from_array((shape, initializer.values::<f32>().map_err(read)?)).map(Tensor::into_dyn)
+        }
+        data_type::UINT8 => {
+            Tensor::from_array((shape, initializer.values::<u8>().map_err(read)?)).map(Tensor::into_dyn)
+        }
         data_type::INT8 => Tensor::from_array((shape, initializer.values::<i8>().map_err(read)?)).map(Tensor::into_dyn),
-        data_type::INT64 => Tensor::from_array((shape, initializer.values::<i64>().map_err(read)?)).map(Tensor::into_dyn),
-        data_type::FLOAT16 => Tensor::from_array((shape, initializer.values::<f16>().map_err(read)?)).map(Tensor::into_dyn),
+        data_type::INT64 => {
+            Tensor::from_array((shape, initializer.values::<i64>().map_err(read)?)).map(Tensor::into_dyn)
+        }
+        data_type::FLOAT16 => {
+            Tensor::from_array((shape, initializer.values::<f16>().map_err(read)?)).map(Tensor::into_dyn)
+        }
         _ => return Ok(None),
     };
     tensor.map(Some).map_err(|error| error.to_string())
