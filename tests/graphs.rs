@@ -136,6 +136,20 @@ struct Batch {
     types: Vec<i64>,
 }
 
+impl Batch {
+    /// One row, without its padding.
+    fn row(&self, row: usize) -> Batch {
+        let [_, width] = self.shape;
+        let cut = |values: &[i64]| values[row * width..(row + 1) * width].to_vec();
+        let mut one = Batch { shape: [1, 0], ids: cut(&self.ids), mask: cut(&self.mask), types: cut(&self.types) };
+        let tokens = one.mask.iter().sum::<i64>() as usize;
+        for values in [&mut one.ids, &mut one.mask, &mut one.types] {
+            values.truncate(tokens);
+        }
+        Batch { shape: [1, tokens], ..one }
+    }
+}
+
 /// A graph that can be run.
 struct Graph(Mutex<Session>);
 
@@ -206,6 +220,22 @@ fn padding_changes_nothing() {
             let torch: Vec<f32> = padded["values"].as_array().unwrap().iter().flat_map(floats).collect();
             let far = distance(&graph.run(&fixture.batch(&lengths)).unwrap(), &torch);
             assert!(far < 1e-4, "{}, {lengths:?} tokens: {far} from torch", fixture.name);
+        }
+    }
+}
+
+/// To the last bit: the cache of scores depends on it.
+#[test]
+fn neither_company_nor_padding_changes_a_score_of_few_bits() {
+    for fixture in fixtures() {
+        for precision in [Precision::Int8, Precision::Int7] {
+            let graph = fixture.graph(&fixture.weights(), precision);
+            for lengths in [[7, 3, 5], [129, 1, 64]] {
+                let batch = fixture.batch(&lengths);
+                let together = graph.run(&batch).unwrap();
+                let alone: Vec<f32> = (0..lengths.len()).flat_map(|row| graph.run(&batch.row(row)).unwrap()).collect();
+                assert!(together == alone, "{} at {}, {lengths:?}", fixture.name, precision.name());
+            }
         }
     }
 }

@@ -31,7 +31,8 @@ impl Rows {
 pub struct Inputs {
     /// Tokens, `[batch, tokens]`.
     pub ids: Value,
-    /// 1 for a token that counts, 0 for padding, which is at the right; none where there is no padding ([`Precision::pads`]).
+    /// 1 for a token that counts, 0 for padding, which is at the right; none where there is none
+    /// ([`Precision::goes_one_by_one`]).
     pub mask: Option<Value>,
     /// The text that each token is of, for architectures that want to know.
     pub token_types: Option<Value>,

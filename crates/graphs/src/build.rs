@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    architecture::{Inputs, Rows},
+    architecture::{Architecture, Inputs, Rows},
     architectures,
     checkpoint::Checkpoint,
     config::Config,
@@ -38,12 +38,7 @@ pub fn build(
     let provenance = Provenance::of(config, checkpoint.files(), recipe)?;
 
     let mut graph = Graph::new(recipe.precision);
-    let ids = graph.input("input_ids");
-    let mask = recipe.precision.pads().then(|| graph.input("attention_mask"));
-    let token_types = architecture.wants_token_types().then(|| graph.input("token_type_ids"));
-    let lengths = graph.lengths(&ids, longest);
-    let counts = mask.as_ref().map(|mask| graph.counts(mask));
-    let inputs = Inputs { ids, mask, token_types, counts, lengths, longest };
+    let inputs = inputs(&mut graph, &*architecture, longest);
     let mut step = |done: usize, all: usize| progress(LAYERS * done as f64 / all as f64);
     let mut encoder = |graph: &mut Graph, rows| architecture.encoder(graph, &checkpoint, &inputs, rows, &mut step);
     match recipe.output {
@@ -69,4 +64,26 @@ pub fn build(
     file::write(model, to).map_err(|source| BuildError::Unwritable { file: to.to_path_buf(), source })?;
     progress(1.0);
     Ok(provenance)
+}
+
+/// The inputs of a graph by the names that exports give them.
+fn inputs(graph: &mut Graph, architecture: &dyn Architecture, longest: usize) -> Inputs {
+    const IDS: &str = "input_ids";
+    const MASK: &str = "attention_mask";
+    const TOKEN_TYPES: &str = "token_type_ids";
+    let wants_types = architecture.wants_token_types();
+    let (ids, mask, token_types) = match (graph.precision().goes_one_by_one(), wants_types) {
+        (false, _) => (graph.input(IDS), Some(graph.input(MASK)), wants_types.then(|| graph.input(TOKEN_TYPES))),
+        (true, false) => {
+            let [ids] = graph.inputs_one_by_one([IDS], MASK);
+            (ids, None, None)
+        }
+        (true, true) => {
+            let [ids, types] = graph.inputs_one_by_one([IDS, TOKEN_TYPES], MASK);
+            (ids, None, Some(types))
+        }
+    };
+    let lengths = graph.lengths(&ids, longest);
+    let counts = mask.as_ref().map(|mask| graph.counts(mask));
+    Inputs { ids, mask, token_types, counts, lengths, longest }
 }

@@ -1,6 +1,8 @@
 //! A graph that is being written down: values have names, operators are added one after the other, constants once. It knows the
 //! operators by their ONNX names (opset 24, and ONNX Runtime's own set `com.microsoft`), and nothing of models.
 
+mod one_by_one;
+
 use std::collections::HashMap;
 
 use bytes::Bytes;
@@ -64,6 +66,8 @@ pub struct Graph {
     constants: Vec<TensorProto>,
     inputs: Vec<ValueInfoProto>,
     outputs: Vec<ValueInfoProto>,
+    /// Set where the operators are run for one input after the other.
+    body: Option<one_by_one::Body>,
     /// Small constants and shapes that were written down, by what they are.
     known: HashMap<Vec<u8>, Value>,
     /// The part of the model that is being written down, for the names.
@@ -80,6 +84,7 @@ impl Graph {
             constants: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            body: None,
             known: HashMap::new(),
             part: String::new(),
             count: 0,
@@ -98,13 +103,16 @@ impl Graph {
 
     /// An input of int64 in the shape `[batch, sequence]`.
     pub fn input(&mut self, name: &str) -> Value {
-        self.inputs.push(description(name, data_type::INT64, &[None, None]));
+        self.inputs.push(description(name, data_type::INT64, &[Err("batch"), Err("sequence")]));
         Value(name.to_owned())
     }
 
     /// Makes a value an output of floats in the shape `[batch, width]`, under this name.
     pub fn output(&mut self, name: &str, value: &Value, width: usize) {
-        self.outputs.push(description(name, data_type::FLOAT, &[None, Some(width)]));
+        self.outputs.push(description(name, data_type::FLOAT, &[Err("batch"), Ok(width)]));
+        if self.body.is_some() {
+            return self.output_of_one(value, width);
+        }
         // Renamed rather than copied: an Identity would be one more operator.
         let names = self.nodes.iter_mut().flat_map(|node| node.output.iter_mut().chain(&mut node.input));
         names.filter(|known| **known == value.0).for_each(|known| name.clone_into(known));
@@ -112,8 +120,12 @@ impl Graph {
 
     /// The model that this graph is.
     pub fn into_model(self, name: &str) -> ModelProto {
+        let node = match self.body {
+            Some(body) => vec![one_by_one::scan(body, self.nodes, &self.inputs, &self.outputs)],
+            None => self.nodes,
+        };
         let graph = GraphProto {
-            node: self.nodes,
+            node,
             name: name.to_owned(),
             initializer: self.constants,
             input: self.inputs,
@@ -376,14 +388,13 @@ fn attribute(name: &str, setting: &Setting) -> AttributeProto {
     }
 }
 
-/// An input or output; `None` for an axis whose length differs from run to run.
-fn description(name: &str, elem_type: i32, axes: &[Option<usize>]) -> ValueInfoProto {
-    const NAMES: [&str; 2] = ["batch", "sequence"];
-    let axis = |(place, length): (usize, &Option<usize>)| DimensionProto {
-        dim_value: length.map(|length| length as i64),
-        dim_param: length.is_none().then(|| NAMES[place].to_owned()),
+/// An input or output. Each axis has a length, or a name where its length differs from run to run.
+fn description(name: &str, elem_type: i32, axes: &[Result<usize, &str>]) -> ValueInfoProto {
+    let axis = |axis: &Result<usize, &str>| DimensionProto {
+        dim_value: axis.ok().map(|length| length as i64),
+        dim_param: axis.err().map(str::to_owned),
     };
-    let shape = TensorShapeProto { dim: axes.iter().enumerate().map(axis).collect() };
+    let shape = TensorShapeProto { dim: axes.iter().map(axis).collect() };
     let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(shape) });
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type }) }
 }

@@ -34,6 +34,8 @@ pub mod attribute_type {
     pub const INT: i32 = 2;
     /// A text.
     pub const STRING: i32 = 3;
+    /// A graph.
+    pub const GRAPH: i32 = 5;
     /// Several whole numbers.
     pub const INTS: i32 = 7;
 }

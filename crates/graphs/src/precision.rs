@@ -29,11 +29,10 @@ impl Precision {
         Precision::NAMES.iter().find(|(_, precision)| *precision == self).map_or("", |(name, _)| name)
     }
 
-    /// True where inputs of unequal length may share a run, so that the graph has to know what is padding. Not where activations
-    /// are quantised with one scale for all that is in a run: a score would depend on the company that its pair keeps, so that only
-    /// inputs of one length are run together, if at all.
-    pub fn pads(self) -> bool {
-        self == Precision::Fp32
+    /// True where the inputs of a run are worked out one by one, each without its padding, since together they would change each
+    /// other's scores: activations are quantised with one scale for all that is worked out together.
+    pub fn goes_one_by_one(self) -> bool {
+        self != Precision::Fp32
     }
 
     /// The largest weight, and with the other sign the smallest; `None` for floats.
