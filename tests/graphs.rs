@@ -348,7 +348,9 @@ fn weights_that_an_export_has_quantised_are_taken_as_they_are() {
         let ours = file::read(&ours).unwrap().graph.unwrap();
         let kinds = ["DynamicQuantizeMatMul", "MatMulIntegerToFloat"];
         let mut compared = 0;
-        for node in ours.node.iter().filter(|node| kinds.contains(&node.op_type.as_str())) {
+        let bodies = ours.node.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.g.as_ref());
+        let nodes = bodies.flat_map(|body| &body.node);
+        for node in nodes.filter(|node| kinds.contains(&node.op_type.as_str())) {
             let weights = ours.initializer.iter().filter(|constant| constant.name == node.input[1]);
             for column in weights.flat_map(columns) {
                 let is_of_stock = plain.contains(&column) || moved.contains(&column);
