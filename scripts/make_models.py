@@ -88,7 +88,7 @@ def narrow(model: "torch.nn.Module") -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("query_proj.weight", "key_proj.weight")):
-                parameter.mul_(0.3)
+                parameter.mul_(0.15)
 
 
 def make(name: str, folder: Path) -> None:

@@ -46,7 +46,7 @@ pub struct Inputs {
 
 /// A model that there is a graph for.
 pub trait Architecture {
-    /// The inputs that the graph takes besides tokens and mask.
+    /// True where the graph is to be told which text each token is of.
     fn wants_token_types(&self) -> bool {
         false
     }

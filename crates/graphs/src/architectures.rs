@@ -14,6 +14,13 @@ use crate::{architecture::Architecture, config::Config, error::BuildError};
 /// # Errors
 /// We have none for it, or one of its switches is set in a way that we have none for.
 pub fn of(config: &Config, max_length: usize) -> Result<Box<dyn Architecture>, BuildError> {
+    // Keys of every architecture that change what a model says.
+    if config.flag("is_decoder", false) {
+        return Err(config.unsupported("`is_decoder` is true; encoders are known"));
+    }
+    if config.get("pruned_heads").as_object().is_some_and(|pruned| !pruned.is_empty()) {
+        return Err(config.unsupported("`pruned_heads` names some; models with all their heads are known"));
+    }
     match kind(config) {
         "bert" => Ok(Box::new(bert::Bert::read(config)?)),
         "deberta-v2" => Ok(Box::new(deberta::Deberta::read(config, max_length)?)),

@@ -58,6 +58,7 @@ pub fn build(
             graph.output("sentence_embedding", &vector, architecture.width());
         }
     }
+    checkpoint.check_all_layers_read()?;
     drop(checkpoint);
     let mut model = graph.into_model(architectures::kind(&configuration));
     model.metadata_props = provenance.entries();

@@ -5,7 +5,11 @@ mod safetensors;
 mod source;
 mod stock;
 
-use std::path::{Path, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use source::Source;
 
@@ -19,6 +23,10 @@ use crate::{
 pub struct Checkpoint {
     files: Vec<PathBuf>,
     names: Vec<String>,
+    /// The tensors that were asked for.
+    read: RefCell<BTreeSet<String>>,
+    /// True where all names are those of the model's authors; an export has constants of its own.
+    has_only_weights: bool,
     source: Box<dyn Source>,
 }
 
@@ -29,12 +37,11 @@ impl Checkpoint {
     /// It cannot be read, or is none of these.
     pub fn open(file: &Path) -> Result<Checkpoint, BuildError> {
         let name = file.to_string_lossy();
-        let source: Box<dyn Source> = if name.ends_with(".onnx") {
-            Box::new(stock::Stock::open(file)?)
-        } else {
-            Box::new(safetensors::Shards::open(file)?)
-        };
-        Ok(Checkpoint { files: source.files(), names: source.names(), source })
+        let is_export = name.ends_with(".onnx");
+        let source: Box<dyn Source> =
+            if is_export { Box::new(stock::Stock::open(file)?) } else { Box::new(safetensors::Shards::open(file)?) };
+        let (files, names, read) = (source.files(), source.names(), RefCell::default());
+        Ok(Checkpoint { files, names, read, has_only_weights: !is_export, source })
     }
 
     /// The files that the weights are in.
@@ -53,7 +60,30 @@ impl Checkpoint {
     /// There is none, or there are several, or it cannot be read.
     pub fn tensor(&self, name: &str) -> Result<Array, BuildError> {
         let whole = self.whole_name(name)?.ok_or_else(|| self.missing(name))?;
-        self.source.tensor(whole)
+        let tensor = self.source.tensor(whole)?;
+        match tensor.values.is_empty() || tensor.shape.is_empty() {
+            true => Err(self.wrong(whole, "has no values, or is a single number")),
+            false => Ok(tensor),
+        }
+    }
+
+    /// Makes sure that no weights of a layer were left out, which would mean that the configuration was not understood.
+    ///
+    /// # Errors
+    /// Some were.
+    pub fn check_all_layers_read(&self) -> Result<(), BuildError> {
+        let is_of_a_layer = |name: &&String| {
+            let mut parts = name.split('.').skip_while(|part| !matches!(*part, "layer" | "layers"));
+            parts.nth(1).is_some_and(|place| place.parse::<usize>().is_ok())
+        };
+        // Checkpoints keep the projections of positions that their configuration does without.
+        let left_out = |name: &&String| !self.read.borrow().contains(*name) && !name.contains(".pos_");
+        match self.names.iter().filter(is_of_a_layer).find(left_out).filter(|_| self.has_only_weights) {
+            Some(name) => {
+                Err(self.wrong(name, "is not used: the configuration is of another model, or has a key we do not know"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The table of embeddings `module`, with a row for each of what it embeds. What a stock file has quantised stays so.
@@ -68,6 +98,9 @@ impl Checkpoint {
         }
         let Array { shape, values } = self.source.tensor(whole)?;
         let [rows, width] = shape[..] else { return Err(self.wrong(&name, "is no matrix")) };
+        if values.is_empty() {
+            return Err(self.wrong(&name, "has no values"));
+        }
         Ok(Weights::float(rows, width, values))
     }
 
@@ -84,9 +117,23 @@ impl Checkpoint {
     /// # Errors
     /// See [`Checkpoint::tensor`].
     pub fn linear(&self, module: &str) -> Result<Linear, BuildError> {
+        match self.linear_with_or_without_bias(module)? {
+            Linear { bias: None, .. } => Err(self.missing(&format!("{module}.bias"))),
+            layer => Ok(layer),
+        }
+    }
+
+    /// The linear layer `module`, in an architecture whose layers may have no bias.
+    ///
+    /// # Errors
+    /// See [`Checkpoint::tensor`].
+    pub fn linear_with_or_without_bias(&self, module: &str) -> Result<Linear, BuildError> {
         let bias = self.whole_name(&format!("{module}.bias"))?;
         let weight = self.whole_name(&format!("{module}.weight"))?;
         let weights = self.source.matrix(module, weight, bias)?;
+        if weights.inputs == 0 || weights.outputs == 0 {
+            return Err(self.wrong(module, "has no values"));
+        }
         let bias = bias.map(|bias| self.source.tensor(bias)).transpose()?.map(|bias| bias.values);
         if bias.as_ref().is_some_and(|bias| bias.len() != weights.outputs) {
             return Err(self.wrong(module, "has a bias of another length than its outputs"));
@@ -97,13 +144,17 @@ impl Checkpoint {
     /// The one tensor whose name is `name`, or else ends with it after a dot.
     fn whole_name(&self, name: &str) -> Result<Option<&str>, BuildError> {
         if let Some(same) = self.names.iter().find(|whole| *whole == name) {
+            self.read.borrow_mut().insert(same.clone());
             return Ok(Some(same));
         }
         let ends = |whole: &&String| whole.strip_suffix(name).is_some_and(|before| before.ends_with('.'));
         let mut found = self.names.iter().filter(ends);
         match (found.next(), found.next()) {
             (Some(first), Some(second)) => Err(self.wrong(name, &format!("may be `{first}` or `{second}`"))),
-            (found, _) => Ok(found.map(String::as_str)),
+            (found, _) => {
+                self.read.borrow_mut().extend(found.cloned());
+                Ok(found.map(String::as_str))
+            }
         }
     }
 

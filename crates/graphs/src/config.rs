@@ -31,6 +31,11 @@ impl Config {
         &self.keys[key]
     }
 
+    /// True where a key is there, whatever its value.
+    pub fn states(&self, key: &str) -> bool {
+        self.keys.get(key).is_some()
+    }
+
     /// A text; empty where it is not there.
     pub fn text(&self, key: &str) -> &str {
         self.keys[key].as_str().unwrap_or_default()
@@ -60,7 +65,7 @@ impl Config {
         self.keys[key].as_bool().unwrap_or(default)
     }
 
-    /// An activation function, or the exact GELU where none is named.
+    /// An activation function, or `default` where none is named.
     ///
     /// # Errors
     /// One that we do not have.

@@ -65,9 +65,20 @@ impl LayerNorm {
     /// It is not among the weights.
     pub fn read(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
         let gain = weights.vector(&format!("{name}.weight"))?;
-        let bias_name = format!("{name}.bias");
-        let bias = if weights.has(&bias_name) { weights.vector(&bias_name)? } else { vec![0.0; gain.len()] };
+        let bias = weights.vector(&format!("{name}.bias"))?;
         Ok(LayerNorm { gain, bias, epsilon })
+    }
+
+    /// That of the module `name`, in an architecture whose norms may have no bias.
+    ///
+    /// # Errors
+    /// It is not among the weights.
+    pub fn read_with_or_without_bias(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
+        if weights.has(&format!("{name}.bias")) {
+            return LayerNorm::read(weights, name, epsilon);
+        }
+        let gain = weights.vector(&format!("{name}.weight"))?;
+        Ok(LayerNorm { bias: vec![0.0; gain.len()], gain, epsilon })
     }
 
     /// Normalises the rows of a constant, so that the graph need not.

@@ -13,7 +13,7 @@ use crate::{
     error::BuildError,
     onnx::{ModelProto, StringStringEntryProto},
     precision::Precision,
-    recipe::{Output, Recipe},
+    recipe::Recipe,
 };
 
 /// The version of the graphs that are written. It changes where they give other numbers, or are faster.
@@ -51,7 +51,7 @@ impl Provenance {
             graph_version: GRAPH_VERSION,
             precision: recipe.precision,
             max_length: recipe.max_length,
-            output: in_words(recipe.output),
+            output: recipe.output.in_words(),
             sources: hashed.collect::<Result<_, BuildError>>()?,
             revision: recipe.revision.clone(),
         })
@@ -85,15 +85,6 @@ impl Provenance {
         entries.extend(self.revision.clone().map(|revision| (String::from("revision"), revision)));
         let entry = |(key, value): (String, String)| StringStringEntryProto { key: format!("{PREFIX}{key}"), value };
         entries.into_iter().map(entry).collect()
-    }
-}
-
-fn in_words(output: Output) -> String {
-    match output {
-        Output::Logit => String::from("logit"),
-        Output::Sentence { pooling, normalise } => {
-            format!("sentence, {}{}", pooling.name(), if normalise { ", length 1" } else { "" })
-        }
     }
 }
 

@@ -16,6 +16,18 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// The output as a graph's provenance has it.
+    pub fn in_words(self) -> String {
+        match self {
+            Output::Logit => String::from("logit"),
+            Output::Sentence { pooling, normalise } => {
+                format!("sentence, {}{}", pooling.name(), if normalise { ", length 1" } else { "" })
+            }
+        }
+    }
+}
+
 /// The choices of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {

@@ -28,9 +28,6 @@ impl Bert {
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config) -> Result<Bert, BuildError> {
         only_absolute_positions(config)?;
-        if config.flag("is_decoder", false) {
-            return Err(config.unsupported("`is_decoder` is true; encoders are known"));
-        }
         Ok(Bert {
             encoder: Encoder::read(config, encoder::KEYS)?,
             epsilon: config.float("layer_norm_eps", 1e-12) as f32,

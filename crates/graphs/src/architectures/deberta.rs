@@ -120,14 +120,20 @@ impl Deberta {
             x = graph.add(&x, &types);
         }
         if is_projected {
-            x = graph.linear(&x, weights.linear("embeddings.embed_proj")?);
+            x = graph.linear(&x, weights.linear_with_or_without_bias("embeddings.embed_proj")?);
         }
         Ok(graph.norm(&x, norm))
     }
 
     /// The relative embeddings, normalised where the model does so: a row for each bucket.
     fn relative_embeddings(&self, weights: &Checkpoint, positions: &Positions) -> Result<Array, BuildError> {
-        let mut rows = weights.tensor("encoder.rel_embeddings.weight")?.first_rows(positions.rows());
+        let all = weights.tensor("encoder.rel_embeddings.weight")?;
+        if all.shape[0] < positions.rows() {
+            let problem =
+                format!("has {} rows; `position_buckets` and the like ask for {}", all.shape[0], positions.rows());
+            return Err(weights.wrong("encoder.rel_embeddings.weight", &problem));
+        }
+        let mut rows = all.first_rows(positions.rows());
         if positions.normalises {
             self.norm(weights, "encoder.LayerNorm")?.apply(&mut rows);
         }

@@ -82,13 +82,17 @@ impl ModernBert {
             reach: config.number("local_attention", 128) / 2,
             bases: [
                 base,
-                if config.get("local_rope_theta").is_null() { base } else { config.float("local_rope_theta", base) },
+                match config.states("local_rope_theta") {
+                    // Nothing is the same as that of all layers; not to say is another.
+                    true => config.float("local_rope_theta", base),
+                    false => 10_000.0,
+                },
             ],
         })
     }
 
     fn norm(&self, weights: &Checkpoint, name: &str) -> Result<LayerNorm, BuildError> {
-        LayerNorm::read(weights, name, self.epsilon)
+        LayerNorm::read_with_or_without_bias(weights, name, self.epsilon)
     }
 
     /// The angles of rotation for each position, `[positions, half of a head]`, as their cosines and sines. In floats of 32 bits,
@@ -135,20 +139,21 @@ impl ModernBert {
             0 => x.clone(),
             _ => graph.norm(x, self.norm(weights, &format!("{name}.attn_norm"))?),
         };
-        let projections = weights.linear(&format!("{name}.attn.Wqkv"))?.split();
+        let projections = weights.linear_with_or_without_bias(&format!("{name}.attn.Wqkv"))?.split();
         let reach = if place.is_multiple_of(self.global_every) { &run.global } else { &run.local };
         let gathered = self.attention(graph, &normed, projections, reach, run, rows);
-        let output = graph.linear(&gathered, weights.linear(&format!("{name}.attn.Wo"))?);
+        let output = graph.linear(&gathered, weights.linear_with_or_without_bias(&format!("{name}.attn.Wo"))?);
         let beside = if rows == Rows::First { graph.first_row(x) } else { x.clone() };
         // `Sum`, not `Add`, for the reason that `add_and_norm` has.
         let x = graph.sum(&[&beside, &output]);
 
         graph.enter(format!("layer.{place}/feed_forward"));
         let normed = graph.norm(&x, self.norm(weights, &format!("{name}.mlp_norm"))?);
-        let [gate, up] = graph.linears(&normed, weights.linear(&format!("{name}.mlp.Wi"))?.split());
+        let [gate, up] =
+            graph.linears(&normed, weights.linear_with_or_without_bias(&format!("{name}.mlp.Wi"))?.split());
         let gate = graph.activate(&gate, self.activation);
         let inner = graph.multiply(&gate, &up);
-        let output = graph.linear(&inner, weights.linear(&format!("{name}.mlp.Wo"))?);
+        let output = graph.linear(&inner, weights.linear_with_or_without_bias(&format!("{name}.mlp.Wo"))?);
         Ok(graph.sum(&[&x, &output]))
     }
 
@@ -253,7 +258,7 @@ impl Architecture for ModernBert {
 
     /// The head, and the classifier after it.
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
-        let x = graph.float_linear(pooled, weights.linear("head.dense")?);
+        let x = graph.float_linear(pooled, weights.linear_with_or_without_bias("head.dense")?);
         let x = graph.activate(&x, self.head_activation);
         let x = graph.norm(&x, self.norm(weights, "head.norm")?);
         classifier(graph, weights, "classifier", &x)

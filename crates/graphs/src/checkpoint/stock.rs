@@ -22,6 +22,9 @@ const QUANTISED: &str = "_quantized";
 const SCALE: &str = "_scale";
 const ZERO_POINT: &str = "_zero_point";
 
+/// The steps at most from an int8 product to its floats.
+const STEPS_OF_A_PRODUCT: usize = 4;
+
 /// A stock file.
 pub(super) struct Stock {
     file: PathBuf,
@@ -121,7 +124,10 @@ impl Stock {
     fn product(&self, value: &str) -> Option<&NodeProto> {
         let mut node = self.producer(value)?;
         // Mul(Cast(MatMulInteger(…)), scales)
-        while matches!(node.op_type.as_str(), "Mul" | "Cast") {
+        for _ in 0..STEPS_OF_A_PRODUCT {
+            if !matches!(node.op_type.as_str(), "Mul" | "Cast") {
+                break;
+            }
             let is_product = |input: &&String| {
                 self.producer(input).is_some_and(|node| matches!(node.op_type.as_str(), "Cast" | "MatMulInteger"))
             };
@@ -159,7 +165,7 @@ impl Stock {
         };
         let columns = shape.last().copied().unwrap_or(1);
         let each = |length: usize| length == 1 || length == columns;
-        if !each(scales.len()) || !each(zero_points.len()) || values.len() != shape.iter().product::<usize>() {
+        if !each(scales.len()) || !each(zero_points.len()) || values.len() != count(&shape) {
             return Err(wrong("has another number of scales than columns"));
         }
         let zero_points = zero_points.iter().any(|point| *point != 0).then_some(zero_points);
@@ -182,7 +188,7 @@ impl Stock {
             data_type::DOUBLE => numbers(&bytes, |bytes| f64::from_le_bytes(bytes) as f32),
             _ => return Err(self.wrong(name, "holds no floats")),
         };
-        if values.len() != shape.iter().product::<usize>() {
+        if values.len() != count(&shape) {
             return Err(self.wrong(name, "has not as many values as its shape"));
         }
         Ok(Array { shape, values })
@@ -263,4 +269,9 @@ impl Source for Stock {
 
 fn lengths(tensor: &TensorProto) -> Vec<usize> {
     tensor.dims.iter().map(|&length| length.max(0) as usize).collect()
+}
+
+/// The numbers that a shape has room for.
+fn count(shape: &[usize]) -> usize {
+    shape.iter().fold(1, |count: usize, length| count.saturating_mul(*length))
 }

@@ -128,7 +128,7 @@ fn an_export_without_biases_is_read_by_the_names_of_its_operators() {
     let nodes = vec![node("/model/layer.0/dense/MatMul", "MatMul", &["x", "onnx::MatMul_7"], "y")];
     let constants = vec![floats("onnx::MatMul_7", &[2, 3], &ROWS)];
     let checkpoint = Checkpoint::open(&stock(folder.path(), nodes, constants)).unwrap();
-    let layer = checkpoint.linear("layer.0.dense").unwrap();
+    let layer = checkpoint.linear_with_or_without_bias("layer.0.dense").unwrap();
     assert_eq!((layer.weights.into_floats(), layer.bias), (ROWS.to_vec(), None));
 }
 
@@ -227,6 +227,30 @@ fn a_table_that_is_quantised_is_taken_as_it_is() {
     let Values::Quantised(Quantised { values, scales, zero_points }) = table.values else { panic!("int8 stays int8") };
     assert_eq!((values, scales, zero_points), (vec![0, 1, -1, 2, -128, 127], vec![0.5], Some(vec![-1])));
     assert_eq!(checkpoint.vector("words.weight").unwrap(), [0.5, 1.0, 0.0, 1.5, -63.5, 64.0]);
+}
+
+#[test]
+fn a_layer_that_nobody_asks_for_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["bert.encoder.layer.0.norm.weight", "bert.encoder.layer.1.norm.weight", "bert.pooler.dense.weight"];
+    let tensors = names.map(|name| (name, &[1_usize][..], &[1.0_f32][..]));
+    let checkpoint = Checkpoint::open(&safetensors(folder.path(), "model.safetensors", &tensors)).unwrap();
+    checkpoint.vector("encoder.layer.0.norm.weight").unwrap();
+    let error = checkpoint.check_all_layers_read().unwrap_err().to_string();
+    assert!(error.contains("bert.encoder.layer.1.norm.weight") && error.contains("is not used"), "{error}");
+    checkpoint.vector("encoder.layer.1.norm.weight").unwrap();
+    checkpoint.check_all_layers_read().unwrap();
+}
+
+#[test]
+fn tensors_without_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensors: [(&str, &[usize], &[f32]); 4] =
+        [("a.weight", &[], &[1.0]), ("b.weight", &[3, 0], &[]), ("b.bias", &[3], &BIAS), ("c.weight", &[0, 3], &[])];
+    let checkpoint = Checkpoint::open(&safetensors(folder.path(), "model.safetensors", &tensors)).unwrap();
+    assert!(checkpoint.tensor("a.weight").is_err());
+    assert!(checkpoint.linear("b").is_err());
+    assert!(checkpoint.table("b").is_err() && checkpoint.table("c").is_err());
 }
 
 /// Everything that a graph would ask of a file; what it answers does not matter, only that it answers.

@@ -50,7 +50,7 @@ const RANKS: f64 = 0.99;
 const RANKS_OF_COARSE: f64 = 0.98;
 
 /// Where stock int8 itself has less than [`RANKS`], ours may have less than that by so much.
-const RANKS_ALLOWANCE: f64 = 0.005;
+const RANKS_ALLOWANCE: f64 = 0.01;
 
 /// But never less than this: where even stock keeps no order, nothing can be told by comparing with it.
 const RANKS_FLOOR: f64 = 0.95;
