@@ -208,7 +208,14 @@ fn a_graph_of_locked_weights_may_be_run_and_one_of_others_not() {
     assert!(succeeded, "{said}");
     assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("compiled/fp32.onnx"));
 
-    let mut other = locked;
+    let built = Lock::read(&lock_file).unwrap().models.remove("tiny").unwrap();
+    assert!(built.files.contains_key("compiled/fp32.onnx"), "a build locks its graph");
+
+    write(&locked);
+    let error = opened(&tiny, &[]).unwrap_err();
+    assert!(error.contains("compiled/fp32.onnx: is not in the lock file"), "{error}");
+
+    let mut other = built;
     other.files.get_mut("onnx/model.onnx").unwrap().sha256 = "0".repeat(64);
     write(&other);
     let error = opened(&tiny, &[]).unwrap_err();

@@ -117,6 +117,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
                 !locked.files.keys().any(|file| Path::new(file).extension().is_some_and(|ending| ending == "onnx"));
             if !no_build && !offline && variant.is_none() && (is_known || has_weights_only) {
                 build::after_pull(&folder, &locked.revision, library.as_deref());
+                lock_graphs(&lock_file, &wanted.name, &folder)?;
             }
             Ok(())
         }
@@ -126,7 +127,10 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             // Weights from elsewhere are of no known revision.
             let revision = models.get(&*name).filter(|_| args.weights.is_none()).map(|locked| locked.revision.clone());
-            build::run(args, &folder, revision, &Runtime::load(library.as_deref())?)
+            build::run(args, &folder, revision, &Runtime::load(library.as_deref())?)?;
+            lock_graphs(&lock_file, &name, &folder)?;
+            // A folder that was named by its path may be locked beside it.
+            lock_graphs(&folder.with_file_name(lock::FILE_NAME), &name, &folder)
         }
         ModelsCommand::Verify { name } => {
             let models = Lock::read(&lock_file)?.models;
@@ -169,6 +173,14 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Locks the compiled graphs of a model, where the model itself is locked: of a locked model no other is run.
+fn lock_graphs(lock_file: &Path, name: &str, folder: &Path) -> anyhow::Result<()> {
+    let mut lock = Lock::read(lock_file)?;
+    let Some(locked) = lock.models.get_mut(name) else { return Ok(()) };
+    locked.lock_graphs(folder).with_context(|| format!("cannot read the graphs of {}", folder.display()))?;
+    lock.write(lock_file).with_context(|| format!("cannot write {}", lock_file.display()))
 }
 
 /// A path under `scoring` of a configuration that need not be right yet: its models may be what is still missing.

@@ -13,12 +13,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use graphs::{Output, Precision, Recipe, onnx::file};
+use graphs::{Precision, Recipe, onnx::file};
 
 use crate::{
     backend::Runtime,
     models::{
-        Kind, ModelError, Pooling,
+        ModelError,
         compiled::{self, FOLDER, Report, place, saturates},
         folder::{SAFETENSORS, onnx_files},
         hash::sha256,
@@ -120,6 +120,13 @@ pub fn verify_again(
         weights: weights.as_deref(),
     };
     let report = verified(&subject, &provenance, runtime, &unverified, progress)?;
+    let earlier = Report::read(onnx).ok();
+    if !report.compared && earlier.is_some_and(|earlier| earlier.compared) {
+        bail!(
+            "{}: there is nothing left to compare it with, neither its weights nor a stock file; its report stands as it is",
+            onnx.display()
+        );
+    }
     report.write(onnx).with_context(|| format!("cannot write beside {}", onnx.display()))?;
     Ok(report)
 }
@@ -149,6 +156,8 @@ fn one(
     let what = format!("building {}", precision.name());
     let provenance =
         graphs::build(&path.join("config.json"), &weights, &recipe, &onnx, &mut |share| progress(&what, share))?;
+    // It may be fewer: the positions of the model end somewhere.
+    let max_length = provenance.max_length;
     let subject = Subject { path, onnx: &onnx, precision, max_length, weights: Some(&weights) };
     let report = verified(&subject, &provenance, runtime, unverified, progress)?;
     let size = size(&onnx)? + size(&file::beside(&onnx)).unwrap_or(0);
@@ -156,17 +165,7 @@ fn one(
 }
 
 fn recipe(path: &Path, precision: Precision, max_length: usize, revision: Option<String>) -> anyhow::Result<Recipe> {
-    let output = match Reading::of(path)?.kind {
-        Kind::CrossEncoder => Output::Logit,
-        Kind::BiEncoder { pooling, normalise } => {
-            let pooling = match pooling {
-                Pooling::Mean => graphs::Pooling::Mean,
-                Pooling::Cls => graphs::Pooling::Cls,
-                Pooling::Max => graphs::Pooling::Max,
-            };
-            Output::Sentence { pooling, normalise }
-        }
-    };
+    let output = Reading::of(path)?.output();
     Ok(Recipe { precision, output, max_length, revision })
 }
 
@@ -184,12 +183,15 @@ fn verified(
         graphs::build(&subject.path.join("config.json"), weights, &recipe, &onnx, &mut |_| ())?;
         Ok(onnx)
     };
-    let Findings { checks, pairs, speeds } = verification::verify(subject, runtime, &mut float_graph, progress)?;
+    let Findings { checks, compared, pairs, speeds } =
+        verification::verify(subject, runtime, &mut float_graph, progress)?;
     Ok(Report {
         passed: checks.iter().all(compiled::Check::passed),
         precision: subject.precision.name().to_owned(),
         graph_version: provenance.graph_version,
         sha256: sha256(subject.onnx)?,
+        data_sha256: compiled::data_sha256(subject.onnx)?,
+        compared,
         sources: provenance.sources.iter().cloned().collect::<BTreeMap<_, _>>(),
         max_length: subject.max_length,
         onnxruntime: runtime.library().file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -202,8 +204,10 @@ fn verified(
 
 /// A file as reports name it: compiled graphs with their folder, so that they are told from others.
 fn shown(file: &Path) -> String {
-    let is_ours =
-        file.parent().and_then(Path::file_name).is_some_and(|folder| folder == FOLDER || folder == UNVERIFIED);
+    let is_ours = file
+        .parent()
+        .and_then(Path::file_name)
+        .is_some_and(|folder| folder == FOLDER || folder.to_string_lossy().starts_with(UNVERIFIED));
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     if is_ours { compiled_name(file) } else { name.into_owned() }
 }
@@ -252,7 +256,7 @@ fn weights_named(path: &Path, provenance: &graphs::Provenance) -> Option<PathBuf
     Some(if is_shard && index.is_file() { index } else { found })
 }
 
-/// The name of the folder of graphs that are not trusted yet, in that of those that are.
+/// The beginning of the name of a folder of graphs that are not trusted yet, in that of those that are.
 const UNVERIFIED: &str = "unverified";
 
 /// The folder of graphs that are not trusted yet: nothing is run of it, and it is removed at the end.
@@ -260,9 +264,8 @@ struct Unverified(PathBuf);
 
 impl Unverified {
     fn create(path: &Path) -> anyhow::Result<Unverified> {
-        let folder = path.join(FOLDER).join(UNVERIFIED);
-        // What a build that was cut off has left.
-        let _ = fs::remove_dir_all(&folder);
+        // A folder to each process: two may build at once.
+        let folder = path.join(FOLDER).join(format!("{UNVERIFIED}-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Unverified(folder))
     }
@@ -271,13 +274,17 @@ impl Unverified {
     fn trust(&self, built: &Built) -> anyhow::Result<PathBuf> {
         let Some(folder) = self.0.parent() else { bail!("{} has no folder above", self.0.display()) };
         let onnx = folder.join(built.onnx.file_name().unwrap_or_default());
-        compiled::remove(&onnx)?;
         let beside = file::beside(&built.onnx);
-        if beside.is_file() {
+        let has_data = beside.is_file();
+        if has_data {
             fs::rename(beside, file::beside(&onnx))?;
         }
         fs::rename(&built.onnx, &onnx)?;
         built.report.write(&onnx)?;
+        if !has_data && file::beside(&onnx).is_file() {
+            // Of the graph before.
+            fs::remove_file(file::beside(&onnx))?;
+        }
         Ok(onnx)
     }
 }

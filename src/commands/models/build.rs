@@ -122,6 +122,11 @@ fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
             println!("{name}: passed as well, and is slower: not kept");
         }
         print!("{}{}", figures(report), speed(one));
+        if !report.compared {
+            println!(
+                "  there was nothing to compare it with: the folder has no stock file, and its weights are floats"
+            );
+        }
     }
     if built.first().is_some_and(|best| best.report.passed) {
         refused.iter().for_each(|refused| println!("{refused}"));

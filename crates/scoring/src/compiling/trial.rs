@@ -86,6 +86,29 @@ impl Trial<'_> {
         Ok(outputs)
     }
 
+    /// The largest distance, relative to 1 or more, of what it says of inputs of unequal length in one run from what it says of
+    /// each alone.
+    pub(super) fn in_company(&mut self, probes: &[Probe]) -> anyhow::Result<f64> {
+        const COMPANY: usize = 6;
+        let Some(probe) = probes.first() else { return Ok(0.0) };
+        let query = matches!(self.folder.kind(), Kind::CrossEncoder).then_some(probe.query.as_str());
+        // The last ones are as long as the graph takes.
+        let texts: Vec<&str> = probe.passages.iter().take(COMPANY).map(String::as_str).chain(["a", "a b c"]).collect();
+        let encoded = self.model.encode(query, &texts, LongPassages::Truncate).into_iter();
+        let encoded: Vec<Vec<Encoded>> = encoded.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+        let inputs: Vec<&Encoded> = encoded.iter().map(|windows| &windows[0]).collect();
+        let together = self.model.run(&inputs)?;
+        let mut worst = 0.0_f64;
+        for (input, together) in inputs.into_iter().zip(together) {
+            let alone = self.model.run(&[input])?;
+            for (a, b) in numbers(&together).iter().zip(alone.iter().flat_map(numbers)) {
+                let distance = (f64::from(*a) - f64::from(b)).abs() / f64::from(b).abs().max(1.0);
+                worst = if distance.is_nan() { distance } else { worst.max(distance) };
+            }
+        }
+        Ok(worst)
+    }
+
     /// True where the graph refuses an input with one token more than it takes.
     pub(super) fn refuses_longer(&mut self) -> anyhow::Result<bool> {
         let one = self.model.encode(Some("a"), &["a"], LongPassages::Truncate).remove(0).map_err(anyhow::Error::msg)?;
@@ -93,6 +116,14 @@ impl Trial<'_> {
         let ids = one[0].ids.iter().copied().cycle().take(longer).collect();
         let longer = Encoded { ids, type_ids: vec![0; longer], truncated: false, span: None };
         Ok(self.model.run(&[&longer]).is_err())
+    }
+}
+
+fn numbers(output: &Output) -> Vec<f32> {
+    match output {
+        Output::Logit(number) | Output::Relevance(number) => vec![*number],
+        Output::Embedding(vector) => vector.to_vec(),
+        Output::Embeddings(_) => Vec::new(),
     }
 }
 

@@ -71,6 +71,8 @@ pub(super) struct Subject<'a> {
 /// What was found.
 pub(super) struct Findings {
     pub(super) checks: Vec<Check>,
+    /// False where there was nothing to compare it with.
+    pub(super) compared: bool,
     pub(super) pairs: usize,
     /// Runs a second of one thread's time, by file.
     pub(super) speeds: Vec<(PathBuf, f64)>,
@@ -101,11 +103,12 @@ pub(super) fn verify(
     let stock = Stock::of(subject);
     let is_exact = subject.precision == Precision::Fp32 && !subject.weights.is_some_and(is_quantised);
     let ours = said_by(subject.onnx, Some(subject.precision), "trying the compiled graph")?;
-    let mut checks = vec![not_finite(&ours), refuses_longer(subject, runtime)?];
+    let mut checks = vec![not_finite(&ours), refuses_longer(subject, runtime)?, in_company(subject, &probes, runtime)?];
+    let alone = checks.len();
     if let (true, Some(float)) = (is_exact, &stock.float) {
         let theirs = said_by(float, None, "trying stock")?;
         checks.extend(exact(&ours, &theirs, name(float), is_half(float), is_bi_encoder(&ours)));
-        return Ok(Findings { checks, pairs: count(&probes), speeds });
+        return Ok(Findings { checks, compared: true, pairs: count(&probes), speeds });
     }
     let int8 = match &stock.int8 {
         Some(int8) => Some((name(int8), said_by(int8, None, "trying stock int8")?)),
@@ -131,7 +134,7 @@ pub(super) fn verify(
         checks.push(near(&ours, name, theirs));
         checks.push(ranked(&ours, name, theirs, RANKS_OF_COARSE));
     }
-    Ok(Findings { checks, pairs: count(&probes), speeds })
+    Ok(Findings { compared: checks.len() > alone, checks, pairs: count(&probes), speeds })
 }
 
 /// fp32 against stock of the same weights.
@@ -191,6 +194,15 @@ fn refuses_longer(subject: &Subject, runtime: &Runtime) -> anyhow::Result<Check>
     let accepted = if Trial::open_quietly(&folder, runtime)?.refuses_longer()? { 0.0 } else { 1.0 };
     let longer = subject.max_length + 1;
     Ok(at_most(format!("inputs of {longer} tokens that are not refused"), accepted, 0.0))
+}
+
+/// Inputs of unequal length in one run, padded, against each alone. int8 goes through them one by one, so that they are equal.
+fn in_company(subject: &Subject, probes: &[Probe], runtime: &Runtime) -> anyhow::Result<Check> {
+    let precision = Some(subject.precision);
+    let folder = ModelFolder::with_graph(subject.path, subject.onnx.to_path_buf(), precision, subject.max_length)?;
+    let distance = Trial::open(&folder, runtime)?.in_company(probes)?;
+    let limit = if subject.precision == Precision::Fp32 { LOGIT } else { 0.0 };
+    Ok(at_most(String::from("largest distance of a score in company, padded, from the same alone"), distance, limit))
 }
 
 fn is_bi_encoder(said: &Said) -> bool {

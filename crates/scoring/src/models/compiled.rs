@@ -10,7 +10,7 @@ use std::{
 use graphs::{Precision, Provenance, onnx::file, provenance::GRAPH_VERSION};
 use serde::{Deserialize, Serialize};
 
-use super::hash::sha256;
+use super::{hash::sha256, reading::Reading};
 
 /// The folder of compiled graphs in that of a model.
 pub const FOLDER: &str = "compiled";
@@ -41,6 +41,12 @@ pub struct Report {
     pub graph_version: u32,
     /// The sha256 of the ONNX file.
     pub sha256: String,
+    /// The sha256 of the file beside it, where its weights are too large for one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sha256: Option<String>,
+    /// False where there was nothing to compare it with.
+    #[serde(default = "is_compared")]
+    pub compared: bool,
     /// The sha256 of the files that it was made of, by name.
     pub sources: BTreeMap<String, String>,
     /// The most tokens that it takes.
@@ -98,7 +104,28 @@ pub fn report_place(onnx: &Path) -> PathBuf {
     onnx.with_extension("json")
 }
 
+fn is_compared() -> bool {
+    true
+}
+
+/// The sha256 of the file in which the graph at `onnx` keeps its weights, where it has one.
+///
+/// # Errors
+/// It cannot be read.
+pub fn data_sha256(onnx: &Path) -> io::Result<Option<String>> {
+    let data = file::beside(onnx);
+    data.is_file().then(|| sha256(&data)).transpose()
+}
+
 impl Report {
+    /// Reads the report on the graph at `onnx`.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn read(onnx: &Path) -> io::Result<Report> {
+        Ok(serde_json::from_slice(&fs::read(report_place(onnx))?)?)
+    }
+
     /// Writes the report on the graph at `onnx`, whole.
     ///
     /// # Errors
@@ -174,17 +201,24 @@ fn standing(folder: &Path, onnx: &Path) -> Result<Report, String> {
     if !report.passed {
         return Err(String::from("it did not pass the verification"));
     }
-    if sha256(onnx).map_err(|error| error.to_string())? != report.sha256 {
+    let unreadable = |error: io::Error| error.to_string();
+    if sha256(onnx).map_err(unreadable)? != report.sha256
+        || data_sha256(onnx).map_err(unreadable)? != report.data_sha256
+    {
         return Err(String::from("the file is not the one that was verified"));
     }
     let model = file::read(onnx).map_err(|error| error.to_string())?;
     let provenance = Provenance::read(&model).ok_or("it does not say what it was made of")?;
     drop(model);
-    if provenance.sources.into_iter().collect::<BTreeMap<_, _>>() != report.sources {
+    if provenance.sources.iter().cloned().collect::<BTreeMap<_, _>>() != report.sources {
         return Err(String::from("its report is that of another"));
     }
     if provenance.graph_version != GRAPH_VERSION {
         return Err(format!("it is of version {}, and {GRAPH_VERSION} is built now", provenance.graph_version));
+    }
+    let output = Reading::of(folder).map_err(|error| error.to_string())?.output().in_words();
+    if provenance.output != output {
+        return Err(format!("its output is {}, and by the folder's files it would be {output}", provenance.output));
     }
     match report.sources.iter().find(|(name, hash)| !is_there(folder, name, hash)) {
         Some((name, _)) => Err(format!("{name} is not what it was built from")),

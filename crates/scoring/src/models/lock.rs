@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelError, hash::sha256};
+use super::{ModelError, compiled, hash::sha256};
 
 /// The file's name, beside the configuration or else in the folder of models.
 pub const FILE_NAME: &str = "rerank-proxy.lock";
@@ -73,6 +73,22 @@ impl Lock {
 }
 
 impl Locked {
+    /// Locks the compiled graphs that are in `folder` now, and lets go of those that are not.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub fn lock_graphs(&mut self, folder: &Path) -> io::Result<()> {
+        self.files.retain(|name, _| !name.starts_with(&format!("{}/", compiled::FOLDER)));
+        for (_, precision) in graphs::Precision::NAMES {
+            let onnx = compiled::place(folder, precision);
+            for file in [onnx.clone(), graphs::onnx::file::beside(&onnx)].into_iter().filter(|file| file.is_file()) {
+                let locked = LockedFile { size: file.metadata()?.len(), sha256: sha256(&file)? };
+                self.files.insert(slashed(file.strip_prefix(folder).unwrap_or(&file)), locked);
+            }
+        }
+        Ok(())
+    }
+
     /// Holds all files of `folder` against the lock.
     ///
     /// # Errors
@@ -91,8 +107,17 @@ impl Locked {
         let onnx = name(folder.onnx());
         let external: Vec<String> = folder.external().iter().map(|file| name(file)).collect();
         if let Some(report) = folder.report() {
-            // It is from no repository; what it was made of is.
+            // It is from no repository; what it was made of is, and who built it has locked it.
             self.check_sources(folder, &report.sources)?;
+            let is_locked =
+                |name: &String, hash: &str| self.files.get(name).is_some_and(|locked| locked.sha256 == hash);
+            if !is_locked(&onnx, &report.sha256) {
+                let problem = format!(
+                    "is not in the lock file as it is: build it, which locks it, with: rerank-proxy models build {}",
+                    folder.path().display()
+                );
+                return Err(ModelError::Unsupported { file: folder.onnx().to_path_buf(), problem });
+            }
             return self.check_but(folder.path(), |name| name.contains(".onnx") || is_weights(name));
         }
         if let Some(unlocked) = external.iter().chain([&onnx]).find(|run| !self.files.contains_key(*run)) {

@@ -3,12 +3,16 @@
 
 use std::{io, path::Path};
 
+use graphs::Output;
 use serde_json::Value;
 
 use super::ModelError;
 
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
 const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
+
+/// The modules of sentence-transformers that are known. `Dropout` does nothing but in training.
+const MODULES: [&str; 4] = ["Transformer", "Pooling", "Normalize", "Dropout"];
 
 /// Tokens, when no file of the folder says how many the model takes.
 const USUAL_MAX_LENGTH: usize = 512;
@@ -63,6 +67,21 @@ impl Reading {
             pad_id: config["pad_token_id"].as_i64().unwrap_or(0),
         })
     }
+
+    /// The output that a compiled graph of such a model has.
+    pub(crate) fn output(&self) -> Output {
+        match self.kind {
+            Kind::CrossEncoder => Output::Logit,
+            Kind::BiEncoder { pooling, normalise } => {
+                let pooling = match pooling {
+                    Pooling::Mean => graphs::Pooling::Mean,
+                    Pooling::Cls => graphs::Pooling::Cls,
+                    Pooling::Max => graphs::Pooling::Max,
+                };
+                Output::Sentence { pooling, normalise }
+            }
+        }
+    }
 }
 
 /// The mistake of a folder without a file that every model has.
@@ -92,10 +111,18 @@ fn read_kind(folder: &Path, config_file: &Path, config: &Value) -> Result<Kind, 
 /// sentence-transformers' `modules.json` lists what follows the transformer, each in a folder of its own.
 fn read_bi_encoder(folder: &Path) -> Result<Kind, ModelError> {
     let modules = read_json(&folder.join("modules.json"))?.unwrap_or(Value::Null);
-    let module = |name: &str| {
-        let listed = modules.as_array().into_iter().flatten();
-        listed.into_iter().find(|module| module["type"].as_str().is_some_and(|kind| kind.ends_with(name)))
+    let listed = || modules.as_array().into_iter().flatten();
+    let kind = |module: &Value| {
+        let path = module["type"].as_str().unwrap_or_default();
+        path.rsplit('.').next().unwrap_or_default().to_owned()
     };
+    if let Some(unknown) = listed().map(kind).find(|kind| !MODULES.contains(&kind.as_str())) {
+        return Err(ModelError::Unsupported {
+            file: folder.join("modules.json"),
+            problem: format!("has a module `{unknown}`, which nothing here runs; {} are known", MODULES.join(", ")),
+        });
+    }
+    let module = |name: &str| listed().find(|module| kind(module) == name);
     let pooling_folder = module("Pooling").and_then(|module| module["path"].as_str()).unwrap_or("1_Pooling");
     let file = folder.join(pooling_folder).join("config.json");
     let config = read_json(&file)?.unwrap_or(Value::Null);
