@@ -59,7 +59,7 @@ pub enum ModelsCommand {
         #[arg(long)]
         no_build: bool,
     },
-    /// Compile a model's weights into a graph that says the same in less time on a CPU, and verify it
+    /// Compile a model's weights into a graph that gives the same scores in less time on a CPU, and verify it
     Build(BuildArgs),
     /// Hold what is stored against the lock file, and verify compiled graphs once more
     Verify {
