@@ -11,6 +11,7 @@ use std::{
 use rerank_proxy::open_models::{Config, OpenModel};
 use scoring::models::{
     ModelFolder,
+    compiled::Report,
     hash::sha256,
     lock::{self, Lock, Locked, LockedFile},
 };
@@ -221,4 +222,20 @@ fn a_graph_of_locked_weights_may_be_run_and_one_of_others_not() {
     let error = opened(&tiny, &[]).unwrap_err();
     assert!(error.contains("model.onnx that is not in the lock file"), "{error}");
     opened(&tiny, &[("graph", "stock")]).unwrap();
+}
+
+#[test]
+fn a_graph_that_is_slower_than_stock_is_not_run_by_default() {
+    let (_models, tiny) = models();
+    let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", "int8"]);
+    assert!(succeeded, "{said}");
+    let compiled = tiny.join("compiled/int8.onnx");
+    let mut report = Report::read(&compiled).unwrap();
+    let own = report.pairs_per_second["compiled/int8.onnx"];
+    report.pairs_per_second.insert(String::from("model_quantized.onnx"), 2.0 * own);
+    report.write(&compiled).unwrap();
+    let folder = opened(&tiny, &[]).unwrap();
+    assert!(folder.onnx().ends_with("onnx/model_quantized.onnx"));
+    assert!(folder.notes()[0].contains("was measured to be faster"), "{:?}", folder.notes());
+    assert!(opened(&tiny, &[("graph", "compiled")]).unwrap().onnx().ends_with("compiled/int8.onnx"));
 }

@@ -13,7 +13,10 @@ use graphs::{BuildError, Precision};
 use scoring::{
     Runtime,
     compiling::{Built, Wish, build, compiled_graphs, verify_again},
-    models::compiled::{Check, Report},
+    models::{
+        ModelFolder,
+        compiled::{Check, Report},
+    },
 };
 
 /// The flags of `models build`.
@@ -129,6 +132,14 @@ fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
         }
     }
     if built.first().is_some_and(|best| best.report.passed) {
+        let run = ModelFolder::open(path, None)?;
+        if run.onnx() != built[0].onnx {
+            let name = built[0].precision.name();
+            println!(
+                "  by default {} is run; graph = \"compiled\" and variant = \"{name}\" run this one",
+                run.onnx().display()
+            );
+        }
         refused.iter().for_each(|refused| println!("{refused}"));
         return Ok(());
     }

@@ -126,6 +126,14 @@ impl Report {
         Ok(serde_json::from_slice(&fs::read(report_place(onnx))?)?)
     }
 
+    /// True where the graph was measured to be slower than the stock file of that name.
+    pub(crate) fn is_slower_than(&self, stock: &Path) -> bool {
+        let speed = |name: &str| self.pairs_per_second.get(name).copied();
+        let own = speed(&format!("{FOLDER}/{}.onnx", self.precision));
+        let stock = stock.file_name().and_then(|name| speed(&name.to_string_lossy()));
+        own.zip(stock).is_some_and(|(own, stock)| own < stock)
+    }
+
     /// Writes the report on the graph at `onnx`, whole.
     ///
     /// # Errors

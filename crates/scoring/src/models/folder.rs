@@ -78,7 +78,17 @@ impl ModelFolder {
                 let (found, notes) = compiled::find(path, variant.map(|variant| precision(path, variant)).transpose()?);
                 (Some(found.ok_or_else(|| not_compiled(path, variant, &notes))?), notes)
             }
-            None if variant.is_none() && !on_accelerator => compiled::find(path, None),
+            None if variant.is_none() && !on_accelerator => {
+                let (found, mut notes) = compiled::find(path, None);
+                match (found, pick_onnx(path, None, false)) {
+                    (Some(found), Ok(stock)) if found.report.is_slower_than(&stock) => {
+                        let (graph, stock) = (found.onnx.display(), stock.display());
+                        notes.push(format!("{graph}: not used: {stock} was measured to be faster"));
+                        (None, notes)
+                    }
+                    (found, _) => (found, notes),
+                }
+            }
             None | Some(GraphChoice::Stock) => (None, Vec::new()),
         };
         let onnx = match &found {
