@@ -1,5 +1,5 @@
 //! A model's published weights, by the names that its authors gave them, whichever file they are in: safetensors, or a stock
-//! ONNX file. Reading the files is the business of [`safetensors`] and [`stock`].
+//! ONNX file. Reading the files is the business of `safetensors` and `stock`.
 
 mod safetensors;
 mod source;

@@ -1,5 +1,5 @@
 //! The messages of an ONNX file, as far as they are read or written here. Names, numbers and types are those of `onnx.proto`
-//! (ONNX 1.19, IR version 8 to 12); whatever else a file holds is skipped. Files themselves are the business of [`file`].
+//! (ONNX 1.19, IR version 8 to 12); whatever else a file holds is skipped. Files themselves are the business of [`mod@file`].
 
 pub mod file;
 

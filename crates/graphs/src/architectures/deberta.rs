@@ -1,6 +1,6 @@
 //! DeBERTa-v2 and -v3 (He et al., 2020, <https://arxiv.org/abs/2006.03654>): the encoder of mxbai-rerank-v1 and of Microsoft's
 //! checkpoints, with every switch that these differ in. How far tokens are apart, and what that adds to their scores, is the
-//! business of [`positions`].
+//! business of `positions`.
 //!
 //! ```text
 //! score[i, j] = (q_i · k_j  +  q_i · PK[b(i-j)]  +  k_j · PQ[b(i-j)]) / √(3 d)        j not masked

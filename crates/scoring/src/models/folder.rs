@@ -1,5 +1,5 @@
 //! One model folder in Hugging Face layout: which ONNX file is run, and what there is to know of it. How the model reads text is
-//! the business of [`super::reading`]; the large files are hashed by `content`. Loads no weights.
+//! the business of `reading`; the large files are hashed by `content`. Loads no weights.
 
 use std::path::{Path, PathBuf};
 
