@@ -1,3 +1,5 @@
+//! Configurations that there is no graph for, and what is said of them.
+
 use serde_json::{Value, json};
 
 use super::*;

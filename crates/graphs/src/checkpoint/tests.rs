@@ -1,3 +1,5 @@
+//! Weights as safetensors and stock files hold them, whole and damaged.
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The rows that distances have in the table of relative embeddings.
+
 use super::*;
 
 fn positions(buckets: Option<i64>, furthest: i64) -> Positions {
