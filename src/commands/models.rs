@@ -9,8 +9,9 @@ use anyhow::{Context, anyhow, ensure};
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use scoring::{
-    Runtime, compiling,
+    Runtime,
     models::{
+        compiled,
         hub::Hub,
         locate,
         lock::{self, Lock},
@@ -142,7 +143,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
                 count += 1;
             }
             for folder in models_dir.read_dir().into_iter().flatten().filter_map(Result::ok) {
-                let has_graphs = !compiling::compiled_graphs(&folder.path()).is_empty();
+                let has_graphs = !compiled::all(&folder.path()).is_empty();
                 if has_graphs && folder.file_name().to_str().is_some_and(is_chosen) {
                     build::verify(&folder.path(), library.as_deref())?;
                     count += 1;

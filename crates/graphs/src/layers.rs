@@ -36,9 +36,7 @@ impl Activation {
             _ => None,
         }
     }
-}
 
-impl Activation {
     /// The lowest value that the function gives, without its sign, and the zero point that leaves the numbers of a byte to where
     /// its values are.
     fn lowest(self) -> (f32, u8) {

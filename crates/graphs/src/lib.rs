@@ -10,6 +10,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod error;
 pub mod graph;
+pub mod hash;
 pub mod layers;
 pub mod onnx;
 pub mod precision;

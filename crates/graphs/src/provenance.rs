@@ -1,16 +1,11 @@
 //! Where a graph is from: kept in the file itself, so that whoever finds it knows what it is, and so that a graph that no longer
 //! goes with the weights beside it is told from one that does.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
-
-use ring::digest::{Context, SHA256};
+use std::path::{Path, PathBuf};
 
 use crate::{
     error::BuildError,
+    hash::sha256,
     onnx::{ModelProto, StringStringEntryProto},
     precision::Precision,
     recipe::Recipe,
@@ -85,18 +80,5 @@ impl Provenance {
         entries.extend(self.revision.clone().map(|revision| (String::from("revision"), revision)));
         let entry = |(key, value): (String, String)| StringStringEntryProto { key: format!("{PREFIX}{key}"), value };
         entries.into_iter().map(entry).collect()
-    }
-}
-
-/// The sha256 of a file in lower-case hex.
-fn sha256(file: &Path) -> io::Result<String> {
-    let mut context = Context::new(&SHA256);
-    let mut reader = File::open(file)?;
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()),
-            read => context.update(&buffer[..read]),
-        }
     }
 }

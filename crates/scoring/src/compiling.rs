@@ -131,12 +131,6 @@ pub fn verify_again(
     Ok(report)
 }
 
-/// The compiled graphs of a folder.
-pub fn compiled_graphs(path: &Path) -> Vec<PathBuf> {
-    let all = Precision::NAMES.iter().map(|(_, precision)| place(path, *precision));
-    all.filter(|file| file.is_file()).collect()
-}
-
 fn one(
     path: &Path,
     precision: Precision,

@@ -5,7 +5,6 @@ pub mod compiled;
 mod content;
 pub(crate) mod external;
 pub mod folder;
-pub mod hash;
 pub mod hub;
 pub mod lock;
 pub mod pull;
@@ -19,7 +18,8 @@ use std::path::{Path, PathBuf};
 
 pub use compiled::GraphChoice;
 pub use folder::{Choice, ModelFolder};
-pub use reading::{Kind, Pooling};
+pub use graphs::{Pooling, hash};
+pub use reading::Kind;
 
 /// The reason why a model cannot be used. Every message names the file or folder and what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use graphs::{BuildError, Precision};
 use scoring::{
     Runtime,
-    compiling::{Built, Wish, build, compiled_graphs, verify_again},
+    compiling::{Built, Wish, build, verify_again},
     models::{
         ModelFolder,
-        compiled::{Check, Report},
+        compiled::{self, Check, Report},
     },
 };
 
@@ -92,7 +92,7 @@ pub(super) fn after_pull(path: &Path, revision: &str, runtime: Option<&Path>) {
 /// Verifies the compiled graphs of the model at `path` once more. Fails where one does not pass.
 pub(super) fn verify(path: &Path, runtime: Option<&Path>) -> anyhow::Result<()> {
     let mut failed = Vec::new();
-    for onnx in compiled_graphs(path) {
+    for onnx in compiled::all(path) {
         let report = verify_again(path, &onnx, &Runtime::load(runtime)?, &mut progress())?;
         println!("{}: {} with {} pairs", onnx.display(), verdict(&report), report.pairs);
         print!("{}", figures(&report));

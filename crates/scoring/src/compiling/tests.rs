@@ -42,7 +42,7 @@ fn a_graph_of_each_precision_passes_and_is_run_from_then_on() {
         let (own, others) = built.speeds();
         assert!(own > 0.0 && !others.is_empty(), "{:?}", built.report.pairs_per_second);
     }
-    assert_eq!(compiled_graphs(folder.path()).len(), 3);
+    assert_eq!(compiled::all(folder.path()).len(), 3);
     assert!(!folder.path().join("compiled/unverified").exists());
     let compiled = opened(folder.path(), None);
     assert!(compiled.report().is_some() && compiled.notes().is_empty(), "{:?}", compiled.notes());

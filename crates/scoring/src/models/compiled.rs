@@ -99,6 +99,12 @@ pub fn place(folder: &Path, precision: Precision) -> PathBuf {
     folder.join(FOLDER).join(format!("{}.onnx", precision.name()))
 }
 
+/// The compiled graphs that are in a folder, whether they may be run or not.
+pub fn all(folder: &Path) -> Vec<PathBuf> {
+    let places = Precision::NAMES.iter().map(|(_, precision)| place(folder, *precision));
+    places.filter(|onnx| onnx.is_file()).collect()
+}
+
 /// The place of the report on the graph at `onnx`.
 pub fn report_place(onnx: &Path) -> PathBuf {
     onnx.with_extension("json")

@@ -79,8 +79,7 @@ impl Locked {
     /// One cannot be read.
     pub fn lock_graphs(&mut self, folder: &Path) -> io::Result<()> {
         self.files.retain(|name, _| !name.starts_with(&format!("{}/", compiled::FOLDER)));
-        for (_, precision) in graphs::Precision::NAMES {
-            let onnx = compiled::place(folder, precision);
+        for onnx in compiled::all(folder) {
             for file in [onnx.clone(), graphs::onnx::file::beside(&onnx)].into_iter().filter(|file| file.is_file()) {
                 let locked = LockedFile { size: file.metadata()?.len(), sha256: sha256(&file)? };
                 self.files.insert(slashed(file.strip_prefix(folder).unwrap_or(&file)), locked);

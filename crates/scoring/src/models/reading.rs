@@ -3,7 +3,7 @@
 
 use std::{io, path::Path};
 
-use graphs::Output;
+use graphs::{Output, Pooling};
 use serde_json::Value;
 
 use super::ModelError;
@@ -29,17 +29,6 @@ pub enum Kind {
         /// True where the vector is scaled to length 1.
         normalise: bool,
     },
-}
-
-/// The way in which a bi-encoder's token vectors become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean of all tokens.
-    Mean,
-    /// The first token.
-    Cls,
-    /// The largest value of each dimension.
-    Max,
 }
 
 /// How the model in a folder reads text.
@@ -72,14 +61,7 @@ impl Reading {
     pub(crate) fn output(&self) -> Output {
         match self.kind {
             Kind::CrossEncoder => Output::Logit,
-            Kind::BiEncoder { pooling, normalise } => {
-                let pooling = match pooling {
-                    Pooling::Mean => graphs::Pooling::Mean,
-                    Pooling::Cls => graphs::Pooling::Cls,
-                    Pooling::Max => graphs::Pooling::Max,
-                };
-                Output::Sentence { pooling, normalise }
-            }
+            Kind::BiEncoder { pooling, normalise } => Output::Sentence { pooling, normalise },
         }
     }
 }

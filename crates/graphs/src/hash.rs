@@ -1,4 +1,4 @@
-//! The sha256 of files, by which the lock file and the reports on compiled graphs know them.
+//! The sha256 of files, by which provenance, the lock file and the reports on compiled graphs know them.
 
 use std::{
     fs::File,
