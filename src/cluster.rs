@@ -1,16 +1,19 @@
-//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`]), a request
-//! on its way there ([`request`]), what can go wrong ([`error`]), and [`headers`], [`body`] and content codings
-//! ([`encoding`]) on both legs.
+//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`]; `link` is one of
+//! them, `kept` those that wait), a request on its way there ([`request`]), the body of an answer on its way back ([`answer`]), what can go
+//! wrong ([`error`]), and [`headers`], [`body`] and content codings ([`encoding`]) on both legs.
 
+pub mod answer;
 pub mod body;
 pub mod connections;
 pub mod encoding;
 pub mod error;
 pub mod headers;
+mod kept;
+pub mod link;
 pub mod request;
 
 use http::{
-    Uri,
+    HeaderValue, Uri,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use net::connect::{Connector, connector};
@@ -18,6 +21,7 @@ use net::connect::{Connector, connector};
 use crate::config::UpstreamConfig;
 pub use connections::Connections;
 pub use error::UpstreamError;
+pub(crate) use link::MAX_BUFFER;
 pub use request::{Attempts, Outgoing};
 
 /// The cluster, as the proxy reaches it.
@@ -37,13 +41,15 @@ pub struct Node {
     pub scheme: Scheme,
     /// Host and port.
     pub authority: Authority,
+    /// The same as a `Host` header, without the port that the scheme implies.
+    host: HeaderValue,
 }
 
 impl Cluster {
     /// The cluster of `config`; no connection is made. Fails where the system's root certificates cannot be read.
     pub fn new(config: &UpstreamConfig) -> std::io::Result<Self> {
         Ok(Self {
-            nodes: vec![Node { scheme: config.scheme.clone(), authority: config.authority.clone() }],
+            nodes: vec![Node::new(config.scheme.clone(), config.authority.clone())],
             connector: connector(config.connect_timeout)?,
             preserve_host: config.preserve_host,
         })
@@ -56,11 +62,20 @@ impl Cluster {
 }
 
 impl Node {
-    fn uri(&self, path_and_query: PathAndQuery) -> Uri {
+    fn new(scheme: Scheme, authority: Authority) -> Self {
+        let implied = if scheme == Scheme::HTTPS { 443 } else { 80 };
+        let port = authority.port_u16().filter(|port| *port != implied);
+        let host = port.map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host()));
+        let host = HeaderValue::from_str(&host).expect("a host is a header's value");
+        Self { scheme, authority, host }
+    }
+
+    /// What to connect to.
+    fn uri(&self) -> Uri {
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path_and_query);
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
         Uri::from_parts(parts).expect("scheme, authority and path together make a URI")
     }
 }

@@ -2,8 +2,10 @@
 //! [`ServingThread`]; and the [`Context`] of one request, which holds on to all three until the request is answered.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     io,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -71,7 +73,7 @@ pub struct ServingThread {
     pub process: Arc<Process>,
     /// How many connections to the cluster it keeps for later.
     idle: usize,
-    connections: ArcSwap<Connections>,
+    connections: RefCell<Rc<Connections>>,
 }
 
 /// What one request is answered with. Whatever is replaced meanwhile, its request sees one state to the end.
@@ -84,7 +86,7 @@ pub struct Context {
     /// The API that the request speaks.
     pub dialect: Arc<dyn Dialect>,
     /// The connections of the serving thread to the cluster.
-    pub connections: Arc<Connections>,
+    pub connections: Rc<Connections>,
 }
 
 impl Process {
@@ -132,7 +134,7 @@ impl Process {
     /// One of the threads that serve; it keeps at most `idle` connections to the cluster.
     pub fn serving_thread(self: &Arc<Self>, idle: usize) -> ServingThread {
         let connections = Connections::new(self.snapshot().cluster.clone(), idle);
-        ServingThread { process: self.clone(), idle, connections: ArcSwap::from_pointee(connections) }
+        ServingThread { process: self.clone(), idle, connections: RefCell::new(Rc::new(connections)) }
     }
 }
 
@@ -197,14 +199,12 @@ impl ServingThread {
     }
 
     /// Its connections, new ones where the cluster was replaced.
-    fn connections_to(&self, cluster: &Arc<Cluster>) -> Arc<Connections> {
-        let kept = self.connections.load_full();
-        if Arc::ptr_eq(kept.cluster(), cluster) {
-            return kept;
+    fn connections_to(&self, cluster: &Arc<Cluster>) -> Rc<Connections> {
+        let mut kept = self.connections.borrow_mut();
+        if !Arc::ptr_eq(kept.cluster(), cluster) {
+            *kept = Rc::new(Connections::new(cluster.clone(), self.idle));
         }
-        let new = Arc::new(Connections::new(cluster.clone(), self.idle));
-        self.connections.store(new.clone());
-        new
+        kept.clone()
     }
 }
 
@@ -322,6 +322,6 @@ mod tests {
         let first = serving.context("/");
         process.replace(process.snapshot().followed_by(config("http://one:9200"), models(&ended)).unwrap());
         let next = serving.context("/");
-        assert!(Arc::ptr_eq(&first.connections, &next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
+        assert!(Rc::ptr_eq(&first.connections, &next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
     }
 }

@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::Answer;
 use crate::memory::{Filling, Held, Memory};
 
 /// A request or response body.
@@ -35,13 +36,13 @@ impl Body {
     }
 
     /// A body that is passed on as it arrives.
-    pub fn streamed(incoming: Incoming) -> Self {
-        Self::Streamed(Stream::new(incoming))
+    pub fn streamed(source: impl Into<Source>) -> Self {
+        Self::Streamed(Stream::new(source.into()))
     }
 
     /// The same, with what has arrived by now read already: it leaves in one write with the head.
-    pub async fn gathered(incoming: Incoming) -> Self {
-        let mut stream = Stream::new(incoming);
+    pub async fn gathered(answer: Answer<Body>) -> Self {
+        let mut stream = Stream::new(answer.into());
         stream.gather().await;
         Self::Streamed(stream)
     }
@@ -97,17 +98,75 @@ impl http_body::Body for Body {
 
 type Polled = Result<Frame<Bytes>, hyper::Error>;
 
+/// The leg that a body comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A client, whose connection reads it when its own turn comes.
+    Client(Incoming),
+    /// The cluster: asking for the next frame is what has it read.
+    Cluster(Answer<Body>),
+}
+
+impl Source {
+    /// The turns that it takes until what was received by now can be had.
+    fn turns(&self) -> u8 {
+        match self {
+            Self::Client(_) => Stream::TURNS,
+            Self::Cluster(_) => 0,
+        }
+    }
+}
+
+impl From<Incoming> for Source {
+    fn from(body: Incoming) -> Self {
+        Self::Client(body)
+    }
+}
+
+impl From<Answer<Body>> for Source {
+    fn from(body: Answer<Body>) -> Self {
+        Self::Cluster(body)
+    }
+}
+
+impl http_body::Body for Source {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
+        match self.get_mut() {
+            Self::Client(body) => Pin::new(body).poll_frame(cx),
+            Self::Cluster(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::Cluster(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::Cluster(body) => body.size_hint(),
+        }
+    }
+}
+
 /// A body on its way from one leg to the other.
 ///
 /// Servers that send chunks hand over many small frames, and each would cost a write of its own on the other leg. So a
 /// small frame is held for a few turns of the scheduler, in which the reading leg can add what it has already received;
-/// what came by then leaves together. Nothing waits for bytes that are not there yet.
+/// what came by then leaves together. Nothing waits for bytes that are not there yet, and nothing for the cluster's, which are
+/// read when they are asked for.
 ///
 /// An error waits as long: a connection whose body fails drops what it has not written yet, head included, and the other
 /// side shall have all that came before the error.
 #[derive(Debug)]
 pub struct Stream {
-    incoming: Incoming,
+    source: Source,
     /// Small frames that were read and not passed on yet.
     held: BytesMut,
     /// How many turns `held` has waited since it last grew, or `error` since it was found.
@@ -126,8 +185,8 @@ impl Stream {
     /// Turns that a small frame or an error waits. One is not enough: a connection may poll its body twice in a turn.
     const TURNS: u8 = 3;
 
-    fn new(incoming: Incoming) -> Self {
-        Self { incoming, held: BytesMut::new(), waited: 0, ready: VecDeque::new(), error: None }
+    fn new(source: Source) -> Self {
+        Self { source, held: BytesMut::new(), waited: 0, ready: VecDeque::new(), error: None }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
@@ -152,16 +211,16 @@ impl Stream {
             if let Some(next) = self.ready.pop_front() {
                 return Poll::Ready(Some(next));
             }
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
+            match Pin::new(&mut self.source).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     let small = frame.data_ref().filter(|data| data.len() < Self::LARGE);
                     let Some(data) = small else { return self.release_before(Ok(frame)) };
-                    if self.held.is_empty() && self.incoming.is_end_stream() {
+                    if self.held.is_empty() && self.source.is_end_stream() {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                     self.held.extend_from_slice(data);
                     self.waited = 0;
-                    if self.held.len() >= Self::MOST || self.incoming.is_end_stream() {
+                    if self.held.len() >= Self::MOST || self.source.is_end_stream() {
                         return self.release();
                     }
                 }
@@ -170,7 +229,7 @@ impl Stream {
                 Poll::Ready(None) => return self.release(),
                 Poll::Ready(Some(Err(error))) => return self.release_before(Err(error)),
                 Poll::Pending if self.held.is_empty() => return Poll::Pending,
-                Poll::Pending if self.waited == Self::TURNS => return self.release(),
+                Poll::Pending if self.waited >= self.source.turns() => return self.release(),
                 Poll::Pending => {
                     self.waited += 1;
                     cx.waker().wake_by_ref();
@@ -180,29 +239,16 @@ impl Stream {
         }
     }
 
-    /// Reads what the other leg has received by now, so that it can leave in one write with the head before it.
+    /// Reads what has been received by now, so that it can leave in one write with the head before it.
     async fn gather(&mut self) {
-        let mut waited = false;
         std::future::poll_fn(|cx| {
-            if self.is_end_stream() {
-                return Poll::Ready(());
+            // Before what the same poll may have put there.
+            if !self.is_end_stream()
+                && let Poll::Ready(Some(next)) = self.poll_next(cx)
+            {
+                self.ready.push_front(next);
             }
-            if let Poll::Ready(next) = self.poll_next(cx) {
-                // Before what the same poll may have put there.
-                if let Some(next) = next {
-                    self.ready.push_front(next);
-                }
-                return Poll::Ready(());
-            }
-            // Held frames wake this task by themselves, and are released after a few turns.
-            if self.held.is_empty() {
-                if waited {
-                    return Poll::Ready(());
-                }
-                waited = true;
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
+            Poll::Ready(())
         })
         .await;
     }
@@ -220,12 +266,12 @@ impl Stream {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_empty() && self.ready.is_empty() && self.error.is_none() && self.incoming.is_end_stream()
+        self.held.is_empty() && self.ready.is_empty() && self.error.is_none() && self.source.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let ready: usize = self.ready.iter().flatten().filter_map(Frame::data_ref).map(Bytes::len).sum();
-        plus(self.incoming.size_hint(), self.held.len() + ready)
+        plus(self.source.size_hint(), self.held.len() + ready)
     }
 }
 
@@ -282,7 +328,8 @@ pub enum Unheld {
 }
 
 /// Reads `body` whole, within its bounds. Trailers of a body that is held are dropped.
-pub async fn buffer(mut body: Incoming, bounds: Bounds<'_>) -> Result<Buffered, hyper::Error> {
+pub async fn buffer(body: impl Into<Source>, bounds: Bounds<'_>) -> Result<Buffered, hyper::Error> {
+    let mut body = body.into();
     Ok(match fill(&mut body, bounds).await? {
         Filled::Whole(whole, copies) => Buffered::Whole(whole, copies),
         Filled::Short(read, why) => Buffered::Unheld(Body::Replayed(read, Stream::new(body)), why),
@@ -299,7 +346,10 @@ pub enum Filled {
 }
 
 /// Reads what it may of `body`, into one buffer: a sender's small frames cost no more than their bytes.
-pub async fn fill(body: &mut Incoming, bounds: Bounds<'_>) -> Result<Filled, hyper::Error> {
+pub async fn fill<B>(body: &mut B, bounds: Bounds<'_>) -> Result<Filled, hyper::Error>
+where
+    B: http_body::Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     let size = body.size_hint();
     if size.lower() > bounds.bytes as u64 {
         return Ok(Filled::Short(VecDeque::new(), Unheld::TooLarge));

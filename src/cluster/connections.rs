@@ -1,44 +1,33 @@
 //! Connections to the cluster: those that one serving thread keeps for later requests, and what happens to a request on its
 //! way there and to a response on its way back: nothing, but for the headers that end at this hop.
 
-use std::{sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST};
 use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
-};
-use net::connect::Connector;
 
 use super::{
-    Cluster,
+    Cluster, Node,
+    answer::Answer,
     body::Body,
     error::UpstreamError,
     headers,
+    kept::Kept,
+    link::{Link, Unanswered},
     request::{Attempts, Outgoing},
 };
-
-/// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
-const POOL_IDLE: Duration = Duration::from_secs(50);
-
-/// What a connection buffers at most on its way in and on its way out, in bytes; a head must fit. hyper's own is 400 KiB,
-/// which a thousand clients that read nothing would make 400 MiB.
-pub(crate) const MAX_BUFFER: usize = 128 * 1024;
 
 /// The connections of one serving thread to the nodes of a cluster. All dialects share them.
 #[derive(Debug)]
 pub struct Connections {
     cluster: Arc<Cluster>,
-    pool: Client<Connector, Body>,
-    /// Makes a connection for each request.
-    unpooled: Client<Connector, Body>,
+    kept: Rc<Kept<Body>>,
 }
 
 impl Connections {
-    /// No connection is made yet. At most `idle` of them are kept for later requests, for each node.
+    /// No connection is made yet. At most `idle` of them are kept for later requests.
     pub fn new(cluster: Arc<Cluster>, idle: usize) -> Self {
-        Self { pool: client(&cluster.connector, idle), unpooled: client(&cluster.connector, 0), cluster }
+        Self { cluster, kept: Rc::new(Kept::new(idle)) }
     }
 
     /// The cluster at their other end.
@@ -47,24 +36,24 @@ impl Connections {
     }
 
     /// Sends a request and answers with the response as soon as its head is there; its body streams.
-    pub async fn send(&self, outgoing: Outgoing) -> Result<Response<Incoming>, UpstreamError> {
+    pub async fn send(&self, outgoing: Outgoing) -> Result<Response<Answer<Body>>, UpstreamError> {
         let Outgoing { method, path_and_query, mut headers, client_authority, body, attempts } = outgoing;
         headers::strip_hop_by_hop(&mut headers);
-        if !self.cluster.preserve_host {
-            headers.remove(HOST);
-        } else if let Some(authority) = client_authority.filter(|_| !headers.contains_key(HOST))
-            && let Ok(host) = HeaderValue::from_str(authority.as_str())
-        {
-            headers.insert(HOST, host);
-        }
         let node = self.cluster.node();
+        if !self.cluster.preserve_host {
+            headers.insert(HOST, node.host.clone());
+        } else if !headers.contains_key(HOST) {
+            let named = client_authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+            headers.insert(HOST, named.unwrap_or_else(|| node.host.clone()));
+        }
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = node.uri(path_and_query);
+        *request.uri_mut() = path_and_query.into();
         *request.headers_mut() = headers;
-        let client = if attempts == Attempts::Last { &self.unpooled } else { &self.pool };
-        let answered = client.request(request).await;
-        let mut response = answered.map_err(|source| UpstreamError::of(source, node.authority.clone()))?;
+        let mut response = match attempts {
+            Attempts::Last => self.over_a_new_one(node, request).await?,
+            Attempts::One | Attempts::Two => self.over_a_kept_one(node, request).await?,
+        };
         let protocol = |what| UpstreamError::Protocol { authority: node.authority.clone(), what };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(protocol("another protocol"));
@@ -76,15 +65,38 @@ impl Connections {
         *response.version_mut() = Version::HTTP_11;
         Ok(response)
     }
-}
 
-/// A client that keeps at most `idle` connections for later requests.
-fn client(connector: &Connector, idle: usize) -> Client<Connector, Body> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(idle)
-        .http1_max_headers(headers::MAX_HEADERS)
-        .http1_max_buf_size(MAX_BUFFER)
-        .build(connector.clone())
+    /// Over the connection that was used last, so that the others grow old; over a new one where none is kept. One that turns
+    /// out to be closed before any of the request was written to it costs nothing but the look at the next.
+    async fn over_a_kept_one(
+        &self,
+        node: &Node,
+        mut request: Request<Body>,
+    ) -> Result<Response<Answer<Body>>, UpstreamError> {
+        while let Some(link) = self.kept.take() {
+            match link.exchange(request).await {
+                Ok(answered) => return Ok(self.response(answered)),
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
+                Err(Unanswered::Broken(source)) => return Err(UpstreamError::of(source, &node.authority)),
+            }
+        }
+        self.over_a_new_one(node, request).await
+    }
+
+    async fn over_a_new_one(
+        &self,
+        node: &Node,
+        request: Request<Body>,
+    ) -> Result<Response<Answer<Body>>, UpstreamError> {
+        let link = Link::connect(&self.cluster.connector, node).await?;
+        match link.exchange(request).await {
+            Ok(answered) => Ok(self.response(answered)),
+            Err(Unanswered::Unsent(_)) => Err(UpstreamError::Unsent { authority: node.authority.clone() }),
+            Err(Unanswered::Broken(source)) => Err(UpstreamError::of(source, &node.authority)),
+        }
+    }
+
+    fn response(&self, (response, link): (Response<Incoming>, Link<Body>)) -> Response<Answer<Body>> {
+        response.map(|body| Answer::new(body, link, self.kept.clone()))
+    }
 }

@@ -8,7 +8,6 @@ use engines::{
     request::{Forward, is_json},
 };
 use http::{HeaderMap, Response, StatusCode, header, response};
-use hyper::body::Incoming;
 use tracing::warn;
 
 use super::{
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     cluster::{
         Outgoing,
+        answer::Answer,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding},
     },
@@ -137,7 +137,7 @@ pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'
 
 /// The end of a request that was answered with 429: a queue that is full stands, but a circuit breaker may have tripped
 /// on the size of what we asked for, and is asked again as the client did.
-async fn too_many(context: &Context, head: response::Parts, body: Incoming) -> Halt {
+async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>) -> Halt {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
     let body = match buffer(body, bounds(context, LONGEST, 1)).await {

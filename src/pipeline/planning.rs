@@ -16,7 +16,7 @@ use crate::{
     config::rules::{self, Explicit, Mode, Rule},
     isolation::guarded,
     request_options::RequestOptions,
-    state::Context,
+    state::Snapshot,
 };
 
 /// The purpose for which a request is prepared.
@@ -34,7 +34,7 @@ pub(super) type Plans = Vec<Result<Arc<Planned>, SkipReason>>;
 /// Plans each search, and puts together what is sent where one of them is to be reranked. `multi`: whether they are
 /// several.
 pub(super) fn plans(
-    context: &Context,
+    snapshot: &Snapshot,
     mut request: Box<dyn SearchRequest>,
     multi: bool,
     options: &RequestOptions,
@@ -43,7 +43,7 @@ pub(super) fn plans(
     let count = request.searches().len();
     let mut searches = Vec::with_capacity(count);
     for place in 0..count {
-        let planned = planned(context, &mut *request, place, options, run);
+        let planned = planned(snapshot, &mut *request, place, options, run);
         if planned.is_err() {
             request.withdraw(place);
         }
@@ -62,12 +62,12 @@ pub(super) fn plans(
 
 /// The reasons why none of the searches is worth rendering, as far as its rule alone says; `None` where one is.
 pub(super) fn unruled(
-    context: &Context,
+    snapshot: &Snapshot,
     searches: &[Search],
     options: &RequestOptions,
     run: Run,
 ) -> Option<Vec<SkipReason>> {
-    let reason = |search: &Search| match ruled(context, search, options, run) {
+    let reason = |search: &Search| match ruled(snapshot, search, options, run) {
         Err(reason) => Some(reason),
         Ok((_, mode)) => (mode == Mode::Shadow && run == Run::Answer).then_some(SkipReason::Shadow),
     };
@@ -76,12 +76,12 @@ pub(super) fn unruled(
 
 /// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
 fn ruled<'a>(
-    context: &'a Context,
+    snapshot: &'a Snapshot,
     search: &Search,
     options: &RequestOptions,
     run: Run,
 ) -> Result<(&'a Rule, Mode), SkipReason> {
-    let rule = search.indices.as_deref().and_then(|indices| rules::find(&context.snapshot.settings.rules, indices));
+    let rule = search.indices.as_deref().and_then(|indices| rules::find(&snapshot.settings.rules, indices));
     let rule = rule.ok_or(SkipReason::NoRule)?;
     match (options.mode(rule), run) {
         (Mode::Off, _) | (Mode::On, Run::Shadow) => Err(SkipReason::Off),
@@ -90,27 +90,21 @@ fn ruled<'a>(
 }
 
 fn planned(
-    context: &Context,
+    snapshot: &Snapshot,
     request: &mut dyn SearchRequest,
     place: usize,
     options: &RequestOptions,
     run: Run,
 ) -> Result<Planned, NoPlan> {
-    let (rule, mode) = ruled(context, &request.searches()[place], options, run)?;
+    let (rule, mode) = ruled(snapshot, &request.searches()[place], options, run)?;
     let model = options.model.as_ref().unwrap_or(&rule.model);
-    if !context.snapshot.scorers.contains_key(model) && mode != Mode::Shadow {
-        let names: Vec<&str> = context
-            .snapshot
-            .settings
-            .models
-            .keys()
-            .chain(context.snapshot.settings.fused.keys())
-            .map(String::as_str)
-            .collect();
+    if !snapshot.scorers.contains_key(model) && mode != Mode::Shadow {
+        let names: Vec<&str> =
+            snapshot.settings.models.keys().chain(snapshot.settings.fused.keys()).map(String::as_str).collect();
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
-    let fields = Fields::of(context.snapshot.settings.field_signals(model), rule);
+    let fields = Fields::of(snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
         passage: &rule.passage,
@@ -119,7 +113,7 @@ fn planned(
         leave_explicit: rule.explicit == Explicit::Cluster,
         scores: matches!(rule.blend, Blend::Linear { .. })
             || options.explain != Explain::No
-            || context.snapshot.settings.fuses_the_cluster(model),
+            || snapshot.settings.fuses_the_cluster(model),
         values: fields.names(),
     };
     let plan = match guarded(|| request.plan(place, &terms))? {
@@ -133,7 +127,7 @@ fn planned(
     if mode == Mode::Shadow && run == Run::Answer {
         return Err(SkipReason::Shadow.into());
     }
-    if options.min_score.is_some() && !context.snapshot.settings.is_calibrated(rule, model) {
+    if options.min_score.is_some() && !snapshot.settings.is_calibrated(rule, model) {
         let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
@@ -147,8 +141,8 @@ fn planned(
         diversity: rule.diversity.clone(),
         long: rule.long_passages,
         shown: rule.score,
-        explain: context.snapshot.settings.clients.explain.of(options.explain),
-        detail: context.snapshot.settings.clients.explain,
+        explain: snapshot.settings.clients.explain.of(options.explain),
+        detail: snapshot.settings.clients.explain,
         probability: rule.probability.clone().filter(|_| *model == rule.model),
         min_score: options.min_score.or(rule.min_score),
         cut: options.min_score.is_some(),

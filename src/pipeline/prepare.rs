@@ -87,7 +87,7 @@ pub(super) async fn prepare(
     let mut rendered = None;
     let (mut read, question) = read(context, call).await?;
     if call.form().is_template()
-        && let Some(reasons) = unruled(context, read.request.searches(), options, run)
+        && let Some(reasons) = unruled(&context.snapshot, read.request.searches(), options, run)
     {
         // None of them is ours: nothing is worth rendering.
         let searches = reasons.into_iter().map(Err).collect();
@@ -108,8 +108,8 @@ pub(super) async fn prepare(
         read = located(context, call, read).await?;
     }
     let Read { request, size } = read;
-    let (context, own, multi) = (context.clone(), options.clone(), call.form().is_multi());
-    let plans = planned(size, move || plans(&context, request, multi, &own, run)).await?;
+    let (snapshot, own, multi) = (context.snapshot.clone(), options.clone(), call.form().is_multi());
+    let plans = planned(size, move || plans(&snapshot, request, multi, &own, run)).await?;
     let (searches, assembled) = plans.map_err(|cause| match cause {
         NoPlan::Skip(reason) => Halt::FallBack(reason),
         NoPlan::Refuse(failure) => Halt::Failed(failure),

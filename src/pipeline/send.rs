@@ -3,18 +3,17 @@
 //! again to a cluster that takes no connection.
 
 use http::Response;
-use hyper::body::Incoming;
 use tracing::debug;
 
 use super::failing::chain;
 use crate::{
-    cluster::{Attempts, Outgoing, UpstreamError},
+    cluster::{Attempts, Outgoing, UpstreamError, answer::Answer, body::Body},
     state::Context,
 };
 
 /// An answer of which the head is there.
 pub(super) struct Answered {
-    pub(super) response: Response<Incoming>,
+    pub(super) response: Response<Answer<Body>>,
     /// The request was sent for the last time, whatever becomes of the body.
     pub(super) was_last: bool,
 }

@@ -30,7 +30,7 @@ pub(super) fn start(context: &Context, call: Arc<SearchCall>, options: RequestOp
         return;
     };
     let context = context.clone();
-    tokio::spawn(async move {
+    tokio::task::spawn_local(async move {
         // Nobody waits for it, so that nobody would end it either.
         let shadowed = timeout(LIFE, shadow(&context, call, &options)).await;
         if let Err(reason) = shadowed.unwrap_or(Err(SkipReason::UpstreamError)) {

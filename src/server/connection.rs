@@ -6,6 +6,7 @@ use std::{
     future::poll_fn,
     net::{SocketAddr, TcpStream},
     pin::{Pin, pin},
+    rc::Rc,
     sync::Arc,
     task::{self, Poll, ready},
     time::Duration,
@@ -14,7 +15,7 @@ use std::{
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
 use net::tcp;
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     api,
-    cluster::{body::Body, connections::MAX_BUFFER, headers::MAX_HEADERS},
+    cluster::{MAX_BUFFER, body::Body, headers::MAX_HEADERS},
     route,
     state::{Context, ServingThread},
 };
@@ -106,7 +107,7 @@ impl End {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut notices: watch::Receiver<Notice>) {
+pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notices: watch::Receiver<Notice>) {
     // The place is the last to go: it is free when the stream is closed.
     let Arrival { place: mut its_place, stream, peer, front } = arrival;
     let stream = match tokio::net::TcpStream::from_std(stream) {
@@ -172,9 +173,22 @@ pub(super) async fn serve(arrival: Arrival, thread: Arc<ServingThread>, mut noti
     debug!(%peer, ?end, "connection closed");
 }
 
+/// Runs what belongs to a connection on its own thread: the streams of HTTP/2.
+#[derive(Debug, Clone, Copy)]
+struct ThisThread;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for ThisThread
+where
+    F::Output: 'static,
+{
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
 /// HTTP/1.1 and HTTP/2 without TLS, told apart by how a client begins.
-fn protocols() -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
+fn protocols() -> auto::Builder<ThisThread> {
+    let mut server = auto::Builder::new(ThisThread);
     // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
     server
         .http1()

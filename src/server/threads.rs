@@ -2,9 +2,10 @@
 //! of its own. Both legs of a request run on one thread, so no step of it has to wake another core; on small answers
 //! that wake-up is most of what a proxy costs. What happens on a connection is the business of `connection`.
 
-use std::{io, num::NonZero, sync::Arc, thread};
+use std::{io, num::NonZero, rc::Rc, sync::Arc, thread};
 
 use tokio::{
+    runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
@@ -30,8 +31,7 @@ impl Threads {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         // Connections that wait for later requests take descriptors as well.
         let idle = connections.div_ceil(cores);
-        let threads =
-            (0..cores).map(|number| start(number, process.serving_thread(idle))).collect::<io::Result<_>>()?;
+        let threads = (0..cores).map(|number| start(number, process.clone(), idle)).collect::<io::Result<_>>()?;
         Ok(Self { threads, next: 0 })
     }
 
@@ -59,26 +59,38 @@ impl Threads {
     }
 }
 
-fn start(number: usize, thread: ServingThread) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
+fn start(
+    number: usize,
+    process: Arc<Process>,
+    idle: usize,
+) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (finished, done) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (started, has_started) = std::sync::mpsc::channel();
     thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
-        runtime.block_on(serve(receiver, Arc::new(thread)));
+        // It is made here since it never leaves its thread, and nor does what runs on it.
+        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                let _ = started.send(Ok(()));
+                runtime.block_on(serve(receiver, Rc::new(process.serving_thread(idle))));
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
         let _ = finished.send(());
     })?;
+    has_started.recv().unwrap_or_else(|_| Err(io::Error::other("a serving thread ended at once")))?;
     Ok((sender, done))
 }
 
 /// Serves connections until no more can come, then waits for the open requests.
-async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Arc<ServingThread>) {
+async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Rc<ServingThread>) {
     let (notices, _) = watch::channel(Notice::Serve);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             message = messages.recv() => match message {
                 Some(Message::Arrived(arrival)) => {
-                    connections.spawn(connection::serve(arrival, thread.clone(), notices.subscribe()));
+                    connections.spawn_local(connection::serve(arrival, thread.clone(), notices.subscribe()));
                 }
                 Some(Message::MakeRoom) => {
                     notices.send_replace(Notice::MakeRoom);

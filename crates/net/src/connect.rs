@@ -3,11 +3,26 @@
 
 use std::{io, time::Duration};
 
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
+use http::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::net::TcpStream;
+use tower_service::Service;
 
 /// Makes HTTP/1.1 connections, with TLS or without.
 pub type Connector = HttpsConnector<HttpConnector>;
+
+/// A connection, with TLS or without.
+pub type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+
+/// Why no connection was made.
+pub type ConnectError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Connects to the host and port of `uri`, with TLS where its scheme is `https`.
+pub async fn connect(connector: &Connector, uri: Uri) -> Result<Stream, ConnectError> {
+    // A connector is ready at any time.
+    connector.clone().call(uri).await
+}
 
 /// A connector whose attempts may take `timeout`. Fails where the system's root certificates cannot be read.
 pub fn connector(timeout: Duration) -> io::Result<Connector> {
