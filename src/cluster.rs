@@ -1,5 +1,5 @@
-//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`]; `link` is one of
-//! them, `kept` those that wait), a request on its way there ([`request`]), the body of an answer on its way back ([`answer`]), what can go
+//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`], and `kept` for
+//! those that wait), a request on its way there ([`request`]), the body of an answer on its way back ([`answer`]), what can go
 //! wrong ([`error`]), and [`headers`], [`body`] and content codings ([`encoding`]) on both legs.
 
 pub mod answer;
@@ -9,7 +9,6 @@ pub mod encoding;
 pub mod error;
 pub mod headers;
 mod kept;
-pub mod link;
 pub mod request;
 
 use http::{
@@ -21,7 +20,6 @@ use net::connect::{Connector, connector};
 use crate::config::UpstreamConfig;
 pub use connections::Connections;
 pub use error::UpstreamError;
-pub(crate) use link::MAX_BUFFER;
 pub use request::{Attempts, Outgoing};
 
 /// The cluster, as the proxy reaches it.

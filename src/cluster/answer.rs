@@ -1,5 +1,5 @@
-//! The body of an answer of the cluster, as it arrives. Owns the connection that it comes on until the last byte of it was
-//! read: reading the body is what drives the connection, and dropping it is what ends a search that nobody waits for.
+//! The body of an answer of the cluster, as it arrives. Owns what becomes of its connection when it has come to its end: the
+//! thread keeps it for a later request.
 
 use std::{
     pin::Pin,
@@ -8,70 +8,53 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Body, Frame, SizeHint};
+use http1::{After, RequestBody};
+use net::stream::Stream;
 
-use super::{
-    kept::Kept,
-    link::{Link, Sent, unwoken},
-};
+use super::kept::Kept;
 
-/// The body of an answer, as it arrives.
+/// The body of the answer to a request whose body is of type `B`. Asking for its next frame is what has it read; dropping it
+/// before its end closes the connection, so that the cluster ends a search that nobody waits for.
 #[derive(Debug)]
-pub struct Answer<B: Sent> {
-    body: Incoming,
-    /// What it comes on; gone when it is complete.
-    link: Option<Link<B>>,
-    kept: Rc<Kept<B>>,
+pub struct Answer<B> {
+    body: http1::Answer<Stream, B>,
+    kept: Rc<Kept>,
 }
 
-impl<B: Sent> Answer<B> {
-    /// An answer of which the head has come on `link`.
-    pub(super) fn new(body: Incoming, link: Link<B>, kept: Rc<Kept<B>>) -> Self {
-        let mut answer = Self { body, link: Some(link), kept };
-        if answer.body.is_end_stream() {
-            answer.completed();
-        }
+impl<B: RequestBody + 'static> Answer<B> {
+    /// An answer of which the head is there. Its connection goes to `kept`.
+    pub(super) fn new(body: http1::Answer<Stream, B>, kept: Rc<Kept>) -> Self {
+        let mut answer = Self { body, kept };
+        answer.release_connection();
         answer
     }
 
-    /// Has the connection kept for a later request, after what is still to be sent of this one.
-    fn completed(&mut self) {
-        let Some(mut link) = self.link.take() else { return };
-        let kept = self.kept.clone();
-        if link.is_ready() {
-            return kept.put(link);
-        }
-        tokio::task::spawn_local(async move {
-            if link.finish().await {
-                kept.put(link);
+    /// Has the connection kept for a later request once this one is answered, and sent.
+    fn release_connection(&mut self) {
+        match self.body.take_connection() {
+            Some(After::Ready(connection)) => self.kept.put(connection),
+            Some(After::Sending(still)) => {
+                let kept = self.kept.clone();
+                tokio::task::spawn_local(async move {
+                    if let Some(connection) = still.finish().await {
+                        kept.put(connection);
+                    }
+                });
             }
-        });
+            None => {}
+        }
     }
 }
 
-impl<B: Sent> http_body::Body for Answer<B> {
+impl<B: RequestBody + 'static> Body for Answer<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = http1::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = &mut *self;
-        // Asked for before the connection reads, which is to know that somebody wants it. Only what the connection does can
-        // bring a frame, so it alone has to wake this task.
-        let mut next = Pin::new(&mut this.body).poll_frame(&mut unwoken());
-        if next.is_pending()
-            && let Some(link) = &mut this.link
-        {
-            if link.poll(cx).is_ready() {
-                this.link = None;
-            }
-            next = Pin::new(&mut this.body).poll_frame(&mut unwoken());
-        }
-        match &next {
-            Poll::Ready(Some(Err(_))) => this.link = None,
-            Poll::Ready(None) => this.completed(),
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.completed(),
-            _ => {}
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, http1::Error>>> {
+        let next = Pin::new(&mut self.body).poll_frame(cx);
+        if self.body.is_complete() {
+            self.release_connection();
         }
         next
     }

@@ -65,7 +65,7 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         match self.get_mut() {
@@ -96,7 +96,18 @@ impl http_body::Body for Body {
     }
 }
 
-type Polled = Result<Frame<Bytes>, hyper::Error>;
+type Polled = Result<Frame<Bytes>, BodyError>;
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client's did.
+    #[error(transparent)]
+    Client(hyper::Error),
+    /// The cluster's did.
+    #[error(transparent)]
+    Cluster(http1::Error),
+}
 
 /// The leg that a body comes from.
 #[derive(Debug)]
@@ -104,7 +115,7 @@ pub enum Source {
     /// A client, whose connection reads it when its own turn comes.
     Client(Incoming),
     /// The cluster: asking for the next frame is what has it read.
-    Cluster(Answer<Body>),
+    Cluster(Box<Answer<Body>>),
 }
 
 impl Source {
@@ -125,18 +136,18 @@ impl From<Incoming> for Source {
 
 impl From<Answer<Body>> for Source {
     fn from(body: Answer<Body>) -> Self {
-        Self::Cluster(body)
+        Self::Cluster(Box::new(body))
     }
 }
 
 impl http_body::Body for Source {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Polled>> {
         match self.get_mut() {
-            Self::Client(body) => Pin::new(body).poll_frame(cx),
-            Self::Cluster(body) => Pin::new(body).poll_frame(cx),
+            Self::Client(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Client),
+            Self::Cluster(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::Cluster),
         }
     }
 
@@ -174,7 +185,7 @@ pub struct Stream {
     /// What was read already and is to be passed on next, in this order; nothing is held while something is in here.
     ready: VecDeque<Polled>,
     /// The error that the body ends with, once everything before it was passed on.
-    error: Option<hyper::Error>,
+    error: Option<BodyError>,
 }
 
 impl Stream {
@@ -328,7 +339,7 @@ pub enum Unheld {
 }
 
 /// Reads `body` whole, within its bounds. Trailers of a body that is held are dropped.
-pub async fn buffer(body: impl Into<Source>, bounds: Bounds<'_>) -> Result<Buffered, hyper::Error> {
+pub async fn buffer(body: impl Into<Source>, bounds: Bounds<'_>) -> Result<Buffered, BodyError> {
     let mut body = body.into();
     Ok(match fill(&mut body, bounds).await? {
         Filled::Whole(whole, copies) => Buffered::Whole(whole, copies),
@@ -346,9 +357,9 @@ pub enum Filled {
 }
 
 /// Reads what it may of `body`, into one buffer: a sender's small frames cost no more than their bytes.
-pub async fn fill<B>(body: &mut B, bounds: Bounds<'_>) -> Result<Filled, hyper::Error>
+pub async fn fill<B>(body: &mut B, bounds: Bounds<'_>) -> Result<Filled, B::Error>
 where
-    B: http_body::Body<Data = Bytes, Error = hyper::Error> + Unpin,
+    B: http_body::Body<Data = Bytes> + Unpin,
 {
     let size = body.size_hint();
     if size.lower() > bounds.bytes as u64 {

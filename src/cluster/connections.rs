@@ -4,7 +4,8 @@
 use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST};
-use hyper::body::Incoming;
+use http1::Connection;
+use net::{connect::connect, stream::Stream};
 
 use super::{
     Cluster, Node,
@@ -13,7 +14,6 @@ use super::{
     error::UpstreamError,
     headers,
     kept::Kept,
-    link::{Link, Unanswered},
     request::{Attempts, Outgoing},
 };
 
@@ -21,7 +21,7 @@ use super::{
 #[derive(Debug)]
 pub struct Connections {
     cluster: Arc<Cluster>,
-    kept: Rc<Kept<Body>>,
+    kept: Rc<Kept>,
 }
 
 impl Connections {
@@ -50,10 +50,13 @@ impl Connections {
         *request.method_mut() = method;
         *request.uri_mut() = path_and_query.into();
         *request.headers_mut() = headers;
-        let mut response = match attempts {
-            Attempts::Last => self.over_a_new_one(node, request).await?,
-            Attempts::One | Attempts::Two => self.over_a_kept_one(node, request).await?,
+        let connection = match attempts {
+            Attempts::Last => self.new_one(node).await?,
+            Attempts::One | Attempts::Two => self.kept_or_new(node).await?,
         };
+        let answered =
+            connection.exchange(request).await.map_err(|source| UpstreamError::of(source, &node.authority))?;
+        let mut response = answered.map(|body| Answer::new(body, self.kept.clone()));
         let protocol = |what| UpstreamError::Protocol { authority: node.authority.clone(), what };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(protocol("another protocol"));
@@ -66,37 +69,18 @@ impl Connections {
         Ok(response)
     }
 
-    /// Over the connection that was used last, so that the others grow old; over a new one where none is kept. One that turns
-    /// out to be closed before any of the request was written to it costs nothing but the look at the next.
-    async fn over_a_kept_one(
-        &self,
-        node: &Node,
-        mut request: Request<Body>,
-    ) -> Result<Response<Answer<Body>>, UpstreamError> {
-        while let Some(link) = self.kept.take() {
-            match link.exchange(request).await {
-                Ok(answered) => return Ok(self.response(answered)),
-                Err(Unanswered::Unsent(unsent)) => request = *unsent,
-                Err(Unanswered::Broken(source)) => return Err(UpstreamError::of(source, &node.authority)),
-            }
-        }
-        self.over_a_new_one(node, request).await
-    }
-
-    async fn over_a_new_one(
-        &self,
-        node: &Node,
-        request: Request<Body>,
-    ) -> Result<Response<Answer<Body>>, UpstreamError> {
-        let link = Link::connect(&self.cluster.connector, node).await?;
-        match link.exchange(request).await {
-            Ok(answered) => Ok(self.response(answered)),
-            Err(Unanswered::Unsent(_)) => Err(UpstreamError::Unsent { authority: node.authority.clone() }),
-            Err(Unanswered::Broken(source)) => Err(UpstreamError::of(source, &node.authority)),
+    /// The connection that was used last, so that the others grow old; a new one where none is kept.
+    async fn kept_or_new(&self, node: &Node) -> Result<Connection<Stream>, UpstreamError> {
+        match self.kept.take() {
+            Some(connection) => Ok(connection),
+            None => self.new_one(node).await,
         }
     }
 
-    fn response(&self, (response, link): (Response<Incoming>, Link<Body>)) -> Response<Answer<Body>> {
-        response.map(|body| Answer::new(body, link, self.kept.clone()))
+    async fn new_one(&self, node: &Node) -> Result<Connection<Stream>, UpstreamError> {
+        match connect(&self.cluster.connector, node.uri()).await {
+            Ok(stream) => Ok(Connection::new(stream)),
+            Err(source) => Err(UpstreamError::unconnected(source, &node.authority)),
+        }
     }
 }

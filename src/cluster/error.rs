@@ -25,7 +25,7 @@ pub enum UpstreamError {
     #[error("the request's body ended early: {source}")]
     RequestBody {
         /// The cause.
-        source: hyper::Error,
+        source: http1::Error,
     },
     /// What came is no answer that may be passed on.
     #[error("the cluster at {authority} answered with {what}, which was not asked for")]
@@ -35,19 +35,13 @@ pub enum UpstreamError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The connection broke before any of the request was written to it.
-    #[error("the cluster at {authority} closed the connection before the request was sent")]
-    Unsent {
-        /// Host and port.
-        authority: Authority,
-    },
     /// The connection broke before an answer came.
     #[error("the cluster at {authority} closed the connection without an answer: {source}")]
     Broken {
         /// Host and port.
         authority: Authority,
         /// The cause.
-        source: hyper::Error,
+        source: http1::Error,
     },
 }
 
@@ -59,7 +53,7 @@ impl UpstreamError {
             Self::ConnectTimeout { .. } => FailureKind::ConnectTimeout,
             Self::RequestBody { .. } => FailureKind::BodyEnded,
             Self::Protocol { .. } => FailureKind::Protocol,
-            Self::Unsent { .. } | Self::Broken { .. } => FailureKind::ConnectionClosed,
+            Self::Broken { .. } => FailureKind::ConnectionClosed,
         }
     }
 
@@ -73,28 +67,22 @@ impl UpstreamError {
     }
 
     /// The reason where the connection to the node at `authority` brought no answer.
-    pub(super) fn of(source: hyper::Error, authority: &Authority) -> Self {
-        match is_of_request_body(&source) {
-            true => Self::RequestBody { source },
-            false => Self::Broken { authority: authority.clone(), source },
+    pub(super) fn of(source: http1::Error, authority: &Authority) -> Self {
+        match source {
+            source @ http1::Error::RequestBody(_) => Self::RequestBody { source },
+            source => Self::Broken { authority: authority.clone(), source },
         }
     }
 
     /// Whether there was a connection, and no answer to use came of it: over another one there may be.
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Unsent { .. } | Self::Broken { .. } | Self::Protocol { .. })
+        matches!(self, Self::Broken { .. } | Self::Protocol { .. })
     }
 
     /// Whether the connection broke before any of the request was written to it.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Unsent { .. })
+        matches!(self, Self::Broken { source: http1::Error::Unsent(_), .. })
     }
-}
-
-/// Whether the body that was sent failed, and not the connection: hyper calls that an error of its user, caused by the
-/// error of the body, which comes from the client's connection.
-fn is_of_request_body(error: &hyper::Error) -> bool {
-    error.is_user() && std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<hyper::Error>)
 }
 
 /// Whether some cause of `error` is a connection attempt that ran out of time.

@@ -15,10 +15,6 @@ use http::{
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// How many headers a message may have: far more than clusters send, which give a `Warning` for each thing that is
-/// deprecated. (hyper's own limit is 100.)
-pub(crate) const MAX_HEADERS: usize = 1000;
-
 /// Removes the headers that are meant for this connection alone: those that `Connection` names, and those that RFC
 /// 9110 §7.6.1 and §11.7 list. `TE: trailers` stays, so that trailers keep working end to end. A `Content-Length` beside a
 /// `Transfer-Encoding` goes with it: it does not count, and may be wrong (RFC 9112 §6.3). What stays keeps its order,

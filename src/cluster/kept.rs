@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
+use http1::Connection;
+use net::stream::Stream;
 use tokio::time::{Instant, sleep};
-
-use super::link::{Link, Sent};
 
 /// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -20,37 +20,37 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// Connections that wait for a request. They belong to one thread, so that no lock guards them.
 #[derive(Debug)]
-pub(super) struct Kept<B: Sent> {
+pub(super) struct Kept {
     /// Since when they wait; those that came last are at the end.
-    idle: RefCell<VecDeque<(Instant, Link<B>)>>,
+    idle: RefCell<VecDeque<(Instant, Connection<Stream>)>>,
     /// How many may wait.
     most: usize,
     /// A task looks at them from time to time.
     swept: Cell<bool>,
 }
 
-impl<B: Sent> Kept<B> {
+impl Kept {
     pub(super) fn new(most: usize) -> Self {
         Self { idle: RefCell::default(), most, swept: Cell::new(false) }
     }
 
     /// The connection that was used last, if it is still good.
-    pub(super) fn take(&self) -> Option<Link<B>> {
+    pub(super) fn take(&self) -> Option<Connection<Stream>> {
         loop {
-            let (since, mut link) = self.idle.borrow_mut().pop_back()?;
-            if since.elapsed() < IDLE_TIMEOUT && link.is_ready() {
-                return Some(link);
+            let (since, mut connection) = self.idle.borrow_mut().pop_back()?;
+            if since.elapsed() < IDLE_TIMEOUT && connection.is_ready() {
+                return Some(connection);
             }
         }
     }
 
     /// Keeps a connection for a later request.
-    pub(super) fn put(self: &Rc<Self>, link: Link<B>) {
+    pub(super) fn put(self: &Rc<Self>, connection: Connection<Stream>) {
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= self.most {
             return;
         }
-        idle.push_back((Instant::now(), link));
+        idle.push_back((Instant::now(), connection));
         if !self.swept.replace(true) {
             tokio::task::spawn_local(sweep(Rc::downgrade(self)));
         }
@@ -59,13 +59,13 @@ impl<B: Sent> Kept<B> {
     /// Closes connections that have waited for too long, and those that the cluster has closed. True where some are left.
     fn sweep(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|(since, link)| since.elapsed() < IDLE_TIMEOUT && link.is_ready());
+        idle.retain_mut(|(since, connection)| since.elapsed() < IDLE_TIMEOUT && connection.is_ready());
         !idle.is_empty()
     }
 }
 
 /// Sweeps until there is nothing left to sweep.
-async fn sweep<B: Sent>(kept: Weak<Kept<B>>) {
+async fn sweep(kept: Weak<Kept>) {
     loop {
         sleep(SWEEP).await;
         let Some(kept) = kept.upgrade() else { return };

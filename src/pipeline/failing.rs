@@ -6,7 +6,10 @@ use http::{HeaderValue, Response, header};
 use tracing::{debug, warn};
 
 use crate::{
-    cluster::{UpstreamError, body::Body},
+    cluster::{
+        UpstreamError,
+        body::{Body, BodyError},
+    },
     state::Context,
 };
 
@@ -30,7 +33,7 @@ pub(super) fn unanswered(context: &Context, error: &UpstreamError) -> Response<B
 }
 
 /// The answer where the cluster's own broke off before any of it was passed on.
-pub(super) fn broken_off(context: &Context, error: &hyper::Error) -> Response<Body> {
+pub(super) fn broken_off(context: &Context, error: &BodyError) -> Response<Body> {
     context.process.metrics.upstream_failed();
     warn!(%error, "the cluster's answer broke off");
     let reason = format!("the cluster's answer broke off: {error}");

@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     api,
-    cluster::{MAX_BUFFER, body::Body, headers::MAX_HEADERS},
+    cluster::body::Body,
     route,
     state::{Context, ServingThread},
 };
@@ -45,6 +45,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How long a request waits where as many others are with the cluster as there are places for connections.
 const TURN: Duration = Duration::from_secs(1);
+/// What a connection buffers at most on its way in and on its way out, in bytes; a head must fit. hyper's own is 400 KiB,
+/// which a thousand clients that read nothing would make 400 MiB.
+const MAX_BUFFER: usize = 128 * 1024;
 /// How many requests one connection of HTTP/2 may have open: as many as RFC 9113, section 6.5.2, asks for at least.
 const STREAMS: u32 = 100;
 
@@ -195,7 +198,7 @@ fn protocols() -> auto::Builder<ThisThread> {
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
+        .max_headers(http1::MAX_HEADERS)
         .max_buf_size(MAX_BUFFER);
     server.http2().timer(TokioTimer::new()).auto_date_header(false).max_concurrent_streams(STREAMS);
     server

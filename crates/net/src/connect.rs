@@ -1,19 +1,17 @@
 //! How every connection to a server is made: to the cluster, to rerank servers, to the Hub. Owns TCP and TLS settings, so
-//! that there is one crypto provider and one set of trusted certificates.
+//! that there is one crypto provider and one set of trusted certificates. The connection itself is a [`Stream`].
 
 use std::{io, time::Duration};
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use tokio::net::TcpStream;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use tower_service::Service;
+
+use crate::stream::Stream;
 
 /// Makes HTTP/1.1 connections, with TLS or without.
 pub type Connector = HttpsConnector<HttpConnector>;
-
-/// A connection, with TLS or without.
-pub type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Why no connection was made.
 pub type ConnectError = Box<dyn std::error::Error + Send + Sync>;
@@ -21,7 +19,7 @@ pub type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 /// Connects to the host and port of `uri`, with TLS where its scheme is `https`.
 pub async fn connect(connector: &Connector, uri: Uri) -> Result<Stream, ConnectError> {
     // A connector is ready at any time.
-    connector.clone().call(uri).await
+    connector.clone().call(uri).await.map(Stream::from)
 }
 
 /// A connector whose attempts may take `timeout`. Fails where the system's root certificates cannot be read.

@@ -1,4 +1,6 @@
-//! How connections are made and kept: the options of every TCP socket ([`tcp`]), and TLS to servers ([`connect`]).
+//! How connections are made and kept: the options of every TCP socket ([`tcp`]), and TLS to servers ([`connect`],
+//! [`stream`]).
 
 pub mod connect;
+pub mod stream;
 pub mod tcp;

@@ -1,0 +1,79 @@
+//! Where the body of an answer ends, and whether its connection can be used again (RFC 9112, sections 6.3 and 9.3).
+
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
+};
+
+use crate::Error;
+
+/// Where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// With the last of its chunks.
+    Chunked,
+    /// With the connection.
+    UntilClose,
+}
+
+impl Framing {
+    /// The framing of the answer to a request with this method.
+    pub(crate) fn of(
+        method: &Method,
+        status: StatusCode,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<Self, Error> {
+        let never = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || status.is_informational();
+        if never || *method == Method::HEAD {
+            return Ok(Self::Length(0));
+        }
+        if headers.contains_key(TRANSFER_ENCODING) {
+            return match is_chunked(headers) {
+                // A proxy on the way that knows only HTTP/1.0 has not taken the chunks apart.
+                _ if version == Version::HTTP_10 => Err(Error::Framing("a Transfer-Encoding in HTTP/1.0")),
+                true => Ok(Self::Chunked),
+                false => Ok(Self::UntilClose),
+            };
+        }
+        Ok(content_length(headers)?.map_or(Self::UntilClose, Self::Length))
+    }
+}
+
+/// Whether the server means to keep the connection open.
+pub(crate) fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
+    !has_option(headers, "close") && (version == Version::HTTP_11 || has_option(headers, "keep-alive"))
+}
+
+fn has_option(headers: &HeaderMap, option: &str) -> bool {
+    let mut options = headers.get_all(CONNECTION).iter().flat_map(elements);
+    options.any(|one| one.eq_ignore_ascii_case(option))
+}
+
+/// Whether the last coding is `chunked`.
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(TRANSFER_ENCODING).iter().next_back();
+    last.and_then(|value| elements(value).last()).is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+}
+
+/// The length that all `Content-Length` headers agree on; `None` where there is none.
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let mut said = headers.get_all(CONTENT_LENGTH).iter().flat_map(elements).map(number);
+    let Some(first) = said.next() else { return Ok(None) };
+    match first.filter(|_| said.all(|other| other == first)) {
+        Some(length) => Ok(Some(length)),
+        None => Err(Error::Framing("Content-Length is no number, or several")),
+    }
+}
+
+/// The elements of a list; of what is not ASCII, one that means nothing.
+fn elements(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim)
+}
+
+fn number(digits: &str) -> Option<u64> {
+    // `parse` would take a sign.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
