@@ -2,7 +2,7 @@
 //! of its own. Both legs of a request run on one thread, so no step of it has to wake another core; on small answers
 //! that wake-up is most of what a proxy costs. What happens on a connection is the business of `connection`.
 
-use std::{io, num::NonZero, sync::Arc, thread};
+use std::{io, sync::Arc, thread};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -10,7 +10,10 @@ use tokio::{
 };
 
 use super::connection::{self, Arrival, Notice};
-use crate::state::{Process, ServingThread};
+use crate::{
+    cores::{self, Core},
+    state::{Process, ServingThread},
+};
 
 /// What a thread is told; that nothing more can come, that the server ends.
 enum Message {
@@ -27,12 +30,12 @@ pub(super) struct Threads {
 impl Threads {
     /// One thread per core, all of them together for so many connections. Fails where the system gives no thread or no reactor.
     pub(super) fn start(process: &Arc<Process>, connections: usize) -> io::Result<Self> {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = cores::available();
+        let own = cores::one_each(process.snapshot().settings.server.pin_threads);
         // Connections that wait for later requests take descriptors as well.
         let idle = connections.div_ceil(cores);
-        let threads =
-            (0..cores).map(|number| start(number, process.serving_thread(idle))).collect::<io::Result<_>>()?;
-        Ok(Self { threads, next: 0 })
+        let threads = (0..cores).map(|number| start(number, own.get(number).copied(), process.serving_thread(idle)));
+        Ok(Self { threads: threads.collect::<io::Result<_>>()?, next: 0 })
     }
 
     /// Hands a connection to the next thread in turn.
@@ -59,11 +62,18 @@ impl Threads {
     }
 }
 
-fn start(number: usize, thread: ServingThread) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
+fn start(
+    number: usize,
+    core: Option<Core>,
+    thread: ServingThread,
+) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (finished, done) = oneshot::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(cores::leave).build()?;
     thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
+        if let Some(core) = core {
+            core.keep();
+        }
         runtime.block_on(serve(receiver, Arc::new(thread)));
         let _ = finished.send(());
     })?;
