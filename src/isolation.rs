@@ -2,7 +2,6 @@
 //! takes long does not hold up the other connections of its thread.
 
 use std::{
-    num::NonZero,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::LazyLock,
@@ -14,6 +13,8 @@ use engines::plan::SkipReason;
 use tokio::{sync::Semaphore, time::timeout};
 use tracing::error;
 
+use crate::cores;
+
 /// Answers of up to this many bytes are read and rewritten on the spot, which takes well under a millisecond.
 const QUICK: usize = 256 * 1024;
 
@@ -22,22 +23,18 @@ const QUICK: usize = 256 * 1024;
 const QUICK_REQUEST: usize = 4 * 1024;
 
 /// The large answers that are worked on at a time, in the whole process: as many as there are processors.
-static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(processors()));
+static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(cores::available()));
 
 /// The large requests that are worked on at a time. Anyone who can connect can send one, so they never get all
 /// processors; those beyond wait for their turn, in the order in which they came.
-static REQUESTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
+static REQUESTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((cores::available() / 2).max(1)));
 
 /// The time for which a large request waits for its turn. Nothing has been asked of the cluster by then, and its client
 /// is to wait no longer than reranking is worth.
 const TURN: Duration = Duration::from_millis(200);
 
 /// The rerank calls that are read at a time: they may be larger than any search, and are not to hold those up.
-static CALLS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((processors() / 2).max(1)));
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
-}
+static CALLS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new((cores::available() / 2).max(1)));
 
 /// Runs a pure stage; a panic in it is this search's loss only.
 pub(crate) fn guarded<T>(stage: impl FnOnce() -> T) -> Result<T, SkipReason> {
@@ -127,13 +124,13 @@ mod tests {
         // As `planned_apart` does, but for how long a turn is waited for: on a busy machine all of them take longer.
         let all = futures_util::future::join_all((0..200).map(|_| apart(&REQUESTS, None, stage))).await;
         for (apart, in_flight) in all.into_iter().map(|stage| stage.expect("a stage that ends")) {
-            assert!(apart && in_flight <= (processors() / 2).max(1), "{apart} {in_flight}");
+            assert!(apart && in_flight <= (cores::available() / 2).max(1), "{apart} {in_flight}");
         }
     }
 
     #[tokio::test]
     async fn a_stage_that_panics_gives_its_room_back() {
-        for _ in 0..=processors() {
+        for _ in 0..=cores::available() {
             let stage: fn() = || panic!("a stage that fails");
             assert_eq!(planned_apart(stage).await, Err(SkipReason::Internal));
         }

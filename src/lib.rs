@@ -32,6 +32,7 @@ pub mod cluster;
 pub mod api;
 pub mod document_ranking;
 
+mod cores;
 mod isolation;
 pub mod memory;
 mod panics;

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 use crate::{
     cluster::{Cluster, Connections},
     config::{Settings, SignalConfig, SourceConfig},
+    cores,
     memory::Memory,
     open_models::{Config, OpenModel, OpenModels},
     telemetry::Metrics,
@@ -181,7 +182,11 @@ impl Drop for Snapshot {
         if *self.was_replaced.get_mut() {
             let scorers = std::mem::take(&mut self.scorers);
             // Where the system gives no thread, the models that could not be handed over are dropped by the failed attempt.
-            let _ = thread::Builder::new().name("retire-models".to_owned()).spawn(move || drop(scorers));
+            let retire = move || {
+                cores::leave();
+                drop(scorers);
+            };
+            let _ = thread::Builder::new().name("retire-models".to_owned()).spawn(retire);
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct ServerConfig {
     pub header_timeout: Duration,
     /// The most client connections that are served at a time; 0 for as many as there are file descriptors for.
     pub max_connections: usize,
+    /// Whether each serving thread has a core of its own, where there is one for each.
+    pub pin_threads: bool,
 }
 
 impl ServerConfig {
@@ -31,6 +33,7 @@ impl ServerConfig {
             drain: section.or("drain", Duration::from_secs(30)),
             header_timeout: section.or("header_timeout", HEADER_TIMEOUT),
             max_connections: section.or("max_connections", 0),
+            pin_threads: section.or("pin_threads", true),
         };
         if config.header_timeout.is_zero() || config.header_timeout > MAX_HEADER_TIMEOUT {
             section.error("header_timeout", "must be more than nothing and at most 1h (one hour)");
@@ -59,6 +62,12 @@ mod tests {
         assert_eq!((server.header_timeout, server.max_connections), (Duration::from_mins(1), 0));
         let server = with_server("header_timeout = \"500ms\"\nmax_connections = 10").expect("right");
         assert_eq!((server.header_timeout, server.max_connections), (Duration::from_millis(500), 10));
+    }
+
+    #[test]
+    fn serving_threads_are_pinned_unless_it_is_switched_off() {
+        let pinned = |keys| with_server(keys).expect("right").pin_threads;
+        assert!(pinned("") && !pinned("pin_threads = false"));
     }
 
     #[test]

@@ -152,6 +152,7 @@ mod tests {
             drain: Duration::ZERO,
             header_timeout: Duration::from_secs(1),
             max_connections,
+            pin_threads: false,
         };
         Admission::new(&config, Arc::default())
     }

@@ -2,7 +2,7 @@
 //! of its own. Both legs of a request run on one thread, so no step of it has to wake another core; on small answers
 //! that wake-up is most of what a proxy costs. What happens on a connection is the business of `connection`.
 
-use std::{io, num::NonZero, rc::Rc, sync::Arc, thread};
+use std::{io, rc::Rc, sync::Arc, thread};
 
 use tokio::{
     runtime::{Builder, LocalOptions},
@@ -11,7 +11,10 @@ use tokio::{
 };
 
 use super::connection::{self, Arrival, Notice};
-use crate::state::{Process, ServingThread};
+use crate::{
+    cores::{self, Core},
+    state::{Process, ServingThread},
+};
 
 /// What a thread is told; that nothing more can come, that the server ends.
 enum Message {
@@ -28,11 +31,12 @@ pub(super) struct Threads {
 impl Threads {
     /// One thread per core, all of them together for so many connections. Fails where the system gives no thread or no reactor.
     pub(super) fn start(process: &Arc<Process>, connections: usize) -> io::Result<Self> {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let cores = cores::available();
+        let own = cores::one_each(process.snapshot().settings.server.pin_threads);
         // Connections that wait for later requests take descriptors as well.
         let idle = connections.div_ceil(cores);
-        let threads = (0..cores).map(|number| start(number, process.clone(), idle)).collect::<io::Result<_>>()?;
-        Ok(Self { threads, next: 0 })
+        let threads = (0..cores).map(|number| start(number, own.get(number).copied(), process.clone(), idle));
+        Ok(Self { threads: threads.collect::<io::Result<_>>()?, next: 0 })
     }
 
     /// Hands a connection to the next thread in turn.
@@ -61,6 +65,7 @@ impl Threads {
 
 fn start(
     number: usize,
+    core: Option<Core>,
     process: Arc<Process>,
     idle: usize,
 ) -> io::Result<(mpsc::UnboundedSender<Message>, oneshot::Receiver<()>)> {
@@ -68,8 +73,12 @@ fn start(
     let (finished, done) = oneshot::channel();
     let (started, has_started) = std::sync::mpsc::channel();
     thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
+        if let Some(core) = core {
+            core.keep();
+        }
         // It is made here since it never leaves its thread, and nor does what runs on it.
-        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        let mut runtime = Builder::new_current_thread();
+        match runtime.enable_all().on_thread_start(cores::leave).build_local(LocalOptions::default()) {
             Ok(runtime) => {
                 let _ = started.send(Ok(()));
                 runtime.block_on(serve(receiver, Rc::new(process.serving_thread(idle))));

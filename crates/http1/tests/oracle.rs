@@ -56,7 +56,9 @@ impl AsyncRead for Scripted {
 impl AsyncWrite for Scripted {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut task::Context<'_>, data: &[u8]) -> task::Poll<io::Result<usize>> {
         self.is_asked = true;
-        self.reader.take().map(task::Waker::wake);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
         task::Poll::Ready(Ok(data.len()))
     }
 
