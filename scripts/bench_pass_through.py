@@ -283,7 +283,10 @@ def measure_cell(cell: str, ways: dict, rounds: int, seconds: float, scoring: bo
 
 def started(running: contextlib.ExitStack, model: Path, arguments) -> "tuple[dict, list[int]]":
     """The ways, each with its URL and its process, and all processes that this starts."""
-    names = [name for name in WAYS if name in arguments.ways.split(",")]
+    wanted = arguments.ways.split(",")
+    if unknown := set(wanted) - set(WAYS):
+        raise SystemExit(f"error: --ways {','.join(sorted(unknown))}: expected some of {','.join(WAYS)}")
+    names = [name for name in WAYS if name in wanted]
     if missing := [name for name in names if name in ("nginx", "haproxy", "envoy") and not program(name)]:
         print(f"\nWARNING: {' and '.join(missing)} cannot be had here and is left out of every table", file=sys.stderr, flush=True)
     origin = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
