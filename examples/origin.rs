@@ -2,9 +2,12 @@
 //! framing needs, every answer ready in memory, one write each.
 //!
 //! - `/fixed/N`: N bytes with `Content-Length`;
+//! - `/stream/N`: the same, written piece by piece, for answers that are too large to be kept;
 //! - `/chunked/N`: N bytes in chunks of 8 KB, as Elasticsearch sends a large answer;
 //! - `/unique-…/_search`: a search answer with 100 hits of the bundled corpus, whose passages no other path has;
 //! - any other path that ends in `/_search`: a search answer with 100 hits, whatever was asked.
+//!
+//! Bodies of requests are read and dropped, of any size.
 //!
 //! `cargo run --release --example origin -- [PORT]` prints `listening on http://127.0.0.1:PORT`.
 
@@ -23,6 +26,7 @@ use tokio::{
 };
 
 const CHUNK_BYTES: usize = 8 * 1024;
+const PIECE_BYTES: usize = 256 * 1024;
 const HITS: usize = 100;
 
 /// Answers by path, made when first asked for.
@@ -54,17 +58,36 @@ async fn serve(mut stream: TcpStream, answers: Answers) -> std::io::Result<()> {
             }
         };
         let head = String::from_utf8_lossy(&received[..head_end]).into_owned();
-        let whole = head_end + content_length(&head);
-        while received.len() < whole {
+        let mut left = head_end + content_length(&head);
+        while received.len() < left {
+            left -= received.len();
+            received.clear();
             if stream.read_buf(&mut received).await? == 0 {
                 return Ok(());
             }
         }
-        received.drain(..whole);
+        received.drain(..left);
         let path = head.split(' ').nth(1).unwrap_or("/").split('?').next().unwrap_or("/");
+        if let Some(size) = path.strip_prefix("/stream/").and_then(|size| size.parse().ok()) {
+            send_in_pieces(&mut stream, size).await?;
+            continue;
+        }
         let answer = answer(path, &answers).await;
         stream.write_all(&answer).await?;
     }
+}
+
+/// Answers with so many bytes, of which only a piece is held.
+async fn send_in_pieces(stream: &mut TcpStream, size: usize) -> std::io::Result<()> {
+    let piece = filler(size.min(PIECE_BYTES));
+    stream.write_all(head("200 OK", size).as_bytes()).await?;
+    let mut left = size;
+    while left > 0 {
+        let bytes = left.min(piece.len());
+        stream.write_all(&piece[..bytes]).await?;
+        left -= bytes;
+    }
+    Ok(())
 }
 
 fn content_length(head: &str) -> usize {
@@ -106,12 +129,14 @@ fn filler(size: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(size).collect()
 }
 
-fn with_length(status: &str, body: &[u8]) -> Vec<u8> {
-    let mut answer = format!(
-        "HTTP/1.1 {status}\r\nX-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
+fn head(status: &str, length: usize) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nX-elastic-product: Elasticsearch\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     )
-    .into_bytes();
+}
+
+fn with_length(status: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = head(status, body.len()).into_bytes();
     answer.extend_from_slice(body);
     answer
 }

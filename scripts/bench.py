@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures, side by side in one run:
 
-- pass-through: requests a second and p99, direct, through nginx and through rerank-proxy, for 1 KB, 20 KB, 20 KB chunked
-  and 1 MB answers at 1, 16 and 128 connections;
+- pass-through: requests a second, p50, p99 and processor time a request, direct, through nginx, HAProxy, Envoy and
+  rerank-proxy, for 1 KB, 20 KB, 20 KB chunked and 1 MB answers at 1, 16 and 128 connections (scripts/bench_pass_through.py);
 - scoring: pairs a second of the whole proxy against a bare ONNX Runtime loop with the same model (`cargo bench --bench
   scoring`), for the bundled models and for those that scripts/make_models.py makes where it can;
 - graph: compiled graphs against the stock files, against what their weight GEMMs alone take, and against other programs
@@ -12,33 +12,32 @@
   asked again;
 - the time that planning and rewriting take for an answer of 100 hits and 500 KB (`cargo bench --bench rewriting`).
 
-The three ways take turns, round after round, so that a machine that slows down slows all of them; medians are shown.
 Prints tables and writes target/bench/summary.json. `make bench` builds what it needs and runs it."""
 
 import argparse
 import contextlib
+import datetime
 import json
 import math
 import os
+import platform
 import re
-import shutil
+import shlex
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import bench_graph
+import bench_pass_through
 import make_models
 import overload
+from bench_servers import BINARIES, CORES, OUTPUT, REPOSITORY, listening, program, proxying, version
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-BINARIES = Path(os.environ.get("BINARIES", REPOSITORY / "target" / "release"))
-OUTPUT = REPOSITORY / "target" / "bench"
 BUNDLED = REPOSITORY / "fixtures" / "models"
 MODEL = BUNDLED / "all-MiniLM-L6-v2"
 TINY = BUNDLED / "tiny-deberta-v2"
@@ -54,44 +53,7 @@ MODELS = (
     (MADE / "base", INT8, 3),
     (MADE / "base", FP32, 1),
 )
-PATHS = {"1 KB": "/fixed/1024", "20 KB": "/fixed/20480", "20 KB chunked": "/chunked/20480", "1 MB": "/fixed/1048576"}
-CONNECTIONS = (1, 16, 128)
 WINDOW = 100
-CORES = os.cpu_count() or 1
-
-NGINX = """\
-worker_processes {cores};
-daemon off;
-master_process on;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    keepalive_requests 100000000;
-    tcp_nodelay on;
-    proxy_max_temp_file_size 0;
-    upstream origin {{
-        server {origin};
-        keepalive 256;
-        keepalive_requests 100000000;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-        }}
-    }}
-}}
-"""
 PROXY = """\
 [server]
 listen = "127.0.0.1:0"
@@ -106,128 +68,6 @@ fields = ["title", "text"]
 window = {window}
 budget = "60s"
 """
-
-
-def check() -> list:
-    """What is missing."""
-    missing = []
-    for program in ("nginx", "wrk"):
-        if not shutil.which(program) and not Path(f"/usr/sbin/{program}").exists():
-            missing.append(program)
-    return missing
-
-
-def program(name: str) -> str:
-    return shutil.which(name) or f"/usr/sbin/{name}"
-
-
-@contextlib.contextmanager
-def listening(command: list):
-    """Runs a server that prints `listening on URL`; gives the URL and the process's number."""
-    log = open(OUTPUT / f"{Path(command[0]).name}.log", "w")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPOSITORY)
-    try:
-        line = process.stdout.readline()
-        found = re.fullmatch(r"listening on (http://\S+)\n", line)
-        if not found:
-            raise SystemExit(f"error: {command[0]} did not start; see {log.name}")
-        yield found.group(1), process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
-
-
-@contextlib.contextmanager
-def nginx_before(origin: str):
-    """Runs nginx as a reverse proxy before `origin`; gives its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "nginx.conf"
-        config.write_text(NGINX.format(cores=CORES, folder=folder, origin=urlsplit(origin).netloc, port=port))
-        os.chmod(folder, 0o755)
-        process = subprocess.Popen(
-            [program("nginx"), "-c", str(config), "-p", folder, "-e", f"{folder}/error.log"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        url = f"http://127.0.0.1:{port}"
-        try:
-            for _ in range(100):
-                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/fixed/1", timeout=1):
-                    break
-                time.sleep(0.05)
-            else:
-                raise SystemExit("error: nginx did not start: " + (Path(folder) / "error.log").read_text()[-500:])
-            yield url
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def wrk(url: str, connections: int, seconds: float) -> "tuple[float, float]":
-    """Requests a second and p99 in milliseconds."""
-    threads = min(connections, CORES)
-    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", url]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if re.search(r"Non-2xx|Socket errors", text):
-        print(f"warning: {url}: {text}", file=sys.stderr)
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s|m)\b", text).groups()
-    return rate, float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60000.0}[unit]
-
-
-@contextlib.contextmanager
-def proxying(name: str, config: str):
-    """Runs the proxy with this configuration, its model loaded; gives its URL and the process's number."""
-    file = OUTPUT / f"{name}.toml"
-    file.write_text(config)
-    with listening([str(BINARIES / "rerank-proxy"), "serve", "--config", str(file)]) as (url, process):
-        wait_until_ready(url)
-        yield url, process
-
-
-def wait_until_ready(proxy: str) -> None:
-    """Until the proxy has loaded its models: before, it forwards only."""
-    for _ in range(1200):
-        with urllib.request.urlopen(f"{proxy}/_rerank/health", timeout=10) as answer:
-            health = json.load(answer)
-        if health["status"] == "ready":
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"error: the proxy does not get ready: {health}")
-
-
-def pass_through(ways: dict, rounds: int, seconds: int) -> list:
-    """One cell for each kind of answer and number of connections."""
-    cells = []
-    print(f"\npass-through: requests a second (p99 in ms), median of {rounds} rounds of {seconds} s, {CORES} cores")
-    print(f"{'answer':>14} {'conns':>6} " + " ".join(f"{way:>22}" for way in ways) + "   vs nginx: rate    p99")
-    for label, path in PATHS.items():
-        for connections in CONNECTIONS:
-            seen = {way: [] for way in ways}
-            for _ in range(rounds):
-                for way, url in ways.items():
-                    seen[way].append(wrk(url + path, connections, seconds))
-            rate = {way: statistics.median(one for one, _ in results) for way, results in seen.items()}
-            p99 = {way: statistics.median(one for _, one in results) for way, results in seen.items()}
-            cell = {
-                "answer": label,
-                "connections": connections,
-                "requests_per_second": rate,
-                "p99_ms": p99,
-                "rps_vs_nginx": rate["rerank-proxy"] / rate["nginx"],
-                "p99_vs_nginx": p99["rerank-proxy"] / p99["nginx"],
-                "rps_vs_direct": rate["rerank-proxy"] / rate["direct"],
-            }
-            cells.append(cell)
-            shown = " ".join(f"{rate[way]:>12.0f} ({p99[way]:>7.2f})" for way in ways)
-            print(
-                f"{label:>14} {connections:>6} {shown}             {cell['rps_vs_nginx']:.2f}   {cell['p99_vs_nginx']:.2f}",
-                flush=True,
-            )
-    return cells
 
 
 class Client:
@@ -349,59 +189,68 @@ def rewriting(quick: bool) -> float:
     return json.loads((folder / "estimates.json").read_text())["median"]["point_estimate"] / 1000
 
 
-def versions() -> dict:
-    """What was measured with what. Parts that need neither nginx nor wrk are measured without."""
+def machine() -> dict:
+    """What was measured when, where, with what and by which command: whoever quotes a figure quotes this."""
+    known = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    processor = re.search(r"^model name\s*: (.+)$", known, re.MULTILINE)
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": f'make bench ARGS="{shlex.join(sys.argv[1:])}"',
+        "processor": processor.group(1) if processor else platform.machine(),
+        "cores": CORES,
+        "kernel": platform.release(),
+        # At the beginning: what else the machine is doing.
+        "load_average": os.getloadavg()[0],
+        **{name: version(name) for name in ("nginx", "haproxy", "envoy", "wrk")},
+    }
 
-    def first_line(*command):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return (done.stdout + done.stderr).strip().splitlines()[0]
 
-    missing = check()
-    commands = {"nginx": (program("nginx"), "-v"), "wrk": ("wrk", "-v")}
-    programs = {name: "none" if name in missing else first_line(*command) for name, command in commands.items()}
-    # At the beginning: what else the machine is doing.
-    return {**programs, "cores": CORES, "load_average": os.getloadavg()[0]}
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only say what is missing")
+    parser.add_argument("--quick", action="store_true", help="one short round: is anything broken, not how fast it is")
+    parser.add_argument("--only", choices=PARTS, help="one part; it alone is written, to target/bench/PART.json")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="the part graph draws its operators there (SVG)")
+    part = parser.add_argument_group(
+        "pass-through", "12 cells of 5 ways in 3 rounds of 10 s take 30 minutes; fewer cells, ways or rounds take less"
+    )
+    part.add_argument("--rounds", type=int, default=3)
+    part.add_argument("--seconds", type=int, default=10, help="length of a round; below 10, p99 says little")
+    part.add_argument("--cells", default="*", help="patterns of ANSWER@CONNECTIONS, such as 1KB@1,20KB*@*; ANSWER is one of "
+                      + ", ".join(bench_pass_through.PATHS))
+    part.add_argument("--ways", default=",".join(bench_pass_through.WAYS), help="some of %(default)s")
+    part.add_argument("--config", action="append", default=[], metavar="TABLE.KEY=VALUE", help="a line of the proxy's configuration")
+    part.add_argument("--beside", action="append", default=[], metavar="TABLE.KEY=VALUE",
+                      help="one more way: the proxy with this line as well, to compare the two in one run")
+    part.add_argument("--scoring", action="store_true", help="while the proxy scores searches")
+    return parser
 
 
 PARTS = ("pass-through", "cached", "overload", "scoring", "graph", "rewriting")
 # Those that have a scripted engine behind them.
-SERVED = {"pass-through", "cached", "overload"}
+SERVED = {"cached", "overload"}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only say what is missing")
-    parser.add_argument("--quick", action="store_true", help="one short round: is anything broken, not how fast it is")
-    parser.add_argument("--only", choices=PARTS, help="one part; no summary is written")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="the part graph draws its operators there (SVG)")
-    arguments = parser.parse_args()
-    if missing := check() if arguments.only in (None, "pass-through") else []:
-        print(f"error: {' and '.join(missing)} missing: Debian: apt-get install nginx-light wrk", file=sys.stderr)
+    arguments = options().parse_args()
+    wanted = ("nginx", "wrk") if arguments.only in (None, "pass-through") else ()
+    if missing := [name for name in wanted if not program(name)]:
+        print(f"error: {' and '.join(missing)} missing: Debian: apt-get install nginx-light wrk haproxy", file=sys.stderr)
         return 1
     if arguments.check:
         return 0
-    rounds, seconds = (1, 1) if arguments.quick else (arguments.rounds, arguments.seconds)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     parts = {arguments.only} if arguments.only else set(PARTS)
-    summary = {"with": versions()}
+    summary = {"with": machine()}
+    print("\n".join(f"{name:>14} {value}" for name, value in summary["with"].items()), flush=True)
+    if "pass-through" in parts:
+        summary["pass_through"] = bench_pass_through.measure(MODEL, arguments)
+        summary |= bench_pass_through.headline(summary["pass_through"])
     with contextlib.ExitStack() as running:
         if parts & SERVED:
             origin, _ = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
-        if parts & {"pass-through", "cached"}:
-            proxy, _ = running.enter_context(proxying("proxy", PROXY.format(origin=origin, model=MODEL, window=WINDOW)))
-        if "pass-through" in parts:
-            nginx = running.enter_context(nginx_before(origin))
-            cells = pass_through({"direct": origin, "nginx": nginx, "rerank-proxy": proxy}, rounds, seconds)
-            rates, tails = [cell["rps_vs_nginx"] for cell in cells], [cell["p99_vs_nginx"] for cell in cells]
-            summary["passthrough_rps_vs_nginx"] = statistics.median(rates)
-            summary["passthrough_rps_vs_nginx_geometric_mean"] = statistics.geometric_mean(rates)
-            summary["passthrough_rps_vs_nginx_worst"] = min(rates)
-            summary["passthrough_p99_vs_nginx"] = statistics.median(tails)
-            summary["passthrough_p99_vs_nginx_worst"] = max(tails)
-            summary["cells"] = cells
         if "cached" in parts:
+            proxy, _ = running.enter_context(proxying("proxy", PROXY.format(origin=origin, model=MODEL, window=WINDOW)))
             summary["cached"] = cached_latency(origin, proxy, 200 if arguments.quick else 2000)
             summary["cached_added_ms_p50"] = summary["cached"]["added_p50_ms"]
         if "overload" in parts:
@@ -421,8 +270,8 @@ def main() -> int:
             summary[name], summary[f"{name}_worst"] = statistics.median(ratios), min(ratios)
     if "graph" in parts:
         failure = "left out of a quick run" if arguments.quick else made_models()
-        program = BINARIES / "rerank-proxy"
-        summary["graph"] = bench_graph.measure(program, failure, arguments.quick, arguments.picture)
+        proxy_program = BINARIES / "rerank-proxy"
+        summary["graph"] = bench_graph.measure(proxy_program, failure, arguments.quick, arguments.picture)
         summary |= {f"graph_{name}": value for name, value in summary["graph"].items() if isinstance(value, float)}
     if "rewriting" in parts:
         summary["plan_rewrite_us"] = rewriting(arguments.quick)
@@ -430,9 +279,9 @@ def main() -> int:
     for key, value in summary.items():
         if isinstance(value, float):
             print(f"{key:>42} {value:.3f}")
-    if not arguments.only:
-        (OUTPUT / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        print(f"\nwritten to {(OUTPUT / 'summary.json').relative_to(REPOSITORY)}")
+    written = OUTPUT / f"{arguments.only or 'summary'}.json"
+    written.write_text(json.dumps(summary, indent=2) + "\n")
+    print(f"\nwritten to {written.relative_to(REPOSITORY)}")
     return 0
 
 
