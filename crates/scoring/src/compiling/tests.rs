@@ -1,7 +1,7 @@
 //! Building and verifying with the small model of the fixtures, and the real ONNX Runtime.
 
 use super::*;
-use crate::models::{Choice, GraphChoice, ModelFolder};
+use crate::models::{Choice, Company, GraphChoice, ModelFolder};
 
 fn runtime() -> Runtime {
     Runtime::load(None).unwrap()
@@ -49,9 +49,9 @@ fn a_graph_of_each_precision_passes_and_is_run_from_then_on() {
     assert_ne!(compiled.revision(), stock.revision());
     let fp32 = Choice { graph: Some(GraphChoice::Compiled), variant: Some(String::from("fp32")), ..Choice::default() };
     let fp32 = ModelFolder::open_as(folder.path(), fp32).unwrap();
-    assert!(fp32.onnx().ends_with("compiled/fp32.onnx") && !fp32.quantises_activations());
+    assert!(fp32.onnx().ends_with("compiled/fp32.onnx") && fp32.company() == Company::Rounds);
     if !saturates() {
-        assert!(compiled.onnx().ends_with("compiled/int8.onnx") && compiled.quantises_activations());
+        assert!(compiled.onnx().ends_with("compiled/int8.onnx") && compiled.company() == Company::Ignored);
     }
     // Whoever names a stock file, or an accelerator, gets stock.
     assert_eq!(opened(folder.path(), Some(GraphChoice::Stock)).revision(), stock.revision());
