@@ -189,3 +189,22 @@ fn no_architecture_and_no_weights_are_said_with_the_file() {
     let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("rerank-proxy models build"), "{error}");
 }
+
+#[test]
+fn what_an_interrupted_build_left_is_removed_and_one_in_progress_is_left_alone() {
+    let model = tempfile::tempdir().unwrap();
+    let unverified = |number| model.path().join(format!("compiled/unverified-{number}"));
+    for folder in [unverified(1), unverified(2)] {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("int8.onnx"), "half of it").unwrap();
+    }
+    fs::write(unverified(1).join(IN_PROGRESS), "").unwrap();
+    let other = File::create(unverified(2).join(IN_PROGRESS)).unwrap();
+    other.lock().unwrap();
+    let own = Unverified::create(model.path()).unwrap();
+    assert!(!unverified(1).exists() && unverified(2).join("int8.onnx").exists());
+    remove_interrupted(&model.path().join("compiled"));
+    assert!(own.folder.exists());
+    drop(own);
+    assert_eq!(model.path().join("compiled").read_dir().unwrap().count(), 1);
+}
