@@ -191,6 +191,27 @@ fn a_model_that_is_safetensors_and_nothing_else_is_run_once_it_was_compiled() {
 }
 
 #[test]
+fn a_stock_file_that_is_none_is_named_and_what_to_do_about_it() {
+    let (_models, tiny) = models();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/graphs/deberta-mxbai");
+    for name in ["config.json", "model.safetensors"] {
+        fs::copy(source.join(name), tiny.join(name)).unwrap();
+    }
+    fs::write(tiny.join("tokenizer.json"), small_tokenizer()).unwrap();
+    fs::remove_file(tiny.join("onnx/model_quantized.onnx")).unwrap();
+    // What a clone without Git LFS has.
+    fs::write(tiny.join("onnx/model.onnx"), "version https://git-lfs.github.com/spec/v1\n").unwrap();
+    let build = ["models", "build", tiny.to_str().unwrap(), "--precision", "fp32"];
+    let (succeeded, said) = program(&build);
+    let parts = ["cannot be compared with", "onnx/model.onnx", "download that file again, or remove it"];
+    assert!(!succeeded && parts.iter().all(|part| said.contains(part)), "{said}");
+    assert!(!tiny.join("compiled").exists());
+    fs::remove_file(tiny.join("onnx/model.onnx")).unwrap();
+    let (succeeded, said) = program(&build);
+    assert!(succeeded, "{said}");
+}
+
+#[test]
 fn a_graph_of_locked_weights_may_be_run_and_one_of_others_not() {
     let (models, tiny) = models();
     let entry = |name: &str| {

@@ -15,13 +15,13 @@ use crate::{architecture::Architecture, config::Config, error::BuildError};
 /// We have none for it, or one of its switches is set in a way that we have none for.
 pub fn of(config: &Config, max_length: usize) -> Result<Box<dyn Architecture>, BuildError> {
     // Keys of every architecture that change what a model says.
-    if config.flag("is_decoder", false) {
+    if config.flag("is_decoder", false)? {
         return Err(config.unsupported("`is_decoder` is true; encoders are known"));
     }
     if config.get("pruned_heads").as_object().is_some_and(|pruned| !pruned.is_empty()) {
         return Err(config.unsupported("`pruned_heads` names some; models with all their heads are known"));
     }
-    match kind(config) {
+    match kind(config)? {
         "bert" => Ok(Box::new(bert::Bert::read(config)?)),
         "deberta-v2" => Ok(Box::new(deberta::Deberta::read(config, max_length)?)),
         "distilbert" => Ok(Box::new(distilbert::DistilBert::read(config)?)),
@@ -35,11 +35,14 @@ pub fn of(config: &Config, max_length: usize) -> Result<Box<dyn Architecture>, B
 const KNOWN: &str = "bert, camembert, deberta-v2, distilbert, modernbert, roberta and xlm-roberta";
 
 /// The `model_type`. jina-reranker-v2, which comes with code of its own, states none, but says what it is an XLM-R for.
-pub(crate) fn kind(config: &Config) -> &str {
+///
+/// # Errors
+/// It is no text.
+pub(crate) fn kind(config: &Config) -> Result<&str, BuildError> {
     let architecture = config.get("architectures")[0].as_str().unwrap_or_default();
-    match config.text("model_type") {
-        "" if architecture.starts_with("XLMRoberta") => "xlm-roberta",
-        stated => stated,
+    match config.text("model_type")? {
+        "" if architecture.starts_with("XLMRoberta") => Ok("xlm-roberta"),
+        stated => Ok(stated),
     }
 }
 

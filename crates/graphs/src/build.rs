@@ -60,7 +60,7 @@ pub fn build(
     }
     checkpoint.check_all_layers_read()?;
     drop(checkpoint);
-    let mut model = graph.into_model(architectures::kind(&configuration));
+    let mut model = graph.into_model(architectures::kind(&configuration)?);
     model.metadata_props = provenance.entries();
     file::write(model, to).map_err(|source| BuildError::Unwritable { file: to.to_path_buf(), source })?;
     progress(1.0);

@@ -37,8 +37,11 @@ impl Config {
     }
 
     /// A text; empty where it is not there.
-    pub fn text(&self, key: &str) -> &str {
-        self.keys[key].as_str().unwrap_or_default()
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn text(&self, key: &str) -> Result<&str, BuildError> {
+        Ok(self.typed(key, "a text", Value::as_str)?.unwrap_or_default())
     }
 
     /// A length, which must be there.
@@ -47,30 +50,57 @@ impl Config {
     /// It is not there, or not a positive number.
     pub fn length(&self, key: &str) -> Result<usize, BuildError> {
         let length = self.keys[key].as_u64().filter(|length| *length > 0);
-        length.map(|length| length as usize).ok_or_else(|| self.unsupported(&format!("has no `{key}`")))
+        length
+            .map(|length| length as usize)
+            .ok_or_else(|| self.unsupported(&format!("has no `{key}` that is a length")))
     }
 
     /// A whole number, or `default`.
-    pub fn number(&self, key: &str, default: i64) -> i64 {
-        self.keys[key].as_i64().unwrap_or(default)
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn number(&self, key: &str, default: i64) -> Result<i64, BuildError> {
+        Ok(self.typed(key, "a whole number", Value::as_i64)?.unwrap_or(default))
     }
 
     /// A number with a fraction, or `default`.
-    pub fn float(&self, key: &str, default: f64) -> f64 {
-        self.keys[key].as_f64().unwrap_or(default)
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn float(&self, key: &str, default: f64) -> Result<f64, BuildError> {
+        Ok(self.typed(key, "a number", Value::as_f64)?.unwrap_or(default))
     }
 
     /// A switch, or `default`.
-    pub fn flag(&self, key: &str, default: bool) -> bool {
-        self.keys[key].as_bool().unwrap_or(default)
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool, BuildError> {
+        Ok(self.typed(key, "true or false", Value::as_bool)?.unwrap_or(default))
+    }
+
+    /// The value of a key as `read` takes it; `None` where it is not there or `null`, which is how configurations say that.
+    fn typed<'a, T>(
+        &'a self,
+        key: &str,
+        wanted: &str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, BuildError> {
+        match &self.keys[key] {
+            Value::Null => Ok(None),
+            value => read(value).map(Some).ok_or_else(|| BuildError::Malformed {
+                file: self.file.clone(),
+                problem: format!("`{key}` is {value}, and has to be {wanted}; correct it, or download the file again"),
+            }),
+        }
     }
 
     /// An activation function, or `default` where none is named.
     ///
     /// # Errors
-    /// One that we do not have.
+    /// One that we do not have, or no name.
     pub fn activation(&self, key: &str, default: Activation) -> Result<Activation, BuildError> {
-        let Some(name) = self.keys[key].as_str() else { return Ok(default) };
+        let Some(name) = self.typed(key, "a text", Value::as_str)? else { return Ok(default) };
         let known = Activation::named(name);
         known.ok_or_else(|| self.unsupported(&format!("`{key}` is \"{name}\"; gelu, relu and tanh are known")))
     }
@@ -78,5 +108,40 @@ impl Config {
     /// The refusal of a model that we have no graph for.
     pub fn unsupported(&self, problem: &str) -> BuildError {
         BuildError::Unsupported { file: self.file.clone(), problem: problem.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(keys: Value) -> Config {
+        Config { file: PathBuf::from("config.json"), keys }
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_named_and_not_read_as_its_default() {
+        let wrong = config(serde_json::json!({"eps": "1e-7", "heads": 12.5, "biased": "true", "kind": 1, "act": []}));
+        let errors = [
+            wrong.float("eps", 1.0).err(),
+            wrong.number("heads", 1).err(),
+            wrong.flag("biased", false).err(),
+            wrong.text("kind").err(),
+            wrong.activation("act", Activation::Gelu).err(),
+        ];
+        for (error, said) in
+            errors.into_iter().zip(["`eps` is \"1e-7\"", "`heads` is 12.5", "`biased`", "`kind`", "`act`"])
+        {
+            let error = error.unwrap().to_string();
+            assert!(error.contains("config.json") && error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_and_null_are_the_default() {
+        let sparse = config(serde_json::json!({"eps": null, "size": 3}));
+        assert_eq!(sparse.float("eps", 0.5).unwrap().to_bits(), 0.5_f64.to_bits());
+        assert_eq!((sparse.number("heads", 7).unwrap(), sparse.text("kind").unwrap()), (7, ""));
+        assert_eq!(sparse.float("size", 0.5).unwrap().to_bits(), 3.0_f64.to_bits());
     }
 }

@@ -8,7 +8,7 @@ mod verification;
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -145,7 +145,7 @@ fn one(
     };
     let longest = Reading::of(path)?.max_length;
     let max_length = wish.max_length.unwrap_or(longest).min(longest);
-    let onnx = unverified.0.join(format!("{}.onnx", precision.name()));
+    let onnx = unverified.folder.join(format!("{}.onnx", precision.name()));
     let recipe = recipe(path, precision, max_length, wish.revision.clone())?;
     let what = format!("building {}", precision.name());
     let provenance =
@@ -172,7 +172,7 @@ fn verified(
 ) -> anyhow::Result<Report> {
     let mut float_graph = || {
         let weights = subject.weights.context("the weights are gone")?;
-        let onnx = unverified.0.join("reference.onnx");
+        let onnx = unverified.folder.join("reference.onnx");
         let recipe = recipe(subject.path, Precision::Fp32, subject.max_length, None)?;
         graphs::build(&subject.path.join("config.json"), weights, &recipe, &onnx, &mut |_| ())?;
         Ok(onnx)
@@ -253,20 +253,33 @@ fn weights_named(path: &Path, provenance: &graphs::Provenance) -> Option<PathBuf
 /// The beginning of the name of a folder of graphs that are not trusted yet, in that of those that are.
 const UNVERIFIED: &str = "unverified";
 
+/// The file in such a folder that its build holds locked. The lock ends with the process, however that ends, and is seen from
+/// other containers, which a process is not.
+const IN_PROGRESS: &str = "in-progress";
+
 /// The folder of graphs that are not trusted yet: nothing is run of it, and it is removed at the end.
-struct Unverified(PathBuf);
+struct Unverified {
+    folder: PathBuf,
+    _lock: File,
+}
 
 impl Unverified {
     fn create(path: &Path) -> anyhow::Result<Unverified> {
+        let above = path.join(FOLDER);
+        remove_interrupted(&above);
         // A folder to each process: two may build at once.
-        let folder = path.join(FOLDER).join(format!("{UNVERIFIED}-{}", std::process::id()));
+        let folder = above.join(format!("{UNVERIFIED}-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Unverified(folder))
+        let lock = folder.join(IN_PROGRESS);
+        let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+        // Where the file system has no locks, nobody finds it to be without.
+        lock.try_lock().ok();
+        Ok(Unverified { folder, _lock: lock })
     }
 
     /// Moves a graph to where it is run from. The report comes last: without it, or with that of another file, none is run.
     fn trust(&self, built: &Built) -> anyhow::Result<PathBuf> {
-        let Some(folder) = self.0.parent() else { bail!("{} has no folder above", self.0.display()) };
+        let Some(folder) = self.folder.parent() else { bail!("{} has no folder above", self.folder.display()) };
         let onnx = folder.join(built.onnx.file_name().unwrap_or_default());
         let beside = file::beside(&built.onnx);
         let has_data = beside.is_file();
@@ -283,10 +296,22 @@ impl Unverified {
     }
 }
 
+/// Removes what builds left that did not come to their end.
+fn remove_interrupted(above: &Path) {
+    let entries = above.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_unverified =
+        |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNVERIFIED));
+    for folder in entries.filter(is_unverified) {
+        if File::open(folder.join(IN_PROGRESS)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
 impl Drop for Unverified {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-        if let Some(above) = self.0.parent() {
+        let _ = fs::remove_dir_all(&self.folder);
+        if let Some(above) = self.folder.parent() {
             // Where nothing was trusted; it stays where it is not empty.
             let _ = fs::remove_dir(above);
         }

@@ -10,7 +10,7 @@ use crate::{
     cache::{Key, Keys, ScoreCache, normalise},
     lookup::{Computed, Found, Missing},
     model_output::{ModelOutput, Output},
-    models::{Kind, ModelFolder},
+    models::{Company, Kind, ModelFolder},
     pool::{Grouping, Pool, PoolOptions, Work},
     readiness::Readiness,
     request::{LongPassages, Priority, Request},
@@ -37,6 +37,17 @@ pub struct ScoringOptions {
 /// with twice as many 10500 and 5380 at twice the time, by which a search can miss its deadline.
 const ACCELERATOR_TOKENS: usize = 16 * 1024;
 
+/// The inputs that are run together: a score may not depend on what else is scored at the time.
+fn grouping(company: Company, accelerated: bool) -> Grouping {
+    match (company, accelerated) {
+        (Company::Rounds, true) => Grouping::Padded { tokens: ACCELERATOR_TOKENS },
+        (Company::Rounds, false) => Grouping::SHORT,
+        (Company::Ignored, false) => Grouping::IF_MEASURED,
+        // One by one, an accelerator is never busy; and there it was not verified.
+        (Company::Ignored, true) | (Company::Sways, _) => Grouping::Alone,
+    }
+}
+
 /// A model in this process. Dropping it stops its threads, and waits for them.
 pub struct LocalScorer {
     pool: Pool,
@@ -60,7 +71,7 @@ impl LocalScorer {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let is_single = options.workers == 1 || (options.workers == 0 && cores == 1);
-        let (kind, max_tokens, quantises) = (folder.kind(), folder.max_length(), folder.quantises_activations());
+        let (kind, max_tokens, company) = (folder.kind(), folder.max_length(), folder.company());
         let loader = backend::open(folder, runtime, if is_single { Sessions::One } else { Sessions::Several });
         let accelerated = loader.is_accelerated();
         let pool_options = PoolOptions {
@@ -68,12 +79,7 @@ impl LocalScorer {
             threads: options.threads,
             queue_tokens: options.queue_tokens,
             max_tokens,
-            grouping: match (quantises, accelerated) {
-                // A score may not depend on what else is scored at the time.
-                (true, _) => Grouping::Equal { tokens: 0 },
-                (false, true) => Grouping::Padded { tokens: ACCELERATOR_TOKENS },
-                (false, false) => PoolOptions::default().grouping,
-            },
+            grouping: grouping(company, accelerated),
             ..PoolOptions::default()
         };
         LocalScorer::with_loader(loader, kind, pool_options, options.cache)

@@ -17,7 +17,7 @@ pub(crate) mod written;
 use std::path::{Path, PathBuf};
 
 pub use compiled::GraphChoice;
-pub use folder::{Choice, ModelFolder};
+pub use folder::{Choice, Company, ModelFolder};
 pub use graphs::{Pooling, hash};
 pub use reading::Kind;
 

@@ -5,8 +5,10 @@
 
 mod backlog;
 mod cost_model;
+mod grouping;
 mod job;
 mod layout;
+mod measuring;
 mod options;
 mod pairs;
 mod queue;
@@ -27,7 +29,8 @@ use layout::Layout;
 use queue::Queue;
 use state::{Health, Shared};
 
-pub(crate) use options::{Grouping, PoolOptions};
+pub(crate) use grouping::Grouping;
+pub(crate) use options::PoolOptions;
 pub(crate) use ticket::Ticket;
 pub(crate) use work::Work;
 

@@ -12,7 +12,7 @@ use scoring::{
     backend::{self, BackendError, Sessions},
     encode::{Encoded, Encoder},
     loaded,
-    models::{Kind, ModelFolder},
+    models::{Company, Kind, ModelFolder},
 };
 
 use super::{
@@ -23,8 +23,8 @@ use super::{
 
 /// Lengths that are measured, in tokens: those that the model can read, and its longest.
 const LENGTHS: [usize; 6] = [16, 32, 64, 128, 256, 512];
-/// Lengths that are also run in groups: the pool groups nothing that is longer (96 tokens or more).
-const GROUPED: [usize; 3] = [16, 32, 64];
+/// Lengths that are also run in groups: the pool groups nothing that is longer. How far it goes is measured at its start.
+const GROUPED: [usize; 4] = [16, 32, 64, 128];
 const SIZES: [usize; 5] = [2, 4, 8, 16, 32];
 /// Tokens that a group has at most, as in the pool.
 const GROUP_TOKENS: usize = 512;
@@ -105,7 +105,7 @@ pub fn measure(task: &Task, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -
         together,
         ms_a_pair: rounded(timing.group_ms / together as f64),
     };
-    let not_offered = folder.quantises_activations().then(|| {
+    let not_offered = (folder.company() == Company::Sways).then(|| {
         String::from(
             "the graph quantises activations with one scale for a whole batch: a score would depend on what else is \
              scored at the time, so the proxy runs every pair alone",
@@ -136,7 +136,7 @@ pub fn measure(task: &Task, runtime: &Runtime, progress: &mut dyn FnMut(&str)) -
 
 /// The groups that the pool could make; none where it makes none.
 fn group_sizes(folder: &ModelFolder, lengths: &[usize]) -> Vec<(usize, usize)> {
-    if folder.quantises_activations() {
+    if folder.company() == Company::Sways {
         return Vec::new();
     }
     let grouped = GROUPED.into_iter().filter(|tokens| lengths.contains(tokens));

@@ -30,9 +30,9 @@ impl Bert {
         only_absolute_positions(config)?;
         Ok(Bert {
             encoder: Encoder::read(config, encoder::KEYS)?,
-            epsilon: config.float("layer_norm_eps", 1e-12) as f32,
+            epsilon: config.float("layer_norm_eps", 1e-12)? as f32,
             positions: config.length("max_position_embeddings")?,
-            token_types: config.number("type_vocab_size", 2).max(0) as usize,
+            token_types: config.number("type_vocab_size", 2)?.max(0) as usize,
         })
     }
 
@@ -58,7 +58,7 @@ impl Bert {
 
 /// Refuses what is not absolute: positions that attention knows of (`relative_key`), and those of forks (`alibi`, `rotary`).
 pub(super) fn only_absolute_positions(config: &Config) -> Result<(), BuildError> {
-    match config.text("position_embedding_type") {
+    match config.text("position_embedding_type")? {
         "" | "absolute" => Ok(()),
         other => Err(config.unsupported(&format!("`position_embedding_type` is \"{other}\"; absolute is known"))),
     }

@@ -64,28 +64,28 @@ impl Deberta {
         if !width.is_multiple_of(heads) {
             return Err(config.unsupported("`hidden_size` is no multiple of `num_attention_heads`"));
         }
-        let head_width = config.number("attention_head_size", (width / heads) as i64);
+        let head_width = config.number("attention_head_size", (width / heads) as i64)?;
         if head_width != (width / heads) as i64 {
             return Err(config.unsupported("`attention_head_size` is not `hidden_size` / `num_attention_heads`"));
         }
-        let kernel = config.number("conv_kernel_size", 0);
+        let kernel = config.number("conv_kernel_size", 0)?;
         let convolution = (kernel > 0).then(|| {
             let activation = config.activation("conv_act", Activation::Tanh)?;
-            let groups = config.number("conv_groups", 1).max(1) as usize;
+            let groups = config.number("conv_groups", 1)?.max(1) as usize;
             Ok(Convolution { kernel: kernel as usize, groups, activation })
         });
-        let is_biased = config.flag("position_biased_input", true);
+        let is_biased = config.flag("position_biased_input", true)?;
         let absolute_positions = is_biased.then(|| config.length("max_position_embeddings"));
         Ok(Deberta {
             width,
             heads,
             layers: config.length("num_hidden_layers")?,
-            epsilon: config.float("layer_norm_eps", 1e-7) as f32,
+            epsilon: config.float("layer_norm_eps", 1e-7)? as f32,
             activation: config.activation("hidden_act", Activation::Gelu)?,
             pooler_activation: config.activation("pooler_hidden_act", Activation::Gelu)?,
-            embedding_width: config.number("embedding_size", width as i64) as usize,
+            embedding_width: config.number("embedding_size", width as i64)? as usize,
             absolute_positions: absolute_positions.transpose()?,
-            has_token_types: config.number("type_vocab_size", 0) > 0,
+            has_token_types: config.number("type_vocab_size", 0)? > 0,
             convolution: convolution.transpose()?,
             positions: Positions::read(config, max_length)?,
             terms: positions::terms(config)?,

@@ -60,7 +60,7 @@ impl ModernBert {
         if !width.is_multiple_of(2 * heads) {
             return Err(config.unsupported("`hidden_size` is no even multiple of `num_attention_heads`"));
         }
-        let pooling = match config.text("classifier_pooling") {
+        let pooling = match config.text("classifier_pooling")? {
             "" | "cls" => Pooling::Cls,
             "mean" => Pooling::Mean,
             other => {
@@ -68,23 +68,23 @@ impl ModernBert {
                 return Err(config.unsupported(&problem));
             }
         };
-        let base = config.float("global_rope_theta", 160_000.0);
+        let base = config.float("global_rope_theta", 160_000.0)?;
         Ok(ModernBert {
             width,
             heads,
             layers: config.length("num_hidden_layers")?,
             positions: config.length("max_position_embeddings")?,
-            epsilon: config.float("norm_eps", 1e-5) as f32,
+            epsilon: config.float("norm_eps", 1e-5)? as f32,
             activation: config.activation("hidden_activation", Activation::Gelu)?,
             head_activation: config.activation("classifier_activation", Activation::Gelu)?,
             pooling,
-            global_every: config.number("global_attn_every_n_layers", 3).max(1) as usize,
-            reach: config.number("local_attention", 128) / 2,
+            global_every: config.number("global_attn_every_n_layers", 3)?.max(1) as usize,
+            reach: config.number("local_attention", 128)? / 2,
             bases: [
                 base,
                 match config.states("local_rope_theta") {
                     // Nothing is the same as that of all layers; not to say is another.
-                    true => config.float("local_rope_theta", base),
+                    true => config.float("local_rope_theta", base)?,
                     false => 10_000.0,
                 },
             ],

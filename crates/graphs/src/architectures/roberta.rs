@@ -37,16 +37,16 @@ impl Roberta {
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config) -> Result<Roberta, BuildError> {
         only_absolute_positions(config)?;
-        match config.number("type_vocab_size", 2) {
+        match config.number("type_vocab_size", 2)? {
             1 => (),
             other => return Err(config.unsupported(&format!("`type_vocab_size` is {other}; 1 is known"))),
         }
         let (padding, positions) =
-            (config.number("pad_token_id", 1).max(0) as usize, config.length("max_position_embeddings")?);
+            (config.number("pad_token_id", 1)?.max(0) as usize, config.length("max_position_embeddings")?);
         if positions <= padding + 1 {
             return Err(config.unsupported("`max_position_embeddings` leaves no position after `pad_token_id`"));
         }
-        let (encoder, epsilon) = (Encoder::read(config, encoder::KEYS)?, config.float("layer_norm_eps", 1e-12) as f32);
+        let (encoder, epsilon) = (Encoder::read(config, encoder::KEYS)?, config.float("layer_norm_eps", 1e-12)? as f32);
         Ok(Roberta { encoder, epsilon, padding, positions })
     }
 

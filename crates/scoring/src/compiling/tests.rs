@@ -1,7 +1,7 @@
 //! Building and verifying with the small model of the fixtures, and the real ONNX Runtime.
 
 use super::*;
-use crate::models::{Choice, GraphChoice, ModelFolder};
+use crate::models::{Choice, Company, GraphChoice, ModelFolder};
 
 fn runtime() -> Runtime {
     Runtime::load(None).unwrap()
@@ -49,9 +49,9 @@ fn a_graph_of_each_precision_passes_and_is_run_from_then_on() {
     assert_ne!(compiled.revision(), stock.revision());
     let fp32 = Choice { graph: Some(GraphChoice::Compiled), variant: Some(String::from("fp32")), ..Choice::default() };
     let fp32 = ModelFolder::open_as(folder.path(), fp32).unwrap();
-    assert!(fp32.onnx().ends_with("compiled/fp32.onnx") && !fp32.quantises_activations());
+    assert!(fp32.onnx().ends_with("compiled/fp32.onnx") && fp32.company() == Company::Rounds);
     if !saturates() {
-        assert!(compiled.onnx().ends_with("compiled/int8.onnx") && compiled.quantises_activations());
+        assert!(compiled.onnx().ends_with("compiled/int8.onnx") && compiled.company() == Company::Ignored);
     }
     // Whoever names a stock file, or an accelerator, gets stock.
     assert_eq!(opened(folder.path(), Some(GraphChoice::Stock)).revision(), stock.revision());
@@ -188,4 +188,23 @@ fn no_architecture_and_no_weights_are_said_with_the_file() {
     fs::write(folder.path().join("model.safetensors"), "").unwrap();
     let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("rerank-proxy models build"), "{error}");
+}
+
+#[test]
+fn what_an_interrupted_build_left_is_removed_and_one_in_progress_is_left_alone() {
+    let model = tempfile::tempdir().unwrap();
+    let unverified = |number| model.path().join(format!("compiled/unverified-{number}"));
+    for folder in [unverified(1), unverified(2)] {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("int8.onnx"), "half of it").unwrap();
+    }
+    fs::write(unverified(1).join(IN_PROGRESS), "").unwrap();
+    let other = File::create(unverified(2).join(IN_PROGRESS)).unwrap();
+    other.lock().unwrap();
+    let own = Unverified::create(model.path()).unwrap();
+    assert!(!unverified(1).exists() && unverified(2).join("int8.onnx").exists());
+    remove_interrupted(&model.path().join("compiled"));
+    assert!(own.folder.exists());
+    drop(own);
+    assert_eq!(model.path().join("compiled").read_dir().unwrap().count(), 1);
 }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use graphs::{
     Precision,
     onnx::{data_type, file},
@@ -94,11 +95,23 @@ pub(super) fn verify(
 ) -> anyhow::Result<Findings> {
     let probes = probes::all(subject.max_length);
     let mut speeds = Vec::new();
-    let mut said_by = |onnx: &Path, precision: Option<Precision>, name: &str| -> anyhow::Result<Said> {
+    let mut run = |onnx: &Path, precision: Option<Precision>, name: &str| -> anyhow::Result<Said> {
         let folder = ModelFolder::with_graph(subject.path, onnx.to_path_buf(), precision, subject.max_length)?;
         let said = Trial::open(&folder, runtime)?.run(&probes, &mut |share| progress(name, share))?;
         speeds.push((onnx.to_path_buf(), said.runs as f64 / said.seconds));
         Ok(said)
+    };
+    let mut said_by = |onnx: &Path, precision: Option<Precision>, name: &str| {
+        let said = run(onnx, precision, name);
+        // Whether to do without a comparison is for the operator to say: a file may be half downloaded.
+        let is_stock = precision.is_none();
+        said.with_context(|| match is_stock {
+            true => format!(
+                "the graph cannot be compared with {}: download that file again, or remove it to build without the comparison",
+                onnx.display()
+            ),
+            false => format!("{} cannot be tried", onnx.display()),
+        })
     };
     let stock = Stock::of(subject);
     let is_exact = subject.precision == Precision::Fp32 && !subject.weights.is_some_and(is_quantised);

@@ -1,7 +1,11 @@
 //! The scorer with small models made of closures.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    path::Path,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -9,7 +13,7 @@ use super::*;
 use crate::{
     backend::{BackendError, Inference},
     encode::Encoded,
-    models::Pooling,
+    models::{Choice, GraphChoice, Pooling},
 };
 
 /// Tokens are bytes, and windows end at a bar; counts what it runs.
@@ -311,4 +315,76 @@ async fn infinite_scores_are_none_and_are_not_kept() {
 async fn an_empty_window_has_no_scores() {
     let Setting { scorer, .. } = cross_encoder();
     assert_eq!(scorer.score(request("q", vec![], later())).await, Ok(Scored::default()));
+}
+
+/// Tells how many inputs each run of another loader's models has.
+struct Telling {
+    loader: Arc<dyn Loader>,
+    sizes: mpsc::Sender<usize>,
+}
+
+struct TellingModel {
+    model: Box<dyn Inference>,
+    sizes: mpsc::Sender<usize>,
+}
+
+impl Loader for Telling {
+    fn load(&self, threads: usize) -> Result<Box<dyn Inference>, BackendError> {
+        Ok(Box::new(TellingModel { model: self.loader.load(threads)?, sizes: self.sizes.clone() }))
+    }
+}
+
+impl Inference for TellingModel {
+    fn encode(&self, query: Option<&str>, texts: &[&str], long: LongPassages) -> Vec<Result<Vec<Encoded>, String>> {
+        self.model.encode(query, texts, long)
+    }
+
+    fn run(&mut self, group: &[&Encoded]) -> Result<Vec<Output>, BackendError> {
+        self.sizes.send(group.len()).ok();
+        self.model.run(group)
+    }
+}
+
+#[tokio::test]
+async fn of_int8_graphs_of_ours_a_score_is_the_same_to_the_last_bit_in_a_group_and_alone() {
+    let runtime = Runtime::load(None).unwrap();
+    for name in ["ms-marco-MiniLM-L12-v2", "all-MiniLM-L6-v2"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models").join(name);
+        let compiled = Choice { graph: Some(GraphChoice::Compiled), ..Choice::default() };
+        let folder = ModelFolder::open_as(&path, compiled).unwrap();
+        assert_eq!(folder.company(), Company::Ignored);
+        let (kind, max_tokens) = (folder.kind(), folder.max_length());
+        let (sizes, seen) = mpsc::channel();
+        let loader = backend::open(folder, &runtime, Sessions::One);
+        let loader = Arc::new(Telling { loader, sizes });
+        let scores = async |grouping, window: Vec<String>| {
+            let options = PoolOptions { workers: 1, max_tokens, grouping, ..PoolOptions::default() };
+            let scorer =
+                LocalScorer::with_loader(Arc::clone(&loader) as _, kind, options, Arc::new(ScoreCache::new(1 << 24)));
+            while !scorer.readiness().is_ready() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let scored = scorer.score(request("what is red", window, later())).await.unwrap();
+            raws(&scored).into_iter().map(|raw| raw.unwrap().to_bits()).collect::<Vec<_>>()
+        };
+        // Of few lengths, and of very different words.
+        let words = ["red", "the", "42", "zebra", "and", "blood"];
+        let text = |number: usize| vec![words[number % words.len()]; 1 + number / words.len() * 8].join(" ");
+        let window: Vec<String> = (0..18).map(text).collect();
+        let together = scores(Grouping::Equal { longest: 128, tokens: 512 }, window.clone()).await;
+        assert!(seen.try_iter().max() > Some(4), "there were groups");
+        let alone = scores(Grouping::Alone, window).await;
+        assert_eq!(seen.try_iter().max(), Some(1));
+        assert_eq!(together, alone, "{name}");
+    }
+}
+
+#[test]
+fn what_shares_a_run_with_a_pair_never_changes_its_score() {
+    assert_eq!(grouping(Company::Sways, false), Grouping::Alone);
+    assert_eq!(grouping(Company::Sways, true), Grouping::Alone);
+    assert_eq!(grouping(Company::Ignored, true), Grouping::Alone);
+    assert_eq!(grouping(Company::Ignored, false), Grouping::IF_MEASURED);
+    assert_eq!(grouping(Company::Rounds, false), Grouping::SHORT);
+    assert!(matches!(grouping(Company::Rounds, true), Grouping::Padded { .. }));
 }

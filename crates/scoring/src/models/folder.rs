@@ -25,6 +25,17 @@ pub struct Choice {
     pub providers: Providers,
 }
 
+/// The effect that what shares a run with an input has on its output, at equal lengths and on a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// None: the graph works out the inputs of a run one by one.
+    Ignored,
+    /// Hardly any: floats may be added up in another order.
+    Rounds,
+    /// Another output: activations are quantised while the graph runs, with one scale for a whole tensor.
+    Sways,
+}
+
 /// A model folder that has been looked through and found fit to load.
 #[derive(Debug, Clone)]
 pub struct ModelFolder {
@@ -219,10 +230,14 @@ impl ModelFolder {
         &self.revision
     }
 
-    /// True where the graph quantises activations while it runs, with one scale for a whole tensor. The output of such a
-    /// model depends on what shares its batch.
-    pub fn quantises_activations(&self) -> bool {
-        self.content.quantises_activations()
+    /// The effect that what shares a run with an input has on its output.
+    pub fn company(&self) -> Company {
+        match self.precision {
+            _ if !self.content.quantises_activations() => Company::Rounds,
+            // Of a graph of ours, which was verified: the files hold what was built.
+            Some(precision) if precision.goes_one_by_one() => Company::Ignored,
+            _ => Company::Sways,
+        }
     }
 }
 

@@ -5,13 +5,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{self, Receiver, Sender},
     thread::{self, Scope},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use super::measuring::{DISTURBED, Time, Watch, sample};
 use crate::{
     backend::{BackendError, Inference, Loader},
     encode::Encoded,
-    request::LongPassages,
 };
 
 /// Workers, and threads that the model of each runs on.
@@ -33,9 +33,6 @@ const EXCEPTIONS: usize = 1;
 
 /// The time for which each way is tried in a round; at least one run is made.
 const TRIAL: Duration = Duration::from_millis(50);
-
-/// The share of a round's time for which a worker may have waited for its core, while others had it.
-const DISTURBED: f64 = 0.1;
 
 /// Pairs a second that two cores do in either way, measured one right after the other.
 #[derive(Debug, Clone, Copy)]
@@ -169,28 +166,13 @@ impl Runner {
 
 /// Runs pairs of about 128 tokens for a while.
 fn trial(model: &mut dyn Inference, sample: &Encoded) -> Result<Trial, BackendError> {
-    let (began, waited_before, mut runs) = (Instant::now(), waited(), 0);
-    while runs == 0 || began.elapsed() < TRIAL {
+    let (watch, mut runs) = (Watch::start(), 0);
+    while runs == 0 || watch.elapsed() < TRIAL {
         run(model, sample)?;
         runs += 1;
     }
-    let took = began.elapsed().as_secs_f64();
-    let waited = waited().saturating_sub(waited_before).as_secs_f64();
-    Ok(Trial { rate: f64::from(runs) / took, waited: waited / took })
-}
-
-/// The time for which the calling thread was ready to run in its life while another had the core; nothing where the system
-/// does not say (Linux does: `Documentation/scheduler/sched-stats.rst`).
-fn waited() -> Duration {
-    let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = said.split_whitespace().nth(1).and_then(|number| number.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or(0))
-}
-
-fn sample(model: &dyn Inference) -> Result<Encoded, BackendError> {
-    let text = "how long does it take here to read this ".repeat(14);
-    let mut windows = model.encode(None, &[&text], LongPassages::Truncate).remove(0).map_err(BackendError::Run)?;
-    Ok(windows.remove(0))
+    let Time { seconds, waited } = watch.time();
+    Ok(Trial { rate: f64::from(runs) / seconds, waited })
 }
 
 fn run(model: &mut dyn Inference, sample: &Encoded) -> Result<(), BackendError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::request::LongPassages;
+use super::grouping::Grouping;
 
 /// The settings of a pool.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(crate) struct PoolOptions {
     pub(crate) queue_tokens: usize,
     /// The longest input of the model, in tokens.
     pub(crate) max_tokens: usize,
-    /// The inputs that are run together.
+    /// The inputs that are run together; up to which length, is measured where neither `workers` nor `threads` is given.
     pub(crate) grouping: Grouping,
     /// A run older than this has hung.
     pub(crate) hang_after: Duration,
@@ -25,24 +25,10 @@ pub(crate) struct PoolOptions {
     pub(crate) retry_at_most: Duration,
 }
 
-/// The inputs that are run together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grouping {
-    /// Short ones of equal length, up to so many tokens; 0 runs every input alone. It suits a core.
-    Equal { tokens: usize },
-    /// Those of similar length, padded, up to so many tokens. It suits a GPU.
-    Padded { tokens: usize },
-}
-
-impl Grouping {
-    /// Texts that are tokenized in one go: few for a core, so that the first run begins soon and nothing is tokenized
-    /// long before its turn, and yet enough to find inputs of equal length among them.
-    pub(super) fn chunk(self, long: LongPassages) -> usize {
-        match (self, long) {
-            (Grouping::Equal { .. }, LongPassages::Truncate | LongPassages::Beginning { .. }) => 32,
-            (Grouping::Equal { .. }, LongPassages::Windows { .. }) => 4,
-            (Grouping::Padded { .. }, _) => 256,
-        }
+impl PoolOptions {
+    /// True where the operator has said how many models there are to be, or threads to each, and nothing is to be measured.
+    pub(super) fn is_layout_given(&self) -> bool {
+        self.workers != 0 || self.threads != 0
     }
 }
 
@@ -53,7 +39,7 @@ impl Default for PoolOptions {
             threads: 0,
             queue_tokens: 1 << 20,
             max_tokens: 512,
-            grouping: Grouping::Equal { tokens: 512 },
+            grouping: Grouping::SHORT,
             hang_after: Duration::from_secs(10),
             retry_after: Duration::from_secs(1),
             retry_at_most: Duration::from_secs(30),

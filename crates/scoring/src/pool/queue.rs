@@ -10,15 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{job::Job, options::Grouping, work::Work};
+use super::{grouping::Grouping, job::Job, work::Work};
 use crate::{
     admission::Admission,
     encode::Encoded,
     request::Priority::{self, Background, Search},
 };
-
-/// Inputs of at least this many tokens fill a core on their own.
-const LONG: usize = 96;
 
 /// A request is due when it could have been done this many times over by all workers, or at its deadline if that is
 /// sooner: a small one need not wait until a large one is through.
@@ -163,7 +160,8 @@ impl Task {
             step: Step::Run(run),
         };
         let runs = match grouping {
-            Grouping::Equal { tokens } => of_equal_length(inputs, tokens),
+            Grouping::Alone => inputs.into_iter().map(|input| vec![input]).collect(),
+            Grouping::Equal { longest, tokens } => of_equal_length(inputs, longest, tokens),
             Grouping::Padded { tokens } => of_similar_length(inputs, tokens),
         };
         runs.into_iter().map(task).collect()
@@ -175,8 +173,8 @@ impl Task {
     }
 }
 
-/// An input of [`LONG`] tokens or more alone, shorter ones of equal length together up to `most` tokens.
-fn of_equal_length(inputs: Vec<Input>, most: usize) -> Vec<Vec<Input>> {
+/// An input of more than `longest` tokens alone, shorter ones of equal length together up to `most` tokens.
+fn of_equal_length(inputs: Vec<Input>, longest: usize, most: usize) -> Vec<Vec<Input>> {
     let mut runs: Vec<Vec<Input>> = Vec::with_capacity(inputs.len());
     for input in inputs {
         let length = input.tokens();
@@ -184,7 +182,7 @@ fn of_equal_length(inputs: Vec<Input>, most: usize) -> Vec<Vec<Input>> {
             let is_alike = run[0].windows.len() == 1 && run[0].tokens() == length;
             is_alike && (run.len() + 1) * length <= most
         };
-        let is_short = input.windows.len() == 1 && length < LONG;
+        let is_short = input.windows.len() == 1 && length <= longest;
         match runs.iter_mut().find(fits).filter(|_| is_short) {
             Some(run) => run.push(input),
             None => runs.push(vec![input]),
@@ -246,7 +244,7 @@ mod tests {
     #[test]
     fn short_inputs_of_equal_length_go_together_and_long_ones_alone() {
         let inputs = vec![
-            input(0, &[96]),
+            input(0, &[41]),
             input(1, &[2]),
             input(2, &[40]),
             input(3, &[3]),
@@ -254,8 +252,12 @@ mod tests {
             input(5, &[2]),
             input(6, &[40]),
             input(7, &[2, 2]),
+            input(8, &[41]),
         ];
-        assert_eq!(shape(&of_equal_length(inputs, 100)), [vec![0], vec![1, 5], vec![2, 4], vec![3], vec![6], vec![7]]);
+        assert_eq!(
+            shape(&of_equal_length(inputs, 40, 100)),
+            [vec![0], vec![1, 5], vec![2, 4], vec![3], vec![6], vec![7], vec![8]]
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    backlog::Backlog, cost_model::CostModel, layout::Layout, options::PoolOptions, pairs::Pairs, queue::Queue,
+    backlog::Backlog, cost_model::CostModel, grouping::Grouping, layout::Layout, options::PoolOptions, pairs::Pairs,
+    queue::Queue,
 };
 use crate::{backend::Loader, cache::ScoreCache, readiness::Readiness};
 
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) runs: AtomicU64,
     /// No model is loaded to stay before it is known.
     pub(super) layout: OnceLock<Layout>,
+    /// Known as soon as a model is loaded.
+    pub(super) grouping: OnceLock<Grouping>,
     /// As many as there can be workers.
     pub(super) workers: Vec<Health>,
     /// The reason why the latest attempt to load failed.
@@ -55,7 +58,9 @@ impl Shared {
         layout: Option<Layout>,
         workers: usize,
     ) -> Shared {
+        let grouping = options.is_layout_given().then_some(options.grouping);
         Shared {
+            grouping: grouping.map(OnceLock::from).unwrap_or_default(),
             cost_model: CostModel::new(options.max_tokens),
             options,
             loader,
@@ -76,6 +81,11 @@ impl Shared {
 
     pub(super) fn lock_queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The inputs that are run together.
+    pub(super) fn grouping(&self) -> Grouping {
+        self.grouping.get().copied().unwrap_or(self.options.grouping)
     }
 
     /// Notes why no model is loaded, until one is.

@@ -268,14 +268,14 @@ async fn short_texts_of_equal_length_run_together_and_long_ones_alone() {
             sizes.send((group[0].len(), group.len())).ok();
             Ok(first_byte(group))
         }),
-        PoolOptions { grouping: Grouping::Equal { tokens: 100 }, ..one_worker() },
+        PoolOptions { grouping: Grouping::Equal { longest: 95, tokens: 200 }, ..one_worker() },
     );
     let long = "l".repeat(96);
     let half = "h".repeat(40);
     let (half2, half3, long2) = (half.replace('h', "i"), half.replace('h', "j"), long.replace('l', "m"));
     let window = [&long, "aa", &half, "bbb", &half2, "cc", &half3, &long2];
     submit(&pool, &window, later()).unwrap().outcome().await;
-    assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(96, 1), (2, 2), (40, 2), (3, 1), (40, 1), (96, 1)]);
+    assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(96, 1), (2, 2), (40, 3), (3, 1), (96, 1)]);
 }
 
 #[tokio::test]
@@ -404,6 +404,18 @@ async fn where_the_operator_names_no_numbers_the_layout_is_measured_even_if_that
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!((1..=cores).contains(&pool.workers()), "{}", pool.workers());
     assert_eq!(logits(&submit(&pool, &["a"], later()).unwrap().outcome().await), [Some(97.0)]);
+    assert!(matches!(pool.shared.grouping(), Grouping::Equal { .. }), "{:?}", pool.shared.grouping());
+}
+
+#[tokio::test]
+async fn a_model_that_panics_when_groups_are_measured_is_loaded_afresh_and_given_none() {
+    let fake = Fake::new(|group| {
+        assert!(group.len() == 1, "cannot read several");
+        Ok(first_byte(group))
+    });
+    let pool = started(fake, PoolOptions { workers: 0, ..one_worker() });
+    assert_eq!(pool.shared.grouping(), Grouping::Alone);
+    assert_eq!(logits(&submit(&pool, &["a", "b"], later()).unwrap().outcome().await), [Some(97.0), Some(98.0)]);
 }
 
 #[tokio::test]

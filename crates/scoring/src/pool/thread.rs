@@ -12,12 +12,17 @@ use std::{
 };
 
 use super::{
+    grouping::Grouping,
     layout::Layout,
     queue::Queue,
     state::{Health, Shared},
     worker::Worker,
 };
-use crate::{backend::BackendError, panics::message, thread_priority::lower_own};
+use crate::{
+    backend::{BackendError, Inference},
+    panics::message,
+    thread_priority::lower_own,
+};
 
 /// A load in progress, as the pool counts them.
 struct Loading<'a>(&'a AtomicUsize);
@@ -75,7 +80,11 @@ impl ScoringThread {
                 return;
             }
             let loading = Loading::begin(&shared.loading);
-            let loaded = catch_unwind(AssertUnwindSafe(|| shared.loader.load(layout.threads)));
+            let loaded = catch_unwind(AssertUnwindSafe(|| {
+                let mut model = shared.loader.load(layout.threads)?;
+                self.choose_grouping(&mut *model)?;
+                Ok(model)
+            }));
             drop(loading);
             let panicked = |panic: Box<dyn std::any::Any + Send>| {
                 Err(BackendError::Panicked(format!("loading panicked: {}", message(&*panic))))
@@ -113,6 +122,21 @@ impl ScoringThread {
                 shared.layout.set(layout).ok();
             }
             Err(error) => self.report_failure(&error, wait),
+        }
+    }
+
+    /// Measures with the first model that is loaded, before it has work, and never again.
+    fn choose_grouping(&self, model: &mut dyn Inference) -> Result<(), BackendError> {
+        let (chosen, options) = (&self.shared.grouping, &self.shared.options);
+        if chosen.get().is_some() {
+            return Ok(());
+        }
+        let measured = catch_unwind(AssertUnwindSafe(|| options.grouping.measured(model, options.max_tokens)));
+        // Where it panics at that, it is loaded afresh and has to do without.
+        chosen.set(*measured.as_ref().unwrap_or(&Grouping::Alone)).ok();
+        match measured {
+            Ok(_) => Ok(()),
+            Err(panic) => Err(BackendError::Panicked(format!("the model panicked: {}", message(&*panic)))),
         }
     }
 

@@ -81,7 +81,7 @@ impl<'a> Worker<'a> {
             }
         }
         self.learn_lengths(job, &inputs);
-        let runs = task.runs(inputs, shared.options.grouping);
+        let runs = task.runs(inputs, shared.grouping());
         let more = runs.len() > 1;
         shared.lock_queue().extend(runs);
         if more {

@@ -57,19 +57,19 @@ fn kinds(config: &Config) -> Result<[bool; 2], BuildError> {
 impl Positions {
     /// Reads the switches; `None` where the model knows no relative positions.
     pub(super) fn read(config: &Config, max_length: usize) -> Result<Option<Positions>, BuildError> {
-        if !config.flag("relative_attention", false) {
+        if !config.flag("relative_attention", false)? {
             return Ok(None);
         }
         let [content_to_position, position_to_content] = kinds(config)?;
-        let furthest = config.number("max_relative_positions", -1);
+        let furthest = config.number("max_relative_positions", -1)?;
         Ok(Some(Positions {
-            buckets: Some(config.number("position_buckets", -1)).filter(|buckets| *buckets > 0),
+            buckets: Some(config.number("position_buckets", -1)?).filter(|buckets| *buckets > 0),
             furthest: if furthest < 1 { config.length("max_position_embeddings")? as i64 } else { furthest },
             max_length: max_length as i64,
             content_to_position,
             position_to_content,
-            shares: config.flag("share_att_key", false),
-            normalises: config.text("norm_rel_ebd").contains("layer_norm"),
+            shares: config.flag("share_att_key", false)?,
+            normalises: config.text("norm_rel_ebd")?.contains("layer_norm"),
         }))
     }
 

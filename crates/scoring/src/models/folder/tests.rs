@@ -65,10 +65,10 @@ fn the_smallest_sensible_length_counts() {
 fn a_quantised_graph_is_preferred_and_a_variant_overrides() {
     let folder = folder(&[("onnx/model_quantized.onnx", "xDynamicQuantizeLinearx")]);
     let preferred = ModelFolder::open(folder.path(), None).unwrap();
-    assert!(preferred.onnx().ends_with("onnx/model_quantized.onnx") && preferred.quantises_activations());
+    assert!(preferred.onnx().ends_with("onnx/model_quantized.onnx") && preferred.company() == Company::Sways);
     for variant in ["model", "model.onnx"] {
         let chosen = ModelFolder::open(folder.path(), Some(variant)).unwrap();
-        assert!(chosen.onnx().ends_with("onnx/model.onnx") && !chosen.quantises_activations());
+        assert!(chosen.onnx().ends_with("onnx/model.onnx") && chosen.company() == Company::Rounds);
     }
     let error = ModelFolder::open(folder.path(), Some("model_fp16")).unwrap_err().to_string();
     assert!(error.contains("model_fp16.onnx") && error.contains("model_quantized.onnx"), "{error}");
@@ -128,7 +128,7 @@ fn files_that_were_exchanged_are_noticed_and_files_that_were_touched_are_none() 
 #[test]
 fn an_operator_is_noticed_across_two_reads() {
     let graph = format!("{}DynamicQuantizeLinear", "x".repeat((1 << 20) - 5));
-    assert!(opened(&[("onnx/model.onnx", &graph)]).quantises_activations());
+    assert_eq!(opened(&[("onnx/model.onnx", &graph)]).company(), Company::Sways);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn whoever_waits_is_answered_and_nothing_is_left_behind() {
     for (seed, cache, grouping) in [
         (1, 0, PoolOptions::default().grouping),
         (2, 1 << 20, Grouping::Padded { tokens: 200 }),
-        (3, 0, Grouping::Equal { tokens: 0 }),
+        (3, 0, Grouping::Alone),
     ] {
         let loader = Arc::new(MoodyLoader(Arc::new(AtomicU64::new(seed))));
         let options = PoolOptions { workers: 3, grouping, hang_after: Duration::from_mins(1), ..one_worker() };
