@@ -11,6 +11,8 @@ pub mod headers;
 mod kept;
 pub mod request;
 
+use std::time::Duration;
+
 use http::{
     HeaderValue, Uri,
     uri::{Authority, PathAndQuery, Scheme},
@@ -28,6 +30,7 @@ pub struct Cluster {
     /// At least one. All of them answer alike.
     nodes: Vec<Node>,
     connector: Connector,
+    connect_timeout: Duration,
     /// The client's `Host` header reaches the node; else the node's own name does.
     preserve_host: bool,
 }
@@ -49,6 +52,7 @@ impl Cluster {
         Ok(Self {
             nodes: vec![Node::new(config.scheme.clone(), config.authority.clone())],
             connector: connector(config.connect_timeout)?,
+            connect_timeout: config.connect_timeout,
             preserve_host: config.preserve_host,
         })
     }

@@ -5,14 +5,19 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http1::{After, RequestBody};
 use net::stream::Stream;
+use tokio::time::timeout;
 
 use super::kept::Kept;
+
+/// How long a request may go on whose answer has come to its end. It counts among the open requests no more.
+const REST_OF_A_REQUEST: Duration = Duration::from_secs(30);
 
 /// The body of the answer to a request whose body is of type `B`. Asking for its next frame is what has it read; dropping it
 /// before its end closes the connection, so that the cluster ends a search that nobody waits for.
@@ -37,7 +42,7 @@ impl<B: RequestBody + 'static> Answer<B> {
             Some(After::Sending(still)) => {
                 let kept = self.kept.clone();
                 tokio::task::spawn_local(async move {
-                    if let Some(connection) = still.finish().await {
+                    if let Ok(Some(connection)) = timeout(REST_OF_A_REQUEST, still.finish()).await {
                         kept.put(connection);
                     }
                 });

@@ -78,7 +78,7 @@ impl Connections {
     }
 
     async fn new_one(&self, node: &Node) -> Result<Connection<Stream>, UpstreamError> {
-        match connect(&self.cluster.connector, node.uri()).await {
+        match connect(&self.cluster.connector, node.uri(), self.cluster.connect_timeout).await {
             Ok(stream) => Ok(Connection::new(stream)),
             Err(source) => Err(UpstreamError::unconnected(source, &node.authority)),
         }

@@ -1,11 +1,15 @@
 //! A connection that is ready for a request.
 
 use std::{
-    pin::Pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     task::{Context, Waker},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    task::coop::unconstrained,
+};
 
 /// A connection that is ready for a request.
 #[derive(Debug)]
@@ -23,7 +27,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// nothing that has come.
     pub fn is_ready(&mut self) -> bool {
         let mut byte = [0];
-        let unwoken = &mut Context::from_waker(Waker::noop());
-        Pin::new(&mut self.stream).poll_read(unwoken, &mut ReadBuf::new(&mut byte)).is_pending()
+        let read = poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte)));
+        // A task that has used up its turn would be told that nothing has come.
+        let read = pin!(unconstrained(read));
+        read.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 }

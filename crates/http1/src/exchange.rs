@@ -88,7 +88,7 @@ fn poll_head<S: AsyncRead + Unpin>(
         if ready!(pin!(stream.read_buf(input)).poll(cx))? == 0 {
             return Poll::Ready(Err(if before == 0 { Error::Closed } else { Error::EndedEarly }));
         }
-        // A head that comes in many pieces is parsed twice, not once for each piece.
+        // A head that comes in many pieces is parsed with the first and with the last, not once for each of them.
         if before > 0 && !may_end_head(&input[before.saturating_sub(3)..]) {
             if input.len() > MAX_HEAD {
                 return Poll::Ready(Err(Error::HeadTooLong));
@@ -97,7 +97,11 @@ fn poll_head<S: AsyncRead + Unpin>(
         }
         loop {
             match head::read(std::mem::take(input))? {
-                Read::Whole(head, rest) if is_interim(head.status()) => *input = BytesMut::from(rest),
+                Read::Whole(head, rest) if is_interim(head.status()) => {
+                    // It shares the memory of the rest, which would be copied.
+                    drop(head);
+                    *input = BytesMut::from(rest);
+                }
                 Read::Whole(head, rest) => return Poll::Ready(Ok((*head, rest))),
                 Read::Part(part) => {
                     *input = part;

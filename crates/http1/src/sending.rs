@@ -9,8 +9,11 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{
-    HeaderMap, Request,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    HeaderMap, HeaderName, Request,
+    header::{
+        AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST,
+        MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    },
 };
 use http_body::Frame;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -22,6 +25,26 @@ const SMALL: usize = 4 * 1024;
 
 /// No more is taken from the body while so many bytes wait to be written.
 const MOST: usize = 64 * 1024;
+
+/// What frames, addresses or vouches for a message, or says how to read it, cannot come behind it (RFC 9110, section 6.5.1).
+static NEVER_TRAILERS: [HeaderName; 16] = [
+    AUTHORIZATION,
+    CACHE_CONTROL,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    HOST,
+    MAX_FORWARDS,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    SET_COOKIE,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
 
 /// A body that can be sent.
 pub trait RequestBody: http_body::Body<Data = Bytes, Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin {}
@@ -154,8 +177,7 @@ impl<B: RequestBody> Sending<B> {
         self.break_line();
         self.copied.extend_from_slice(b"0\r\n");
         for (name, value) in trailers.iter().flatten() {
-            // What frames or addresses a message cannot come behind it (RFC 9110, section 6.5.1).
-            if ![CONTENT_LENGTH, TRANSFER_ENCODING, HOST].contains(name) {
+            if !NEVER_TRAILERS.contains(name) {
                 head::write_header(name, value.as_bytes(), &mut self.copied);
             }
         }

@@ -174,6 +174,50 @@ async fn a_connection_that_was_closed_or_spoken_on_is_not_ready() {
 }
 
 #[tokio::test]
+async fn closed_connections_are_known_for_closed_however_many_there_are() {
+    // A task is told that nothing has come once it has read so often; a pool may have more than that.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut connections = Vec::new();
+    for _ in 0..300 {
+        connections.push(Connection::new(tokio::net::TcpStream::connect(address).await.expect("a connection")));
+        drop(listener.accept().await.expect("the same connection"));
+    }
+    // The runtime has to have heard of each.
+    for connection in &mut connections {
+        while connection.is_ready() {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(connections.iter_mut().filter_map(|connection| connection.is_ready().then_some(())).count(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_byte_by_byte_is_read_and_what_is_none_is_found_out_early() {
+    let (ours, mut theirs) = tokio::io::duplex(1);
+    let exchange = Connection::new(ours).exchange(request("GET", "/", &[], Empty::new()));
+    let serve = async {
+        let mut asked = [0; 18];
+        theirs.read_exact(&mut asked).await.expect("a request");
+        theirs.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.expect("somebody reads");
+        theirs.write_all(OK).await.expect("somebody reads");
+    };
+    let answer = async { text(exchange.await.expect("an answer")).await.0 };
+    assert_eq!(futures_util::future::join(serve, answer).await.1, "ok");
+    let (ours, mut theirs) = tokio::io::duplex(1);
+    let exchange = Connection::new(ours).exchange(request("GET", "/", &[], Empty::new()));
+    let serve = async {
+        let mut asked = [0; 18];
+        theirs.read_exact(&mut asked).await.expect("a request");
+        let _ = theirs.write_all(b"SSH-2.0-OpenSSH").await;
+        // It waits for what nobody will say.
+        theirs
+    };
+    let (_theirs, answer) = futures_util::future::join(serve, exchange).await;
+    assert!(matches!(answer.map(drop), Err(Error::Head(_))));
+}
+
+#[tokio::test]
 async fn a_body_that_fails_or_breaks_its_word_is_the_requests_fault() {
     let failing = |frames: Vec<Result<Frame<Bytes>, &'static str>>| StreamBody::new(futures_util::stream::iter(frames));
     let (ours, _theirs) = tokio::io::duplex(1024);

@@ -6,6 +6,7 @@ use std::{io, time::Duration};
 use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::stream::Stream;
@@ -16,10 +17,14 @@ pub type Connector = HttpsConnector<HttpConnector>;
 /// Why no connection was made.
 pub type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Connects to the host and port of `uri`, with TLS where its scheme is `https`.
-pub async fn connect(connector: &Connector, uri: Uri) -> Result<Stream, ConnectError> {
+/// Connects to the host and port of `uri`, with TLS where its scheme is `https`. All of it may take `at_most`: looking up the name,
+/// each address that is tried, and the handshake, which a server that says nothing would never end.
+pub async fn connect(connector: &Connector, uri: Uri, at_most: Duration) -> Result<Stream, ConnectError> {
     // A connector is ready at any time.
-    connector.clone().call(uri).await.map(Stream::from)
+    match timeout(at_most, connector.clone().call(uri)).await {
+        Ok(connected) => connected.map(Stream::from),
+        Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late).into()),
+    }
 }
 
 /// A connector whose attempts may take `timeout`. Fails where the system's root certificates cannot be read.
