@@ -3,7 +3,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST, uri::Scheme};
 use http1::Connection;
 use net::{connect::connect, stream::Stream};
 
@@ -54,8 +54,13 @@ impl Connections {
             Attempts::Last => self.new_one(node).await?,
             Attempts::One | Attempts::Two => self.kept_or_new(node).await?,
         };
-        let answered =
-            connection.exchange(request).await.map_err(|source| UpstreamError::of(source, &node.authority))?;
+        let answered = connection.exchange(request).await.map_err(|source| match source {
+            // A part of a write with TLS may have left before the write failed.
+            http1::Error::Unsent(cause) if node.scheme == Scheme::HTTPS => {
+                UpstreamError::of(cause.into(), &node.authority)
+            }
+            source => UpstreamError::of(source, &node.authority),
+        })?;
         let mut response = answered.map(|body| Answer::new(body, self.kept.clone()));
         let protocol = |what| UpstreamError::Protocol { authority: node.authority.clone(), what };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
