@@ -2,8 +2,8 @@
 //! answer drives the connection by asking for it: there is no task, no timer, no channel and no lock.
 //!
 //! A [`Connection`] sends a request and becomes the [`Answer`], which is a body that streams. When that has come to its end,
-//! the connection can be had back for the next request. It is read as hyper's client would read it; `tests/oracle.rs` and a fuzz target hold
-//! the two against each other.
+//! the connection can be had back for the next request. An answer is read as hyper's client would read it: `tests/oracle.rs`
+//! holds the two against each other.
 
 mod answer;
 mod chunks;
