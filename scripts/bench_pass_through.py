@@ -25,6 +25,7 @@ from pathlib import Path
 
 from bench_servers import BINARIES, CORES, listening, peer, program, proxying
 from bench_transfer import growth
+from overload import percentile
 
 PATHS = {"1KB": "/fixed/1024", "20KB": "/fixed/20480", "20KB-chunked": "/chunked/20480", "1MB": "/fixed/1048576"}
 CONNECTIONS = (1, 16, 128)
@@ -258,8 +259,8 @@ def searching(way: "tuple[str, int]", name: str, seconds: float):
 
 
 def summed_up(searches: "list[dict]") -> dict:
-    ordered = sorted(search["ms"] for search in searches)
-    p50, p99 = (ordered[math.ceil(share * len(ordered)) - 1] if ordered else math.nan for share in (0.5, 0.99))
+    took = [search["ms"] for search in searches]
+    p50, p99 = (percentile(took, share) for share in (0.5, 0.99))
     reranked = sum((search["rerank"] or "").startswith("applied") for search in searches)
     return {"searches": len(searches), "reranked": reranked, "p50_ms": p50, "p99_ms": p99}
 
