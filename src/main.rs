@@ -1,6 +1,6 @@
 //! The program: parse, dispatch, exit code.
 
-use std::process::ExitCode;
+use std::io::{self, Write};
 
 use clap::Parser;
 use rerank_proxy::{
@@ -15,7 +15,7 @@ use rerank_proxy::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
+fn main() -> ! {
     let result = match Cli::parse().command {
         Command::Serve(args) => commands::serve::run(&args),
         #[cfg(feature = "demo")]
@@ -27,11 +27,10 @@ fn main() -> ExitCode {
         Command::Models(args) => commands::models::run(&args),
         Command::Health(args) => commands::health::run(&args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    if let Err(error) = &result {
+        eprintln!("error: {error:#}");
     }
+    let _ = io::stdout().flush();
+    // Not `std::process::exit`: it takes ONNX Runtime apart, which crashes where a thread is in the midst of a load or a run.
+    signal_hook::low_level::exit(i32::from(result.is_err()))
 }

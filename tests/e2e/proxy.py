@@ -83,6 +83,7 @@ class Proxy:
             self.process.kill()
             raise
         assert "panicked" not in self.log(), self.log()
+        assert status >= 0, f"ended by signal {-status}: {self.log()}"
         return status
 
     def __enter__(self):

@@ -20,6 +20,7 @@ mod worker;
 
 use std::{
     sync::{Arc, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -39,6 +40,7 @@ use crate::{backend::Loader, cache::ScoreCache, readiness::Readiness, request::P
 /// The worker threads. Dropping it stops them; queued work is dropped unscored.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
@@ -49,10 +51,8 @@ impl Pool {
         let layout = Layout::configured(options.workers, options.threads, cores);
         let workers = layout.map_or(cores, |layout| layout.workers);
         let shared = Arc::new(Shared::new(loader, cache, options, layout, workers));
-        for index in 0..workers {
-            thread::spawn(&shared, index);
-        }
-        Pool { shared }
+        let threads = (0..workers).filter_map(|index| thread::spawn(&shared, index)).collect();
+        Pool { shared, threads }
     }
 
     /// Queues as many of the texts, first ones first, as can be admitted; they are answered best-first until the deadline.
@@ -169,9 +169,14 @@ impl Drop for Pool {
         let patience = Duration::from_secs(2).min(shared.options.hang_after);
         let running = |queue: &mut Queue| queue.threads > 0;
         let waited = shared.ended.wait_timeout_while(queue, patience, running);
-        queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-        if queue.threads > 0 {
-            tracing::warn!(threads = queue.threads, "scoring threads are stuck; leaving them behind");
+        let stuck = waited.unwrap_or_else(PoisonError::into_inner).0.threads;
+        if stuck > 0 {
+            tracing::warn!(threads = stuck, "scoring threads are stuck; leaving them behind");
+            return;
+        }
+        // Whichever is last gives the model back; whoever drops the pool may rely on that it has been.
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
         }
     }
 }

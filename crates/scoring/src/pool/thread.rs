@@ -4,10 +4,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -25,18 +23,22 @@ use crate::{
 };
 
 /// A load in progress, as the pool counts them.
-struct Loading<'a>(&'a AtomicUsize);
+struct Loading<'a>(&'a Shared);
 
 impl<'a> Loading<'a> {
-    fn begin(count: &'a AtomicUsize) -> Loading<'a> {
-        count.fetch_add(1, Ordering::SeqCst);
-        Loading(count)
+    /// Nothing once the pool stops, which waits for those that have begun.
+    fn begin(shared: &'a Shared) -> Option<Loading<'a>> {
+        let queue = shared.lock_queue();
+        (!queue.stopping).then(|| {
+            shared.loading.fetch_add(1, Ordering::SeqCst);
+            Loading(shared)
+        })
     }
 }
 
 impl Drop for Loading<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.loading.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -46,8 +48,8 @@ struct ScoringThread {
     index: usize,
 }
 
-/// Starts thread `index`.
-pub(super) fn spawn(shared: &Arc<Shared>, index: usize) {
+/// Starts thread `index`, where the system gives one.
+pub(super) fn spawn(shared: &Arc<Shared>, index: usize) -> Option<JoinHandle<()>> {
     shared.lock_queue().threads += 1;
     let thread = ScoringThread { shared: Arc::clone(shared), index };
     let run = move || {
@@ -56,10 +58,12 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: usize) {
         thread.shared.lock_queue().threads -= 1;
         thread.shared.ended.notify_all();
     };
-    if let Err(error) = std::thread::Builder::new().name(format!("score-{index}")).spawn(run) {
+    let started = std::thread::Builder::new().name(format!("score-{index}")).spawn(run);
+    if let Err(error) = &started {
         tracing::error!(%error, worker = index, "cannot start a scoring thread");
         shared.lock_queue().threads -= 1;
     }
+    started.ok()
 }
 
 impl ScoringThread {
@@ -71,15 +75,19 @@ impl ScoringThread {
             drop(shared.changed.wait_while(queue, not_yet).unwrap_or_else(PoisonError::into_inner));
         }
         let (mut wait, mut rest) = (options.retry_after, options.retry_after);
-        while !shared.lock_queue().stopping {
+        while let Some(loading) = Loading::begin(shared) {
             let Some(layout) = shared.layout.get() else {
-                self.choose_layout(&mut wait);
+                let measured = Layout::measured(&*shared.loader, shared.workers.len());
+                drop(loading);
+                match measured {
+                    Ok(layout) => drop(shared.layout.set(layout)),
+                    Err(error) => self.report_failure(&error, &mut wait),
+                }
                 continue;
             };
             if self.index >= layout.workers {
                 return;
             }
-            let loading = Loading::begin(&shared.loading);
             let loaded = catch_unwind(AssertUnwindSafe(|| {
                 let mut model = shared.loader.load(layout.threads)?;
                 self.choose_grouping(&mut *model)?;
@@ -109,19 +117,6 @@ impl ScoringThread {
                 }
                 Err(error) => self.report_failure(&error, &mut wait),
             }
-        }
-    }
-
-    fn choose_layout(&self, wait: &mut Duration) {
-        let shared = &self.shared;
-        let loading = Loading::begin(&shared.loading);
-        let measured = Layout::measured(&*shared.loader, shared.workers.len());
-        drop(loading);
-        match measured {
-            Ok(layout) => {
-                shared.layout.set(layout).ok();
-            }
-            Err(error) => self.report_failure(&error, wait),
         }
     }
 
