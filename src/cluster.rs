@@ -22,7 +22,7 @@ use net::connect::{Connector, connector};
 use crate::config::UpstreamConfig;
 pub use connections::Connections;
 pub use error::UpstreamError;
-pub use request::{Attempts, Outgoing};
+pub use request::{Attempts, Outgoing, spare};
 
 /// The cluster, as the proxy reaches it.
 #[derive(Debug)]

@@ -45,32 +45,37 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
     if let Err(cause) = check_request(&head.headers) {
         return Decision::Refuse(Failure::new(cause.failure_kind(), cause.to_string()));
     }
-    match context.dialect.classify(&head.method, path) {
+    match context.dialect().classify(&head.method, path) {
         Route::Search(route) => Decision::Search(route),
         Route::OpenPointInTime { indices } => Decision::OpenPointInTime(indices),
-        Route::PassThrough => Decision::PassThrough { repeatable: context.dialect.only_reads(&head.method, path) },
+        Route::PassThrough => Decision::PassThrough { repeatable: context.dialect().only_reads(&head.method, path) },
     }
 }
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
 pub async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
+    // What passes through most often is not to carry the room about that the other ways need.
     match decide(&context, &head) {
-        Decision::OwnApi => api::handle(&context, Request::from_parts(head, body)).await,
+        Decision::OwnApi => Box::pin(api::handle(&context, Request::from_parts(head, body))).await,
         Decision::Refuse(failure) => failed(&context, &failure),
-        Decision::Search(route) => pipeline::search(&context, route, Request::from_parts(head, body)).await,
-        Decision::OpenPointInTime(indices) => open_point_in_time(&context, &indices, streamed(head, body)).await,
-        Decision::PassThrough { repeatable: true } => pass_through(&context, streamed(head, body).repeatable()).await,
-        Decision::PassThrough { repeatable: false } => pass_through(&context, streamed(head, body)).await,
+        Decision::Search(route) => Box::pin(pipeline::search(&context, route, Request::from_parts(head, body))).await,
+        Decision::OpenPointInTime(indices) => {
+            Box::pin(open_point_in_time(&context, &indices, streamed(head, body))).await
+        }
+        Decision::PassThrough { repeatable } => {
+            let outgoing = streamed(head, body);
+            pass_through(&context, if repeatable { outgoing.repeatable() } else { outgoing }).await
+        }
     }
 }
 
 /// Answers a request for which there is no place: only how we are.
 pub(crate) async fn handle_in_reserve(context: Context, request: Request<Incoming>) -> Response<Body> {
     if api::owns(request.uri().path()) {
-        return api::handle_in_reserve(&context, request, false).await;
+        return Box::pin(api::handle_in_reserve(&context, request, false)).await;
     }
-    api::discard(request, RESERVE_BODY).await;
+    Box::pin(api::discard(request, RESERVE_BODY)).await;
     failed(&context, &Failure::new(FailureKind::TooManyConnections, api::NO_PLACE))
 }
 

@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
+    ops::Deref,
     rc::Rc,
     sync::{
         Arc,
@@ -13,8 +14,11 @@ use std::{
     thread,
 };
 
-use arc_swap::ArcSwap;
-use engines::{dialect::Dialect, registry::Dialects};
+use arc_swap::{ArcSwap, Cache};
+use engines::{
+    dialect::Dialect,
+    registry::{Dialects, Number},
+};
 use scoring::{
     Scorer, ScorerStats,
     backend::Runtime,
@@ -50,7 +54,7 @@ pub struct Process {
     pub shadows: Arc<Semaphore>,
     /// Permits for calls of the rerank API.
     pub calls: Arc<Semaphore>,
-    snapshot: ArcSwap<Snapshot>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
 }
 
 /// What a reload replaces, as one: each request sees the settings, models and cluster of a single moment.
@@ -74,20 +78,27 @@ pub struct ServingThread {
     pub process: Arc<Process>,
     /// How many connections to the cluster it keeps for later.
     idle: usize,
-    connections: RefCell<Rc<Connections>>,
+    latest: RefCell<Cache<Arc<ArcSwap<Snapshot>>, Arc<Snapshot>>>,
+    /// What the next request sees, as long as nothing is replaced.
+    seen: RefCell<Rc<Seen>>,
 }
 
 /// What one request is answered with. Whatever is replaced meanwhile, its request sees one state to the end.
 #[derive(Clone)]
 pub struct Context {
+    seen: Rc<Seen>,
+    dialect: Number,
+}
+
+/// What the requests see that a thread serves between two reloads. They share it by a count that is the thread's own: one that
+/// all threads change with every request costs more than most of what is done for it.
+pub struct Seen {
     /// What outlives it.
     pub process: Arc<Process>,
     /// What a reload may have replaced since.
     pub snapshot: Arc<Snapshot>,
-    /// The API that the request speaks.
-    pub dialect: Arc<dyn Dialect>,
     /// The connections of the serving thread to the cluster.
-    pub connections: Rc<Connections>,
+    pub connections: Connections,
 }
 
 impl Process {
@@ -117,7 +128,7 @@ impl Process {
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
                 calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
-                snapshot: ArcSwap::from_pointee(snapshot),
+                snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             }
         })
     }
@@ -127,15 +138,22 @@ impl Process {
         self.snapshot.load_full()
     }
 
-    /// Has requests that come from now on see `new`; those that are open keep what they began with.
+    /// Has requests that come from now on see `new`; those that are open keep what they began with. A thread that has none lets
+    /// go of the old with its next.
     pub fn replace(&self, new: Snapshot) {
         self.snapshot.swap(Arc::new(new)).was_replaced.store(true, Ordering::Relaxed);
     }
 
     /// One of the threads that serve; it keeps at most `idle` connections to the cluster.
     pub fn serving_thread(self: &Arc<Self>, idle: usize) -> ServingThread {
-        let connections = Connections::new(self.snapshot().cluster.clone(), idle);
-        ServingThread { process: self.clone(), idle, connections: RefCell::new(Rc::new(connections)) }
+        let snapshot = self.snapshot();
+        let connections = Connections::new(snapshot.cluster.clone(), idle);
+        ServingThread {
+            idle,
+            latest: RefCell::new(Cache::new(self.snapshot.clone())),
+            seen: RefCell::new(Rc::new(Seen { process: self.clone(), snapshot, connections })),
+            process: self.clone(),
+        }
     }
 }
 
@@ -194,22 +212,32 @@ impl Drop for Snapshot {
 impl ServingThread {
     /// The state for a request to `path` that comes now.
     pub fn context(&self, path: &str) -> Context {
-        let snapshot = self.process.snapshot();
-        Context {
-            dialect: snapshot.dialects.for_path(path).clone(),
-            connections: self.connections_to(&snapshot.cluster),
-            snapshot,
-            process: self.process.clone(),
+        let (mut seen, mut latest) = (self.seen.borrow_mut(), self.latest.borrow_mut());
+        let snapshot = latest.load();
+        if !Arc::ptr_eq(&seen.snapshot, snapshot) {
+            // Those to the same cluster go on; new ones where it was replaced.
+            let connections = match Arc::ptr_eq(seen.connections.cluster(), &snapshot.cluster) {
+                true => seen.connections.clone(),
+                false => Connections::new(snapshot.cluster.clone(), self.idle),
+            };
+            *seen = Rc::new(Seen { process: self.process.clone(), snapshot: snapshot.clone(), connections });
         }
+        Context { dialect: seen.snapshot.dialects.number_for(path), seen: seen.clone() }
     }
+}
 
-    /// Its connections, new ones where the cluster was replaced.
-    fn connections_to(&self, cluster: &Arc<Cluster>) -> Rc<Connections> {
-        let mut kept = self.connections.borrow_mut();
-        if !Arc::ptr_eq(kept.cluster(), cluster) {
-            *kept = Rc::new(Connections::new(cluster.clone(), self.idle));
-        }
-        kept.clone()
+impl Context {
+    /// The API that the request speaks.
+    pub fn dialect(&self) -> &Arc<dyn Dialect> {
+        self.snapshot.dialects.get(self.dialect)
+    }
+}
+
+impl Deref for Context {
+    type Target = Seen;
+
+    fn deref(&self) -> &Seen {
+        &self.seen
     }
 }
 
@@ -327,6 +355,6 @@ mod tests {
         let first = serving.context("/");
         process.replace(process.snapshot().followed_by(config("http://one:9200"), models(&ended)).unwrap());
         let next = serving.context("/");
-        assert!(Rc::ptr_eq(&first.connections, &next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
+        assert!(first.connections.are(&next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
     }
 }

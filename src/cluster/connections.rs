@@ -3,7 +3,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Request, Response, StatusCode, Version, header::HOST, uri::Scheme};
+use http::{HeaderValue, Response, StatusCode, Version, header::HOST, request::Parts, uri::Scheme};
 use http1::Connection;
 use net::{connect::connect, stream::Stream};
 
@@ -18,7 +18,8 @@ use super::{
 };
 
 /// The connections of one serving thread to the nodes of a cluster. All dialects share them.
-#[derive(Debug)]
+/// Clones are the same connections.
+#[derive(Debug, Clone)]
 pub struct Connections {
     cluster: Arc<Cluster>,
     kept: Rc<Kept>,
@@ -35,26 +36,36 @@ impl Connections {
         &self.cluster
     }
 
-    /// Sends a request and answers with the response as soon as its head is there; its body streams.
-    pub async fn send(&self, outgoing: Outgoing) -> Result<Response<Answer<Body>>, UpstreamError> {
-        let Outgoing { method, path_and_query, mut headers, client_authority, body, attempts } = outgoing;
-        headers::strip_hop_by_hop(&mut headers);
+    /// Whether `others` are these.
+    #[cfg(test)]
+    pub(crate) fn are(&self, others: &Self) -> bool {
+        Rc::ptr_eq(&self.kept, &others.kept)
+    }
+
+    /// Takes what is for this hop alone from the head of a request, and names in it the host that it goes to.
+    pub fn address(&self, head: &mut Parts) {
+        let headers = &mut head.headers;
+        headers::strip_hop_by_hop(headers);
         let node = self.cluster.node();
         if !self.cluster.preserve_host {
             headers.insert(HOST, node.host.clone());
         } else if !headers.contains_key(HOST) {
-            let named = client_authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+            // HTTP/2 has it in the URI.
+            let named = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
             headers.insert(HOST, named.unwrap_or_else(|| node.host.clone()));
         }
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = path_and_query.into();
-        *request.headers_mut() = headers;
-        let connection = match attempts {
-            Attempts::Last => self.new_one(node).await?,
+    }
+
+    /// Sends a request that was addressed, and answers with the response as soon as its head is there; its body streams. The
+    /// request's body is gone then, or after an error.
+    pub async fn send(&self, outgoing: &mut Outgoing) -> Result<Response<Answer<Body>>, UpstreamError> {
+        let node = self.cluster.node();
+        let connection = match outgoing.attempts {
+            Attempts::Last => Box::pin(self.new_one(node)).await?,
             Attempts::One | Attempts::Two => self.kept_or_new(node).await?,
         };
-        let answered = connection.exchange(request).await.map_err(|source| match source {
+        let body = std::mem::replace(&mut outgoing.body, Body::empty());
+        let answered = connection.exchange(&outgoing.head, body).await.map_err(|source| match source {
             // A part of a write with TLS may have left before the write failed.
             http1::Error::Unsent(cause) if node.scheme == Scheme::HTTPS => {
                 UpstreamError::of(cause.into(), &node.authority)
@@ -78,7 +89,7 @@ impl Connections {
     async fn kept_or_new(&self, node: &Node) -> Result<Connection<Stream>, UpstreamError> {
         match self.kept.take() {
             Some(connection) => Ok(connection),
-            None => self.new_one(node).await,
+            None => Box::pin(self.new_one(node)).await,
         }
     }
 

@@ -10,19 +10,21 @@ use std::{
 
 use http1::Connection;
 use net::stream::Stream;
-use tokio::time::{Instant, sleep};
-
-/// Idle connections to the cluster are closed before a load balancer between would do it (AWS and Azure: 60 s and more).
-const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+use tokio::time::sleep;
 
 /// How often idle connections are looked at, so that those that the cluster has closed are gone soon.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// So many times are they looked at: idle connections are closed before a load balancer between would do it (AWS and Azure:
+/// 60 s and more).
+const SWEEPS: u8 = 50;
+
 /// Connections that wait for a request. They belong to one thread, so that no lock guards them.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// Since when they wait; those that came last are at the end.
-    idle: RefCell<VecDeque<(Instant, Connection<Stream>)>>,
+    /// Those that came last are at the end. How often each was looked at tells how long it has waited, and no clock is asked with
+    /// each request.
+    idle: RefCell<VecDeque<(u8, Connection<Stream>)>>,
     /// How many may wait.
     most: usize,
     /// A task looks at them from time to time.
@@ -37,8 +39,8 @@ impl Kept {
     /// The connection that was used last, if it is still good.
     pub(super) fn take(&self) -> Option<Connection<Stream>> {
         loop {
-            let (since, mut connection) = self.idle.borrow_mut().pop_back()?;
-            if since.elapsed() < IDLE_TIMEOUT && connection.is_ready() {
+            let (_, mut connection) = self.idle.borrow_mut().pop_back()?;
+            if connection.is_ready() {
                 return Some(connection);
             }
         }
@@ -50,7 +52,7 @@ impl Kept {
         if idle.len() >= self.most {
             return;
         }
-        idle.push_back((Instant::now(), connection));
+        idle.push_back((0, connection));
         if !self.swept.replace(true) {
             tokio::task::spawn_local(sweep(Rc::downgrade(self)));
         }
@@ -59,7 +61,10 @@ impl Kept {
     /// Closes connections that have waited for too long, and those that the cluster has closed. True where some are left.
     fn sweep(&self) -> bool {
         let mut idle = self.idle.borrow_mut();
-        idle.retain_mut(|(since, connection)| since.elapsed() < IDLE_TIMEOUT && connection.is_ready());
+        idle.retain_mut(|(sweeps, connection)| {
+            *sweeps += 1;
+            *sweeps < SWEEPS && connection.is_ready()
+        });
         !idle.is_empty()
     }
 }

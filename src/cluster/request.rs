@@ -1,9 +1,6 @@
 //! A request on its way to the cluster, before it is addressed to a node.
 
-use http::{
-    HeaderMap, Method, Version,
-    uri::{Authority, PathAndQuery},
-};
+use http::{Uri, Version, request::Parts, uri::PathAndQuery};
 use http_body::Body as _;
 
 use super::{body::Body, headers};
@@ -22,14 +19,8 @@ pub enum Attempts {
 /// What is sent to the cluster, before it is addressed.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The client's method.
-    pub method: Method,
-    /// Path and query string; their bytes arrive as they are.
-    pub path_and_query: PathAndQuery,
-    /// The client's headers, hop-by-hop ones included.
-    pub headers: HeaderMap,
-    /// The host that an HTTP/2 client named in place of a `Host` header.
-    pub client_authority: Option<Authority>,
+    /// The client's, hop-by-hop headers included. The bytes of path and query arrive as they are.
+    pub head: Box<Parts>,
     /// The body.
     pub body: Body,
     /// How often it may be sent.
@@ -38,20 +29,11 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The client's own request, with `body`; to be sent once.
-    pub fn new(parts: http::request::Parts, body: Body) -> Self {
-        let uri = parts.uri.into_parts();
-        let mut headers = parts.headers;
-        if parts.version == Version::HTTP_2 {
-            headers::join_cookies(&mut headers);
+    pub fn new(mut head: Parts, body: Body) -> Self {
+        if head.version == Version::HTTP_2 {
+            headers::join_cookies(&mut head.headers);
         }
-        Self {
-            method: parts.method,
-            path_and_query: uri.path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/")),
-            headers,
-            client_authority: uri.authority,
-            body,
-            attempts: Attempts::One,
-        }
+        Self { head: Box::new(head), body, attempts: Attempts::One }
     }
 
     /// The same request, for a client that searches or only looks.
@@ -60,21 +42,22 @@ impl Outgoing {
         Self { attempts: Attempts::Two, ..self }
     }
 
-    /// The same request for the last attempt; `None` where this is it, or where the body streams and is there but once.
-    pub fn spare(&self) -> Option<Self> {
-        let body = match &self.body {
-            _ if self.attempts == Attempts::Last => return None,
-            Body::Whole(whole) => Body::Whole(whole.clone()),
-            body if body.is_end_stream() => Body::empty(),
-            _ => return None,
-        };
-        Some(Self {
-            method: self.method.clone(),
-            path_and_query: self.path_and_query.clone(),
-            headers: self.headers.clone(),
-            client_authority: self.client_authority.clone(),
-            body,
-            attempts: Attempts::Last,
-        })
+    /// The same request to another path.
+    #[must_use]
+    pub fn to(mut self, path_and_query: PathAndQuery) -> Self {
+        // HTTP/2 names the host in the URI.
+        let mut parts = std::mem::take(&mut self.head.uri).into_parts();
+        parts.path_and_query = Some(path_and_query.clone());
+        self.head.uri = Uri::from_parts(parts).unwrap_or_else(|_| path_and_query.into());
+        self
+    }
+}
+
+/// The same body for another attempt; `None` where it streams, and is there but once.
+pub fn spare(body: &Body) -> Option<Body> {
+    match body {
+        Body::Whole(whole) => Some(Body::Whole(whole.clone())),
+        body if body.is_end_stream() => Some(Body::empty()),
+        _ => None,
     }
 }

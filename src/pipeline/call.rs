@@ -104,7 +104,7 @@ impl SearchCall {
     pub(super) fn original(&self) -> Outgoing {
         let mut outgoing = Outgoing::new(self.parts.clone(), Body::whole(self.sent.clone())).repeatable();
         // The body is here already: there is nothing left to expect.
-        outgoing.headers.remove(header::EXPECT);
+        outgoing.head.headers.remove(header::EXPECT);
         outgoing
     }
 
@@ -123,10 +123,10 @@ impl SearchCall {
     pub(super) fn forwarded(&self, forward: &Forward, compressed: bool) -> Outgoing {
         let mut outgoing = match &forward.body {
             Some(body) => self.with_body(forward.path_and_query.clone(), body.clone()),
-            None => Outgoing { path_and_query: forward.path_and_query.clone(), ..self.original() },
+            None => self.original().to(forward.path_and_query.clone()),
         };
-        if !compressed && outgoing.headers.contains_key(header::ACCEPT_ENCODING) {
-            outgoing.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if !compressed && outgoing.head.headers.contains_key(header::ACCEPT_ENCODING) {
+            outgoing.head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if self.differs(forward) {
             outgoing.attempts = Attempts::One;
@@ -136,20 +136,20 @@ impl SearchCall {
 
     /// A request of our own in the client's name: its headers and credentials, another path and body.
     pub(super) fn with_body(&self, path_and_query: PathAndQuery, body: Bytes) -> Outgoing {
-        let mut outgoing =
-            Outgoing { path_and_query, body: Body::whole(body), attempts: Attempts::One, ..self.original() };
+        let original = self.original().to(path_and_query);
+        let mut outgoing = Outgoing { body: Body::whole(body), attempts: Attempts::One, ..original };
         for name in [header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
-            outgoing.headers.remove(name);
+            outgoing.head.headers.remove(name);
         }
-        outgoing.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+        outgoing.head.headers.entry(header::CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         outgoing
     }
 
     /// A request of our own in the client's name that only asks.
     pub(super) fn get(&self, path_and_query: PathAndQuery) -> Outgoing {
         let mut outgoing = self.with_body(path_and_query, Bytes::new());
-        outgoing.headers.remove(header::CONTENT_TYPE);
-        outgoing.method = Method::GET;
+        outgoing.head.headers.remove(header::CONTENT_TYPE);
+        outgoing.head.method = Method::GET;
         outgoing
     }
 

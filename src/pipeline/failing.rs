@@ -15,7 +15,7 @@ use crate::{
 
 /// The answer that reports a failure.
 pub(crate) fn failed(context: &Context, failure: &Failure) -> Response<Body> {
-    let mut response = Response::new(Body::whole(context.dialect.failure(failure)));
+    let mut response = Response::new(Body::whole(context.dialect().failure(failure)));
     *response.status_mut() = failure.kind.status();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -54,6 +54,6 @@ pub(crate) async fn open_point_in_time(context: &Context, indices: &str, outgoin
 /// Remembers the point in time. A fault here is nobody's loss: what is not known is found out by its first search.
 async fn remember(context: &Context, coding: Coding, answer: Bytes, indices: &str) {
     if let Ok((plain, _)) = decoded(context, coding, answer, POINT_IN_TIME_ANSWER, 1).await {
-        let _ = guarded(|| context.dialect.point_in_time_opened(&plain, indices));
+        let _ = guarded(|| context.dialect().point_in_time_opened(&plain, indices));
     }
 }

@@ -126,7 +126,7 @@ fn room_for_planning(context: &Context, body: &Bytes) -> Result<Held, SkipReason
 
 /// Reads a request, and says what has to be asked first.
 async fn read(context: &Context, call: &Arc<SearchCall>) -> Result<(Read, Option<PathAndQuery>), SkipReason> {
-    let (dialect, own, size) = (context.dialect.clone(), call.clone(), call.size());
+    let (dialect, own, size) = (context.dialect().clone(), call.clone(), call.size());
     let step = move || {
         let request = dialect.read(own.as_parts(), own.route())?;
         let question = request.discovery();

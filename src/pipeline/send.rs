@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::failing::chain;
 use crate::{
-    cluster::{Attempts, Outgoing, UpstreamError, answer::Answer, body::Body},
+    cluster::{Attempts, Outgoing, UpstreamError, answer::Answer, body::Body, spare},
     state::Context,
 };
 
@@ -19,22 +19,23 @@ pub(super) struct Answered {
 }
 
 /// Sends a request as often as it may be sent, until the head of an answer is there.
-pub(super) async fn send(context: &Context, outgoing: Outgoing) -> Result<Answered, UpstreamError> {
-    let mut next = outgoing;
+pub(super) async fn send(context: &Context, mut outgoing: Outgoing) -> Result<Answered, UpstreamError> {
+    context.connections.address(&mut outgoing.head);
     loop {
-        let (attempts, spare) = (next.attempts, next.spare());
+        let attempts = outgoing.attempts;
         let was_last = attempts == Attempts::Last;
         if was_last {
             context.process.metrics.upstream_retried();
         }
-        let error = match context.connections.send(next).await {
+        let spare = if was_last { None } else { spare(&outgoing.body) };
+        let error = match context.connections.send(&mut outgoing).await {
             Ok(response) => return Ok(Answered { response, was_last }),
             Err(error) => error,
         };
         match spare {
             Some(spare) if error.is_broken() && (attempts == Attempts::Two || error.is_unsent()) => {
                 debug!(error = %chain(&error), "sending once more, over a new connection");
-                next = spare;
+                (outgoing.body, outgoing.attempts) = (spare, Attempts::Last);
             }
             _ => return Err(error),
         }

@@ -211,13 +211,22 @@ async fn answer(
     request: Request<Incoming>,
     exchanges: Arc<Semaphore>,
 ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
-    match front {
-        Front::Api => (api::handle_at_root(context, request).await, None),
-        Front::Proxy if api::owns(request.uri().path()) => (route::handle(context, request).await, None),
-        Front::Proxy => match timeout(TURN, exchanges.acquire_owned()).await {
-            Ok(Ok(exchange)) => (route::handle(context, request).await, Some(exchange)),
-            Ok(Err(_)) | Err(_) => (route::handle_in_reserve(context, request).await, None),
+    let exchange = match front {
+        Front::Api => return (Box::pin(api::handle_at_root(context, request)).await, None),
+        Front::Proxy if api::owns(request.uri().path()) => None,
+        Front::Proxy => match turn(exchanges).await {
+            None => return (route::handle_in_reserve(context, request).await, None),
+            exchange => exchange,
         },
+    };
+    (route::handle(context, request).await, exchange)
+}
+
+/// A permit to ask the cluster, which may come a little later.
+async fn turn(exchanges: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    match exchanges.clone().try_acquire_owned() {
+        Ok(exchange) => Some(exchange),
+        Err(_) => Box::pin(timeout(TURN, exchanges.acquire_owned())).await.ok()?.ok(),
     }
 }
 
@@ -226,7 +235,7 @@ async fn answer_in_reserve(front: Front, context: Context, request: Request<Inco
     let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = match front {
         Front::Proxy => route::handle_in_reserve(context, request).await,
-        Front::Api => api::handle_in_reserve(&context, request, true).await,
+        Front::Api => Box::pin(api::handle_in_reserve(&context, request, true)).await,
     };
     if is_http1 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -18,6 +18,10 @@ const FAMILIES: &[Family] = &[
     Family { engines: &["elasticsearch", "opensearch"], start: || Arc::new(Elastic::default()) },
 ];
 
+/// One of the dialects that a proxy speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(usize);
+
 /// The dialects that a proxy speaks. Clones share what these remember.
 #[derive(Clone)]
 pub struct Dialects(Arc<[Arc<dyn Dialect>]>);
@@ -39,10 +43,15 @@ impl Dialects {
         FAMILIES.iter().flat_map(|family| family.engines.iter().copied())
     }
 
-    /// The dialect that a request to `path` speaks.
-    pub fn for_path(&self, path: &str) -> &Arc<dyn Dialect> {
+    /// Which of them a request to `path` speaks.
+    pub fn number_for(&self, path: &str) -> Number {
         let last = self.0.len() - 1;
-        self.0[..last].iter().find(|dialect| dialect.owns(path)).unwrap_or(&self.0[last])
+        Number(self.0[..last].iter().position(|dialect| dialect.owns(path)).unwrap_or(last))
+    }
+
+    /// The dialect of this number, which one with as many gave.
+    pub fn get(&self, number: Number) -> &Arc<dyn Dialect> {
+        &self.0[number.0]
     }
 }
 
@@ -55,7 +64,8 @@ mod tests {
     fn a_path_tells_the_family_unless_the_engine_is_named() {
         let says = |dialects: Option<Dialects>, path: &str| {
             let failure = Failure::new(FailureKind::Stalled, "x");
-            let body = dialects.expect("an engine").for_path(path).failure(&failure);
+            let dialects = dialects.expect("an engine");
+            let body = dialects.get(dialects.number_for(path)).failure(&failure);
             if body.contains("responseHeader") { "solr" } else { "elastic" }
         };
         assert_eq!(says(Some(Dialects::all()), "/solr/books/select"), "solr");

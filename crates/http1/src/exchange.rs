@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode, request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::{
@@ -23,24 +23,35 @@ use crate::{
 const ROOM: usize = 32 * 1024;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Sends a request, and answers with the response once its head is there. Its path and query are sent, whatever else its URI has; its headers
+    /// Sends a request, and answers with the response once its head is there. Of its URI path and query are sent; its headers
     /// are sent as they are, but for those that say where the body ends.
     ///
     /// The request may still be on its way then: reading the answer goes on with it.
     ///
     /// # Errors
     /// The connection broke, what came is no answer, or the request's body failed.
-    pub async fn exchange<B: RequestBody>(mut self, request: Request<B>) -> Result<Response<Answer<S, B>>, Error> {
-        let method = request.method().clone();
-        let mut sending = Some(Sending::new(request));
+    pub fn exchange<B: RequestBody>(
+        self,
+        request: &request::Parts,
+        body: B,
+    ) -> impl Future<Output = Result<Response<Answer<S, B>>, Error>> {
+        // Not within the future, which would carry room about for the body as such and for the body that is being sent.
+        self.sent(&request.method, Some(Sending::new(request, body)))
+    }
+
+    async fn sent<B: RequestBody>(
+        mut self,
+        method: &Method,
+        mut sending: Option<Sending<B>>,
+    ) -> Result<Response<Answer<S, B>>, Error> {
         let mut input = BytesMut::new();
         let mut broken = None;
         let head = poll_fn(|cx| {
-            if let Some(request) = &mut sending {
-                match request.poll(&mut self.stream, cx) {
+            if let Some(out) = &mut sending {
+                match out.poll(&mut self.stream, cx) {
                     Poll::Pending => {}
                     Poll::Ready(Ok(())) => sending = None,
-                    Poll::Ready(Err(Error::Io(error))) if !request.has_begun => {
+                    Poll::Ready(Err(Error::Io(error))) if !out.has_begun => {
                         return Poll::Ready(Err(Error::Unsent(error)));
                     }
                     Poll::Ready(Err(error @ Error::RequestBody(_))) => return Poll::Ready(Err(error)),
@@ -54,7 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (Err(_), true) => return Err(broken.unwrap_or(Error::Closed)),
             (head, _) => head?,
         };
-        self.answer(&method, head, rest, sending, broken.is_none())
+        self.answer(method, head, rest, sending, broken.is_none())
     }
 
     fn answer<B: RequestBody>(

@@ -9,11 +9,12 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, Request,
+    HeaderMap, HeaderName,
     header::{
         AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST,
         MAX_FORWARDS, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     },
+    request,
 };
 use http_body::Frame;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -77,14 +78,13 @@ pub(crate) struct Sending<B> {
 
 impl<B: RequestBody> Sending<B> {
     /// A request of which nothing is sent yet.
-    pub(crate) fn new(request: Request<B>) -> Self {
-        let (head, body) = request.into_parts();
+    pub(crate) fn new(head: &request::Parts, body: B) -> Self {
         let mut copied = BytesMut::with_capacity(1024);
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let said = content_length(&head.headers).ok().flatten();
         // A length that the client gave stays where it stands among the headers.
         let keeps_length = length.is_some() && said == length;
-        head::write(&head, |name| *name != TRANSFER_ENCODING && (keeps_length || *name != CONTENT_LENGTH), &mut copied);
+        head::write(head, |name| *name != TRANSFER_ENCODING && (keeps_length || *name != CONTENT_LENGTH), &mut copied);
         let framing = match length {
             Some(length) => {
                 if length > 0 && !keeps_length {
@@ -114,8 +114,16 @@ impl<B: RequestBody> Sending<B> {
                 ready!(Pin::new(&mut *stream).poll_flush(cx))?;
                 return waits.map(Ok);
             }
-            let mut out = (&mut self.copied).chain(&mut self.large);
-            if ready!(pin!(stream.write_buf(&mut out)).poll(cx))? == 0 {
+            // `send` costs the system less than `writev`.
+            let written = if self.large.is_empty() {
+                let written = ready!(Pin::new(&mut *stream).poll_write(cx, &self.copied))?;
+                self.copied.advance(written);
+                written
+            } else {
+                let mut out = (&mut self.copied).chain(&mut self.large);
+                ready!(pin!(stream.write_buf(&mut out)).poll(cx))?
+            };
+            if written == 0 {
                 return Poll::Ready(Err(Error::Io(std::io::ErrorKind::WriteZero.into())));
             }
             self.has_begun = true;

@@ -157,7 +157,8 @@ fn request(method: &Method) -> Request<Full<Bytes>> {
 }
 
 async fn ours(method: &Method, stream: Scripted) -> Outcome {
-    let exchange = Box::pin(Connection::new(stream).exchange(request(method)));
+    let (head, body) = request(method).into_parts();
+    let exchange = Box::pin(Connection::new(stream).exchange(&head, body));
     match settled(exchange).await {
         None => Outcome::Waits,
         Some(Err(_)) => Outcome::NoAnswer,

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use http1::{After, Answer, Connection, Error, RequestBody};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -22,6 +22,14 @@ fn request<B>(method: &str, target: &str, headers: &[(&str, &str)], body: B) -> 
         request = request.header(*name, *value);
     }
     request.body(body).expect("a request")
+}
+
+async fn exchanged<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody>(
+    connection: Connection<S>,
+    request: Request<B>,
+) -> Result<Response<Answer<S, B>>, Error> {
+    let (head, body) = request.into_parts();
+    connection.exchange(&head, body).await
 }
 
 fn in_frames(frames: Vec<Frame<Bytes>>) -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
@@ -45,7 +53,7 @@ async fn text<B: RequestBody>(response: Response<Answer<DuplexStream, B>>) -> (S
 async fn sent<B: RequestBody>(request: Request<B>) -> String {
     let (ours, mut theirs) = tokio::io::duplex(1 << 20);
     theirs.write_all(OK).await.expect("room");
-    let response = Connection::new(ours).exchange(request).await.expect("an answer");
+    let response = exchanged(Connection::new(ours), request).await.expect("an answer");
     let (answer, after) = text(response).await;
     assert_eq!(answer, "ok");
     let Some(After::Ready(connection)) = after else { panic!("a connection that can be used again") };
@@ -104,7 +112,7 @@ async fn an_answer_before_the_end_of_a_request_is_had_at_once_and_the_rest_is_se
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let receiver = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
-    let exchange = Connection::new(ours).exchange(request("POST", "/", &[], StreamBody::new(receiver)));
+    let exchange = exchanged(Connection::new(ours), request("POST", "/", &[], StreamBody::new(receiver)));
     theirs.write_all(OK).await.expect("room");
     let (answer, after) = text(exchange.await.expect("an answer")).await;
     assert_eq!(answer, "ok");
@@ -149,12 +157,12 @@ async fn an_answer_is_had_though_the_server_hears_no_more_of_the_request() {
         }
     }
     let ask = || request("PUT", "/", &[], Full::from("much"));
-    let response = Connection::new(Deaf(Bytes::from_static(OK))).exchange(ask()).await.expect("an answer");
+    let response = exchanged(Connection::new(Deaf(Bytes::from_static(OK))), ask()).await.expect("an answer");
     let mut body = response.into_body();
     assert_eq!((&mut body).collect().await.expect("all of it").to_bytes(), "ok");
     assert!(body.take_connection().is_none(), "half a request lies on it");
     // One that took nothing at all has not heard of the request.
-    let error = Connection::new(Deaf(Bytes::new())).exchange(ask()).await.map(drop);
+    let error = exchanged(Connection::new(Deaf(Bytes::new())), ask()).await.map(drop);
     assert!(matches!(error, Err(Error::Unsent(_))), "{error:?}");
 }
 
@@ -169,7 +177,7 @@ async fn a_connection_that_was_closed_or_spoken_on_is_not_ready() {
     let mut connection = Connection::new(ours);
     drop(theirs);
     assert!(!connection.is_ready());
-    let error = connection.exchange(request("GET", "/", &[], Empty::new())).await.map(drop);
+    let error = exchanged(connection, request("GET", "/", &[], Empty::new())).await.map(drop);
     assert!(matches!(error, Err(Error::Unsent(_) | Error::Closed)), "{error:?}");
 }
 
@@ -195,7 +203,7 @@ async fn closed_connections_are_known_for_closed_however_many_there_are() {
 #[tokio::test]
 async fn an_answer_that_comes_byte_by_byte_is_read_and_what_is_none_is_found_out_early() {
     let (ours, mut theirs) = tokio::io::duplex(1);
-    let exchange = Connection::new(ours).exchange(request("GET", "/", &[], Empty::new()));
+    let exchange = exchanged(Connection::new(ours), request("GET", "/", &[], Empty::new()));
     let serve = async {
         let mut asked = [0; 18];
         theirs.read_exact(&mut asked).await.expect("a request");
@@ -205,7 +213,7 @@ async fn an_answer_that_comes_byte_by_byte_is_read_and_what_is_none_is_found_out
     let answer = async { text(exchange.await.expect("an answer")).await.0 };
     assert_eq!(futures_util::future::join(serve, answer).await.1, "ok");
     let (ours, mut theirs) = tokio::io::duplex(1);
-    let exchange = Connection::new(ours).exchange(request("GET", "/", &[], Empty::new()));
+    let exchange = exchanged(Connection::new(ours), request("GET", "/", &[], Empty::new()));
     let serve = async {
         let mut asked = [0; 18];
         theirs.read_exact(&mut asked).await.expect("a request");
@@ -222,12 +230,12 @@ async fn a_body_that_fails_or_breaks_its_word_is_the_requests_fault() {
     let failing = |frames: Vec<Result<Frame<Bytes>, &'static str>>| StreamBody::new(futures_util::stream::iter(frames));
     let (ours, _theirs) = tokio::io::duplex(1024);
     let error =
-        Connection::new(ours).exchange(request("PUT", "/", &[], failing(vec![Err("broken off")]))).await.map(drop);
+        exchanged(Connection::new(ours), request("PUT", "/", &[], failing(vec![Err("broken off")]))).await.map(drop);
     assert!(matches!(&error, Err(Error::RequestBody(cause)) if cause.to_string() == "broken off"), "{error:?}");
     for text in ["ab", "abcd"] {
         let (ours, _theirs) = tokio::io::duplex(1024);
         let body = Promised { length: 3, data: Some(Bytes::from_static(text.as_bytes())) };
-        let error = Connection::new(ours).exchange(request("PUT", "/", &[], body)).await.map(drop);
+        let error = exchanged(Connection::new(ours), request("PUT", "/", &[], body)).await.map(drop);
         assert!(matches!(&error, Err(Error::RequestBody(_))), "{text}: {error:?}");
     }
 }
