@@ -81,7 +81,10 @@ pub(crate) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
     if reports.len() > TOLD {
         items.push(format!("more; searches={}", reports.len()));
     }
-    insert(headers, &X_RERANK, &items.join(", "));
+    let text = if let [item] = &mut items[..] { std::mem::take(item) } else { items.join(", ") };
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(X_RERANK.clone(), value);
+    }
 }
 
 /// Milliseconds that the cluster took, and that we took after it; after whatever the cluster itself says.
@@ -101,12 +104,6 @@ fn ms(duration: Duration) -> f64 {
 fn append(headers: &mut HeaderMap, text: String) {
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.append(SERVER_TIMING.clone(), value);
-    }
-}
-
-fn insert(headers: &mut HeaderMap, name: &HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name.clone(), value);
     }
 }
 

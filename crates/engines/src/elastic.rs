@@ -25,13 +25,14 @@ pub(crate) mod url;
 use std::sync::Arc;
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use crate::{
     dialect::{Dialect, SearchRequest},
     failure::Failure,
     plan::SkipReason,
-    request::{RequestParts, Route, SearchForm, SearchRoute},
+    request::{RequestParts, Route, SearchForm, SearchRoute, Segments},
 };
 use remembered::Remembered;
 use request::ElasticRequest;
@@ -52,8 +53,7 @@ impl Dialect for Elastic {
         if !matches!(*method, Method::GET | Method::POST) {
             return Route::PassThrough;
         }
-        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let (form, indices) = match segments[..] {
+        let (form, indices) = match *Segments::<3>::of(path).as_slice() {
             ["_search"] => (SearchForm::Single, ""),
             ["_msearch"] => (SearchForm::Multi, ""),
             ["_search", "template"] => (SearchForm::Template, ""),
@@ -72,7 +72,7 @@ impl Dialect for Elastic {
 
     /// `GET` and `HEAD` only read, but for the next page of a scroll: each is there once.
     fn only_reads(&self, method: &Method, path: &str) -> bool {
-        let path = url::decode(path);
+        let path = percent_decode_str(path).decode_utf8_lossy();
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         let scrolls = segments.next() == Some("_search") && segments.next() == Some("scroll");
         matches!(*method, Method::GET | Method::HEAD) && !scrolls

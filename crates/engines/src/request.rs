@@ -18,6 +18,28 @@ pub enum Route {
     PassThrough,
 }
 
+/// The segments of a path, empty ones left out; of a path with more than `N`, which is that of no search, nothing.
+pub(crate) struct Segments<'a, const N: usize> {
+    segments: [&'a str; N],
+    count: usize,
+}
+
+impl<'a, const N: usize> Segments<'a, N> {
+    pub(crate) fn of(path: &'a str) -> Self {
+        let mut read = Self { segments: [""; N], count: 0 };
+        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+            let Some(place) = read.segments.get_mut(read.count) else { return Self { segments: [""; N], count: 0 } };
+            *place = segment;
+            read.count += 1;
+        }
+        read
+    }
+
+    pub(crate) fn as_slice(&self) -> &[&'a str] {
+        &self.segments[..self.count]
+    }
+}
+
 /// The path of a request that carries searches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchRoute {

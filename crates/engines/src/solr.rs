@@ -29,7 +29,7 @@ use crate::{
     dialect::{Dialect, SearchRequest},
     failure::Failure,
     plan::SkipReason,
-    request::{RequestParts, Route, SearchForm, SearchRoute},
+    request::{RequestParts, Route, SearchForm, SearchRoute, Segments},
 };
 use handlers::Handlers;
 use request::SolrRequest;
@@ -53,9 +53,9 @@ impl Dialect for Solr {
         if !matches!(*method, Method::GET | Method::POST) {
             return Route::PassThrough;
         }
-        let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+        let segments = Segments::<4>::of(path);
         let (["solr", collections, "select" | "query"]
-        | ["api", "collections" | "c" | "cores", collections, "select" | "query"]) = segments[..]
+        | ["api", "collections" | "c" | "cores", collections, "select" | "query"]) = *segments.as_slice()
         else {
             return Route::PassThrough;
         };
