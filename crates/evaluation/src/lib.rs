@@ -8,3 +8,5 @@ pub mod measures;
 pub mod significance;
 
 pub mod capacity;
+
+mod random;
