@@ -1,4 +1,4 @@
-//! Random numbers that are the same on every machine: a simulation is told by its seed.
+//! Random numbers that are the same on every machine: simulations and tests of significance are told by their seeds.
 
 /// `SplitMix64` (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014).
 #[derive(Debug, Clone)]
@@ -17,6 +17,11 @@ impl Random {
     /// Evenly in 0 (inclusive) to 1 (exclusive).
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// One of 0..`count`, each as likely as the others; `count` is at least 1 and below 2^32.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        (((self.next() >> 32) * count as u64) >> 32) as usize
     }
 }
 
