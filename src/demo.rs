@@ -85,12 +85,12 @@ pub async fn run(
         fields: vec!["title".to_owned(), "text".to_owned()],
         concurrency: CONCURRENCY,
     };
-    let before = judged_run::run(&client, &target(&engine_url, None), &dataset, |_| ()).await?;
+    let before = judged_run::run(&client, &target(&engine_url, None), &dataset.queries, |_| ()).await?;
     let proxy_url = format!("http://{proxy_address}");
     let mut measured = Vec::new();
     for order in &options.orders {
         let asked = dataset.every(order.every);
-        let mut progress = Progress::new(&order.name, asked.queries.len());
+        let mut progress = Progress::new(&order.name, asked.len());
         let target = target(&proxy_url, order.model.clone());
         let run = judged_run::run(&client, &target, &asked, |done| progress.at(done)).await?;
         measured.push(Measured { order: order.clone(), run });

@@ -1,4 +1,4 @@
-//! The judged queries of a dataset, sent to a running engine or proxy. Owns how they are asked; what the answers are worth is
+//! Judged queries, sent to a running engine or proxy. Owns how they are asked; what the answers are worth is
 //! the crate `evaluation`'s to say.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, bail};
 use evaluation::{
     comparison::{CUTOFF, Ranking, Run},
-    judgements::{Dataset, Query},
+    judgements::Query,
 };
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -26,25 +26,25 @@ pub struct Target {
     pub model: Option<String>,
 }
 
-/// Sends every judged query of `dataset` to `target`. `progress` is told how many are answered.
+/// Sends `queries` to `target`. `progress` is told how many are answered.
 ///
 /// # Errors
-/// A search fails, is not answered with 200, or its answer has no hits array. The query is named.
+/// A query is no text, or its search fails, is not answered with 200, or has no hits array in its answer. The query is named.
 pub async fn run(
     client: &reqwest::Client,
     target: &Target,
-    dataset: &Dataset,
+    queries: &[Query],
     mut progress: impl FnMut(usize),
 ) -> anyhow::Result<Run> {
     let permits = Arc::new(Semaphore::new(target.concurrency.max(1)));
     let mut searches = JoinSet::new();
-    for (number, query) in dataset.judged_queries().enumerate() {
+    for (number, query) in queries.iter().enumerate() {
         let (client, target, query) = (client.clone(), target.clone(), query.clone());
         let permits = Arc::clone(&permits);
         searches.spawn(async move {
             let _permit = permits.acquire().await?;
             let ranking = search(&client, &target, &query).await;
-            ranking.map(|ranking| (number, ranking)).with_context(|| format!("query {} ({})", query.id, query.text))
+            ranking.map(|ranking| (number, ranking)).with_context(|| format!("query {} ({})", query.id, query.label()))
         });
     }
     let mut rankings = BTreeMap::new();
@@ -58,8 +58,9 @@ pub async fn run(
 
 /// Sends one query to `target`.
 async fn search(client: &reqwest::Client, target: &Target, query: &Query) -> anyhow::Result<Ranking> {
+    let text = query.text().context("it is a search of its own, and only texts can be asked here")?;
     let body = json!({
-        "query": {"multi_match": {"query": query.text, "fields": target.fields}},
+        "query": {"multi_match": {"query": text, "fields": target.fields}},
         "size": CUTOFF,
     });
     let url = format!("{}/{}/_search", target.url.trim_end_matches('/'), target.index);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, bail};
-use evaluation::judgements::Dataset;
+use evaluation::corpus::Dataset;
 use serde_json::{Value, json};
 
 /// The index that the corpus is loaded into.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use evaluation::{
     comparison::{Comparison, Ranking, Run},
-    judgements::Dataset,
+    corpus::Dataset,
 };
 
 /// An order that is measured beside that of the engine.

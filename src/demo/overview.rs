@@ -4,9 +4,9 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use evaluation::{
-    comparison::{Change, Comparison, QueryComparison, Run},
-    judgements::Dataset,
-    significance::randomisation_p,
+    comparison::{Change, Comparison, Run},
+    corpus::Dataset,
+    significance::{Outcomes, randomisation_p},
 };
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn table(measured: &[&Measured], before: &Run, dataset: &Dataset, every: usize) 
     );
     let _ = writeln!(text, "{:<NAME$}{:>9.3}{:>8.3}", "BM25", first.ndcg().before, first.mrr().before);
     for (each, comparison) in &rows {
-        let (wins, losses, _) = comparison.wins_losses_ties();
+        let Outcomes { wins, losses, .. } = comparison.outcomes();
         let p = match p(comparison) {
             p if p < 0.001 => "<0.001".to_owned(),
             p => format!("{p:.3}"),
@@ -87,8 +87,7 @@ fn table(measured: &[&Measured], before: &Run, dataset: &Dataset, every: usize) 
 }
 
 fn p(comparison: &Comparison) -> f64 {
-    let gain = |query: &QueryComparison| query.ndcg.gain();
-    randomisation_p(&comparison.queries.iter().map(gain).collect::<Vec<_>>())
+    randomisation_p(&comparison.gains())
 }
 
 /// Every order as an object, for programs: against BM25 over the queries that it was measured with.
@@ -96,16 +95,16 @@ pub fn orders_json(measured: &[Measured], before: &Run, dataset: &Dataset) -> Ve
     let change = |change: Change| json!({"before": change.before, "after": change.after});
     let order = |each: &&Measured| {
         let comparison = each.against(before, dataset, each.order.every)?;
-        let (better, worse, same) = comparison.wins_losses_ties();
+        let Outcomes { wins, ties, losses } = comparison.outcomes();
         let incomplete: usize = each.shortfalls().values().sum();
         Some(json!({
             "name": each.order.name,
             "queries": comparison.queries.len(),
             "ndcg@10": change(comparison.ndcg()),
             "mrr@10": change(comparison.mrr()),
-            "better": better,
-            "worse": worse,
-            "same": same,
+            "better": wins,
+            "worse": losses,
+            "same": ties,
             "p": p(&comparison),
             "pairs": each.pairs(),
             "added_ms_p50": each.added().map(|time| time.as_secs_f64() * 1e3),

@@ -5,7 +5,8 @@ use std::{collections::HashMap, fmt::Write as _, net::SocketAddr};
 
 use evaluation::{
     comparison::{CUTOFF, Comparison, QueryComparison},
-    judgements::Dataset,
+    corpus::Dataset,
+    significance::Outcomes,
 };
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ pub fn tables(comparison: &Comparison, dataset: &Dataset) -> String {
         dataset.passages.iter().map(|passage| (passage.id.as_str(), passage.title.as_str())).collect();
     let mut text = String::new();
     for (why, query) in chosen {
-        text.push_str(&table(why, query, &titles, dataset));
+        text.push_str(&table(why, query, &titles));
         text.push('\n');
     }
     text.push_str("*** answers  ** answers in part  * on the subject   +n/-n places moved, new: from below the page\n");
@@ -52,16 +53,16 @@ pub fn tables(comparison: &Comparison, dataset: &Dataset) -> String {
 }
 
 /// The table of one query.
-fn table(why: &str, compared: &QueryComparison, titles: &HashMap<&str, &str>, dataset: &Dataset) -> String {
+fn table(why: &str, compared: &QueryComparison, titles: &HashMap<&str, &str>) -> String {
     let QueryComparison { query, before, after, ndcg, .. } = compared;
-    let mut text = format!("{}\n", fitted(&format!("\"{}\"  ({why})", query.text), WIDTH).trim_end());
+    let mut text = format!("{}\n", fitted(&format!("\"{}\"  ({why})", query.label()), WIDTH).trim_end());
     let heading = |name: &str, ndcg: f64| format!("{name}, NDCG@{CUTOFF} {ndcg:.2}");
     let (left, right) = (heading("before: BM25", ndcg.before), heading("after: reranked", ndcg.after));
     let _ = writeln!(text, "    {left:<TITLE_WIDTH$}           {right}");
     for row in 0..ROWS.min(before.len().max(after.len())) {
         let cell = |ids: &[String]| {
             let Some(id) = ids.get(row) else { return " ".repeat(TITLE_WIDTH + 4) };
-            let stars = "*".repeat(usize::from(dataset.grade(&query.id, id)));
+            let stars = "*".repeat(usize::try_from(query.grades.of(id).unwrap_or(0)).unwrap_or(0));
             let title = titles.get(id.as_str()).copied().unwrap_or(id);
             format!("{} {stars:<3}", fitted(title, TITLE_WIDTH))
         };
@@ -105,7 +106,7 @@ pub fn summary(comparison: &Comparison, dataset: &Dataset) -> String {
     for (name, change) in [("NDCG@10", comparison.ndcg()), ("MRR@10", comparison.mrr())] {
         let _ = writeln!(text, "{name:<9}{:>9.3}{:>10.3}{:>+10.3}", change.before, change.after, change.gain());
     }
-    let (wins, losses, ties) = comparison.wins_losses_ties();
+    let Outcomes { wins, ties, losses } = comparison.outcomes();
     let _ = writeln!(text, "\nNDCG@10 by query: {wins} better, {losses} worse, {ties} the same");
     let worst = comparison.by_gain().into_iter().take(LOSSES.min(losses));
     for (number, query) in worst.enumerate() {
@@ -113,7 +114,7 @@ pub fn summary(comparison: &Comparison, dataset: &Dataset) -> String {
             text.push_str("largest losses:\n");
         }
         let change = query.ndcg;
-        let shown = fitted(&query.query.text, WIDTH - 32);
+        let shown = fitted(query.query.label(), WIDTH - 32);
         let _ = writeln!(
             text,
             "{:>+8.3}  ({:.2} to {:.2})  {}",
@@ -132,13 +133,13 @@ pub fn greeting(engine: SocketAddr, proxy: SocketAddr, dataset: &Dataset) -> Str
         "search engine (BM25)      http://{engine}\n\
          the same, reranked        http://{proxy}\n\
          sending {} judged queries to both …\n",
-        dataset.judged_queries().count()
+        dataset.queries.len()
     )
 }
 
 /// The next things to try.
 pub fn invitation(engine: SocketAddr, proxy: SocketAddr, comparison: &Comparison) -> String {
-    let example = comparison.by_gain().last().map_or("", |query| query.query.text.as_str()).to_owned();
+    let example = comparison.by_gain().last().map_or("", |query| query.query.label()).to_owned();
     let plain: String = example.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
     let query = plain.split_whitespace().collect::<Vec<_>>().join("+");
     let body = json!({"query": {"match": {"text": plain.trim()}}, "size": 3});

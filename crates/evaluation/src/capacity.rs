@@ -12,7 +12,6 @@ pub mod report;
 pub mod simulate;
 pub mod traffic;
 
-mod random;
 mod sessions;
 mod simulated_cache;
 

@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use crate::{
-    judgements::{Dataset, Query},
-    measures::{mean, ndcg_at, reciprocal_rank_at},
+    judgements::Query,
+    measures::{Gain, Kind, Measure, mean},
+    significance::Outcomes,
 };
 
 /// The number of results that are measured.
 pub const CUTOFF: usize = 10;
 
-/// Two measurements closer than this are a tie.
-const TIE: f64 = 1e-9;
+/// What the demo measures first.
+pub const NDCG: Measure = Measure { kind: Kind::Ndcg(Gain::Exponential), cutoff: CUTOFF };
+
+/// What the demo measures besides. Its answers have at least grade 2, since grade 1 means "on the subject, but does not answer": finding
+/// only that is no success. TREC's deep learning tracks binarise their 0–3 passage grades at 2 for the same reason (Craswell et al.,
+/// "Overview of the TREC 2019 deep learning track", 2020).
+pub const RECIPROCAL_RANK: Measure = Measure { kind: Kind::ReciprocalRank { lowest: 2 }, cutoff: CUTOFF };
 
 /// The answer to one query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +49,7 @@ impl Ranking {
     }
 }
 
-/// The answers to all judged queries, in the dataset's order.
+/// The answers to all queries, in their order.
 pub type Run = Vec<Ranking>;
 
 /// One measure of one query, before and after.
@@ -71,39 +77,34 @@ pub struct QueryComparison {
     pub before: Vec<String>,
     /// The ids of the hits with it.
     pub after: Vec<String>,
-    /// NDCG at [`CUTOFF`].
+    /// [`NDCG`].
     pub ndcg: Change,
-    /// Reciprocal rank of the first answer within [`CUTOFF`].
+    /// [`RECIPROCAL_RANK`].
     pub reciprocal_rank: Change,
 }
 
-/// A dataset's judged queries before and after.
+/// Judged queries before and after.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// The judged queries, in the dataset's order.
+    /// The queries, in their order.
     pub queries: Vec<QueryComparison>,
 }
 
 impl Comparison {
-    /// Measures two runs over the judged queries of `dataset`.
-    pub fn of(dataset: &Dataset, before: &Run, after: &Run) -> Self {
-        let pairs = dataset.judged_queries().zip(before.iter().zip(after));
+    /// Measures two runs over `queries`.
+    pub fn of(queries: &[Query], before: &Run, after: &Run) -> Self {
+        let pairs = queries.iter().zip(before.iter().zip(after));
         let queries = pairs.map(|(query, (before, after))| {
-            let judged = dataset.grades(&query.id);
-            let grades = |ranking: &Ranking| -> Vec<u8> {
-                ranking.passage_ids.iter().map(|id| dataset.grade(&query.id, id)).collect()
+            let change = |measure: Measure| Change {
+                before: measure.of(&before.passage_ids, &query.grades),
+                after: measure.of(&after.passage_ids, &query.grades),
             };
-            let (grades_before, grades_after) = (grades(before), grades(after));
-            let ndcg = |grades: &[u8]| ndcg_at(CUTOFF, grades, &judged).unwrap_or(0.0);
             QueryComparison {
                 query: query.clone(),
                 before: before.passage_ids.clone(),
                 after: after.passage_ids.clone(),
-                ndcg: Change { before: ndcg(&grades_before), after: ndcg(&grades_after) },
-                reciprocal_rank: Change {
-                    before: reciprocal_rank_at(CUTOFF, &grades_before),
-                    after: reciprocal_rank_at(CUTOFF, &grades_after),
-                },
+                ndcg: change(NDCG),
+                reciprocal_rank: change(RECIPROCAL_RANK),
             }
         });
         Self { queries: queries.collect() }
@@ -126,44 +127,49 @@ impl Comparison {
         }
     }
 
-    /// The queries by their gain in NDCG, largest loss first; equal ones in the dataset's order.
+    /// The queries by their gain in NDCG, largest loss first; equal ones in their order.
     pub fn by_gain(&self) -> Vec<&QueryComparison> {
         let mut queries: Vec<_> = self.queries.iter().collect();
         queries.sort_by(|left, right| left.ndcg.gain().total_cmp(&right.ndcg.gain()));
         queries
     }
 
-    /// The numbers of queries that got a better, a worse and the same NDCG.
-    pub fn wins_losses_ties(&self) -> (usize, usize, usize) {
-        let gains = self.queries.iter().map(|query| query.ndcg.gain());
-        gains.fold((0, 0, 0), |(wins, losses, ties), gain| match gain {
-            gain if gain > TIE => (wins + 1, losses, ties),
-            gain if gain < -TIE => (wins, losses + 1, ties),
-            _ => (wins, losses, ties + 1),
-        })
+    /// The change in NDCG of each query, in their order.
+    pub fn gains(&self) -> Vec<f64> {
+        self.queries.iter().map(|query| query.ndcg.gain()).collect()
+    }
+
+    /// The numbers of queries that got a better, the same and a worse NDCG.
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes::of(self.gains())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judgements::Search;
 
     fn ranking(ids: &[&str], rerank: Option<&str>) -> Ranking {
         let passage_ids = ids.iter().map(ToString::to_string).collect();
         Ranking { passage_ids, rerank: rerank.map(str::to_owned), added: None }
     }
 
+    fn query(id: &str, passage: &str, grade: i32) -> Query {
+        Query {
+            id: id.to_owned(),
+            search: Search::Text(String::new()),
+            grades: [(passage, grade)].into_iter().collect(),
+        }
+    }
+
     #[test]
     fn a_comparison_counts_wins_and_lists_the_worst_loss_first() {
-        let passages: String =
-            ["a", "b"].map(|id| format!("{{\"id\":\"{id}\",\"domain\":\"\",\"title\":\"\",\"text\":\"\"}}\n")).concat();
-        let queries =
-            "{\"id\":\"up\",\"text\":\"\"}\n{\"id\":\"down\",\"text\":\"\"}\n{\"id\":\"same\",\"text\":\"\"}\n";
-        let dataset = Dataset::parse(&passages, queries, "up\tb\t3\ndown\ta\t3\nsame\ta\t1\n").unwrap();
+        let queries = [query("up", "b", 3), query("down", "a", 3), query("same", "a", 1)];
         let before = vec![ranking(&["a", "b"], None), ranking(&["a", "b"], None), ranking(&["a"], None)];
         let after = vec![ranking(&["b", "a"], None), ranking(&["b", "a"], None), ranking(&["a"], None)];
-        let comparison = Comparison::of(&dataset, &before, &after);
-        assert_eq!(comparison.wins_losses_ties(), (1, 1, 1));
+        let comparison = Comparison::of(&queries, &before, &after);
+        assert_eq!(comparison.outcomes(), Outcomes { wins: 1, ties: 1, losses: 1 });
         assert_eq!(comparison.by_gain()[0].query.id, "down");
         assert_eq!(comparison.queries[0].reciprocal_rank, Change { before: 0.5, after: 1.0 });
         assert!((comparison.mrr().before - 0.5).abs() < 1e-12, "grade 1 is not an answer");

@@ -1,212 +1,170 @@
-//! A judged dataset: passages, queries and graded judgements, read from three files and checked as a whole.
+//! Judged queries: what is asked, and how good each judged document is as an answer. One form for all formats that judgements come
+//! in, each of which has a file of its own: [`beir`], [`trec`] and [`rank_eval`].
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs, io,
-    path::{Path, PathBuf},
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    ops::RangeInclusive,
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
-use crate::measures::MAX_GRADE;
+pub mod beir;
+mod qrels;
+pub mod rank_eval;
+pub mod trec;
 
-/// The passages, one JSON object a line: `{"id", "domain", "title", "text"}`.
-pub const PASSAGES_FILE: &str = "passages.jsonl";
-/// The queries, one JSON object a line: `{"id", "text"}`.
-pub const QUERIES_FILE: &str = "queries.jsonl";
-/// The judgements, one a line: query id, passage id, grade 0 to 3, separated by tabs.
-pub const JUDGEMENTS_FILE: &str = "qrels.tsv";
+/// The grades that a judgement may have. What is below 1 is not relevant; TREC has negative grades for documents that are worse
+/// than irrelevant (spam), which `trec_eval` gives no gain. The bounds keep 2^grade within what a number can hold.
+pub const GRADES: RangeInclusive<i32> = -1000..=1000;
 
-/// One passage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Passage {
-    /// Unique in the dataset.
-    pub id: String,
-    /// The subject at large, such as `cooking`.
-    pub domain: String,
-    /// One line.
-    pub title: String,
-    /// The passage itself.
-    pub text: String,
-}
-
-/// One query, as a person types it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A query with the judgements of its documents.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// Unique in the dataset.
+    /// Unique among the queries.
     pub id: String,
-    /// The text that is searched for.
-    pub text: String,
+    /// What is asked.
+    pub search: Search,
+    /// The judged documents.
+    pub grades: Grades,
 }
 
-/// Passages, queries and what is relevant to what.
-#[derive(Debug, Clone, Default)]
-pub struct Dataset {
-    /// The passages, in the order of the file.
-    pub passages: Vec<Passage>,
-    /// The queries, in the order of the file.
+impl Query {
+    /// The text that is searched for, where the query is one.
+    pub fn text(&self) -> Option<&str> {
+        match &self.search {
+            Search::Text(text) => Some(text),
+            Search::Body(_) | Search::Template(_) => None,
+        }
+    }
+
+    /// What a person knows the query by: its text, or its id where it is a search of its own.
+    pub fn label(&self) -> &str {
+        self.text().unwrap_or(&self.id)
+    }
+
+    /// True where at least one document is relevant. Every measure but [`crate::measures::Kind::Judged`] is 0 of a query without.
+    pub fn is_answerable(&self) -> bool {
+        self.grades.relevant(1) > 0
+    }
+}
+
+/// What a query asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Search {
+    /// A text, as a person types it; how it is searched for is decided elsewhere.
+    Text(String),
+    /// The body of a `_search` request.
+    Body(Map<String, Value>),
+    /// The body of a `_search/template` request: `source` or `id`, and `params`.
+    Template(Map<String, Value>),
+}
+
+/// The grades of the documents that were judged for a query, by the documents' ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grades(HashMap<String, i32>);
+
+impl Grades {
+    /// The grade of a document; `None` when it was not judged.
+    pub fn of(&self, id: &str) -> Option<i32> {
+        self.0.get(id).copied()
+    }
+
+    /// The grades of all judged documents, in no particular order.
+    pub fn values(&self) -> impl Iterator<Item = i32> {
+        self.0.values().copied()
+    }
+
+    /// The number of documents with a grade of at least `lowest`.
+    pub fn relevant(&self, lowest: i32) -> usize {
+        self.values().filter(|grade| *grade >= lowest).count()
+    }
+
+    /// The number of judged documents.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True where no document was judged.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Notes a judgement, unless the document has one already, which is returned.
+    fn add(&mut self, id: String, grade: i32) -> Option<i32> {
+        match self.0.entry(id) {
+            Entry::Occupied(there) => Some(*there.get()),
+            Entry::Vacant(free) => {
+                free.insert(grade);
+                None
+            }
+        }
+    }
+}
+
+impl<I: Into<String>> FromIterator<(I, i32)> for Grades {
+    fn from_iter<T: IntoIterator<Item = (I, i32)>>(judged: T) -> Self {
+        Self(judged.into_iter().map(|(id, grade)| (id.into(), grade)).collect())
+    }
+}
+
+/// All queries of a collection that can be measured, and what of it cannot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedQueries {
+    /// The queries with at least one judgement, in the order of their file. As with `trec_eval` only these count; those of them
+    /// without a relevant document count as 0.
     pub queries: Vec<Query>,
-    /// Query id → passage id → grade.
-    judgements: HashMap<String, HashMap<String, u8>>,
+    /// What was read and is not used.
+    pub left_out: LeftOut,
 }
 
-/// The reason why a dataset cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum DatasetError {
-    /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's own error.
-        source: io::Error,
-    },
-    /// A line does not hold what it must.
-    #[error("{file}, line {line}: {problem}")]
-    Malformed {
-        /// The file's name.
-        file: &'static str,
-        /// The line, from 1.
-        line: usize,
-        /// The sentence that says what is wrong with it.
-        problem: String,
-    },
+/// What was read and is not used. Shown, it is a line of what there is of it, each with its number; of nothing, an empty text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Queries without a judgement: BEIR keeps the queries of all splits in one file.
+    pub unjudged_queries: usize,
+    /// Judgements of queries that are not there.
+    pub unknown_judgements: usize,
+    /// The number of those queries.
+    pub unknown_queries: usize,
+    /// Judgements that say again what was said before.
+    pub repeated_judgements: usize,
 }
 
-impl Dataset {
-    /// The dataset with the first of its judged queries and every `step`-th after it; 1 keeps all.
-    #[must_use]
-    pub fn every(&self, step: usize) -> Self {
-        let queries = self.judged_queries().step_by(step.max(1)).cloned().collect();
-        Self { queries, ..self.clone() }
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unknown =
+            format!("judgements of unknown queries: {} (of {})", self.unknown_judgements, self.unknown_queries);
+        let parts = [
+            (self.unjudged_queries, format!("queries without judgements: {}", self.unjudged_queries)),
+            (self.unknown_judgements, unknown),
+            (self.repeated_judgements, format!("repeated judgements: {}", self.repeated_judgements)),
+        ];
+        let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, part)| part).collect();
+        f.write_str(&parts.join(", "))
     }
-
-    /// Reads the three files in `folder`.
-    ///
-    /// # Errors
-    /// A file cannot be read, or as [`Dataset::parse`].
-    pub fn load(folder: &Path) -> Result<Self, DatasetError> {
-        let read = |name: &str| {
-            let path = folder.join(name);
-            fs::read_to_string(&path).map_err(|source| DatasetError::Unreadable { path, source })
-        };
-        Self::parse(&read(PASSAGES_FILE)?, &read(QUERIES_FILE)?, &read(JUDGEMENTS_FILE)?)
-    }
-
-    /// Reads the contents of the three files.
-    ///
-    /// # Errors
-    /// At the first line that is malformed, repeats an id, names an unknown query or passage, judges a pair twice or
-    /// has a grade other than 0 to 3.
-    pub fn parse(passages: &str, queries: &str, judgements: &str) -> Result<Self, DatasetError> {
-        let passages: Vec<Passage> = json_lines(PASSAGES_FILE, passages, |passage: &Passage| &passage.id)?;
-        let queries: Vec<Query> = json_lines(QUERIES_FILE, queries, |query: &Query| &query.id)?;
-        let passage_ids: HashSet<&str> = passages.iter().map(|passage| passage.id.as_str()).collect();
-        let query_ids: HashSet<&str> = queries.iter().map(|query| query.id.as_str()).collect();
-
-        let mut judged: HashMap<String, HashMap<String, u8>> = HashMap::new();
-        for (line, text) in numbered_lines(judgements) {
-            let wrong = |problem: String| DatasetError::Malformed { file: JUDGEMENTS_FILE, line, problem };
-            let columns: Vec<&str> = text.split('\t').collect();
-            let [query, passage, grade] = columns[..] else {
-                return Err(wrong(format!("expected query id, passage id and grade between tabs, found {text:?}")));
-            };
-            let grade = match grade.trim().parse::<u8>() {
-                Ok(grade) if grade <= MAX_GRADE => grade,
-                _ => return Err(wrong(format!("the grade {grade:?} is not a whole number from 0 to {MAX_GRADE}"))),
-            };
-            if !query_ids.contains(query) {
-                return Err(wrong(format!("there is no query {query:?}")));
-            }
-            if !passage_ids.contains(passage) {
-                return Err(wrong(format!("there is no passage {passage:?}")));
-            }
-            let grades = judged.entry(query.to_owned()).or_default();
-            if grades.insert(passage.to_owned(), grade).is_some() {
-                return Err(wrong(format!("query {query:?} and passage {passage:?} are judged twice")));
-            }
-        }
-        Ok(Self { passages, queries, judgements: judged })
-    }
-
-    /// The queries that have at least one relevant passage, that is, those that can be measured.
-    pub fn judged_queries(&self) -> impl Iterator<Item = &Query> {
-        self.queries.iter().filter(|query| self.grades(&query.id).iter().any(|grade| *grade > 0))
-    }
-
-    /// The grades of all passages judged for the query `query_id`, in no particular order.
-    pub fn grades(&self, query_id: &str) -> Vec<u8> {
-        self.judgements.get(query_id).into_iter().flat_map(|grades| grades.values().copied()).collect()
-    }
-
-    /// The grade of a passage for a query; 0 when it was not judged.
-    pub fn grade(&self, query_id: &str, passage_id: &str) -> u8 {
-        let grades = self.judgements.get(query_id);
-        grades.and_then(|grades| grades.get(passage_id)).copied().unwrap_or(0)
-    }
-}
-
-/// Reads one `T` a line and checks that no id comes twice.
-fn json_lines<T: DeserializeOwned>(
-    file: &'static str,
-    text: &str,
-    id: impl Fn(&T) -> &String,
-) -> Result<Vec<T>, DatasetError> {
-    let mut seen = HashSet::new();
-    let mut items = Vec::new();
-    for (line, text) in numbered_lines(text) {
-        let wrong = |problem: String| DatasetError::Malformed { file, line, problem };
-        let item: T = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        if !seen.insert(id(&item).clone()) {
-            return Err(wrong(format!("the id {:?} is used twice", id(&item))));
-        }
-        items.push(item);
-    }
-    Ok(items)
-}
-
-/// The lines that hold something, numbered from 1.
-fn numbered_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim().is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PASSAGES: &str = concat!(
-        r#"{"id":"p1","domain":"d","title":"One","text":"first"}"#,
-        "\n\n",
-        r#"{"id":"p2","domain":"d","title":"Two","text":"second"}"#,
-        "\n"
-    );
-    const QUERIES: &str = "{\"id\":\"q1\",\"text\":\"one\"}\n{\"id\":\"q2\",\"text\":\"unjudged\"}\n";
-
     #[test]
-    fn a_dataset_knows_what_is_relevant_to_what() {
-        let dataset = Dataset::parse(PASSAGES, QUERIES, "q1\tp1\t3\r\nq1\tp2\t0\n").unwrap();
-        assert_eq!((dataset.passages.len(), dataset.queries.len()), (2, 2));
-        assert_eq!((dataset.grade("q1", "p1"), dataset.grade("q1", "p2"), dataset.grade("q2", "p1")), (3, 0, 0));
-        assert_eq!(dataset.judged_queries().map(|query| query.id.as_str()).collect::<Vec<_>>(), ["q1"]);
+    fn what_is_left_out_is_told_in_one_line() {
+        let left_out =
+            LeftOut { unjudged_queries: 12, unknown_judgements: 30, unknown_queries: 4, repeated_judgements: 1 };
+        assert_eq!(
+            left_out.to_string(),
+            "queries without judgements: 12, judgements of unknown queries: 30 (of 4), repeated judgements: 1"
+        );
+        assert_eq!(LeftOut::default().to_string(), "");
     }
 
     #[test]
-    fn a_faulty_line_is_named_with_its_file() {
-        for (passages, judgements, expected) in [
-            ("{\"id\":1}\n", "", "passages.jsonl, line 1:"),
-            (&*format!("{PASSAGES}{PASSAGES}"), "", "passages.jsonl, line 4: the id \"p1\" is used twice"),
-            (PASSAGES, "q1\tp1\t3\nq1 p2 1\n", "qrels.tsv, line 2: expected"),
-            (PASSAGES, "q1\tp1\t4\n", "qrels.tsv, line 1: the grade \"4\""),
-            (PASSAGES, "q9\tp1\t1\n", "qrels.tsv, line 1: there is no query \"q9\""),
-            (PASSAGES, "\nq1\tp9\t1\n", "qrels.tsv, line 2: there is no passage \"p9\""),
-            (PASSAGES, "q1\tp1\t1\nq1\tp1\t2\n", "qrels.tsv, line 2: query \"q1\" and passage \"p1\" are judged twice"),
-        ] {
-            let error = Dataset::parse(passages, QUERIES, judgements).unwrap_err().to_string();
-            assert!(error.starts_with(expected), "{error}");
-        }
-        let missing = Dataset::load(Path::new("/nowhere")).unwrap_err().to_string();
-        assert!(missing.starts_with("cannot read /nowhere/passages.jsonl"), "{missing}");
+    fn a_query_is_known_by_its_text_and_a_search_of_its_own_by_its_id() {
+        let query = |search| Query { id: "q1".to_owned(), search, grades: [("a", 1), ("b", -1)].into_iter().collect() };
+        assert_eq!(query(Search::Text("steak".to_owned())).label(), "steak");
+        assert_eq!(query(Search::Body(Map::new())).label(), "q1");
+        assert!(query(Search::Body(Map::new())).is_answerable());
     }
 }

@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::{
     WINDOWS,
     costs::Costs,
-    random::Random,
     simulate::{Arrival, SearchCosts, Setting, Workers, simulate},
     traffic::gap,
 };
+use crate::random::Random;
 
 /// Shares of searches found in the cache for which the load is worked out.
 pub const HIT_RATES: [f64; 4] = [0.0, 0.5, 0.8, 0.95];

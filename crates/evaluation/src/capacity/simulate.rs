@@ -8,9 +8,9 @@ use scoring::Admission;
 
 use super::{
     costs::Costs,
-    random::mix,
     simulated_cache::{Known, SimulatedCache},
 };
+use crate::random::mix;
 
 /// A search that comes in.
 #[derive(Debug, Clone, Copy, PartialEq)]

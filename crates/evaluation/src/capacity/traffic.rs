@@ -6,7 +6,8 @@ use std::{collections::HashMap, time::SystemTime};
 use scoring::cache::normalise;
 use serde_json::Value;
 
-use super::{random::Random, simulate::Arrival};
+use super::simulate::Arrival;
+use crate::random::Random;
 
 /// The members of a line of JSON that may hold its time and its query, in this order.
 const TIME_KEYS: [&str; 4] = ["timestamp", "@timestamp", "time", "ts"];
