@@ -68,6 +68,24 @@ pub struct Depth {
     pub gap: Option<f32>,
 }
 
+impl Depth {
+    /// The hits that a model is asked for after what `fusion` knows of them, best first.
+    pub fn places(self, fusion: &Fusion) -> Vec<usize> {
+        let mut places = fusion.order();
+        let most = self.keep.unwrap_or(usize::MAX);
+        let depth = match self.gap {
+            None => most,
+            Some(gap) => {
+                let scores = fusion.scores_best_first();
+                // Scores of a part of the passages do not say how many are near the best.
+                if scores.len() < places.len() { most } else { ranking::depth::depth(&scores, gap, most) }
+            }
+        };
+        places.truncate(depth);
+        places
+    }
+}
+
 /// What the models had to say so far.
 struct Answers {
     fusion: Fusion,
@@ -155,8 +173,7 @@ impl Answers {
         by: Instant,
     ) {
         let count = request.passages.len();
-        let mut places = self.fusion.order();
-        places.truncate(self.depth(depth, count));
+        let places = depth.places(&self.fusion);
         let mut scores = vec![None; count];
         if !places.is_empty() {
             let passages = places.iter().map(|&place| request.passages[place].clone()).collect();
@@ -175,15 +192,6 @@ impl Answers {
         self.fusion
             .answer(weighting, scores.iter().map(|score: &Option<Score>| score.map(|score| score.number())).collect());
         self.by_signal.push(scores);
-    }
-
-    /// The number of passages, of `count`, that go on to a model.
-    fn depth(&self, Depth { keep, gap }: Depth, count: usize) -> usize {
-        let most = keep.unwrap_or(usize::MAX);
-        let Some(gap) = gap else { return most };
-        let scores = self.fusion.scores_best_first();
-        // Scores of a part of the passages do not say how many are near the best.
-        if scores.len() < count { most } else { ranking::depth::depth(&scores, gap, most) }
     }
 
     /// What a model has to say of `asked` passages, with finite scores only; what kept it from more is noted.
