@@ -52,7 +52,7 @@ impl Report {
                 (model, counts, &[][..], Some(tokens), *tells_cached)
             }
         };
-        let Counts { window, scored, cached, shed, budget_hit, truncated } = *counts;
+        let Counts { window, scored, cached, shed, budget_hit, truncated, good } = *counts;
         // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
         let model: String = model
             .chars()
@@ -62,11 +62,12 @@ impl Report {
         let cached = if tells_cached { format!("; cached={cached}") } else { String::new() };
         let budget_hit = u8::from(budget_hit);
         let truncated = if truncated == 0 { String::new() } else { format!("; truncated={truncated}") };
+        let good = good.map_or_else(String::new, |good| format!("; good={good}"));
         let ignored = if ignored.is_empty() { String::new() } else { format!("; ignored=\"{}\"", ignored.join(" ")) };
         let tokens = tokens.map_or_else(String::new, |tokens| format!("; tokens={tokens}"));
         let shed = if shed == 0 { String::new() } else { format!("; shed={shed}") };
         format!(
-            "applied; model=\"{model}\"; window={window}; scored={scored}{cached}; budget-hit=?{budget_hit}{shed}{truncated}{tokens}{ignored}"
+            "applied; model=\"{model}\"; window={window}; scored={scored}{cached}; budget-hit=?{budget_hit}{shed}{truncated}{good}{tokens}{ignored}"
         )
     }
 }
@@ -114,17 +115,18 @@ mod tests {
     #[test]
     fn the_header_s_syntax_is_that_of_structured_fields() {
         let mut headers = HeaderMap::new();
-        let counts = Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true, truncated: 0 };
+        let counts =
+            Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true, truncated: 0, good: None };
         outcomes(&mut headers, &[Report::applied("my \"best\" modèl", counts, &[])]);
         assert_eq!(
             headers["x-rerank"],
             r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1; shed=1"#
         );
-        let counts = Counts { truncated: 12, ..counts };
+        let counts = Counts { truncated: 12, good: Some(0), ..counts };
         outcomes(&mut headers, &[Report::applied("m", counts, &["x-rerank-model"])]);
         assert_eq!(
             headers["x-rerank"],
-            r#"applied; model="m"; window=100; scored=99; cached=37; budget-hit=?1; shed=1; truncated=12; ignored="x-rerank-model""#
+            r#"applied; model="m"; window=100; scored=99; cached=37; budget-hit=?1; shed=1; truncated=12; good=0; ignored="x-rerank-model""#
         );
         outcomes(&mut headers, &[Report::Skipped(SkipReason::NoQueryText), Report::Skipped(SkipReason::Sort)]);
         assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text, skipped; reason=sort");

@@ -140,8 +140,9 @@ async fn hits_below_the_rule_s_lowest_score_go_behind_the_others() {
     let cluster = ten_hits().await;
     let lowest: (&[&str], &str) = (&["rules", "0", "min_score"], "0.4");
     let proxy = proxy(cluster.address, &[&CALIBRATED[..], &[lowest]].concat(), Longest).await;
-    let (_, _, body) = asked(proxy, "/i/_search?size=6", &[("x-rerank-explain", "true")]).await;
+    let (_, said, body) = asked(proxy, "/i/_search?size=6", &[("x-rerank-explain", "true")]).await;
     assert_eq!(ids(&body), "2 3 4 0 1 5", "no hit is lost");
+    assert!(said.contains("; good=3"), "{said}");
     let answer: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(answer["hits"]["total"], serde_json::json!({"value": 10, "relation": "gte"}));
     let probability = answer["hits"]["hits"][0]["fields"]["_rerank"][0]["score"]["probability"].as_f64().unwrap();
@@ -162,10 +163,15 @@ async fn a_client_may_have_hits_left_out_and_is_told_how_many_there_are_left() {
     );
     let (_, _, body) = asked(proxy, "/i/_search?from=2&size=2", &[("x-rerank-min-score", "0.4")]).await;
     assert_eq!(ids(&body), "4");
+    let (_, said, body) = asked(proxy, "/i/_search?size=2", &[("x-rerank-min-score", "0.9")]).await;
+    assert!(ids(&body).is_empty() && said.contains("; good=0"), "{said}");
     let (status, _, body) = asked(proxy, "/i/_search", &[("x-rerank-min-score", "high")]).await;
     assert!(status == 400 && body.contains("X-Rerank-Min-Score must be a probability, 0 to 1"), "{body}");
     let (_, said, body) = asked(proxy, "/i/_search?size=6", &[]).await;
-    assert_eq!((ids(&body).as_str(), said.starts_with("applied")), ("0 1 2 3 4 5", true));
+    assert_eq!(
+        (ids(&body).as_str(), said.starts_with("applied"), said.contains("good=")),
+        ("0 1 2 3 4 5", true, false)
+    );
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ async fn reordered(
     answer: &Bytes,
     size: usize,
 ) -> Result<(Bytes, Counts), SkipReason> {
-    let counts = Counts::of(&scored);
+    let counts = Counts::of(&scored).with_good(&scored, planned.min_score);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
     let mut body = computed(size + bytes_of_vectors(&scored), move || {
         let (ranked, moved) = new_order(&planned, &candidates, &scored, reader.min_score(planned.place));

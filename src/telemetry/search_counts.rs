@@ -17,6 +17,8 @@ pub struct Counts {
     pub budget_hit: bool,
     /// Hits whose passage the model did not read to its end.
     pub truncated: usize,
+    /// Hits that are known to have the probability which was asked for; `None` where none was.
+    pub good: Option<usize>,
 }
 
 impl Counts {
@@ -29,6 +31,16 @@ impl Counts {
             shed: scored.shed,
             budget_hit: scored.budget_hit,
             truncated: scored.truncated(),
+            good: None,
         }
+    }
+
+    /// The same, where a hit is good that has this probability at least.
+    pub fn with_good(self, scored: &Scored, least: Option<f32>) -> Self {
+        let count = |least| {
+            let probabilities = scored.scores.iter().flatten().filter_map(|score| score.probability);
+            probabilities.filter(|probability| *probability >= least).count()
+        };
+        Self { good: least.map(count), ..self }
     }
 }
