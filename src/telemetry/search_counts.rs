@@ -36,6 +36,7 @@ impl Counts {
     }
 
     /// The same, where a hit is good that has this probability at least.
+    #[must_use]
     pub fn with_good(self, scored: &Scored, least: Option<f32>) -> Self {
         let count = |least| {
             let probabilities = scored.scores.iter().flatten().filter_map(|score| score.probability);
