@@ -26,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Sends a request, and answers with the response once its head is there. Its path and query are sent, whatever else its URI has; its headers
     /// are sent as they are, but for those that say where the body ends.
     ///
-    /// The request may still be on its way then: reading the answer goes on with it.
+    /// The request may still be on its way then: [`Answer::poll_sending`] goes on with it.
     ///
     /// # Errors
     /// The connection broke, what came is no answer, or the request's body failed.
