@@ -86,7 +86,12 @@ fn poll_head<S: AsyncRead + Unpin>(
         if input.capacity() == before {
             input.reserve(ROOM);
         }
-        if ready!(pin!(stream.read_buf(input)).poll(cx))? == 0 {
+        let read = pin!(stream.read_buf(input)).poll(cx);
+        if read.is_pending() && before == 0 {
+            // Requests that wait are many, and no account knows of their room.
+            *input = BytesMut::new();
+        }
+        if ready!(read)? == 0 {
             return Poll::Ready(Err(if before == 0 { Error::Closed } else { Error::EndedEarly }));
         }
         // A head that comes in many pieces is parsed with the first and with the last, not once for each of them.
