@@ -125,3 +125,11 @@ fn a_hundred_headers_and_a_thousand_are_read_and_more_are_not() {
         compare(&Method::GET, said.as_bytes(), &[], false);
     }
 }
+
+#[test]
+fn lengths_are_read_up_to_the_same_greatest_one() {
+    for length in [u64::MAX - 3, u64::MAX - 2, u64::MAX - 1, u64::MAX] {
+        let said = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\nhello");
+        compare(&Method::GET, said.as_bytes(), &[], false);
+    }
+}
