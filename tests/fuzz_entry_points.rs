@@ -1,5 +1,6 @@
 //! The fuzz targets' entry points on stable Rust, within bounds: on every seed in `fuzz/corpus/`, which are requests of
-//! `tests/scenarios/` and answers of Elasticsearch 9.2.0, OpenSearch 3.4.0 and Solr 9.10.1, and on mutations of them. Owns the mutations:
+//! `tests/scenarios/`, answers of Elasticsearch 9.2.0, OpenSearch 3.4.0 and Solr 9.10.1, and heads and bodies written for it; and
+//! on mutations of them. Owns the mutations:
 //! of bytes, and of JSON, which stays JSON and so gets further. They are the same at each run; `FUZZ_ROUNDS` asks for more
 //! than the usual number, and is how long runs are made where cargo-fuzz is not at hand.
 
@@ -41,6 +42,11 @@ fn answers_of_solr_are_rewritten_or_left_alone() {
 #[test]
 fn rerank_calls_are_read_or_refused() {
     run("call", 5_000, rerank_proxy::api::fuzzing::call);
+}
+
+#[test]
+fn answers_in_http_are_read_as_hyper_reads_them() {
+    run("http1_answer", 5_000, http1::oracle::answer);
 }
 
 /// Each seed, and `rounds` mutations of each kind.

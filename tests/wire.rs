@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -543,4 +544,53 @@ async fn a_client_of_http_1_0_gets_chunks_as_plain_bytes() {
     let (head, body) = arrived.split_once("\r\n\r\n").unwrap();
     assert!(!head.contains("transfer-encoding"), "{head}");
     assert_eq!(body, "hello world");
+}
+
+/// A client that has sent a part of its request when an answer of this many bytes begins, and the cluster, which ends once the
+/// connection to it is closed.
+async fn answered_in_the_middle(size: usize) -> (TcpStream, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    let cluster = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"hello") {
+            assert!(stream.read_buf(&mut heard).await.unwrap() > 0);
+        }
+        let (mut read, mut write) = stream.split();
+        let answer = async {
+            let head = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {size}\r\n\r\n");
+            let _ = write.write_all(head.as_bytes()).await;
+            let _ = write.write_all(&vec![b'a'; size]).await;
+        };
+        let mut sink = tokio::io::sink();
+        let hear = tokio::io::copy(&mut read, &mut sink);
+        let _ = tokio::join!(answer, hear);
+    });
+    let proxy = proxy(upstream, &[], Longest).await;
+    let mut client = TcpStream::connect(proxy).await.unwrap();
+    let head = format!("POST /_bulk HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", size + 5);
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    client.readable().await.unwrap();
+    (client, cluster)
+}
+
+#[tokio::test]
+async fn a_client_may_send_everything_before_it_reads_an_early_answer() {
+    // More than lies in the buffers of four sockets.
+    let size = 32 << 20;
+    let (mut client, _cluster) = answered_in_the_middle(size).await;
+    let rest = vec![b'b'; size];
+    timeout(Duration::from_secs(20), client.write_all(&rest)).await.expect("the proxy hears the rest").unwrap();
+    let answer = read_to_the_end(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "));
+    assert_eq!(answer.split_once("\r\n\r\n").unwrap().1.len(), size);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_between_an_early_answer_and_its_end_is_waited_for_by_nobody() {
+    let (client, cluster) = answered_in_the_middle(32 << 20).await;
+    drop(client);
+    timeout(Duration::from_secs(20), cluster).await.expect("the connection to the cluster is closed").unwrap();
 }

@@ -2,6 +2,8 @@
 //! thread keeps it for a later request.
 
 use std::{
+    cell::RefCell,
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http1::{After, RequestBody};
 use net::stream::Stream;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::kept::Kept;
 
@@ -23,23 +25,38 @@ const REST_OF_A_REQUEST: Duration = Duration::from_secs(30);
 /// before its end closes the connection, so that the cluster ends a search that nobody waits for.
 #[derive(Debug)]
 pub struct Answer<B> {
-    body: http1::Answer<Stream, B>,
+    body: Rc<RefCell<http1::Answer<Stream, B>>>,
     kept: Rc<Kept>,
+    /// The task that sends what is left of the request, seldom anything; it ends with this. Asking for frames would not do:
+    /// there are clients that take nothing of an answer before they have sent everything.
+    rest: Option<JoinSet<()>>,
 }
 
 impl<B: RequestBody + 'static> Answer<B> {
     /// An answer of which the head is there. Its connection goes to `kept`.
     pub(super) fn new(body: http1::Answer<Stream, B>, kept: Rc<Kept>) -> Self {
-        let mut answer = Self { body, kept };
-        answer.release_connection();
+        let (is_complete, is_sending) = (body.is_complete(), body.is_sending());
+        let mut answer = Self { body: Rc::new(RefCell::new(body)), kept, rest: None };
+        if is_complete {
+            answer.release_connection();
+        } else if is_sending {
+            let body = Rc::downgrade(&answer.body);
+            let rest = poll_fn(move |cx| match body.upgrade() {
+                Some(body) => body.borrow_mut().poll_sending(cx),
+                None => Poll::Ready(()),
+            });
+            answer.rest.get_or_insert_default().spawn_local(rest);
+        }
         answer
     }
 
     /// Has the connection kept for a later request once this one is answered, and sent.
     fn release_connection(&mut self) {
-        match self.body.take_connection() {
+        let after = self.body.borrow_mut().take_connection();
+        match after {
             Some(After::Ready(connection)) => self.kept.put(connection),
             Some(After::Sending(still)) => {
+                self.rest = None;
                 let kept = self.kept.clone();
                 tokio::task::spawn_local(async move {
                     if let Ok(Some(connection)) = timeout(REST_OF_A_REQUEST, still.finish()).await {
@@ -57,18 +74,21 @@ impl<B: RequestBody + 'static> Body for Answer<B> {
     type Error = http1::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, http1::Error>>> {
-        let next = Pin::new(&mut self.body).poll_frame(cx);
-        if self.body.is_complete() {
+        let mut body = self.body.borrow_mut();
+        let next = Pin::new(&mut *body).poll_frame(cx);
+        let is_complete = body.is_complete();
+        drop(body);
+        if is_complete {
             self.release_connection();
         }
         next
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.borrow().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.borrow().size_hint()
     }
 }

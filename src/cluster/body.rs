@@ -115,7 +115,7 @@ pub enum Source {
     /// A client, whose connection reads it when its own turn comes.
     Client(Incoming),
     /// The cluster: asking for the next frame is what has it read.
-    Cluster(Box<Answer<Body>>),
+    Cluster(Answer<Body>),
 }
 
 impl Source {
@@ -136,7 +136,7 @@ impl From<Incoming> for Source {
 
 impl From<Answer<Body>> for Source {
     fn from(body: Answer<Body>) -> Self {
-        Self::Cluster(Box::new(body))
+        Self::Cluster(body)
     }
 }
 

@@ -26,7 +26,8 @@ const ROOM: usize = 64 * 1024;
 /// The least room for a read, in bytes.
 const LEAST_ROOM: usize = 16 * 1024;
 
-/// The body of an answer.
+/// The body of an answer. Where that came before the request was sent to its end, [`poll_sending`](Self::poll_sending) is what sends
+/// the rest: an answer that nobody reads for a while does not hold it up, nor does the rest hold up the answer.
 #[derive(Debug)]
 pub struct Answer<S, B> {
     connection: Option<Connection<S>>,
@@ -122,6 +123,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody> Answer<S, B> {
         })
     }
 
+    /// Whether the request has not been sent to its end.
+    pub fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Goes on with the request; ready when nothing of it is left. One that fails now takes nothing from the answer.
+    pub fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let (Some(sending), Some(connection)) = (&mut self.sending, &mut self.connection) {
+            let sent = ready!(sending.poll(&mut connection.stream, cx));
+            self.keeps_alive &= sent.is_ok();
+        }
+        self.sending = None;
+        Poll::Ready(())
+    }
+
     /// Reads what can be had; nothing at the end of the connection.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
         if !self.rest.is_empty() {
@@ -214,16 +230,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody> Answer<S, B> {
         }
         Ok(())
     }
-
-    /// Goes on with the request. One that fails now takes nothing from the answer.
-    fn send(&mut self, cx: &mut Context<'_>) {
-        if let (Some(sending), Some(connection)) = (&mut self.sending, &mut self.connection)
-            && let Poll::Ready(sent) = sending.poll(&mut connection.stream, cx)
-        {
-            self.sending = None;
-            self.keeps_alive &= sent.is_ok();
-        }
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody> Body for Answer<S, B> {
@@ -232,7 +238,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody> Body for Answer<S, B> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = self.get_mut();
-        this.send(cx);
         let next = ready!(this.poll_next(cx));
         if next.is_err() {
             this.left = Left::End;

@@ -8,7 +8,7 @@ use crate::{Error, MAX_HEADERS, head};
 /// The most that a body's chunk extensions may take in all, in bytes. Nobody reads them.
 const MAX_EXTENSIONS: usize = 16 * 1024;
 
-/// The longest trailers, in bytes.
+/// The longest trailers, in bytes, with the empty line behind them.
 const MAX_TRAILERS: usize = 16 * 1024;
 
 /// What comes next.
@@ -113,12 +113,12 @@ impl Chunks {
                 return Err(Error::Framing("a line of the trailers does not end as it should"));
             }
             self.trailers.extend_from_slice(&[byte]);
+            if self.trailers.len() > MAX_TRAILERS {
+                return Err(Error::Framing("the trailers are too long"));
+            }
             if in_line_break && (self.trailers.len() == 2 || self.trailers.ends_with(b"\r\n\r\n")) {
                 self.next = Next::End;
                 return Ok(());
-            }
-            if self.trailers.len() > MAX_TRAILERS {
-                return Err(Error::Framing("the trailers are too long"));
             }
         }
         Ok(())

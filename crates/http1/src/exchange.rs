@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{Method, Response, StatusCode, request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -26,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Sends a request, and answers with the response once its head is there. Of its URI path and query are sent; its headers
     /// are sent as they are, but for those that say where the body ends.
     ///
-    /// The request may still be on its way then: reading the answer goes on with it.
+    /// The request may still be on its way then: [`Answer::poll_sending`] goes on with it.
     ///
     /// # Errors
     /// The connection broke, what came is no answer, or the request's body failed.
@@ -59,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(Err(error)) => (sending, broken) = (None, Some(error)),
                 }
             }
-            poll_head(&mut self.stream, &mut input, cx)
+            poll_head(&mut self.stream, &mut input, cx, head::read)
         });
         let (head, rest) = match (head.await, broken.is_some()) {
             (Err(_), true) => return Err(broken.unwrap_or(Error::Closed)),
@@ -85,18 +85,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-/// Reads the head of a final answer, and what came right behind it.
+/// Reads the head of a final answer, and what came right behind it. `read_head` is [`head::read`], whose work a test counts.
 fn poll_head<S: AsyncRead + Unpin>(
     stream: &mut S,
     input: &mut BytesMut,
     cx: &mut Context<'_>,
+    mut read_head: impl FnMut(BytesMut) -> Result<Read, Error>,
 ) -> Poll<Result<(Response<()>, Bytes), Error>> {
     loop {
         let before = input.len();
         if input.capacity() == before {
             input.reserve(ROOM);
         }
-        if ready!(pin!(stream.read_buf(input)).poll(cx))? == 0 {
+        let read = pin!(stream.read_buf(input)).poll(cx);
+        if read.is_pending() && before == 0 {
+            // Requests that wait are many, and no account knows of their room.
+            *input = BytesMut::new();
+        }
+        if ready!(read)? == 0 {
             return Poll::Ready(Err(if before == 0 { Error::Closed } else { Error::EndedEarly }));
         }
         // A head that comes in many pieces is parsed with the first and with the last, not once for each of them.
@@ -107,7 +113,7 @@ fn poll_head<S: AsyncRead + Unpin>(
             continue;
         }
         loop {
-            match head::read(std::mem::take(input))? {
+            match read_head(std::mem::take(input))? {
                 Read::Whole(head, rest) if is_interim(head.status()) => {
                     // It shares the memory of the rest, which would be copied.
                     drop(head);
@@ -116,6 +122,7 @@ fn poll_head<S: AsyncRead + Unpin>(
                 Read::Whole(head, rest) => return Poll::Ready(Ok((*head, rest))),
                 Read::Part(part) => {
                     *input = part;
+                    drop_empty_lines(input);
                     break;
                 }
             }
@@ -134,7 +141,75 @@ fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
+/// Drops empty lines before a head, but for the bytes that [`may_end_head`] looks back at. They are no part of the head (hyper
+/// passes over them, too), and would be parsed again with each one more.
+fn drop_empty_lines(input: &mut BytesMut) {
+    if input.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+        input.advance(input.len().saturating_sub(3));
+    }
+}
+
 /// Whether an empty line is among these bytes.
 fn may_end_head(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// What a server has said, of which no more than so many bytes arrive at once.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl AsyncRead for Pieces<'_> {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            let (piece, rest) = self.0.split_at(self.1.min(self.0.len()).min(buf.remaining()));
+            buf.put_slice(piece);
+            self.0 = rest;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// How many bytes are parsed, again and again, of an answer that arrives in pieces of this length.
+    fn parsed(said: &[u8], piece: usize) -> usize {
+        let mut parsed = 0;
+        let read_head = |input: BytesMut| {
+            let length = input.len();
+            let read = head::read(input);
+            let behind = if let Ok(Read::Whole(_, rest)) = &read { rest.len() } else { 0 };
+            parsed += length - behind;
+            read
+        };
+        let (mut pieces, mut input) = (Pieces(said, piece), BytesMut::new());
+        let read = poll_head(&mut pieces, &mut input, &mut Context::from_waker(Waker::noop()), read_head);
+        let Poll::Ready(Ok((head, _))) = read else { panic!("no answer: {read:?}") };
+        assert_eq!(head.status(), StatusCode::OK);
+        parsed
+    }
+
+    #[test]
+    fn a_head_in_many_pieces_is_parsed_no_more_often_than_one_in_two() {
+        let fields = "warning: 299 deprecated\r\n".repeat(900);
+        let interim = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n".repeat(500);
+        for said in [
+            format!("HTTP/1.1 200 OK\r\n{fields}\r\n"),
+            format!("HTTP/1.1 200 OK\nx: {}\n\n", "y".repeat(100_000)),
+            format!("{interim}HTTP/1.1 200 OK\r\n{fields}\r\n"),
+            format!("{}HTTP/1.1 200 OK\r\n\r\n", "\r\n".repeat(20_000)),
+            format!("{}HTTP/1.1 200 OK\r\n\r\n", "\n".repeat(20_000)),
+        ] {
+            for piece in [1, 2, 3, 4, 5, 1024] {
+                let parsed = parsed(said.as_bytes(), piece);
+                assert!(parsed <= 5 * said.len(), "{parsed} of {} bytes in pieces of {piece}", said.len());
+            }
+        }
+    }
 }

@@ -7,6 +7,9 @@ use http::{
 
 use crate::Error;
 
+/// The greatest length of a body, in bytes: hyper's, which has another use for the two numbers beyond.
+const MAX_LENGTH: u64 = u64::MAX - 2;
+
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -75,5 +78,6 @@ fn elements(value: &HeaderValue) -> impl Iterator<Item = &str> {
 
 fn number(digits: &str) -> Option<u64> {
     // `parse` would take a sign.
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
+    number.filter(|number| *number <= MAX_LENGTH)
 }

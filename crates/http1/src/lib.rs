@@ -2,7 +2,7 @@
 //! answer drives the connection by asking for it: there is no task, no timer, no channel and no lock.
 //!
 //! A [`Connection`] sends a request and becomes the [`Answer`], which is a body that streams. When that has come to its end,
-//! the connection can be had back for the next request. An answer is read as hyper's client would read it: `tests/oracle.rs`
+//! the connection can be had back for the next request. An answer is read as hyper's client would read it: `oracle.rs`
 //! holds the two against each other.
 
 mod answer;
@@ -12,6 +12,8 @@ mod error;
 mod exchange;
 mod framing;
 mod head;
+#[cfg(feature = "fuzzing")]
+pub mod oracle;
 mod sending;
 
 pub use answer::{After, Answer, StillSending};

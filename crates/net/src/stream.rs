@@ -1,9 +1,10 @@
 //! A connection to a server, with TLS or without. Small, so that it can be handed from one request to the next.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
 };
 
 use hyper_rustls::MaybeHttpsStream;
@@ -11,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::coop::unconstrained,
 };
 
 /// A connection to a server.
@@ -27,6 +29,17 @@ impl From<MaybeHttpsStream<TokioIo<TcpStream>>> for Stream {
         match stream {
             MaybeHttpsStream::Http(plain) => Self::Plain(plain.into_inner()),
             tls @ MaybeHttpsStream::Https(_) => Self::Tls(Box::new(TokioIo::new(tls))),
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// Tells a server with TLS that the connection ends here (RFC 8446, section 6.1), as far as that can be sent at once. Others
+    /// would take it for cut off.
+    fn drop(&mut self) {
+        if let Self::Tls(stream) = self {
+            let goodbye = pin!(unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx))));
+            let _ = goodbye.poll(&mut Context::from_waker(Waker::noop()));
         }
     }
 }
