@@ -188,7 +188,11 @@ def test_what_changes_something_is_sent_once(through):
     ],
 )
 def test_a_client_that_breaks_off_its_upload_is_told_so_and_the_upstream_is_not_blamed(through, body):
-    _, proxy = through(replying(OK))
+    def hear_out(connection, server):
+        while connection.recv(65536):
+            pass
+
+    _, proxy = through(hear_out)
     with raw_connection(proxy.url, timeout=10) as client:
         client.sendall(b"POST /_bulk HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + body)
         client.shutdown(socket.SHUT_WR)
