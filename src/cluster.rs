@@ -17,7 +17,10 @@ use http::{
     HeaderValue, Uri,
     uri::{Authority, PathAndQuery, Scheme},
 };
-use net::connect::{Connector, connector};
+use net::{
+    connect::{Connector, connector},
+    tls::TlsError,
+};
 
 use crate::config::UpstreamConfig;
 pub use connections::Connections;
@@ -47,11 +50,11 @@ pub struct Node {
 }
 
 impl Cluster {
-    /// The cluster of `config`; no connection is made. Fails where the system's root certificates cannot be read.
-    pub fn new(config: &UpstreamConfig) -> std::io::Result<Self> {
+    /// The cluster of `config`; no connection is made. Fails where its certificates cannot be used.
+    pub fn new(config: &UpstreamConfig) -> Result<Self, TlsError> {
         Ok(Self {
             nodes: vec![Node::new(config.scheme.clone(), config.authority.clone())],
-            connector: connector(config.connect_timeout)?,
+            connector: connector(config.connect_timeout, &config.tls)?,
             connect_timeout: config.connect_timeout,
             preserve_host: config.preserve_host,
         })

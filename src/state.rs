@@ -162,7 +162,7 @@ impl Snapshot {
     pub fn new(config: Config, models: Scorers) -> io::Result<Self> {
         let engine = config.settings.upstream.engine;
         let dialects = engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all);
-        let cluster = Arc::new(Cluster::new(&config.settings.upstream)?);
+        let cluster = Arc::new(Cluster::new(&config.settings.upstream).map_err(io::Error::other)?);
         Ok(Self::with(config, models, dialects, cluster))
     }
 

@@ -4,12 +4,15 @@
 use std::{io, time::Duration};
 
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use crate::stream::Stream;
+use crate::{
+    stream::Stream,
+    tls::{ClientTls, TlsError},
+};
 
 /// Makes HTTP/1.1 connections, with TLS or without.
 pub type Connector = HttpsConnector<HttpConnector>;
@@ -27,11 +30,18 @@ pub async fn connect(connector: &Connector, uri: Uri, at_most: Duration) -> Resu
     }
 }
 
-/// A connector whose attempts may take `timeout`. Fails where the system's root certificates cannot be read.
-pub fn connector(timeout: Duration) -> io::Result<Connector> {
+/// A connector whose attempts may take `timeout`, and which speaks TLS as `tls` says.
+///
+/// # Errors
+/// What of `tls` cannot be used.
+pub fn connector(timeout: Duration, tls: &ClientTls) -> Result<Connector, TlsError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     crate::tcp::prepare_connector(&mut tcp);
     tcp.set_connect_timeout(Some(timeout));
-    Ok(HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp))
+    let mut builder = HttpsConnectorBuilder::new().with_tls_config(tls.client_config()?).https_or_http();
+    if let Some(name) = tls.expected_name()? {
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    Ok(builder.enable_http1().wrap_connector(tcp))
 }

@@ -1,37 +1,94 @@
 //! Connections with TLS, as the server at their other end sees them.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use hyper_rustls::HttpsConnectorBuilder;
-use net::connect::connect;
+use net::{
+    connect::{connect, connector},
+    tls::{ClientTls, Identity, Part, TlsError},
+};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    },
 };
 
-#[tokio::test]
-async fn a_server_is_told_that_a_connection_ends() {
-    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("its key");
-    let mut trusted = RootCertStore::empty();
-    trusted.add(own.cert.der().clone()).expect("a certificate to trust");
-    let provider = Arc::new(ring::default_provider());
-    let server = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let server = server.expect("versions").with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key);
-    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let client = client.expect("versions").with_root_certificates(trusted).with_no_client_auth();
-    let connector = HttpsConnectorBuilder::new().with_tls_config(client).https_only().enable_http1().build();
+const AT_MOST: Duration = Duration::from_mins(1);
 
-    let listener = TcpListener::bind("localhost:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let acceptor = TlsAcceptor::from(Arc::new(server.expect("a server")));
+/// An authority, and what it has certified, as files.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("an authority");
+        let authority = Self { issuer, folder: TempDir::new().expect("a folder") };
+        authority.write("ca.pem", &authority.issuer.pem());
+        authority
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).expect("a file");
+        path
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A certificate for this name, and its key.
+    fn identity(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new([name.to_owned()]).expect("a name").signed_by(&key, &self.issuer);
+        Identity {
+            certificate: self.write(&format!("{name}.pem"), &certificate.expect("a certificate").pem()),
+            key: self.write(&format!("{name}.key"), &key.serialize_pem()),
+        }
+    }
+
+    /// A server with a certificate for this name; of its clients it wants one of this authority, where `is_mutual`.
+    fn server(&self, name: &str, is_mutual: bool) -> TlsAcceptor {
+        let Identity { certificate, key } = self.identity(name);
+        let mut trusted = RootCertStore::empty();
+        trusted.add(self.issuer.der().clone()).expect("a certificate to trust");
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let builder = builder.expect("versions");
+        let builder = match is_mutual {
+            true => builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(trusted.into(), provider).build().expect("a verifier"),
+            ),
+            false => builder.with_no_client_auth(),
+        };
+        let chain = CertificateDer::pem_file_iter(certificate).expect("a file").map(|one| one.expect("a certificate"));
+        let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+        TlsAcceptor::from(Arc::new(builder.with_single_cert(chain.collect(), key).expect("a server")))
+    }
+}
+
+/// What a server hears of a client that says hello and goes.
+async fn heard(server: TlsAcceptor, tls: &ClientTls) -> io::Result<String> {
+    let listener = TcpListener::bind("localhost:0").await?;
+    let port = listener.local_addr()?.port();
+    let connector = connector(AT_MOST, tls).expect("a connector");
     let serve = async {
         let (tcp, _) = listener.accept().await?;
-        let mut stream = acceptor.accept(tcp).await?;
+        let mut stream = server.accept(tcp).await?;
         let mut heard = String::new();
         // What ends without a word is an error here.
         stream.read_to_string(&mut heard).await?;
@@ -39,10 +96,71 @@ async fn a_server_is_told_that_a_connection_ends() {
     };
     let ask = async {
         let uri = format!("https://localhost:{port}").parse().expect("a URI");
-        let mut stream = connect(&connector, uri, Duration::from_mins(1)).await.expect("a connection");
-        stream.write_all(b"hello").await.expect("somebody listens");
-        stream.flush().await.expect("somebody listens");
-        drop(stream);
+        let mut stream = connect(&connector, uri, AT_MOST).await.map_err(io::Error::other)?;
+        stream.write_all(b"hello").await?;
+        stream.flush().await?;
+        io::Result::Ok(())
     };
-    assert_eq!(tokio::join!(serve, ask).0.expect("an end that was told"), "hello");
+    let (heard, asked) = tokio::join!(serve, ask);
+    asked.and(heard)
+}
+
+#[tokio::test]
+async fn a_server_is_told_that_a_connection_ends() {
+    let authority = Authority::new();
+    let tls = ClientTls { ca: Some(authority.path("ca.pem")), ..ClientTls::default() };
+    assert_eq!(heard(authority.server("localhost", false), &tls).await.expect("an end that was told"), "hello");
+}
+
+#[tokio::test]
+async fn only_what_the_file_certifies_is_trusted() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let tls = ClientTls { ca: Some(other.path("ca.pem")), ..ClientTls::default() };
+    let error = heard(authority.server("localhost", false), &tls).await.expect_err("another authority's");
+    assert!(format!("{error:?}").contains("InvalidCertificate"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_taken_where_that_name_is_expected() {
+    let authority = Authority::new();
+    let mut tls = ClientTls { ca: Some(authority.path("ca.pem")), ..ClientTls::default() };
+    heard(authority.server("search.internal", false), &tls).await.expect_err("another name");
+    tls.server_name = Some("search.internal".to_owned());
+    assert_eq!(heard(authority.server("search.internal", false), &tls).await.expect("the name"), "hello");
+    heard(authority.server("localhost", false), &tls).await.expect_err("the URL's name is not asked for");
+}
+
+#[tokio::test]
+async fn a_server_that_wants_to_know_who_we_are_is_shown_it() {
+    let authority = Authority::new();
+    let mut tls = ClientTls { ca: Some(authority.path("ca.pem")), ..ClientTls::default() };
+    heard(authority.server("localhost", true), &tls).await.expect_err("nobody in particular");
+    tls.identity = Some(authority.identity("proxy"));
+    assert_eq!(heard(authority.server("localhost", true), &tls).await.expect("known"), "hello");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (ours, theirs) = (authority.identity("a"), other.identity("b"));
+    let of_ca = |ca: PathBuf| ClientTls { ca: Some(ca), ..ClientTls::default() };
+    let of_identity = |certificate: &PathBuf, key: &PathBuf| ClientTls {
+        ca: Some(authority.path("ca.pem")),
+        identity: Some(Identity { certificate: certificate.clone(), key: key.clone() }),
+        server_name: None,
+    };
+    for (tls, part, said) in [
+        (of_ca(authority.path("gone.pem")), Part::Ca, "no certificates can be read from it"),
+        (of_ca(authority.write("text.pem", "hello")), Part::Ca, "there is no certificate in it"),
+        (of_ca(ours.key.clone()), Part::Ca, "there is no certificate in it"),
+        (of_identity(&ours.key, &ours.key), Part::Certificate, "there is no certificate in it"),
+        (of_identity(&ours.certificate, &ours.certificate), Part::Key, "no private key can be read from it"),
+        (of_identity(&ours.certificate, &theirs.key), Part::Key, "it is not the key of"),
+    ] {
+        let error = tls.client_config().expect_err(said);
+        assert!(matches!(&error, TlsError::File { part: of, .. } if *of == part), "{error}");
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    let name = ClientTls { server_name: Some("two words".to_owned()), ..of_ca(authority.path("ca.pem")) };
+    assert!(matches!(name.client_config(), Err(TlsError::ServerName(_))));
 }

@@ -15,7 +15,10 @@ use http::{Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use net::connect::{Connector, connector};
+use net::{
+    connect::{Connector, connector},
+    tls::ClientTls,
+};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -185,7 +188,7 @@ impl Hub {
 }
 
 fn client() -> anyhow::Result<Client<Connector, Empty<Bytes>>> {
-    let connector = connector(PATIENCE).context("no trusted certificates on this machine")?;
+    let connector = connector(PATIENCE, &ClientTls::default()).context("no trusted certificates on this machine")?;
     Ok(Client::builder(TokioExecutor::new()).build(connector))
 }
 

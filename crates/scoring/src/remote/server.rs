@@ -1,7 +1,10 @@
 //! One call to a rerank server over HTTP: connection, key, status, size of the answer, and the one retry where it is safe
 //! and there is time. Owns the text of a failure, which never has a passage, a body or the key in it.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{
@@ -13,7 +16,10 @@ use hyper_util::{
     client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
-use net::connect::{Connector, connector};
+use net::{
+    connect::{Connector, connector},
+    tls::ClientTls,
+};
 
 /// Idle connections are closed before a load balancer between would do it.
 const POOL_IDLE: Duration = Duration::from_secs(50);
@@ -85,7 +91,7 @@ impl Server {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
-            .build(connector(connect_timeout)?);
+            .build(connector(connect_timeout, &ClientTls::default()).map_err(io::Error::other)?);
         Ok(Self { client, url, authorization })
     }
 
