@@ -13,6 +13,7 @@ mod exchange;
 mod framing;
 mod head;
 mod sending;
+pub mod server;
 
 pub use answer::{After, Answer, StillSending};
 pub use connection::Connection;
