@@ -21,11 +21,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
 use tokio::time::timeout;
 
 use crate::{
+    client_body::ClientBody,
     cluster::body::Body,
     config::{ApiConfig, Keys, digest_of},
     state::Context,
@@ -99,18 +100,22 @@ pub fn owns(path: &str) -> bool {
 }
 
 /// Answers a request to one of our paths.
-pub async fn handle(context: &Context, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(context: &Context, request: Request<ClientBody>) -> Response<Body> {
     serve(context, request, PREFIX, Some(context.snapshot.settings.server.listen)).await
 }
 
 /// Answers a request on the rerank API's own listener; a path may begin with our prefix there, too.
-pub async fn handle_at_root(context: Context, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle_at_root(context: Context, request: Request<ClientBody>) -> Response<Body> {
     let prefix = if owns(request.uri().path()) { PREFIX } else { "" };
     serve(&context, request, prefix, context.snapshot.settings.api.listen).await
 }
 
 /// Answers a request for which there is no place: only how we are. `at_root` on the rerank API's own listener.
-pub(crate) async fn handle_in_reserve(context: &Context, request: Request<Incoming>, at_root: bool) -> Response<Body> {
+pub(crate) async fn handle_in_reserve(
+    context: &Context,
+    request: Request<ClientBody>,
+    at_root: bool,
+) -> Response<Body> {
     let path = request.uri().path();
     let prefix = if at_root && !owns(path) { "" } else { PREFIX };
     match endpoint(path, prefix) {
@@ -131,7 +136,7 @@ fn endpoint(path: &str, prefix: &str) -> Option<Endpoint> {
 /// `listener`: the address at which the request came in.
 async fn serve(
     context: &Context,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     prefix: &str,
     listener: Option<SocketAddr>,
 ) -> Response<Body> {
@@ -149,7 +154,7 @@ async fn serve(
 }
 
 /// Reads the body of a request that is not answered, for a while, unless its client waits to be told to send it.
-pub(crate) async fn discard(request: Request<Incoming>, limit: usize) {
+pub(crate) async fn discard(request: Request<ClientBody>, limit: usize) {
     if !request.headers().contains_key(header::EXPECT) {
         drain(request.into_body(), limit).await;
     }
@@ -157,7 +162,7 @@ pub(crate) async fn discard(request: Request<Incoming>, limit: usize) {
 
 /// Reads what is left of a body, for a while: most clients read no answer before they have sent all, and closing the
 /// connection on them would take the answer away.
-async fn drain(mut body: Incoming, limit: usize) {
+async fn drain(mut body: ClientBody, limit: usize) {
     let mut left = limit.saturating_mul(4);
     // What would not be read to its end need not be begun.
     if body.size_hint().lower() > left as u64 {
@@ -174,7 +179,7 @@ async fn drain(mut body: Incoming, limit: usize) {
 async fn dispatch(
     context: &Context,
     head: &Parts,
-    body: &mut Incoming,
+    body: &mut ClientBody,
     prefix: &str,
     listener: Option<SocketAddr>,
 ) -> Response<Body> {

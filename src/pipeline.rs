@@ -33,7 +33,6 @@ pub(crate) use failing::failed;
 use fetch::{Fetched, fetch};
 use futures_util::future::join_all;
 use http::{Request, Response, request};
-use hyper::body::Incoming;
 pub(crate) use passing::{open_point_in_time, pass_through};
 use planning::Run;
 use prepare::{Prepared, prepare};
@@ -41,6 +40,7 @@ use whole_answer::{asked_again, put_together, response, taken_apart};
 use window::{Outcome, rerank};
 
 use crate::{
+    client_body::ClientBody,
     cluster::{Outgoing, body::Body},
     config::rules::{self, Mode},
     memory::ANSWER_COPIES,
@@ -54,7 +54,7 @@ use crate::{
 const ROOM_FOR_AN_ANSWER: usize = 256 * 1024;
 
 /// Answers a request that holds searches.
-pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Response<Body> {
     match reranked(context, route, request).await {
         Ok(response) => response,
         Err(Ending::FallBack(original, reports)) => noted(context, pass_through(context, *original).await, &reports),
@@ -64,7 +64,11 @@ pub(crate) async fn search(context: &Context, route: SearchRoute, request: Reque
 }
 
 /// The whole of it: the answer to a request of which at least one search is reranked.
-async fn reranked(context: &Context, route: SearchRoute, request: Request<Incoming>) -> Result<Response<Body>, Ending> {
+async fn reranked(
+    context: &Context,
+    route: SearchRoute,
+    request: Request<ClientBody>,
+) -> Result<Response<Body>, Ending> {
     let (parts, body) = request.into_parts();
     let (parts, body, options) = wanted(context, &route, parts, body)?;
     let call = SearchCall::buffered(context, parts, body, route).await?;
@@ -120,8 +124,8 @@ fn wanted(
     context: &Context,
     route: &SearchRoute,
     parts: request::Parts,
-    body: Incoming,
-) -> Result<(request::Parts, Incoming, RequestOptions), Ending> {
+    body: ClientBody,
+) -> Result<(request::Parts, ClientBody, RequestOptions), Ending> {
     let unread =
         |parts, body, reason| Err(Ending::fall_back(Outgoing::new(parts, Body::streamed(body)).repeatable(), reason));
     let rule = rules::find(&context.snapshot.settings.rules, &route.indices).filter(|_| route.names_indices());

@@ -6,10 +6,10 @@ use engines::{
     request::{Route, SearchRoute},
 };
 use http::{Method, Request, Response, request};
-use hyper::body::Incoming;
 
 use crate::{
     api,
+    client_body::ClientBody,
     cluster::{Outgoing, body::Body, headers::check_request},
     pipeline::{self, failed, open_point_in_time, pass_through},
     state::Context,
@@ -53,7 +53,7 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
 }
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
-pub async fn handle(context: Context, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(context: Context, request: Request<ClientBody>) -> Response<Body> {
     let (head, body) = request.into_parts();
     // What passes through most often is not to carry the room about that the other ways need.
     match decide(&context, &head) {
@@ -71,7 +71,7 @@ pub async fn handle(context: Context, request: Request<Incoming>) -> Response<Bo
 }
 
 /// Answers a request for which there is no place: only how we are.
-pub(crate) async fn handle_in_reserve(context: Context, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle_in_reserve(context: Context, request: Request<ClientBody>) -> Response<Body> {
     if api::owns(request.uri().path()) {
         return Box::pin(api::handle_in_reserve(&context, request, false)).await;
     }
@@ -79,6 +79,6 @@ pub(crate) async fn handle_in_reserve(context: Context, request: Request<Incomin
     failed(&context, &Failure::new(FailureKind::TooManyConnections, api::NO_PLACE))
 }
 
-fn streamed(head: request::Parts, body: Incoming) -> Outgoing {
+fn streamed(head: request::Parts, body: ClientBody) -> Outgoing {
     Outgoing::new(head, Body::streamed(body))
 }

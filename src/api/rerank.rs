@@ -9,7 +9,6 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use hyper::body::Incoming;
 use scoring::{Score, Scorer};
 use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 use tracing::{debug, warn};
@@ -21,6 +20,7 @@ use super::{
     response, waiting,
 };
 use crate::{
+    client_body::ClientBody,
     cluster::{
         body::{Body, Bounds, Filled, Patience, Unheld, fill},
         encoding::{self, Coding},
@@ -43,7 +43,7 @@ pub(super) async fn answer(
     context: &Context,
     version: ApiVersion,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut ClientBody,
 ) -> Response<Body> {
     let began = Instant::now();
     let (shape, mut response) = match answered(context, version, headers, body, began).await {
@@ -66,7 +66,7 @@ async fn answered(
     context: &Context,
     version: ApiVersion,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut ClientBody,
     began: Instant,
 ) -> Result<(Shape, Response<Body>), Refused> {
     let config = &context.snapshot.settings.api;
@@ -121,7 +121,7 @@ async fn answered(
 async fn hold(
     context: &Context,
     headers: &HeaderMap,
-    body: &mut Incoming,
+    body: &mut ClientBody,
     began: Instant,
     budget: Duration,
     permit: &Arc<OwnedSemaphorePermit>,

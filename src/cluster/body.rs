@@ -12,10 +12,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
+use crate::client_body::{ClientBody, ClientBodyError};
 use crate::memory::{Filling, Held, Memory};
 
 /// A request or response body.
@@ -103,7 +103,7 @@ type Polled = Result<Frame<Bytes>, BodyError>;
 pub enum BodyError {
     /// The client's did.
     #[error(transparent)]
-    Client(hyper::Error),
+    Client(ClientBodyError),
     /// The cluster's did.
     #[error(transparent)]
     Cluster(http1::Error),
@@ -113,7 +113,7 @@ pub enum BodyError {
 #[derive(Debug)]
 pub enum Source {
     /// A client, whose connection reads it when its own turn comes.
-    Client(Incoming),
+    Client(ClientBody),
     /// The cluster: asking for the next frame is what has it read.
     Cluster(Answer<Body>),
 }
@@ -128,8 +128,8 @@ impl Source {
     }
 }
 
-impl From<Incoming> for Source {
-    fn from(body: Incoming) -> Self {
+impl From<ClientBody> for Source {
+    fn from(body: ClientBody) -> Self {
         Self::Client(body)
     }
 }

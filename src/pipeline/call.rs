@@ -10,11 +10,11 @@ use engines::{
     request::{Forward, RequestParts, SearchForm, SearchRoute},
 };
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
-use hyper::body::Incoming;
 use tracing::debug;
 
 use super::ending::Ending;
 use crate::{
+    client_body::ClientBody,
     cluster::{
         Attempts, Outgoing,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
@@ -42,7 +42,7 @@ impl SearchCall {
     pub(super) async fn buffered(
         context: &Context,
         parts: request::Parts,
-        body: Incoming,
+        body: ClientBody,
         route: SearchRoute,
     ) -> Result<Arc<Self>, Ending> {
         let limits = &context.snapshot.settings.limits;

@@ -101,6 +101,11 @@ impl Activity {
         self.state().is_http2()
     }
 
+    /// Whether what came so far may be the beginning of either protocol.
+    pub(super) fn is_of_unknown_protocol(&self) -> bool {
+        matches!(self.state().protocol, Protocol::Unknown(_))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -249,13 +254,20 @@ impl Buf for Unsent {
 pub(super) struct ObservedStream<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// What was read before, and is to be read again.
+    again: Bytes,
     /// Set when nothing is written any more.
     lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ObservedStream<S> {
     pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity, lingers: None }
+        Self { stream, activity, again: Bytes::new(), lingers: None }
+    }
+
+    /// The same stream, from which `read` is read once more.
+    pub(super) fn again(self, read: Bytes) -> Self {
+        Self { again: read, ..self }
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -271,6 +283,11 @@ impl<S> ObservedStream<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            let length = self.again.len().min(buffer.remaining());
+            buffer.put_slice(&self.again.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let read = &buffer.filled()[before..];
@@ -305,7 +322,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, activity, lingers } = &mut *self;
+        let Self { stream, activity, lingers, .. } = &mut *self;
         if lingers.is_none() {
             ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
             if !activity.is_http2() {

@@ -2,8 +2,11 @@
 //! does not end it.
 
 use std::{
+    cell::Cell,
     convert::Infallible,
+    error::Error,
     future::poll_fn,
+    io,
     net::{SocketAddr, TcpStream},
     pin::{Pin, pin},
     rc::Rc,
@@ -12,14 +15,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::BytesMut;
 use http::{HeaderValue, Request, Response, Version, header};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto,
-};
+use http1::server::Serving;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use net::tcp;
 use tokio::{
+    io::{AsyncRead, AsyncReadExt},
     sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch},
     time::{Instant, Sleep, sleep_until, timeout},
 };
@@ -32,6 +35,7 @@ use super::{
 };
 use crate::{
     api,
+    client_body::ClientBody,
     cluster::body::Body,
     route,
     state::{Context, ServingThread},
@@ -45,9 +49,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// How long a request waits where as many others are with the cluster as there are places for connections.
 const TURN: Duration = Duration::from_secs(1);
-/// What a connection buffers at most on its way in and on its way out, in bytes; a head must fit. hyper's own is 400 KiB,
-/// which a thousand clients that read nothing would make 400 MiB.
-const MAX_BUFFER: usize = 128 * 1024;
+/// The room for what a client begins with, in bytes. Most requests fit.
+const FIRST_ROOM: usize = 8 * 1024;
 /// How many requests one connection of HTTP/2 may have open: as many as RFC 9113, section 6.5.2, asks for at least.
 const STREAMS: u32 = 100;
 
@@ -127,7 +130,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
     let unread = Arc::new(UnreadAnswers::new(send_timeout));
-    let service = service_fn(|request: Request<Incoming>| {
+    let respond = |request: Request<ClientBody>| {
         let context = thread.context(request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
         async move {
@@ -135,12 +138,38 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
                 true => (answer_in_reserve(front, context, request).await, None),
                 false => answer(front, context, request, exchanges).await,
             };
-            Ok::<_, Infallible>(unread.track(response).map(|body| open.with(exchange).until_sent(body)))
+            unread.track(response).map(|body| open.with(exchange).until_sent(body))
         }
+    };
+    let closing = Cell::new(false);
+    let mut http = pin!(async {
+        let mut stream = ObservedStream::new(stream, activity.clone());
+        let read = first_bytes(&mut stream, &activity).await?;
+        if activity.is_http2() {
+            let service = service_fn(|request: Request<Incoming>| {
+                let response = respond(request.map(ClientBody::Http2));
+                async { Ok::<_, Infallible>(response.await) }
+            });
+            let mut http = pin!(http2().serve_connection(TokioIo::new(stream.again(read.freeze())), service));
+            poll_fn(|cx| {
+                if closing.take() {
+                    http.as_mut().graceful_shutdown();
+                }
+                http.as_mut().poll(cx)
+            })
+            .await?;
+        } else {
+            let mut http = Serving::new(stream, read, |request| respond(request.map(ClientBody::Http1)));
+            poll_fn(|cx| {
+                if closing.take() {
+                    http.graceful_shutdown();
+                }
+                Pin::new(&mut http).poll(cx)
+            })
+            .await?;
+        }
+        Ok::<(), Box<dyn Error>>(())
     });
-    let protocols = protocols();
-    let stream = TokioIo::new(ObservedStream::new(stream, activity.clone()));
-    let mut http = pin!(protocols.serve_connection(stream, service));
     let mut watchdog = Watchdog::new(&activity, header_timeout);
     let end = loop {
         tokio::select! {
@@ -163,7 +192,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
                     }
                     Notice::Serve | Notice::MakeRoom => {}
                     Notice::Close => {
-                        http.as_mut().graceful_shutdown();
+                        closing.set(true);
                         watchdog.closing = true;
                     }
                 }
@@ -189,18 +218,20 @@ where
     }
 }
 
-/// HTTP/1.1 and HTTP/2 without TLS, told apart by how a client begins.
-fn protocols() -> auto::Builder<ThisThread> {
-    let mut server = auto::Builder::new(ThisThread);
-    // No `Date` of our own, no limit on idle connections: what the cluster does not do, the proxy does not either.
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .auto_date_header(false)
-        .header_read_timeout(None)
-        .max_headers(http1::MAX_HEADERS)
-        .max_buf_size(MAX_BUFFER);
-    server.http2().timer(TokioTimer::new()).auto_date_header(false).max_concurrent_streams(STREAMS);
+/// Reads until the protocol shows: HTTP/1.1 and HTTP/2 without TLS are told apart by how a client begins.
+async fn first_bytes<S: AsyncRead + Unpin>(
+    stream: &mut ObservedStream<S>,
+    activity: &Activity,
+) -> io::Result<BytesMut> {
+    let mut read = BytesMut::with_capacity(FIRST_ROOM);
+    while activity.is_of_unknown_protocol() && stream.read_buf(&mut read).await? > 0 {}
+    Ok(read)
+}
+
+/// No `Date` of our own: what the cluster does not do, the proxy does not either.
+fn http2() -> http2::Builder<ThisThread> {
+    let mut server = http2::Builder::new(ThisThread);
+    server.timer(TokioTimer::new()).auto_date_header(false).max_concurrent_streams(STREAMS);
     server
 }
 
@@ -208,7 +239,7 @@ fn protocols() -> auto::Builder<ThisThread> {
 async fn answer(
     front: Front,
     context: Context,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     exchanges: Arc<Semaphore>,
 ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
     let exchange = match front {
@@ -231,7 +262,7 @@ async fn turn(exchanges: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
 }
 
 /// Only how we are; and the connection is not kept, so that others can ask.
-async fn answer_in_reserve(front: Front, context: Context, request: Request<Incoming>) -> Response<Body> {
+async fn answer_in_reserve(front: Front, context: Context, request: Request<ClientBody>) -> Response<Body> {
     let is_http1 = request.version() <= Version::HTTP_11;
     let mut response = match front {
         Front::Proxy => route::handle_in_reserve(context, request).await,

@@ -71,6 +71,29 @@ impl Chunks {
         Ok(())
     }
 
+    /// Takes the data at the beginning of `input`, up to the end of its chunk, without copying it. `None` where that takes more
+    /// than `input` has, all of which was read then, and at the end of the body.
+    pub(crate) fn next_data(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Error> {
+        while !input.is_empty() && self.next != Next::End {
+            match self.next {
+                Next::Data(left) => {
+                    let length = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+                    let left = left - length as u64;
+                    self.next = if left == 0 { Next::DataCr } else { Next::Data(left) };
+                    return Ok(Some(input.split_to(length).freeze()));
+                }
+                Next::Trailers => {
+                    let mut trailers = input.split().freeze();
+                    self.read_trailers(&mut trailers)?;
+                    // What comes behind the body; seldom anything.
+                    input.extend_from_slice(&trailers);
+                }
+                next => self.next = self.step(next, input.get_u8())?,
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads one byte between the data of two chunks.
     fn step(&mut self, next: Next, byte: u8) -> Result<Next, Error> {
         let wrong = |what| Err(Error::Framing(what));

@@ -15,6 +15,7 @@ mod head;
 #[cfg(feature = "fuzzing")]
 pub mod oracle;
 mod sending;
+pub mod server;
 
 pub use answer::{After, Answer, StillSending};
 pub use connection::Connection;

@@ -28,7 +28,7 @@ const SMALL: usize = 4 * 1024;
 const MOST: usize = 64 * 1024;
 
 /// What frames, addresses or vouches for a message, or says how to read it, cannot come behind it (RFC 9110, section 6.5.1).
-static NEVER_TRAILERS: [HeaderName; 16] = [
+pub(crate) static NEVER_TRAILERS: [HeaderName; 16] = [
     AUTHORIZATION,
     CACHE_CONTROL,
     CONNECTION,
