@@ -129,7 +129,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
-    let unread = Arc::new(UnreadAnswers::new(send_timeout));
+    let unread = Rc::new(UnreadAnswers::new(send_timeout));
     let respond = |request: Request<ClientBody>| {
         let context = thread.context(request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
@@ -245,10 +245,18 @@ async fn answer(
     match front {
         Front::Api => (api::handle_at_root(context, request).await, None),
         Front::Proxy if api::owns(request.uri().path()) => (route::handle(context, request).await, None),
-        Front::Proxy => match timeout(TURN, exchanges.acquire_owned()).await {
-            Ok(Ok(exchange)) => (route::handle(context, request).await, Some(exchange)),
-            Ok(Err(_)) | Err(_) => (route::handle_in_reserve(context, request).await, None),
+        Front::Proxy => match turn(exchanges).await {
+            Some(exchange) => (route::handle(context, request).await, Some(exchange)),
+            None => (route::handle_in_reserve(context, request).await, None),
         },
+    }
+}
+
+/// A permit to ask the cluster; none where others take all of them for too long.
+async fn turn(exchanges: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    match exchanges.clone().try_acquire_owned() {
+        Ok(exchange) => Some(exchange),
+        Err(_) => timeout(TURN, exchanges.acquire_owned()).await.ok()?.ok(),
     }
 }
 
