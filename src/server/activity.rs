@@ -2,13 +2,14 @@
 //! client takes what is written to it. Owns the telling: the stream tells what it reads and writes, each request when it begins and
 //! when its answer is out of our hands. What follows from it is decided in `connection`.
 //!
-//! hyper's own time-out for heads cannot be used: it also counts while a connection that is kept alive waits for its next
-//! request, which no engine limits, and it knows nothing of HTTP/2.
+//! `http1` has no time-out for heads, and that of hyper knows nothing of HTTP/2. A connection that is kept alive may wait for its
+//! next request for as long as it likes: no engine limits that.
 
 use std::{
+    cell::{RefCell, RefMut},
     io::{self, IoSlice},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -29,10 +30,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// What a client begins with that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What one connection is doing. Shared by its stream, its requests and its task, which run on one thread: the lock is
-/// never waited for.
+/// What one connection is doing. Shared by its stream, its requests and its task, which run on one thread.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity(RefCell<State>);
 
 #[derive(Debug)]
 struct State {
@@ -54,9 +54,9 @@ enum Protocol {
 impl Activity {
     /// Of a connection that was just accepted. Its first head counts from now on, so that one on which nothing ever comes
     /// ends as well.
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new() -> Rc<Self> {
         let now = Instant::now();
-        Arc::new(Self(Mutex::new(State {
+        Rc::new(Self(RefCell::new(State {
             protocol: Protocol::Unknown(0),
             open_requests: 0,
             head_since: Some(now),
@@ -66,7 +66,7 @@ impl Activity {
     }
 
     /// A request's head was read; it is open as long as what this gives is held.
-    pub(super) fn request(self: &Arc<Self>) -> OpenRequest {
+    pub(super) fn request(self: &Rc<Self>) -> OpenRequest {
         let mut state = self.state();
         state.open_requests += 1;
         // HTTP/2's next head may have begun by now; its frames tell.
@@ -106,8 +106,8 @@ impl Activity {
         matches!(self.state().protocol, Protocol::Unknown(_))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
     }
 }
 
@@ -170,7 +170,7 @@ impl State {
 /// A request that has no whole answer yet.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     exchange: Option<OwnedSemaphorePermit>,
 }
 
@@ -183,7 +183,7 @@ impl OpenRequest {
 
     /// The answer's body: the request is open until the stream has all of it.
     pub(super) fn until_sent<B>(self, body: B) -> ObservedBody<B> {
-        ObservedBody { body, open: Arc::new(self) }
+        ObservedBody { body, open: Rc::new(self) }
     }
 }
 
@@ -197,7 +197,7 @@ impl Drop for OpenRequest {
 #[derive(Debug)]
 pub(super) struct ObservedBody<B> {
     body: B,
-    open: Arc<OpenRequest>,
+    open: Rc<OpenRequest>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for ObservedBody<B> {
@@ -219,12 +219,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ObservedBody<B> {
     }
 }
 
-/// Bytes of an answer that hyper has and the stream has not: of HTTP/2, those for which the client has opened no window yet.
-/// hyper drops a body as soon as it has taken the last of it, which may be tens of megabytes before its client does.
+/// Bytes of an answer that the protocol has and the stream has not: of HTTP/2, those for which the client has opened no window yet.
+/// It drops a body as soon as it has taken the last of it, which may be tens of megabytes before its client does.
 #[derive(Debug)]
 pub(super) struct Unsent {
     bytes: Bytes,
-    _open: Arc<OpenRequest>,
+    _open: Rc<OpenRequest>,
 }
 
 impl Buf for Unsent {
@@ -253,7 +253,7 @@ impl Buf for Unsent {
 #[derive(Debug)]
 pub(super) struct ObservedStream<S> {
     stream: S,
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     /// What was read before, and is to be read again.
     again: Bytes,
     /// Set when nothing is written any more.
@@ -261,7 +261,7 @@ pub(super) struct ObservedStream<S> {
 }
 
 impl<S> ObservedStream<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: S, activity: Rc<Activity>) -> Self {
         Self { stream, activity, again: Bytes::new(), lingers: None }
     }
 
@@ -354,7 +354,7 @@ mod tests {
     use super::*;
 
     /// A connection that was accepted at `.1`.
-    fn accepted() -> (Arc<Activity>, Instant) {
+    fn accepted() -> (Rc<Activity>, Instant) {
         let activity = Activity::new();
         let now = activity.last_moved();
         (activity, now)

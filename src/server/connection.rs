@@ -129,7 +129,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
-    let unread = Arc::new(UnreadAnswers::new(send_timeout));
+    let unread = Rc::new(UnreadAnswers::new(send_timeout));
     let respond = |request: Request<ClientBody>| {
         let context = thread.context(request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
@@ -253,7 +253,7 @@ async fn answer(
     (route::handle(context, request).await, exchange)
 }
 
-/// A permit to ask the cluster, which may come a little later.
+/// A permit to ask the cluster; none where others take all of them for too long.
 async fn turn(exchanges: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     match exchanges.clone().try_acquire_owned() {
         Ok(exchange) => Some(exchange),

@@ -3,7 +3,8 @@
 //! all share.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    cell::RefCell,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -24,7 +25,7 @@ const BYTES_A_SECOND: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct UnreadAnswers {
     timeout: Duration,
-    answers: Mutex<Vec<UnreadAnswer>>,
+    answers: RefCell<Vec<UnreadAnswer>>,
     added: Notify,
 }
 
@@ -39,7 +40,7 @@ struct UnreadAnswer {
 impl UnreadAnswers {
     /// `timeout` is for an answer of no bytes.
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, answers: Mutex::default(), added: Notify::new() }
+        Self { timeout, answers: RefCell::default(), added: Notify::new() }
     }
 
     /// The same response, whose body is tracked from now on as far as it is held in memory.
@@ -56,7 +57,7 @@ impl UnreadAnswers {
             *bytes = Bytes::from_owner(Tracked(std::mem::take(bytes), token.clone()));
         }
         if size > 0 {
-            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut answers = self.answers.borrow_mut();
             answers.retain(UnreadAnswer::is_unread);
             // Answers of one connection share its way to the client.
             let all = size + answers.iter().map(|answer| answer.size).sum::<usize>();
@@ -89,7 +90,7 @@ impl UnreadAnswers {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.answers.borrow_mut();
         answers.retain(UnreadAnswer::is_unread);
         answers.iter().map(|answer| answer.due).min()
     }
@@ -126,7 +127,7 @@ mod tests {
         let answers = UnreadAnswers::new(Duration::ZERO);
         let answer = || answers.track(Response::new(Body::whole(vec![0; 5 * BYTES_A_SECOND])));
         let (_first, second) = (answer(), answer());
-        let due = |place: usize| answers.answers.lock().unwrap()[place].due;
+        let due = |place: usize| answers.answers.borrow()[place].due;
         assert!(due(1) > due(0) + Duration::from_secs(4));
         drop(second);
         assert_eq!(answers.next_due(), Some(due(0)));
