@@ -1,6 +1,6 @@
 //! HTTP/1.1 towards a server (RFC 9112): a request out, an answer in, one exchange at a time on a connection. Whoever wants the
-//! answer drives the connection by asking for it: there is no task, no timer, no channel and no lock. [`server`] is the other side of it:
-//! requests in, answers out.
+//! answer drives the connection by asking for it: there is no task, no timer, no channel and no lock. HTTP/1.1 towards a
+//! client is in [`server`].
 //!
 //! A [`Connection`] sends a request and becomes the [`Answer`], which is a body that streams. When that has come to its end,
 //! the connection can be had back for the next request. An answer is read as hyper's client would read it: `oracle.rs`

@@ -17,8 +17,8 @@ const SMALL: usize = 16 * 1024;
 const MOST: usize = 64 * 1024;
 const MOST_PARTS: usize = 16;
 
-/// The most that is kept for later answers of a connection that has nothing to write, in bytes.
-const KEPT: usize = 16 * 1024;
+/// The most room that a connection with nothing to write keeps for later answers, in bytes: there may be thousands of them.
+const KEPT: usize = 8 * 1024;
 
 /// Bytes to be written, in this order: the copied ones, a large part, what frames it.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl<D: Buf> Output<D> {
             (self.large, self.behind) = (Some(data), behind);
             return;
         }
+        self.copied.reserve(length + behind.len());
         let mut left = length;
         while left > 0 {
             let chunk = data.chunk();
@@ -101,8 +102,10 @@ impl<D: Buf> Output<D> {
         }
         if self.is_unflushed {
             self.parts.clear();
-            self.copied.clear();
-            self.copied.shrink_to(KEPT);
+            match self.copied.capacity() <= KEPT {
+                true => self.copied.clear(),
+                false => self.copied = Vec::new(),
+            }
             self.written = 0;
             ready!(Pin::new(stream).poll_flush(cx))?;
             self.is_unflushed = false;
