@@ -317,7 +317,7 @@ impl<'a> Watchdog<'a> {
     /// What is due next, and when.
     fn due(&self) -> Option<(End, Instant)> {
         if self.closing && !self.activity.is_busy() {
-            // An open head of HTTP/1 is closed at once, and so is by hyper what is idle.
+            // An open head of HTTP/1 is closed at once, and so is what is idle.
             let goodbye = if self.activity.is_http2() { GOODBYE } else { Duration::ZERO };
             let silent_since = self.activity.waits_for_head_since().unwrap_or_else(|| self.activity.last_moved());
             return Some((End::Closing, silent_since + goodbye));
