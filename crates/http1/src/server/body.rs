@@ -48,7 +48,10 @@ impl http_body::Body for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(input) = &self.input else { return Poll::Ready(None) };
+        // Who sends a body in chunks of a byte has much at hand, which takes no read: by those alone, others would have no turn.
+        let turn = ready!(tokio::task::coop::poll_proceed(cx));
         let next = ready!(input.borrow_mut().poll_frame(cx));
+        turn.made_progress();
         Poll::Ready(match next {
             Some(Ok(BodyFrame::Data(data))) => {
                 if let Some(left) = &mut self.left {
