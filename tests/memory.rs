@@ -234,7 +234,10 @@ fn what_clients_do_at_once_stays_within_the_budget_and_goes_back_when_they_are_g
     let highest = Arc::new(AtomicUsize::new(0));
     let seen = highest.clone();
     let watched = Repeated::start(move || _ = seen.fetch_max(proxy.resident(), Ordering::Relaxed));
-    let passed_through = Repeated::start(move || assert!(proxy.get("/word").ends_with("\"word\"")));
+    let passed_through = Repeated::start(move || {
+        assert!(proxy.get("/word").ends_with("\"word\""));
+        assert!(proxy.metric("rerank_proxy_memory_held_bytes") <= 256 * MIB);
+    });
     // Clients that never read: what they are owed is the proxy's to hold.
     let mut unread: Vec<TcpStream> = (0..12).map(|_| proxy.connect()).collect();
     unread.iter_mut().for_each(|stream| stream.write_all(&search("i", "keep-alive")).unwrap());
@@ -268,6 +271,8 @@ fn what_clients_do_at_once_stays_within_the_budget_and_goes_back_when_they_are_g
     let most = at_the_start + at_the_start / 5;
     let mib = |bytes: usize| bytes / MIB;
     eprintln!("MiB: {} at the start, {} at most, {} now", mib(at_the_start), mib(highest), mib(proxy.resident()));
-    assert!(highest < at_the_start + 256 * MIB, "{} MiB, {} at the start", mib(highest), mib(at_the_start));
+    // What was given back within the last second is still the allocator's (.cargo/config.toml), and all this takes little longer.
+    let most_at_once = at_the_start + 256 * MIB + 256 * MIB / 4;
+    assert!(highest < most_at_once, "{} MiB, {} at the start", mib(highest), mib(at_the_start));
     wait_until("memory is back", || proxy.resident() <= most);
 }
