@@ -15,7 +15,7 @@ use crate::{
     answer::Answer,
     connection::Connection,
     framing::{Framing, keeps_alive},
-    head::{self, Read},
+    head::{self, Read, may_end_head},
     sending::{RequestBody, Sending},
 };
 
@@ -147,11 +147,6 @@ fn drop_empty_lines(input: &mut BytesMut) {
     if input.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
         input.advance(input.len().saturating_sub(3));
     }
-}
-
-/// Whether an empty line is among these bytes.
-fn may_end_head(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
 
 #[cfg(test)]

@@ -88,3 +88,8 @@ pub(crate) fn headers(input: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<
     }
     Ok(headers)
 }
+
+/// Whether an empty line is among these bytes: a head that comes in many pieces is not parsed again with each of them.
+pub(crate) fn may_end_head(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
+}

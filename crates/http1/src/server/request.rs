@@ -11,7 +11,7 @@ use http::{
 use httparse::{ParserConfig, Status};
 
 use super::lists::{digits, ends_with, has};
-use crate::MAX_HEADERS;
+use crate::{MAX_HEADERS, head::may_end_head};
 
 /// As many headers as are made room for at first, on the stack. Few requests have more.
 const USUAL_HEADERS: usize = 100;
@@ -253,9 +253,4 @@ fn drop_empty_lines(input: &mut BytesMut) {
     if behind_empty_lines(input).is_empty() {
         input.advance(input.len().saturating_sub(3));
     }
-}
-
-/// Whether an empty line is among these bytes.
-fn may_end_head(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
 }
