@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{Method, Response, StatusCode, request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -15,7 +15,7 @@ use crate::{
     answer::Answer,
     connection::Connection,
     framing::{Framing, keeps_alive},
-    head::{self, Read, may_end_head},
+    head::{self, Read, drop_empty_lines, may_end_head},
     sending::{RequestBody, Sending},
 };
 
@@ -139,14 +139,6 @@ fn poll_head<S: AsyncRead + Unpin>(
 /// Whether an answer is only a word before the answer (RFC 9110, section 15.2).
 fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// Drops empty lines before a head, but for the bytes that [`may_end_head`] looks back at. They are no part of the head (hyper
-/// passes over them, too), and would be parsed again with each one more.
-fn drop_empty_lines(input: &mut BytesMut) {
-    if input.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
-        input.advance(input.len().saturating_sub(3));
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Where the body of an answer ends, and whether its connection can be used again (RFC 9112, sections 6.3 and 9.3).
 
 use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Version,
+    HeaderMap, Method, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-use crate::Error;
+use crate::{
+    Error,
+    lists::{digits, elements, ends_with, has},
+};
 
 /// The greatest length of a body, in bytes: hyper's, which has another use for the two numbers beyond.
-const MAX_LENGTH: u64 = u64::MAX - 2;
+pub(crate) const MAX_LENGTH: u64 = u64::MAX - 2;
 
 /// Where a body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +54,12 @@ pub(crate) fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
 }
 
 fn has_option(headers: &HeaderMap, option: &str) -> bool {
-    let mut options = headers.get_all(CONNECTION).iter().flat_map(elements);
-    options.any(|one| one.eq_ignore_ascii_case(option))
+    headers.get_all(CONNECTION).iter().any(|value| has(value, option))
 }
 
 /// Whether the last coding is `chunked`.
 fn is_chunked(headers: &HeaderMap) -> bool {
-    let last = headers.get_all(TRANSFER_ENCODING).iter().next_back();
-    last.and_then(|value| elements(value).last()).is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+    headers.get_all(TRANSFER_ENCODING).iter().next_back().is_some_and(|last| ends_with(last, "chunked"))
 }
 
 /// The length that all `Content-Length` headers agree on; `None` where there is none.
@@ -71,13 +72,6 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> 
     }
 }
 
-/// The elements of a list; of what is not ASCII, one that means nothing.
-fn elements(value: &HeaderValue) -> impl Iterator<Item = &str> {
-    value.to_str().unwrap_or_default().split(',').map(str::trim)
-}
-
-fn number(digits: &str) -> Option<u64> {
-    // `parse` would take a sign.
-    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
-    number.filter(|number| *number <= MAX_LENGTH)
+fn number(text: &str) -> Option<u64> {
+    digits(text.as_bytes()).filter(|number| *number <= MAX_LENGTH)
 }

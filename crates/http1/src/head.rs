@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, request};
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
@@ -92,4 +92,20 @@ pub(crate) fn headers(input: &Bytes, parsed: &[httparse::Header<'_>]) -> Result<
 /// Whether an empty line is among these bytes: a head that comes in many pieces is not parsed again with each of them.
 pub(crate) fn may_end_head(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|two| two == b"\n\n") || bytes.windows(3).any(|three| three == b"\n\r\n")
+}
+
+/// These bytes without the empty lines that they begin with, which are no part of a head (RFC 9112, section 2.2).
+pub(crate) fn behind_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    while let [b'\r' | b'\n', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Drops empty lines before a head, but for the bytes that [`may_end_head`] looks back at. They are no part of the head (hyper
+/// passes over them, too), and would be parsed again with each one more.
+pub(crate) fn drop_empty_lines(input: &mut BytesMut) {
+    if behind_empty_lines(input).is_empty() {
+        input.advance(input.len().saturating_sub(3));
+    }
 }

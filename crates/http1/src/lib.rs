@@ -13,6 +13,7 @@ mod error;
 mod exchange;
 mod framing;
 mod head;
+mod lists;
 #[cfg(feature = "fuzzing")]
 pub mod oracle;
 mod sending;

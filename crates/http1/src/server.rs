@@ -8,7 +8,6 @@ mod answer;
 mod body;
 mod error;
 mod input;
-mod lists;
 mod output;
 mod request;
 mod response;
@@ -30,7 +29,9 @@ pub use body::Body;
 pub use error::{BodyError, Error};
 pub use input::MAX_BUFFER;
 use input::{Input, Reading};
-use request::{Head, Heads, Length, behind_empty_lines};
+use request::{Head, Heads, Length};
+
+use crate::head::behind_empty_lines;
 
 /// What a client begins with that speaks HTTP/2 (RFC 9113, section 3.4).
 const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

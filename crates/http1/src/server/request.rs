@@ -3,15 +3,19 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING},
 };
 use httparse::{ParserConfig, Status};
 
-use super::lists::{digits, ends_with, has};
-use crate::{MAX_HEADERS, head::may_end_head};
+use crate::{
+    MAX_HEADERS,
+    framing::MAX_LENGTH,
+    head::{drop_empty_lines, may_end_head},
+    lists::{digits, ends_with, has},
+};
 
 /// As many headers as are made room for at first, on the stack. Few requests have more.
 const USUAL_HEADERS: usize = 100;
@@ -21,9 +25,6 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// The longest name of a header, in bytes.
 const MAX_NAME: usize = u16::MAX as usize;
-
-/// The largest `Content-Length`. hyper has other meanings for what is larger.
-const MAX_LENGTH: u64 = u64::MAX - 2;
 
 /// A head that was read.
 pub(super) struct Head {
@@ -236,21 +237,5 @@ impl Framing {
             Some(false) => Err(StatusCode::BAD_REQUEST),
             None => Ok((Length::Known(self.content_length.unwrap_or(0)), keeps_alive)),
         }
-    }
-}
-
-/// These bytes without the empty lines that they begin with, which are no part of a head (RFC 9112, section 2.2).
-pub(super) fn behind_empty_lines(mut bytes: &[u8]) -> &[u8] {
-    while let [b'\r' | b'\n', rest @ ..] = bytes {
-        bytes = rest;
-    }
-    bytes
-}
-
-/// Drops empty lines before a head, which would be parsed again with each one more, but for the bytes that [`may_end_head`] looks
-/// back at.
-fn drop_empty_lines(input: &mut BytesMut) {
-    if behind_empty_lines(input).is_empty() {
-        input.advance(input.len().saturating_sub(3));
     }
 }

@@ -10,10 +10,8 @@ use http::{
 };
 use hyper::ext::ReasonPhrase;
 
-use super::{
-    error::Error,
-    lists::{digits, elements, has},
-};
+use super::error::Error;
+use crate::lists::{digits, elements, has};
 
 /// What of a request decides how it is answered.
 #[derive(Debug, Clone, Copy)]

@@ -3,22 +3,22 @@
 use http::HeaderValue;
 
 /// Whether `element` is in a list. One that is not ASCII has none.
-pub(super) fn has(list: &HeaderValue, element: &str) -> bool {
+pub(crate) fn has(list: &HeaderValue, element: &str) -> bool {
     elements(list).any(|one| one.eq_ignore_ascii_case(element))
 }
 
 /// Whether a list ends with `element`.
-pub(super) fn ends_with(list: &HeaderValue, element: &str) -> bool {
+pub(crate) fn ends_with(list: &HeaderValue, element: &str) -> bool {
     elements(list).next_back().is_some_and(|last| last.eq_ignore_ascii_case(element))
 }
 
 /// The elements of a list.
-pub(super) fn elements(list: &HeaderValue) -> impl DoubleEndedIterator<Item = &str> {
+pub(crate) fn elements(list: &HeaderValue) -> impl DoubleEndedIterator<Item = &str> {
     list.to_str().unwrap_or_default().split(',').map(str::trim)
 }
 
 /// A number in decimal digits, and nothing else.
-pub(super) fn digits(text: &[u8]) -> Option<u64> {
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     // `parse` would take a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
