@@ -3,10 +3,12 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod config_args;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod health;
+pub mod man;
 pub mod models;
 pub mod rerank;
 pub mod serve;
