@@ -26,6 +26,8 @@ pub enum Command {
     Check(CheckArgs),
     #[cfg(feature = "bench")]
     Bench(crate::commands::bench::BenchArgs),
+    #[cfg(feature = "eval")]
+    Tune(crate::commands::tune::TuneArgs),
     Rerank(RerankArgs),
     Models(ModelsArgs),
     Health(HealthArgs),

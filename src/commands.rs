@@ -8,10 +8,14 @@ pub mod config_args;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod health;
+#[cfg(feature = "eval")]
+mod judged_args;
 pub mod man;
 pub mod models;
 pub mod rerank;
 pub mod serve;
+#[cfg(feature = "eval")]
+pub mod tune;
 
 use std::time::Duration;
 

@@ -49,3 +49,5 @@ pub mod judged_run;
 pub mod eval;
 #[cfg(any(feature = "demo", feature = "eval"))]
 mod progress;
+#[cfg(feature = "eval")]
+pub mod tune;

@@ -15,6 +15,17 @@ const METHODS: [(&str, Normalize); 5] = [
     ("none", Normalize::Off),
 ];
 
+/// The keys that give this normalisation, behind other keys of a signal; none for the usual one.
+pub(crate) fn normalization_keys(normalize: Normalize) -> String {
+    let same = |of: &Normalize| std::mem::discriminant(of) == std::mem::discriminant(&normalize);
+    let name = METHODS.iter().find(|(_, of)| same(of)).map_or("minmax", |(name, _)| name);
+    match normalize {
+        Normalize::MinMax => String::new(),
+        Normalize::Rank { k } => format!(", normalize = \"{name}\", k = {k:?}"),
+        _ => format!(", normalize = \"{name}\""),
+    }
+}
+
 /// Reads the keys of a signal.
 pub(super) fn read(signal: &Section) -> Normalize {
     let method = signal.choice("normalize", Normalize::MinMax, &METHODS);
