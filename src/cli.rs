@@ -26,6 +26,8 @@ pub enum Command {
     Check(CheckArgs),
     #[cfg(feature = "bench")]
     Bench(crate::commands::bench::BenchArgs),
+    #[cfg(feature = "eval")]
+    Eval(Box<crate::commands::eval::EvalArgs>),
     Rerank(RerankArgs),
     Models(ModelsArgs),
     Health(HealthArgs),

@@ -8,7 +8,9 @@
 
 pub mod ask;
 pub mod configurations;
+pub mod figures;
 pub mod own_proxy;
+pub mod report;
 pub mod run;
 pub mod search;
 mod shown;

@@ -23,6 +23,8 @@ fn main() -> ! {
         Command::Check(args) => commands::check::run(&args),
         #[cfg(feature = "bench")]
         Command::Bench(args) => commands::bench::run(&args),
+        #[cfg(feature = "eval")]
+        Command::Eval(args) => commands::eval::run(&args),
         Command::Rerank(args) => commands::rerank::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Health(args) => commands::health::run(&args),

@@ -40,7 +40,7 @@ pub struct ConfigArgs {
 }
 
 /// The name that a model given by flag goes by.
-const FLAG_MODEL: &str = "default";
+pub(super) const FLAG_MODEL: &str = "default";
 
 impl ConfigArgs {
     /// The configuration that the flags, the environment and the file make together.

@@ -4,7 +4,10 @@
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use crate::{
-    config::{ConfigErrors, Origin, Overlay, Sources, reading::tree::Node},
+    config::{
+        ConfigErrors, Origin, Overlay, Sources,
+        reading::tree::{Node, Value},
+    },
     eval::own_proxy,
     open_models::Config,
 };
@@ -72,7 +75,7 @@ impl Axis {
     /// The models of the configuration that are compared, each by the name that it is to have.
     pub fn models(models: impl IntoIterator<Item = (String, String)>) -> Self {
         let origin = Origin::Flag("--model");
-        let node = |text| Node { value: crate::config::reading::tree::Value::Text(text), origin: origin.clone() };
+        let node = |text| Node { value: Value::Text(text), origin: origin.clone() };
         let values = models.into_iter().map(|(shown, name)| (shown, node(name))).collect();
         Self { key: vec![ONE_OR_SEVERAL[0].to_owned()], values }
     }
@@ -83,10 +86,9 @@ impl Axis {
             let rule = ["rules".to_owned(), rule.to_string()];
             rule.into_iter().chain(key.iter().cloned()).collect::<Vec<_>>()
         };
-        let counterpart = match ONE_OR_SEVERAL.iter().position(|name| self.key == [*name]) {
-            Some(place) => Some(Overlay { path: path(&[ONE_OR_SEVERAL[1 - place].to_owned()]), value: None }),
-            None => None,
-        };
+        let counterpart = ONE_OR_SEVERAL.iter().position(|name| self.key == [*name]);
+        let counterpart =
+            counterpart.map(|place| Overlay { path: path(&[ONE_OR_SEVERAL[1 - place].to_owned()]), value: None });
         let value = Overlay { path: path(&self.key), value: Some(self.values[at].1.clone()) };
         counterpart.into_iter().chain([value]).collect()
     }

@@ -78,27 +78,31 @@ pub struct Plan {
     pub at_once: usize,
 }
 
-/// How far it has come.
+/// How far it has come: the order that is asked for, the number of its answers, and the number of orders that are whole.
 #[derive(Debug, Default)]
-pub struct Position(Mutex<(String, usize)>);
+pub struct Position(Mutex<(String, usize, usize)>);
 
 impl Position {
-    fn set(&self, name: &str, done: usize) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (name.to_owned(), done);
+    fn set(&self, name: &str, done: usize, whole: usize) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (name.to_owned(), done, whole);
     }
 
-    /// The order that is asked for, and the number of its answers.
-    pub fn get(&self) -> (String, usize) {
+    /// The order that is asked for, the number of its answers, and the number of orders that are whole.
+    pub fn get(&self) -> (String, usize, usize) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Plan {
-    /// The number of orders.
-    pub fn orders(&self) -> usize {
-        1 + self.baselines.len() + self.configurations.len()
-    }
+/// One order that is to be asked for.
+#[derive(Debug, Clone, Copy)]
+struct Order<'a> {
+    name: &'a str,
+    kind: Kind,
+    /// The number of orders before it.
+    place: usize,
+}
 
+impl Plan {
     /// Asks for everything; `runs` gets each order when it is whole. The cluster is asked through `cluster`, a proxy that is ready.
     ///
     /// # Errors
@@ -115,17 +119,19 @@ impl Plan {
         for (name, kind, template) in own.chain(baselines) {
             let template = template.cloned().or_else(|| self.target.template.clone());
             let target = Target { template, ..self.target.clone() };
-            runs.push(self.run(client, &cluster, target, name, kind, position).await?);
+            let order = Order { name, kind, place: runs.len() };
+            runs.push(self.run(client, &cluster, target, order, position).await?);
         }
         // The cluster's proxy is that of the first configuration, whose models have not been asked yet.
         let mut proxy = Some(cluster);
         for Configuration { name, config } in &self.configurations {
-            position.set(name, 0);
+            let order = Order { name, kind: Kind::Reranked, place: runs.len() };
+            position.set(name, 0, order.place);
             let proxy = match proxy.take() {
                 Some(first) => first,
                 None => OwnProxy::start(config.clone()).await.with_context(|| format!("configuration `{name}`"))?,
             };
-            runs.push(self.run(client, &proxy, self.target.clone(), name, Kind::Reranked, position).await?);
+            runs.push(self.run(client, &proxy, self.target.clone(), order, position).await?);
             proxy.stop().await?;
         }
         Ok(())
@@ -136,8 +142,7 @@ impl Plan {
         client: &reqwest::Client,
         proxy: &OwnProxy,
         target: Target,
-        name: &str,
-        kind: Kind,
+        Order { name, kind, place }: Order<'_>,
         position: &Position,
     ) -> anyhow::Result<Run> {
         let target = Target { url: proxy.url.clone(), ..target };
@@ -150,11 +155,11 @@ impl Plan {
         let mut progress = Progress::new(name, self.queries.len());
         let mut asked = stream::iter(&self.queries).map(ask).buffered(self.at_once.max(1));
         let mut answers = Vec::with_capacity(self.queries.len());
-        position.set(name, 0);
+        position.set(name, 0, place);
         while let Some(answer) = asked.next().await {
             answers.push(kept(&target, answer?));
             progress.at(answers.len());
-            position.set(name, answers.len());
+            position.set(name, answers.len(), place);
         }
         let since = |after: Option<u64>, before: Option<u64>| Some(after?.saturating_sub(before?));
         let runs = proxy.runs().into_iter().zip(before);

@@ -134,7 +134,7 @@ impl Node {
             (Value::Table(table), _) if rest.is_empty() => _ = table.shift_remove(*first),
             (Value::Table(table), _) => table.get_mut(*first).into_iter().for_each(|child| child.remove(rest)),
             (Value::List(entries), Ok(index)) => {
-                entries.get_mut(index).into_iter().for_each(|child| child.remove(rest))
+                entries.get_mut(index).into_iter().for_each(|child| child.remove(rest));
             }
             _ => {}
         }
