@@ -61,14 +61,18 @@ fn heading(report: &Report) -> String {
     )
 }
 
-/// The best configuration in a few figures.
-fn cards(report: &Report) -> String {
+/// The configuration with the best first measure; without judgements the first.
+fn best<'a>(report: &'a Report) -> Option<&'a Order> {
     let mut reranked = report.figures.orders.iter().filter(|order| order.kind == Kind::Reranked);
-    let best = match report.is_judged() {
+    match report.is_judged() {
         true => reranked.max_by(|left, right| left.means[0].total_cmp(&right.means[0])),
         false => reranked.next(),
-    };
-    let (Some(best), Some(own)) = (best, report.figures.orders.first()) else { return String::new() };
+    }
+}
+
+/// The best configuration in a few figures.
+fn cards(report: &Report) -> String {
+    let (Some(best), Some(own)) = (best(report), report.figures.orders.first()) else { return String::new() };
     let mut cards: Vec<(String, String)> = Vec::new();
     if let (Some(measure), Some(difference)) = (report.figures.measures.first(), best.differences.first()) {
         let (low, high) = (signed(difference.interval.low), signed(difference.interval.high));
@@ -159,11 +163,11 @@ fn table(report: &Report) -> String {
     let mut head = vec![String::new()];
     if let Some(first) = report.figures.measures.first() {
         head.extend(report.figures.measures.iter().map(ToString::to_string));
-        head.extend([format!("Δ {first}"), "95 %".to_owned(), "p".to_owned(), "win / tie / loss".to_owned()]);
+        head.extend([format!("Δ {first}"), "p".to_owned(), "win/tie/loss".to_owned()]);
     } else {
         head.extend([format!("overlap@{OVERLAP_AT}"), "RBO".to_owned(), "moved".to_owned(), "other first".to_owned()]);
     }
-    head.extend(["added p50", "p95", "pairs"].map(str::to_owned));
+    head.extend(["added".to_owned(), "pairs".to_owned()]);
     let head = head.iter().map(|cell| format!("<th>{}</th>", encode_text(cell))).collect::<String>();
     let rows =
         report.figures.orders.iter().enumerate().map(|(place, order)| row(report, place, order)).collect::<String>();
@@ -190,16 +194,19 @@ fn row(report: &Report, place: usize, order: &Order) -> String {
                 } else {
                     ""
                 };
-                let outcomes = format!("{} / {} / {}", outcomes.wins, outcomes.ties, outcomes.losses);
+                let outcomes = format!("{}/{}/{}", outcomes.wins, outcomes.ties, outcomes.losses);
+                let bounds = format!("{} to {}", signed(interval.low), signed(interval.high));
                 [
-                    cell(class, &signed(difference.mean)),
-                    cell("", &format!("{} to {}", signed(interval.low), signed(interval.high))),
+                    format!(
+                        "<td><span class=\"{class}\">{}</span><small>{bounds}</small></td>",
+                        signed(difference.mean)
+                    ),
                     cell("", &p(difference.p_holm)),
                     cell("", &outcomes),
                 ]
                 .concat()
             }
-            None => cell("", "").repeat(4),
+            None => cell("", "").repeat(3),
         });
     } else if order.kind == Kind::Cluster {
         row.push_str(&cell("", "").repeat(4));
@@ -210,9 +217,12 @@ fn row(report: &Report, place: usize, order: &Order) -> String {
         row.push_str(&cell("", &format!("{:.1}", agreement.displacement)));
         row.push_str(&cell("", &format!("{:.0} %", agreement.other_first * 1e2)));
     }
-    let time = |time: Option<f64>| time.map_or_else(String::new, |time| format!("{} ms", milliseconds(time)));
-    row.push_str(&cell("", &time(order.added.map(|added| added.p50))));
-    row.push_str(&cell("", &time(order.added.map(|added| added.p95))));
+    row.push_str(&match order.added {
+        Some(added) => {
+            format!("<td>{} ms<small>p95 {} ms</small></td>", milliseconds(added.p50), milliseconds(added.p95))
+        }
+        None => cell("", ""),
+    });
     row.push_str(&cell("", &pairs(order)));
     row + "</tr>"
 }
@@ -240,11 +250,23 @@ fn gains(report: &Report) -> String {
 fn examples(report: &Report) -> String {
     let Some(own) = report.runs.first() else { return String::new() };
     let mut text = String::from("<h2>Queries that changed most</h2>");
-    for (at, (order, run)) in report.figures.others().iter().zip(&report.runs[1..]).enumerate() {
+    let best = best(report).map(|best| best.name.as_str());
+    let mut orders: Vec<(usize, &Order, &Run)> = report
+        .figures
+        .orders
+        .iter()
+        .zip(report.runs)
+        .enumerate()
+        .skip(1)
+        .map(|(at, (order, run))| (at, order, run))
+        .collect();
+    // Who looks at one order looks at the best.
+    orders.sort_by_key(|(_, order, _)| best != Some(order.name.as_str()));
+    for (number, (at, order, run)) in orders.into_iter().enumerate() {
         for (group, Examples { what, queries }) in report.examples(order).into_iter().enumerate() {
-            let _ = write!(text, "<h3>{}{}: {}</h3>", dot(at + 1), encode_text(&order.name), encode_text(what));
-            for (number, (place, value)) in queries.into_iter().enumerate() {
-                let is_open = at == 0 && group == 0 && number == 0;
+            let _ = write!(text, "<h3>{}{}: {}</h3>", dot(at), encode_text(&order.name), encode_text(what));
+            for (place_in_group, (place, value)) in queries.into_iter().enumerate() {
+                let is_open = number + group + place_in_group == 0;
                 text.push_str(&example(report, (own, run), place, value, is_open));
             }
         }
