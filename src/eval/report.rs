@@ -139,3 +139,98 @@ fn pairs(order: &Order) -> String {
     let each = order.pairs.iter().map(|(_, pairs)| pairs.map_or_else(|| "?".to_owned(), |pairs| format!("{pairs:.1}")));
     each.collect::<Vec<_>>().join(" + ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use evaluation::judgements::Grades;
+    use serde_json::json as value;
+
+    use super::*;
+    use crate::eval::run::{Answered, Kind};
+
+    const HOSTILE: &str = "<script>alert('x')</script> & \"co\"";
+
+    fn answer(ids: [&str; 2], rerank: &str) -> Answered {
+        Answered {
+            ids: ids.map(str::to_owned).to_vec(),
+            shown: vec![HOSTILE.to_owned(), "two".to_owned()],
+            rerank: rerank.to_owned(),
+            added: rerank.starts_with("applied").then(|| Duration::from_millis(12)),
+            took: Duration::from_millis(20),
+        }
+    }
+
+    fn run(name: &str, kind: Kind, answers: Vec<Answered>) -> Run {
+        Run { name: name.to_owned(), kind, answers, runs: vec![("m".to_owned(), Some(4))], took: Duration::ZERO }
+    }
+
+    /// The report of two queries in the cluster's order and in another, which changes the first and skips the second.
+    fn told<T>(is_judged: bool, tell: impl FnOnce(&Report) -> T) -> T {
+        let query =
+            |id: &str, grades: Grades| Query { id: id.to_owned(), search: Search::Text(HOSTILE.to_owned()), grades };
+        let queries = [query("q1", [("b", 1)].into_iter().collect()), query("q2", [("a", 1)].into_iter().collect())];
+        let own = vec![answer(["a", "b"], ""), answer(["a", "b"], "")];
+        let applied = "applied; model=\"m\"; window=2; scored=2; cached=0; budget-hit=?0";
+        let other = vec![answer(["b", "a"], applied), answer(["a", "b"], "skipped; reason=sort")];
+        let runs = [run("cluster", Kind::Cluster, own), run(HOSTILE, Kind::Reranked, other)];
+        let measures = if is_judged { vec!["RR@10".parse().expect("a measure")] } else { Vec::new() };
+        let subject = Subject { index: HOSTILE.to_owned(), queries: "beir".to_owned(), ..Subject::default() };
+        let figures = Figures::of(&queries, &measures, &runs);
+        tell(&Report { subject, queries: &queries, runs: &runs, figures })
+    }
+
+    #[test]
+    fn a_row_of_the_table_has_the_measure_its_difference_and_its_cost() {
+        let table = told(true, table);
+        let row = |name: &str| table.lines().find(|line| line.starts_with(name)).expect(name).to_owned();
+        assert_eq!(row("cluster").split_whitespace().collect::<Vec<_>>(), ["cluster", "0.750"]);
+        let other = row("<script>");
+        let other: Vec<&str> = other.split_whitespace().rev().take(9).collect();
+        assert_eq!(other[..5], ["2.0", "ms", "12", "ms", "12"]);
+        assert_eq!(other[5..], ["1/1/0", "1.000", "+0.500]", "[+0.000,"]);
+        assert!(
+            table.contains("1 of 2 searches were not reranked, or not whole") && table.contains("1 × sort"),
+            "{table}"
+        );
+        assert!(table.contains("gained most\n  +0.500  q1: "), "{table}");
+    }
+
+    #[test]
+    fn without_judgements_agreement_is_told_and_no_measure() {
+        let table = told(false, table);
+        assert!(table.contains("overlap@10") && table.contains("50 %") && !table.contains("RR@10"), "{table}");
+        assert!(table.contains("changed most"), "{table}");
+        assert!(told(false, html).contains("overlap@10"));
+    }
+
+    #[test]
+    fn the_page_escapes_whatever_others_wrote() {
+        for is_judged in [true, false] {
+            let page = told(is_judged, html);
+            assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
+            assert!(!page.contains("http://") && !page.contains("https://"), "nothing is fetched");
+        }
+    }
+
+    #[test]
+    fn programs_get_every_figure() {
+        let json = told(true, json);
+        let order = &json["orders"][1];
+        assert_eq!(order["means"]["RR@10"], value!(1.0));
+        assert_eq!(order["against_cluster"]["RR@10"]["wins"], value!(1));
+        assert_eq!(order["not_reranked"], value!({"sort": 1}));
+        assert_eq!(order["pairs"], value!([{"model": "m", "pairs": 2.0}]));
+        assert_eq!(json["queries"][0]["orders"]["cluster"], value!(0.5));
+    }
+
+    #[test]
+    fn run_files_can_be_read_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let written = told(true, |report| write_runs(report, folder.path())).expect("written");
+        let source = evaluation::input::Source::read(&written[1]).expect("there");
+        let ranked = evaluation::trec_run::read(&source).expect("a run");
+        assert_eq!((ranked[0].query.as_str(), &ranked[0].documents[..]), ("q1", &["b".to_owned(), "a".to_owned()][..]));
+    }
+}

@@ -189,3 +189,41 @@ fn partition<T>(results: impl Iterator<Item = Result<T, String>>) -> (Vec<T>, Ve
     }
     (right, wrong)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_given_as_it_is_or_in_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("search.json");
+        fs::write(&file, "{\"query\": \"{{query}}\"}").expect("written");
+        let path = file.display().to_string();
+        assert_eq!(template("--query", &path), template("--query", "{\"query\": \"{{query}}\"}"));
+        let (name, search) = baseline(&format!("hybrid={path}")).expect("right");
+        assert_eq!((name.as_str(), Ok(search)), ("hybrid", template("--query", &path)));
+        assert!(
+            template("--query", "nowhere.json")
+                .expect_err("not there")
+                .starts_with("--query: cannot read nowhere.json")
+        );
+        for wrong in ["hybrid", "={{query}}", "/docs/_search?q={{query}}"] {
+            assert!(baseline(wrong).expect_err(wrong).contains("must be NAME="), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_may_lie_in_a_file_and_no_mistake_shows_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("headers");
+        fs::write(&file, "Authorization: Basic abc\n\nX-Opaque-Id: eval\n").expect("written");
+        let given = format!("@{}", file.display());
+        let read = headers(&[given.clone(), "Cookie: a=b".to_owned()]).expect("right");
+        assert_eq!((read.len(), read["authorization"].to_str().expect("text")), (3, "Basic abc"));
+        fs::write(&file, "Authorization s3cret\n").expect("written");
+        let mistakes = headers(&[given, "@nowhere".to_owned()]).expect_err("wrong");
+        assert!(mistakes[0].contains("line 1: must be") && !mistakes[0].contains("s3cret"), "{mistakes:?}");
+        assert!(mistakes[1].starts_with("--header: cannot read nowhere"), "{mistakes:?}");
+    }
+}

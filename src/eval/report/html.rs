@@ -217,12 +217,9 @@ fn row(report: &Report, place: usize, order: &Order) -> String {
         row.push_str(&cell("", &format!("{:.1}", agreement.displacement)));
         row.push_str(&cell("", &format!("{:.0} %", agreement.other_first * 1e2)));
     }
-    row.push_str(&match order.added {
-        Some(added) => {
-            format!("<td>{} ms<small>p95 {} ms</small></td>", milliseconds(added.p50), milliseconds(added.p95))
-        }
-        None => cell("", ""),
-    });
+    let added = order.added.map(|added| [added.p50, added.p95].map(milliseconds));
+    let added = added.map(|[p50, p95]| format!("{p50} ms<small>p95 {p95} ms</small>")).unwrap_or_default();
+    let _ = write!(row, "<td>{added}</td>");
     row.push_str(&cell("", &pairs(order)));
     row + "</tr>"
 }

@@ -15,7 +15,7 @@ pub(super) const CSS: &str = "\
   --good: #56b4e9; --bad: #f08a4b; --warn: #3a3115; --warn-ink: #f3dc9a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
-main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1280px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 26px; line-height: 1.25; margin: 0 0 4px; } h2 { font-size: 18px; margin: 40px 0 8px; } h3 { font-size: 15px; margin: 20px 0 6px; }
 p { margin: 4px 0 12px; } .soft { color: var(--soft); } .small { font-size: 13px; }
 code { font: 13px/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
@@ -23,8 +23,8 @@ code { font: 13px/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; 
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px; }
 .card b { display: block; font-size: 25px; line-height: 1.2; font-variant-numeric: tabular-nums; } .card span { color: var(--soft); font-size: 13px; }
 .note { background: var(--warn); color: var(--warn-ink); border-radius: 8px; padding: 8px 14px; margin: 8px 0; font-size: 14px; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 13.5px; }
-th, td { padding: 7px 9px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 13px; }
+th, td { padding: 7px 8px; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
 td:first-child { white-space: normal; min-width: 190px; } td small { display: block; color: var(--soft); font-size: 12px; } td.best { font-weight: 700; } .up { color: var(--good); } .down { color: var(--bad); }
 .dot { display: inline-block; min-width: 20px; height: 20px; padding: 0 4px; border-radius: 10px; color: #fff; font: 600 12px/20px system-ui, sans-serif;
