@@ -264,7 +264,7 @@ mod tests {
     }
 
     fn run(name: &str, kind: Kind, answers: Vec<Answered>) -> Run {
-        Run { name: name.to_owned(), kind, answers, runs: vec![("m".to_owned(), Some(3))], took: Duration::ZERO }
+        Run { name: name.to_owned(), kind, answers, runs: vec![("m".to_owned(), Some(3))] }
     }
 
     fn figures() -> Figures {

@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn run(name: &str, kind: Kind, answers: Vec<Answered>) -> Run {
-        Run { name: name.to_owned(), kind, answers, runs: vec![("m".to_owned(), Some(4))], took: Duration::ZERO }
+        Run { name: name.to_owned(), kind, answers, runs: vec![("m".to_owned(), Some(4))] }
     }
 
     /// The report of two queries in the cluster's order and in another, which changes the first and skips the second.

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -44,8 +44,6 @@ pub struct Run {
     pub answers: Vec<Answered>,
     /// The inputs that each model was run on; `None` where a rerank server has it.
     pub runs: Vec<(String, Option<u64>)>,
-    /// The time that all took.
-    pub took: Duration,
 }
 
 /// What is kept of an answer.
@@ -151,7 +149,7 @@ impl Plan {
             let answer = target.ask(client, query, &switch).await;
             answer.with_context(|| format!("order `{name}`, query {} ({})", query.id, query.label()))
         };
-        let (began, before) = (Instant::now(), proxy.runs());
+        let before = proxy.runs();
         let mut progress = Progress::new(name, self.queries.len());
         let mut asked = stream::iter(&self.queries).map(ask).buffered(self.at_once.max(1));
         let mut answers = Vec::with_capacity(self.queries.len());
@@ -164,7 +162,7 @@ impl Plan {
         let since = |after: Option<u64>, before: Option<u64>| Some(after?.saturating_sub(before?));
         let runs = proxy.runs().into_iter().zip(before);
         let runs = runs.map(|((model, after), (_, before))| (model, since(after, before))).collect();
-        Ok(Run { name: name.to_owned(), kind, answers, runs, took: began.elapsed() })
+        Ok(Run { name: name.to_owned(), kind, answers, runs })
     }
 }
 

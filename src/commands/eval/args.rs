@@ -25,6 +25,9 @@ pub struct EvalArgs {
     /// The index, or several as the engine takes them; of Solr, the collection
     #[arg(long, value_name = "INDEX")]
     pub index: String,
+    /// error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub log_level: String,
     /// Where the queries are from.
     #[command(flatten)]
     pub queries: QueryArgs,
@@ -37,9 +40,6 @@ pub struct EvalArgs {
     /// What is told.
     #[command(flatten)]
     pub told: ToldArgs,
-    /// error, warn, info, debug or trace
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub log_level: String,
 }
 
 /// Where the queries are from.

@@ -303,7 +303,7 @@ fn hits(query: &Query, answer: &Answered, before: Option<&Answered>) -> String {
             (Some(_), None) => "new".to_owned(),
             (Some(_), Some(rank)) if *rank > at => format!("▲ {}", rank - at),
             (Some(_), Some(rank)) if *rank < at => format!("▼ {}", at - rank),
-            (Some(_), Some(_)) => "＝".to_owned(),
+            (Some(_), Some(_)) => "=".to_owned(),
         };
         let words = answer.shown.get(at).map_or("", String::as_str);
         format!(
