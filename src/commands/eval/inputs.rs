@@ -108,7 +108,7 @@ fn comparing(args: &EvalArgs) -> Result<Comparing, Vec<String>> {
     let mut sources = flags.sources();
     let name = match &compared.model[..] {
         [] => Some("configured".to_owned()),
-        [only] => Some(only.clone()),
+        [only] => Some(shown(only, &compared.model)),
         several => {
             axes.insert(0, several_models(several, &mut sources));
             None
@@ -136,9 +136,16 @@ fn several_models(models: &[String], sources: &mut Sources) -> Axis {
     sources.overlays.extend(added);
     let named = models.iter().enumerate().map(|(at, model)| {
         let name = if at == 0 { FLAG_MODEL.to_owned() } else { model.clone() };
-        (model.clone(), name)
+        (shown(model, models), name)
     });
     Axis::models(named)
+}
+
+/// What a model by flag is called: a folder by its own name, where no other has the same.
+fn shown(model: &str, models: &[String]) -> String {
+    let short = |model: &str| model.trim_end_matches('/').rsplit('/').next().unwrap_or(model).to_owned();
+    let is_only = models.iter().filter(|other| short(other) == short(model)).count() == 1;
+    if is_only && !short(model).is_empty() { short(model) } else { model.to_owned() }
 }
 
 /// The template that a flag holds, or the file that it names.
@@ -211,6 +218,12 @@ mod tests {
         for wrong in ["hybrid", "={{query}}", "/docs/_search?q={{query}}"] {
             assert!(baseline(wrong).expect_err(wrong).contains("must be NAME="), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_called_by_its_own_name_where_that_tells_it_apart() {
+        let models = ["a/x/", "b/x", "c/y", "z"].map(str::to_owned);
+        assert_eq!(models.each_ref().map(|model| shown(model, &models)), ["a/x/", "b/x", "y", "z"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::eval::{
 };
 
 /// The most columns of an order's name.
-const NAME: usize = 44;
+const NAME: usize = 72;
 
 /// The most characters of a query among those that gained or lost most.
 const QUERY: usize = 60;
