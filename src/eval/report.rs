@@ -198,6 +198,19 @@ mod tests {
     }
 
     #[test]
+    fn ids_that_no_judgement_knows_are_told_with_an_example_of_each() {
+        let found = told(true, |report| {
+            let grades = |id: &str| [(id, 1)].into_iter().collect::<Grades>();
+            let queries: Vec<Query> =
+                report.queries.iter().map(|query| Query { grades: grades("doc-7"), ..query.clone() }).collect();
+            notes::notes(&Report { queries: &queries, ..report.clone() })
+        });
+        assert!(found.iter().any(|note| note.contains("`a`") && note.contains("`doc-7`")), "{found:?}");
+        let found = told(true, notes::notes);
+        assert!(!found.iter().any(|note| note.contains("Not one hit")), "{found:?}");
+    }
+
+    #[test]
     fn without_judgements_agreement_is_told_and_no_measure() {
         let table = told(false, table);
         assert!(table.contains("overlap@10") && table.contains("50 %") && !table.contains("RR@10"), "{table}");

@@ -78,6 +78,11 @@ impl Grades {
         self.0.values().copied()
     }
 
+    /// The id of a judged document, the same one each time; `None` where there is none.
+    pub fn any(&self) -> Option<&str> {
+        self.0.keys().map(String::as_str).min()
+    }
+
     /// The number of documents with a grade of at least `lowest`.
     pub fn relevant(&self, lowest: i32) -> usize {
         self.values().filter(|grade| *grade >= lowest).count()

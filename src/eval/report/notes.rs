@@ -1,10 +1,10 @@
-//! What has to be known before the figures are believed, in sentences: searches that were not reranked, hits that nobody judged, queries
-//! that are too few. Pure.
+//! What has to be known before the figures are believed, in sentences: searches that were not reranked, hits that nobody judged, ids
+//! that do not fit, queries that are too few. Pure.
 
 use evaluation::measures::Kind as Counted;
 
 use super::Report;
-use crate::eval::figures::Order;
+use crate::eval::{figures::Order, run::Run};
 
 /// The number of queries below which intervals come out too narrow.
 const FEW: usize = 20;
@@ -17,11 +17,29 @@ pub(super) fn notes(report: &Report) -> Vec<String> {
     let orders = &report.figures.orders;
     let mut notes: Vec<String> = orders.iter().filter_map(|order| shortfall(report, order)).collect();
     notes.extend(report.figures.others().iter().filter_map(|order| unjudged(report, order)));
+    notes.extend(unknown_ids(report));
     if report.is_judged() && report.queries.len() < FEW {
         let count = report.queries.len();
         notes.push(format!("{count} queries are few: intervals come out too narrow, and little is certain."));
     }
     notes
+}
+
+/// Where nothing that was found has a judgement, the judgements are most likely about other ids.
+fn unknown_ids(report: &Report) -> Option<String> {
+    let is_judged = |run: &Run| {
+        let mut answers = report.queries.iter().zip(&run.answers);
+        answers.any(|(query, answer)| answer.ids.iter().any(|id| query.grades.of(id).is_some()))
+    };
+    let found = report.runs.iter().flat_map(|run| &run.answers).find_map(|answer| answer.ids.first());
+    let judged = report.queries.iter().find_map(|query| query.grades.any());
+    match (found, judged) {
+        (Some(found), Some(judged)) if !report.runs.iter().any(is_judged) => Some(format!(
+            "Not one hit of any query was judged. Are these the same documents, by the same ids? Hits are called such as `{found}`, judged \
+             documents such as `{judged}`; --id names another field of the hits."
+        )),
+        _ => None,
+    }
 }
 
 fn shortfall(report: &Report, order: &Order) -> Option<String> {
