@@ -27,6 +27,8 @@ pub enum Command {
     #[cfg(feature = "bench")]
     Bench(crate::commands::bench::BenchArgs),
     #[cfg(feature = "eval")]
+    Eval(Box<crate::commands::eval::EvalArgs>),
+    #[cfg(feature = "eval")]
     Tune(crate::commands::tune::TuneArgs),
     Rerank(RerankArgs),
     Models(ModelsArgs),

@@ -7,6 +7,8 @@ pub mod completions;
 pub mod config_args;
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(feature = "eval")]
+pub mod eval;
 pub mod health;
 #[cfg(feature = "eval")]
 mod judged_args;

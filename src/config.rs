@@ -39,7 +39,7 @@ pub use log::{LogConfig, LogFormat};
 pub(crate) use long_passages::MAX_WINDOWS;
 pub use models::{LocalModel, ModelConfig, ModelPlace};
 pub use reading::mistake::{ConfigError, ConfigErrors, Origin};
-pub use reading::sources::{ENV_PREFIX, FlagSetting, Sources};
+pub use reading::sources::{ENV_PREFIX, FlagSetting, Overlay, Sources};
 pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
@@ -90,6 +90,7 @@ impl Draft {
     pub fn read(sources: &Sources) -> Result<Self, ConfigErrors> {
         let mut root = sources.tree().map_err(|mistake| ConfigErrors(vec![mistake]))?;
         bundled::lay_under(&mut root);
+        sources.lay_over(&mut root);
         Ok(Self::of(&root, &|name| sources.environment.get(name).cloned()))
     }
 

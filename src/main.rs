@@ -24,6 +24,8 @@ fn main() -> ! {
         #[cfg(feature = "bench")]
         Command::Bench(args) => commands::bench::run(&args),
         #[cfg(feature = "eval")]
+        Command::Eval(args) => commands::eval::run(&args),
+        #[cfg(feature = "eval")]
         Command::Tune(args) => commands::tune::run(&args),
         Command::Rerank(args) => commands::rerank::run(&args),
         Command::Models(args) => commands::models::run(&args),

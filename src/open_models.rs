@@ -54,6 +54,7 @@ impl Config {
             file: file.map(Path::to_path_buf),
             environment: environment.into_iter().collect(),
             flags: flags.to_vec(),
+            overlays: Vec::new(),
         })
     }
 

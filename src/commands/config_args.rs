@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::{config::FlagSetting, open_models::Config};
+use crate::{
+    config::{FlagSetting, Sources},
+    open_models::Config,
+};
 
 /// The flags of the configuration. They win over `RERANK_PROXY_…` variables, and these over the file.
 #[derive(Debug, Args, Default)]
@@ -37,7 +40,7 @@ pub struct ConfigArgs {
 }
 
 /// The name that a model given by flag goes by.
-const FLAG_MODEL: &str = "default";
+pub(super) const FLAG_MODEL: &str = "default";
 
 impl ConfigArgs {
     /// The configuration that the flags, the environment and the file make together.
@@ -45,12 +48,21 @@ impl ConfigArgs {
     /// # Errors
     /// All mistakes in it, and how many there are.
     pub fn load(&self) -> anyhow::Result<Config> {
-        let config = Config::load(self.config.as_deref(), std::env::vars(), &self.settings());
-        config.map_err(|errors| {
+        Config::load_from(&self.sources()).map_err(|errors| {
             let count = errors.0.len();
             let noun = if count == 1 { "mistake" } else { "mistakes" };
             anyhow::anyhow!("{count} {noun} in the configuration:\n{errors}")
         })
+    }
+
+    /// The flags, the environment and the file.
+    pub(super) fn sources(&self) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            environment: std::env::vars().collect(),
+            flags: self.settings(),
+            overlays: Vec::new(),
+        }
     }
 
     /// The flags as settings.

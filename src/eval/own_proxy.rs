@@ -1,7 +1,7 @@
 //! The proxy that is asked: one of our own, in this process, on a port that only this machine reaches. Owns what it allows that an
 //! operator's need not, and what its models were run on.
 
-use std::{future::Future, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use anyhow::{Context, bail};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -87,8 +87,6 @@ impl OwnProxy {
 }
 
 /// Resolves when the other end is dropped.
-fn told(stopped: oneshot::Receiver<()>) -> impl Future<Output = ()> {
-    async move {
-        let _ = stopped.await;
-    }
+async fn told(stopped: oneshot::Receiver<()>) {
+    let _ = stopped.await;
 }

@@ -1,6 +1,8 @@
 //! The request that a query becomes. Owns the templates that a person writes (`{{query}}` stands for the text), and what the engines' APIs
 //! want besides: the number of hits, the fields of a hit.
 
+use std::borrow::Cow;
+
 use evaluation::judgements::{Query, Search};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value, json};
@@ -200,7 +202,7 @@ fn path_of(engine: &Engine, index: &str) -> String {
 fn decoded(text: &str) -> Result<String, String> {
     let text = text.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8();
-    decoded.map(|decoded| decoded.into_owned()).map_err(|_| format!("{text:?} is not UTF-8 where it is decoded"))
+    decoded.map(Cow::into_owned).map_err(|_| format!("{text:?} is not UTF-8 where it is decoded"))
 }
 
 fn encoded(parameters: &[(String, String)]) -> String {

@@ -1,5 +1,5 @@
 //! Judged queries: what is asked, and how good each judged document is as an answer. One form for all formats that judgements come
-//! in, each of which has a file of its own: [`beir`], [`trec`] and [`rank_eval`].
+//! in, each of which has a file of its own: [`beir`], [`trec`] and [`rank_eval`]; and queries that nobody judged, [`log`].
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
+use crate::random::Random;
+
 pub mod beir;
+pub mod log;
 mod qrels;
 pub mod rank_eval;
 pub mod trec;
@@ -75,6 +78,11 @@ impl Grades {
         self.0.values().copied()
     }
 
+    /// The id of a judged document, the same one each time; `None` where there is none.
+    pub fn any(&self) -> Option<&str> {
+        self.0.keys().map(String::as_str).min()
+    }
+
     /// The number of documents with a grade of at least `lowest`.
     pub fn relevant(&self, lowest: i32) -> usize {
         self.values().filter(|grade| *grade >= lowest).count()
@@ -118,6 +126,22 @@ pub struct JudgedQueries {
     pub left_out: LeftOut,
 }
 
+impl JudgedQueries {
+    /// Keeps so many of the queries, drawn by the seed; all where there are no more. Their order stays.
+    pub fn sample(&mut self, count: usize, seed: u64) {
+        let mut chance = Random::new(seed);
+        let mut left = self.queries.len();
+        let mut wanted = count;
+        // Each is taken with the chance that leaves as many places as are wanted for those behind it.
+        self.queries.retain(|_| {
+            let is_taken = chance.below(left) < wanted;
+            left -= 1;
+            wanted -= usize::from(is_taken);
+            is_taken
+        });
+    }
+}
+
 /// What was read and is not used. Shown, it is a line of what there is of it, each with its number; of nothing, an empty text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftOut {
@@ -158,6 +182,29 @@ mod tests {
             "queries without judgements: 12, judgements of unknown queries: 30 (of 4), repeated judgements: 1"
         );
         assert_eq!(LeftOut::default().to_string(), "");
+    }
+
+    #[test]
+    fn a_sample_is_the_same_each_time_and_keeps_the_order() {
+        let all = || JudgedQueries {
+            queries: (0..100)
+                .map(|n| Query {
+                    id: format!("{n:03}"),
+                    search: Search::Text(String::new()),
+                    grades: Grades::default(),
+                })
+                .collect(),
+            left_out: LeftOut::default(),
+        };
+        let drawn = |count, seed| {
+            let mut queries = all();
+            queries.sample(count, seed);
+            queries.queries.into_iter().map(|query| query.id).collect::<Vec<_>>()
+        };
+        assert_eq!((drawn(10, 1).len(), drawn(0, 1).len(), drawn(200, 1).len()), (10, 0, 100));
+        assert!(drawn(10, 1).is_sorted());
+        assert_eq!(drawn(10, 1), drawn(10, 1));
+        assert_ne!(drawn(10, 1), drawn(10, 2));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The sources of a configuration: a file, the environment and flags. Owns their order of precedence: flags over environment
-//! over file.
+//! over file; and what is compared with them, over all.
 
 use std::{
     collections::HashMap,
@@ -18,6 +18,15 @@ pub const ENV_PREFIX: &str = "RERANK_PROXY_";
 /// A setting by flag: the path of its key, its text and the flag's name.
 pub type FlagSetting = (Vec<&'static str>, String, &'static str);
 
+/// A value that takes the place of what all other sources say: the path of its key, and the value. `None` takes the key away.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overlay {
+    /// The path of the key.
+    pub path: Vec<String>,
+    /// The value.
+    pub value: Option<Node>,
+}
+
 /// The sources of one configuration. A reload reads the same ones again.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -27,6 +36,8 @@ pub struct Sources {
     pub environment: HashMap<String, String>,
     /// The settings by flag.
     pub flags: Vec<FlagSetting>,
+    /// What is compared with the configuration as it stands: laid over all others, in their order.
+    pub overlays: Vec<Overlay>,
 }
 
 impl Sources {
@@ -50,6 +61,17 @@ impl Sources {
             root.set(path, text, &Origin::Flag(flag));
         }
         Ok(root)
+    }
+
+    /// Lays the last of the sources over the tree, which has what counts where nobody names a model by now.
+    pub(in crate::config) fn lay_over(&self, root: &mut Node) {
+        for Overlay { path, value } in &self.overlays {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            match value {
+                Some(value) => root.put(&path, value.clone()),
+                None => root.remove(&path),
+            }
+        }
     }
 }
 

@@ -56,6 +56,30 @@ impl Node {
         Ok(from_table(document.as_table(), at(None), &at))
     }
 
+    /// Reads values as they stand behind a key, with commas between: each as it is written, and what it means. Words without quotes are
+    /// texts, as they are where a flag or the environment has them.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn values(text: &str, origin: &Origin) -> Result<Vec<(String, Self)>, String> {
+        let list = format!("values = [{text}\n]");
+        let document = match toml_edit::Document::parse(&list) {
+            Ok(document) => document,
+            Err(error) if text.contains(['[', '{', '"', '\'']) => return Err(error.message().to_owned()),
+            Err(_) => {
+                let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+                let node = |word: &str| Self { value: Value::Text(word.to_owned()), origin: origin.clone() };
+                return Ok(words.map(|word| (word.to_owned(), node(word))).collect());
+            }
+        };
+        let values = document.get("values").and_then(Item::as_array).into_iter().flatten();
+        let written = |value: &toml_edit::Value| match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => value.span().map_or_else(String::new, |span| list[span].to_owned()),
+        };
+        Ok(values.map(|value| (written(value), from_value(value, origin.clone(), &|_| origin.clone()))).collect())
+    }
+
     /// Reads TOML that is part of the program; every value has the same origin.
     pub fn built_in(text: &str, origin: &Origin) -> Self {
         let document = toml_edit::Document::parse(text).expect("a test reads what is built in");
@@ -75,10 +99,16 @@ impl Node {
 
     /// Lays `text` over the tree at `path`; a number in the path is a place in a list, at most one past its end.
     pub fn set(&mut self, path: &[&str], text: &str, origin: &Origin) {
+        self.put(path, Self { value: Value::Text(text.to_owned()), origin: origin.clone() });
+    }
+
+    /// Lays `node` over the tree at `path`, in the same way.
+    pub fn put(&mut self, path: &[&str], node: Self) {
         let Some((first, rest)) = path.split_first() else {
-            *self = Self { value: Value::Text(text.to_owned()), origin: origin.clone() };
+            *self = node;
             return;
         };
+        let origin = &node.origin;
         let child = match (&mut self.value, first.parse::<usize>()) {
             (Value::List(entries), Ok(index)) if index < entries.len() => &mut entries[index],
             (Value::List(entries), Ok(index)) if index == entries.len() => {
@@ -91,10 +121,23 @@ impl Node {
             // A value of another type is replaced by what the path needs; its type is judged later.
             (other, _) => {
                 *other = empty_for(path);
-                return self.set(path, text, origin);
+                return self.put(path, node);
             }
         };
-        child.set(rest, text, origin);
+        child.put(rest, node);
+    }
+
+    /// Takes the value at `path` away, where there is one.
+    pub fn remove(&mut self, path: &[&str]) {
+        let Some((first, rest)) = path.split_first() else { return };
+        match (&mut self.value, first.parse::<usize>()) {
+            (Value::Table(table), _) if rest.is_empty() => _ = table.shift_remove(*first),
+            (Value::Table(table), _) => table.get_mut(*first).into_iter().for_each(|child| child.remove(rest)),
+            (Value::List(entries), Ok(index)) => {
+                entries.get_mut(index).into_iter().for_each(|child| child.remove(rest));
+            }
+            _ => {}
+        }
     }
 
     /// The value under `key`, where this is a table that has it.
@@ -158,5 +201,37 @@ mod tests {
     fn what_is_not_toml_names_the_line() {
         let error = Node::from_toml(Path::new("rerank.toml"), "[server]\nlisten = \n").expect_err("not TOML");
         assert!(error.to_string().starts_with("rerank.toml:2: not TOML: "), "{error}");
+    }
+
+    fn written(text: &str) -> Result<Vec<(String, Value)>, String> {
+        let values = Node::values(text, &Origin::Nowhere)?;
+        Ok(values.into_iter().map(|(written, node)| (written, node.value)).collect())
+    }
+
+    #[test]
+    fn several_values_are_told_apart_by_the_commas_between_them() {
+        let text = |text: &str| (text.to_owned(), Value::Text(text.to_owned()));
+        let number = |number: i64| (number.to_string(), Value::Integer(number));
+        assert_eq!(written("20, 50"), Ok(vec![number(20), number(50)]));
+        assert_eq!(written("all-MiniLM-L6-v2, 300ms"), Ok(vec![text("all-MiniLM-L6-v2"), text("300ms")]));
+        let values = written("{ method = \"linear\", weight = 0.3 }, \"replace\", [[1, 2]]").expect("right");
+        let names: Vec<&str> = values.iter().map(|(written, _)| written.as_str()).collect();
+        assert_eq!(names, ["{ method = \"linear\", weight = 0.3 }", "replace", "[[1, 2]]"]);
+        assert_eq!(values[1], text("replace"));
+        assert!(written("{ method = linear }").is_err());
+        assert_eq!(written(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn values_are_put_and_taken_away_where_a_path_leads() {
+        let mut tree = Node::built_in("[[rules]]\nindex = \"*\"\nmodel = \"m\"\n", &Origin::Nowhere);
+        let [(_, value)] = &Node::values("[1]", &Origin::Flag("--x")).expect("right")[..] else { panic!("one value") };
+        tree.put(&["rules", "0", "signals"], value.clone());
+        tree.remove(&["rules", "0", "model"]);
+        tree.remove(&["rules", "7", "model"]);
+        tree.remove(&["nothing", "there"]);
+        let Some(Value::List(rules)) = tree.get("rules").map(|rules| &rules.value) else { panic!("rules") };
+        assert_eq!(rules[0].get("signals"), Some(value));
+        assert!(rules[0].get("model").is_none());
     }
 }

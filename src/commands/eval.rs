@@ -1,0 +1,126 @@
+//! `eval`: the order of its steps: read everything and tell all mistakes, ask, tell the figures. Owns that what was asked whole is told
+//! though the rest was not; the work is that of [`crate::eval`].
+
+mod args;
+mod inputs;
+
+use std::{fs, path::Path, time::SystemTime};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    eval::{
+        ask::{self, Target},
+        figures::Figures,
+        own_proxy::OwnProxy,
+        report::{self, Report, Subject},
+        run::{Plan, Position, Run},
+        search::Template,
+    },
+    panics, server, telemetry,
+};
+pub use args::EvalArgs;
+use args::ToldArgs;
+use inputs::Inputs;
+
+/// Reads everything, asks, and tells.
+pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
+    let inputs = Inputs::read(args).map_err(|mistakes| {
+        let noun = if mistakes.len() == 1 { "mistake" } else { "mistakes" };
+        anyhow::anyhow!("{} {noun} before anything was asked:\n{}", mistakes.len(), mistakes.join("\n"))
+    })?;
+    let [first, ..] = &inputs.configurations[..] else { bail!("there is nothing to compare") };
+    telemetry::start_log(&first.config.settings.log);
+    panics::tell_in_log();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(ask_and_tell(args, inputs))
+}
+
+async fn ask_and_tell(args: &EvalArgs, inputs: Inputs) -> anyhow::Result<()> {
+    let (stop, _) = server::Stop::listen()?.into_parts();
+    let (position, mut runs) = (Position::default(), Vec::new());
+    let upstream = inputs.configurations[0].config.settings.upstream.clone();
+    let subject = Subject {
+        cluster: format!("{}://{}", upstream.scheme, upstream.authority),
+        index: args.index.clone(),
+        queries: args.queries.source(),
+        left_out: inputs.queries.left_out.to_string(),
+        depth: args.search.depth(&inputs.measures),
+        at_once: args.search.at_once.max(1),
+        made: humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace('T', " ").replace('Z', " UTC"),
+    };
+    let (queries, measures) = (inputs.queries.queries.clone(), inputs.measures.clone());
+    let orders = 1 + inputs.baselines.len() + inputs.configurations.len();
+    let ended = tokio::select! {
+        ended = ask_all(args, inputs, &position, &mut runs) => ended,
+        () = stop => Err(stopped(&position, orders, queries.len())),
+    };
+    // What was asked whole is worth telling, whatever ended the rest.
+    if runs.len() > 1 {
+        let figures = Figures::of(&queries, &measures, &runs);
+        let report = Report { subject, queries: &queries, runs: &runs, figures };
+        tell(&args.told, &report)?;
+        let idle: Vec<&str> = report.figures.idle().map(|order| order.name.as_str()).collect();
+        if ended.is_ok() && !idle.is_empty() {
+            bail!(
+                "not one search was reranked with: {}; what is told of it is the cluster's own order",
+                idle.join(", ")
+            );
+        }
+    }
+    ended
+}
+
+fn stopped(position: &Position, orders: usize, queries: usize) -> anyhow::Error {
+    let (name, done, whole) = position.get();
+    match name.is_empty() {
+        true => anyhow::anyhow!("stopped before the first search"),
+        false => anyhow::anyhow!(
+            "stopped at `{name}`, after {done} of {queries} searches; {whole} of {orders} orders were whole"
+        ),
+    }
+}
+
+async fn ask_all(args: &EvalArgs, inputs: Inputs, position: &Position, runs: &mut Vec<Run>) -> anyhow::Result<()> {
+    let Inputs { queries, measures, template, baselines, headers, configurations } = inputs;
+    let client = ask::client()?;
+    let first = &configurations[0];
+    let cluster =
+        OwnProxy::start(first.config.clone()).await.with_context(|| format!("configuration `{}`", first.name))?;
+    let engine = ask::engine(&client, &cluster.url, &args.index, &headers).await?;
+    let fields = &args.search.fields;
+    let by_fields = || (!fields.is_empty()).then(|| Template::of_fields(&engine, fields));
+    let target = Target {
+        url: cluster.url.clone(),
+        index: args.index.clone(),
+        template: template.or_else(by_fields),
+        engine,
+        id: args.search.id.clone(),
+        depth: args.search.depth(&measures),
+        headers,
+    };
+    let plan = Plan { target, queries: queries.queries, baselines, configurations, at_once: args.search.at_once };
+    plan.ask(&client, cluster, position, runs).await
+}
+
+/// Prints the table, and writes what else is wanted.
+fn tell(args: &ToldArgs, report: &Report) -> anyhow::Result<()> {
+    let write =
+        |path: &Path, text: &str| fs::write(path, text).with_context(|| format!("cannot write {}", path.display()));
+    let json = || format!("{}\n", report::json(report));
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => print!("{}", json()),
+        path => {
+            print!("{}", report::table(report));
+            path.iter().try_for_each(|path| write(path, &json()))?;
+        }
+    }
+    if let Some(path) = &args.html {
+        write(path, &report::html(report))?;
+        eprintln!("the report is in {}", path.display());
+    }
+    if let Some(folder) = &args.runs {
+        let written = report::write_runs(report, folder)?;
+        eprintln!("{} run files are in {}", written.len(), folder.display());
+    }
+    Ok(())
+}
