@@ -110,6 +110,7 @@ async fn what_is_not_reranked_is_told_with_its_reason_and_the_cluster_s_page() {
     let broken = proxy(cluster.address, &[], broken).await;
     for (proxy, path, reason, has_plan) in [
         (healthy, "/i/_search?sort=stars&size=3", "sort", false),
+        (healthy, "/i/_search?sort=stars&size=3&from=0", "sort", false),
         (broken, "/i/_search?size=3", "model-unavailable", true),
         (shadow, "/i/_search?size=3", "shadow", false),
     ] {
@@ -119,6 +120,8 @@ async fn what_is_not_reranked_is_told_with_its_reason_and_the_cluster_s_page() {
         assert_eq!((ids(&told["before"]), &told["before"]), (vec!["0", "1", "2"], &told["after"]));
         assert_eq!((told["plan"].is_object(), &told["rule"]["number"]), (has_plan, &json!(1)));
     }
+    let (_, told) = explain(healthy, &asked("/i/_search?sort=stars&from=4")).await;
+    assert_eq!(told["before"][0]["rank"], json!({"before": 5, "after": 5}));
     let mut on = asked("/i/_search?size=3");
     on["rerank"] = json!({"mode": "on"});
     assert_eq!(explain(shadow, &on).await.1["outcome"], "applied");

@@ -38,7 +38,7 @@ async fn explained(context: &Context, head: &Parts, body: &mut ClientBody) -> Re
     let asked = Asked::read(&sent).map_err(Fault::Unreadable)?;
     let options = asked.options(context).map_err(Fault::Unreadable)?;
     let request = ClientRequest::of(context, head, &asked).map_err(Fault::Unreadable)?;
-    let ClientRequest { context, route, parts, body } = request;
+    let ClientRequest { context, route, parts, body, from } = request;
 
     let (indices, says_query) = (route.indices.clone(), options.query.is_some());
     let explained = Box::pin(pipeline::explained(&context, route, parts, body, options)).await;
@@ -47,7 +47,7 @@ async fn explained(context: &Context, head: &Parts, body: &mut ClientBody) -> Re
     let (dialect, snapshot) = (context.dialect().clone(), context.snapshot.clone());
     let told = computed(size, move || {
         let settings = &snapshot.settings;
-        Told { settings, dialect: &*dialect, indices: &indices, says_query }.body(&explained)
+        Told { settings, dialect: &*dialect, indices: &indices, from, says_query }.body(&explained)
     });
     let told = told.await.map_err(|_| Fault::Internal)?;
     Ok(json(StatusCode::OK, room.split(told.len()).keep(told)))

@@ -64,7 +64,7 @@ pub(super) async fn rerank(
         Err(reason) => return unusable(reason),
     };
     trace.lap("candidates");
-    let scored = score(context, planned, &candidates, texts, answered).await;
+    let scored = score(context, planned, &candidates, texts, answered, priority(trace)).await;
     trace.lap("score");
     let scored = match scored {
         Ok(scored) => reordered(reader, planned, &candidates, scored, &answer, size, trace).await,
@@ -90,7 +90,7 @@ pub(super) async fn measure(
 ) -> Result<Counts, SkipReason> {
     let mut candidates = candidates(reader, planned, answer, answer.len()).await??;
     let texts = std::mem::take(&mut candidates.passages);
-    Ok(Counts::of(&score(context, planned, &Arc::new(candidates), texts, answered).await?))
+    Ok(Counts::of(&score(context, planned, &Arc::new(candidates), texts, answered, Priority::Search).await?))
 }
 
 /// The candidates, and what is to be scored of them. That may be most of the answer, so that it is copied only where it is
@@ -113,6 +113,11 @@ async fn candidates(
     computed(size, move || reader.candidates(place, &answer, explain)).await
 }
 
+/// The priority of a search. One that is explained may be as wide as its caller likes, so that clients' searches go first.
+fn priority(trace: &Trace) -> Priority {
+    if trace.is_on() { Priority::Background } else { Priority::Search }
+}
+
 /// The scores of a window, or why there are none.
 async fn score(
     context: &Context,
@@ -120,6 +125,7 @@ async fn score(
     candidates: &Arc<Candidates>,
     texts: Vec<Option<String>>,
     answered: Instant,
+    priority: Priority,
 ) -> Result<Scored, SkipReason> {
     // Pins stay where they are, whatever a model would say of them.
     if candidates.layout.hits.len().saturating_sub(candidates.pinned) < 2 {
@@ -139,7 +145,7 @@ async fn score(
         passages,
         long: planned.long,
         deadline,
-        priority: Priority::Search,
+        priority,
         known: Some(&known),
         vectors: planned.needs_vectors(),
     }));

@@ -13,6 +13,7 @@ use http::{
     uri::PathAndQuery,
 };
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde::Deserialize;
 
 use super::{super::prefix::owns, asked::Asked};
 use crate::{cluster::headers::check_request, state::Context};
@@ -45,6 +46,8 @@ pub(super) struct ClientRequest {
     pub(super) route: SearchRoute,
     pub(super) parts: Parts,
     pub(super) body: Bytes,
+    /// The rank of the first hit of its page, from 0.
+    pub(super) from: usize,
 }
 
 impl ClientRequest {
@@ -70,11 +73,12 @@ impl ClientRequest {
                 return Err(format!("the parameter `{name}` can make a search more than that: it is not sent"));
             }
         }
+        let from = from(&target, &body);
         let mut parts = head.clone();
         parts.method = method;
         parts.uri = uri(&head.uri, target);
         parts.headers = headers(&head.headers, media_type.as_deref())?;
-        Ok(Self { context, route, parts, body })
+        Ok(Self { context, route, parts, body, from })
     }
 }
 
@@ -128,6 +132,21 @@ fn body(asked: &Asked<'_>) -> Result<(Bytes, Option<String>), String> {
     }
 }
 
+/// The rank of the first hit: of a search that is not planned nobody else reads it. What is no number is 0, as in a search without.
+fn from(target: &PathAndQuery, body: &[u8]) -> usize {
+    /// Elasticsearch's and OpenSearch's `from`, Solr's `offset`.
+    #[derive(Deserialize)]
+    struct Search {
+        #[serde(alias = "offset")]
+        from: Option<usize>,
+    }
+    let mut parameters =
+        target.query().unwrap_or_default().split('&').filter_map(|parameter| parameter.split_once('='));
+    let in_url = |(name, value): (&str, &str)| if matches!(name, "from" | "start") { value.parse().ok() } else { None };
+    let in_url = parameters.find_map(in_url);
+    in_url.or_else(|| serde_json::from_slice(body).ok().and_then(|search: Search| search.from)).unwrap_or_default()
+}
+
 fn is_form(media_type: &str) -> bool {
     media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
 }
@@ -155,4 +174,53 @@ fn headers(own: &HeaderMap, media_type: Option<&str>) -> Result<HeaderMap, Strin
         headers.insert(CONTENT_TYPE, value);
     }
     Ok(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_sent_as_it_is_but_for_what_no_uri_holds() {
+        for (path, sent) in [
+            ("/i/_search?q=red wine", "/i/_search?q=red%20wine"),
+            ("/%3Clogs-%7Bnow%2Fd%7D%3E/_search", "/%3Clogs-%7Bnow%2Fd%7D%3E/_search"),
+            ("/<logs-{now%2Fd}>/_search", "/%3Clogs-%7Bnow%2Fd%7D%3E/_search"),
+            ("/grüße/_search", "/gr%C3%BC%C3%9Fe/_search"),
+        ] {
+            assert_eq!(target(path).map(|target| target.to_string()), Ok(sent.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_rank_of_the_first_hit_is_that_of_the_url_else_of_the_body() {
+        for (path, body, rank) in [
+            ("/i/_search?from=3", r#"{"from":5}"#, 3),
+            ("/i/_search", r#"{"from":5}"#, 5),
+            ("/solr/c/query", r#"{"offset":4}"#, 4),
+            ("/solr/c/select?start=2", "", 2),
+            ("/i/_search?from=x", r#"{"from":"x"}"#, 0),
+        ] {
+            assert_eq!(from(&path.parse().expect("a path"), body.as_bytes()), rank, "{path} {body}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_path_is_sent_no_server_goes_up_in_it(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "/", "i", "_search", "..", ".", "%2e", "%2E.", "%2f", "\\", ";", "%5c", "?", "#", "\r\n", "%0a", "é", " ", "solr", "select",
+            ]), 0..10),
+        ) {
+            let path = format!("/{}", parts.concat());
+            let Ok(target) = target(&path) else { return Ok(()) };
+            let sent = target.to_string();
+            prop_assert!(sent.starts_with('/') && !sent.starts_with("//"));
+            prop_assert!(sent.bytes().all(|byte| byte.is_ascii_graphic()), "{sent}");
+            let decoded = percent_decode_str(target.path()).decode_utf8_lossy().replace('\\', "/");
+            prop_assert!(!decoded.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | ".."))), "{sent}");
+        }
+    }
 }

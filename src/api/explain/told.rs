@@ -24,6 +24,8 @@ pub(super) struct Told<'a> {
     pub(super) dialect: &'a dyn Dialect,
     /// The index expression of the path.
     pub(super) indices: &'a str,
+    /// The rank of the first hit of its page, from 0.
+    pub(super) from: usize,
     /// True if the caller said the query text.
     pub(super) says_query: bool,
 }
@@ -67,7 +69,7 @@ impl Told<'_> {
         let rule = indices.as_deref().or(Some(self.indices).filter(|indices| !indices.is_empty()));
         let rule = rule.and_then(|indices| self.rule(indices));
         let stage = |(name, took): &(&str, Duration)| json!({"name": name, "ms": millis(*took)});
-        let (before, after) = self.pages(shown, terms.as_ref().map_or(0, |terms| terms.page.from));
+        let (before, after) = self.pages(shown);
         let answer = Answer {
             outcome,
             reason,
@@ -115,11 +117,11 @@ impl Told<'_> {
         })
     }
 
-    /// The pages before and after; `from` is the rank of the first hit, from 0.
-    fn pages<'a>(&self, shown: &'a Shown, from: usize) -> (Vec<Hit<'a>>, Vec<Hit<'a>>) {
+    /// The pages before and after.
+    fn pages<'a>(&self, shown: &'a Shown) -> (Vec<Hit<'a>>, Vec<Hit<'a>>) {
         let page = |answer: &'a [u8], notes: &dyn Fn(usize) -> Option<Map<String, Value>>| -> Vec<Hit<'a>> {
             let hits = self.dialect.hits(answer).into_iter().enumerate();
-            hits.map(|(place, hit)| self.hit(hit, notes(place), from + place)).collect()
+            hits.map(|(place, hit)| self.hit(hit, notes(place), self.from + place)).collect()
         };
         match shown {
             Shown::Same(answer) => (page(answer, &|_| None), page(answer, &|_| None)),

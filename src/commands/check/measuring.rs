@@ -25,6 +25,8 @@ const QUERY: &str = "how long does the battery last";
 const PASSAGE: &str = "It plays music for ten hours before it needs to be charged.";
 /// The time that a window may take to be measured.
 const LONGEST: Duration = Duration::from_secs(10);
+/// The time that all windows may take; of those that come later, the cost is not told.
+const ALL: Duration = Duration::from_mins(1);
 /// The most pairs of it.
 const MOST: usize = 200;
 
@@ -67,6 +69,7 @@ pub(super) async fn measure(mut config: Config, survey: &Survey) -> anyhow::Resu
         let (score, took) = probe(scorer).await.with_context(|| format!("models.{name}"))?;
         costs.probes.push((name.clone(), score, took));
     }
+    let began = Instant::now();
     for (place, (rule, caught)) in snapshot.settings.rules.iter().zip(&survey.caught).enumerate() {
         let models = snapshot.settings.models_of(&rule.model);
         // What a server is asked may cost money.
@@ -74,6 +77,9 @@ pub(super) async fn measure(mut config: Config, survey: &Survey) -> anyhow::Resu
         let Some(scorer) = snapshot.scorers.get(&rule.model).filter(|_| is_local) else { continue };
         for caught in caught {
             let Some(Ok(Content { passages, .. })) = &caught.content else { continue };
+            if began.elapsed() > ALL {
+                return Ok(costs);
+            }
             if let Some(window) = window(scorer, &snapshot.settings, rule, passages).await {
                 costs.windows.insert((place, caught.name.clone()), window);
             }

@@ -98,7 +98,7 @@ fn passages(content: &Content, window: Option<&Window>) -> String {
     let length = format!("{with_text} of {documents} documents have text; median {} characters", passages.median());
     match window {
         Some(Window { tokens, truncated, .. }) => {
-            format!("{length}, {tokens} tokens with a query; {truncated} would be truncated")
+            format!("{length}, {tokens} tokens as the model reads it; {truncated} would be truncated")
         }
         None => length,
     }

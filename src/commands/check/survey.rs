@@ -92,8 +92,10 @@ impl Survey {
 /// The names of what can be searched, and of which family the cluster is.
 async fn names(wire: &Wire) -> Result<(Family, BTreeSet<String>), Fault> {
     let elastic = match wire.get("/_alias").await {
-        Ok(Value::Object(indices)) if !indices.contains_key("error") => {
-            return Ok((Family::Elastic, elastic_names(&indices)));
+        Ok(Value::Object(indices)) if indices.values().all(|index| index["aliases"].is_object()) => {
+            // Not every version and not every distribution has them.
+            let streams = wire.get("/_data_stream").await.unwrap_or_default();
+            return Ok((Family::Elastic, elastic_names(&indices, &streams["data_streams"])));
         }
         Ok(_) => None,
         Err(Fault::Unreachable(why)) => return Err(Fault::Unreachable(why)),
@@ -117,10 +119,12 @@ async fn names(wire: &Wire) -> Result<(Family, BTreeSet<String>), Fault> {
     }
 }
 
-/// The names of indices and aliases; those that begin with a dot are the engine's own.
-fn elastic_names(indices: &Map<String, Value>) -> BTreeSet<String> {
+/// The names of indices, aliases and data streams; those that begin with a dot are the engine's own.
+fn elastic_names(indices: &Map<String, Value>, streams: &Value) -> BTreeSet<String> {
     let aliases = indices.values().filter_map(|index| index["aliases"].as_object()).flat_map(Map::keys);
-    indices.keys().chain(aliases).filter(|name| !name.starts_with('.')).cloned().collect()
+    let mut names: BTreeSet<String> = indices.keys().chain(aliases).cloned().chain(named(streams)).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names
 }
 
 async fn content(wire: &Wire, family: Family, name: &str, rule: &Rule) -> Result<Content, Fault> {
@@ -164,7 +168,7 @@ fn add_fields(mapping: &Value, prefix: &str, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// The names in a list of Solr's schema; those of dynamic fields have a star.
+/// The names in a list: of data streams, or of the fields of Solr's schema, of which dynamic ones have a star.
 fn named(list: &Value) -> BTreeSet<String> {
     let names = list.as_array().into_iter().flatten().filter_map(|field| field["name"].as_str());
     names.map(str::to_owned).collect()
@@ -192,6 +196,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn indices_aliases_and_data_streams_are_caught_by_their_names() {
+        let indices = json!({"a": {"aliases": {"b": {}}}, ".ds-logs-1": {"aliases": {}}});
+        let names = elastic_names(indices.as_object().unwrap(), &json!([{"name": "logs"}]));
+        assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b", "logs"]);
+    }
 
     #[test]
     fn a_field_is_there_by_its_own_name_in_an_object_or_by_a_pattern() {
