@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rerank_proxy::{
     cli::{Cli, Command},
     commands,
@@ -26,6 +26,8 @@ fn main() -> ! {
         Command::Rerank(args) => commands::rerank::run(&args).map(|()| 0),
         Command::Models(args) => commands::models::run(&args).map(|()| 0),
         Command::Health(args) => commands::health::run(&args).map(|()| 0),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()).map(|()| 0),
+        Command::Man(args) => commands::man::run(&args, Cli::command()).map(|()| 0),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
