@@ -3,14 +3,18 @@
 //!
 //! ```text
 //! paths ─┬─ health, metrics, info, models, openapi ─ status
+//!        ├─ explain ─ key ─ one search through the pipeline ─ what became of it
 //!        └─ rerank ─ key ─ call (one of five shapes) ─ ranking ─ answer (in the same shape)
 //! ```
 
 mod answer;
 mod call;
+mod explain;
 mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hold;
+mod prefix;
 mod rerank;
 mod response;
 mod status;
@@ -20,7 +24,7 @@ mod waiting;
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -34,10 +38,12 @@ use crate::{
 use call::ApiVersion;
 use fault::Fault;
 pub(crate) use fault::NO_PLACE;
+use prefix::PREFIX;
+pub use prefix::owns;
 use response::{failure, json, plain};
 
-/// What every path of ours begins with, where the cluster's are as well.
-const PREFIX: &str = "/_rerank";
+/// The header with the key of the rerank API, where `Authorization` is for the cluster. It goes no further.
+const KEY: HeaderName = HeaderName::from_static("x-rerank-key");
 
 /// How long the rest of a body is read, after an answer that did not need it.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -51,9 +57,10 @@ enum Endpoint {
     Models,
     OpenApi,
     Rerank(ApiVersion),
+    Explain,
 }
 
-const ENDPOINTS: [(&str, Endpoint); 8] = [
+const ENDPOINTS: [(&str, Endpoint); 9] = [
     ("/health", Endpoint::Health),
     ("/metrics", Endpoint::Metrics),
     ("/info", Endpoint::Info),
@@ -62,6 +69,7 @@ const ENDPOINTS: [(&str, Endpoint); 8] = [
     ("/rerank", Endpoint::Rerank(ApiVersion::Unversioned)),
     ("/v1/rerank", Endpoint::Rerank(ApiVersion::V1)),
     ("/v2/rerank", Endpoint::Rerank(ApiVersion::V2)),
+    ("/explain", Endpoint::Explain),
 ];
 
 impl Endpoint {
@@ -70,9 +78,14 @@ impl Endpoint {
         !matches!(self, Self::Health | Self::Metrics)
     }
 
+    /// Whether it lets a person send searches to the cluster, which the operator may switch off by itself.
+    fn is_playground(self) -> bool {
+        self == Self::Explain
+    }
+
     /// Whether a key is needed for it where there are keys.
     fn is_locked(self) -> bool {
-        matches!(self, Self::Rerank(_) | Self::Models | Self::Info)
+        matches!(self, Self::Rerank(_) | Self::Models | Self::Info | Self::Explain)
     }
 
     /// Whether it is answered though there are more clients than places.
@@ -81,7 +94,7 @@ impl Endpoint {
     }
 
     fn method(self) -> Method {
-        if matches!(self, Self::Rerank(_)) { Method::POST } else { Method::GET }
+        if matches!(self, Self::Rerank(_) | Self::Explain) { Method::POST } else { Method::GET }
     }
 
     /// Whose words a fault is told in before the request was read.
@@ -92,11 +105,6 @@ impl Endpoint {
             _ => call::Shape::Tei,
         }
     }
-}
-
-/// Whether the path is one of ours in front of a cluster.
-pub fn owns(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Answers a request to one of our paths.
@@ -191,6 +199,9 @@ async fn dispatch(
     if endpoint.is_switchable() && !context.snapshot.settings.api.enabled {
         return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
+    if endpoint.is_playground() && !context.snapshot.settings.api.playground {
+        return failure(StatusCode::NOT_FOUND, "searches are not explained here (api.playground)");
+    }
     let (method, allowed) = (&head.method, endpoint.method());
     if *method != allowed && !(*method == Method::HEAD && allowed == Method::GET) {
         let mut response =
@@ -201,8 +212,9 @@ async fn dispatch(
     if endpoint.is_locked() && listener.is_some_and(|address| context.snapshot.settings.api.is_closed_at(address)) {
         return answer::fault(endpoint.shape(), &Fault::Closed);
     }
-    if endpoint.is_locked() && !may_enter(&context.snapshot.settings.api, &head.headers) {
-        return answer::fault(endpoint.shape(), &Fault::Locked);
+    if endpoint.is_locked() && !may_enter(endpoint, &context.snapshot.settings.api, &head.headers) {
+        let is_bearer = endpoint != Endpoint::Explain;
+        return answer::fault(endpoint.shape(), if is_bearer { &Fault::Locked } else { &Fault::LockedToExplain });
     }
     match endpoint {
         Endpoint::Health if prefix.is_empty() => status::model_health(context),
@@ -216,6 +228,7 @@ async fn dispatch(
         Endpoint::Models => status::models(context),
         Endpoint::OpenApi => json(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
         Endpoint::Rerank(version) => rerank::answer(context, version, &head.headers, body).await,
+        Endpoint::Explain => explain::answer(context, head, body).await,
     }
 }
 
@@ -225,14 +238,18 @@ fn allow(method: &Method) -> &'static str {
 
 /// Whether the client has one of the keys, where there are any. Digests are compared, so that the time it takes tells
 /// nothing of a key.
-fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
-    let given = |value: &HeaderValue| {
-        let text = value.to_str().ok()?;
-        let (scheme, key) = text.split_once(' ')?;
+fn may_enter(endpoint: Endpoint, config: &ApiConfig, headers: &HeaderMap) -> bool {
+    let bearer = |value: &HeaderValue| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
     };
     let Keys::Held(keys) = &config.keys else { return true };
-    headers.get(header::AUTHORIZATION).and_then(given).is_some_and(|key| keys.contains(&key))
+    let given = match endpoint {
+        // Its `Authorization` is for the cluster.
+        Endpoint::Explain => headers.get(KEY).and_then(|value| value.to_str().ok()).map(|key| digest_of(key.trim())),
+        _ => headers.get(header::AUTHORIZATION).and_then(bearer),
+    };
+    given.is_some_and(|key| keys.contains(&key))
 }
 
 #[cfg(test)]

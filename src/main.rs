@@ -17,26 +17,27 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ! {
     let result = match Cli::parse().command {
-        Command::Serve(args) => commands::serve::run(&args),
+        Command::Serve(args) => commands::serve::run(&args).map(|()| 0),
         #[cfg(feature = "demo")]
-        Command::Demo(args) => commands::demo::run(&args),
+        Command::Demo(args) => commands::demo::run(&args).map(|()| 0),
         Command::Check(args) => commands::check::run(&args),
         #[cfg(feature = "bench")]
-        Command::Bench(args) => commands::bench::run(&args),
+        Command::Bench(args) => commands::bench::run(&args).map(|()| 0),
         #[cfg(feature = "eval")]
-        Command::Eval(args) => commands::eval::run(&args),
+        Command::Eval(args) => commands::eval::run(&args).map(|()| 0),
         #[cfg(feature = "eval")]
-        Command::Tune(args) => commands::tune::run(&args),
-        Command::Rerank(args) => commands::rerank::run(&args),
-        Command::Models(args) => commands::models::run(&args),
-        Command::Health(args) => commands::health::run(&args),
-        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
-        Command::Man(args) => commands::man::run(&args, Cli::command()),
+        Command::Tune(args) => commands::tune::run(&args).map(|()| 0),
+        Command::Rerank(args) => commands::rerank::run(&args).map(|()| 0),
+        Command::Models(args) => commands::models::run(&args).map(|()| 0),
+        Command::Health(args) => commands::health::run(&args).map(|()| 0),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()).map(|()| 0),
+        Command::Man(args) => commands::man::run(&args, Cli::command()).map(|()| 0),
     };
-    if let Err(error) = &result {
+    let code = result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
-    }
+        1
+    });
     let _ = io::stdout().flush();
     // Not `std::process::exit`: it takes ONNX Runtime apart, which crashes where a thread is in the midst of a load or a run.
-    signal_hook::low_level::exit(i32::from(result.is_err()))
+    signal_hook::low_level::exit(code)
 }

@@ -150,6 +150,15 @@ pub enum Mode {
 
 impl Mode {
     const NAMES: [(&'static str, Self); 3] = [("on", Self::On), ("off", Self::Off), ("shadow", Self::Shadow)];
+
+    /// The name of the mode, as the operator writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+        }
+    }
 }
 
 /// The first rule that matches the index expression.

@@ -35,6 +35,12 @@ impl IndexPatterns {
         Ok(compiled)
     }
 
+    /// The globs as they are written: those that include, then those that exclude.
+    pub fn globs(&self) -> impl Iterator<Item = String> {
+        let included = self.included.iter().map(|glob| glob.glob().to_string());
+        included.chain(self.excluded.iter().map(|glob| format!("-{}", glob.glob())))
+    }
+
     /// True where every part of the index expression is matched; parts that the client itself excludes do not count. A
     /// search over everything (`""`, `_all`, `*`) is matched by `*`. Date math counts as a pattern: `<logs-{now/d}>` as
     /// `logs-*`.

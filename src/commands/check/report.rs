@@ -1,0 +1,123 @@
+//! What `check` prints of the cluster and the models. Owns its wording.
+
+use std::time::Duration;
+
+use ranking::order::Blend;
+
+use super::{
+    measuring::{Costs, Window},
+    passages::names,
+    survey::{Caught, Content, Survey},
+};
+use crate::config::{Settings, rules::Rule};
+
+/// The names that are told of those that no rule catches.
+const TOLD: usize = 10;
+
+/// What was found.
+pub(super) struct Report<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) survey: &'a Survey,
+    pub(super) costs: &'a Costs,
+}
+
+impl Report<'_> {
+    /// Prints it.
+    pub(super) fn print(&self) {
+        for (name, score, took) in &self.costs.probes {
+            println!("model {name}: a probe pair scores {score:.4}, in {}", millis(*took));
+        }
+        for (place, (rule, caught)) in self.settings.rules.iter().zip(&self.survey.caught).enumerate() {
+            println!("\nrule {}: {}", place + 1, settings_of(rule, self.settings));
+            if caught.is_empty() {
+                println!("  catches nothing: no index, alias or collection matches");
+            }
+            for caught in caught {
+                self.print_caught(place, rule, caught);
+            }
+        }
+        let free = &self.survey.free;
+        if !free.is_empty() {
+            let more = free.len().saturating_sub(TOLD);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            println!("\nno rule: {}{more}", free.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", "));
+        }
+    }
+
+    fn print_caught(&self, place: usize, rule: &Rule, caught: &Caught) {
+        let content = match &caught.content {
+            None => return println!("  {}: not looked into, one of many", caught.name),
+            Some(Err(fault)) => return println!("  {}: not known, {fault}", caught.name),
+            Some(Ok(content)) => content,
+        };
+        println!("  {}:", caught.name);
+        println!("    fields: {}", fields(rule, content));
+        let window = self.costs.window(place, &caught.name);
+        println!("    passages: {}", passages(content, window));
+        if let Some(window) = window {
+            println!("    first search: {}", first_search(rule, window));
+        }
+    }
+}
+
+fn settings_of(rule: &Rule, settings: &Settings) -> String {
+    let models = settings.models_of(&rule.model).join(" + ");
+    let blend = match rule.blend {
+        Blend::Replace => "replace".to_owned(),
+        Blend::Linear { weight } => format!("linear, weight {weight}"),
+        Blend::Rrf { k } => format!("rrf, k {k}"),
+    };
+    format!(
+        "index {}; mode {}; model {models}; window {}; budget {}; blend {blend}",
+        rule.index.globs().collect::<Vec<_>>().join(", "),
+        rule.mode.name(),
+        rule.window,
+        millis(rule.budget),
+    )
+}
+
+fn fields(rule: &Rule, content: &Content) -> String {
+    let names = names(&rule.passage);
+    if names.is_empty() {
+        return "those that a query searches, else every text".to_owned();
+    }
+    match content.missing.as_slice() {
+        [] => format!("{}, all there", names.join(", ")),
+        missing => format!("{}; NOT THERE: {}", names.join(", "), missing.join(", ")),
+    }
+}
+
+fn passages(content: &Content, window: Option<&Window>) -> String {
+    let passages = &content.passages;
+    let (documents, with_text) = (passages.documents, passages.texts.len());
+    match (documents, with_text) {
+        (0, _) => return "it has no documents".to_owned(),
+        (_, 0) => return format!("NO TEXT in any of {documents} documents"),
+        _ => {}
+    }
+    let length = format!("{with_text} of {documents} documents have text; median {} characters", passages.median());
+    match window {
+        Some(Window { tokens, truncated, .. }) => {
+            format!("{length}, {tokens} tokens as the model reads it; {truncated} would be truncated")
+        }
+        None => length,
+    }
+}
+
+fn first_search(rule: &Rule, window: &Window) -> String {
+    let Window { rate, .. } = window;
+    let takes = Duration::from_secs_f64(rule.window as f64 / rate);
+    let pairs = format!("{} pairs, at {rate:.0} a second here, take {}", rule.window, millis(takes));
+    match takes > rule.budget {
+        true => {
+            let scored = (rule.budget.as_secs_f64() * rate) as usize;
+            format!("{pairs}; the budget ({}) cuts it after about {scored}", millis(rule.budget))
+        }
+        false => format!("{pairs}, within the budget ({})", millis(rule.budget)),
+    }
+}
+
+fn millis(time: Duration) -> String {
+    let millis = time.as_secs_f64() * 1e3;
+    if millis < 10.0 { format!("{millis:.1} ms") } else { format!("{millis:.0} ms") }
+}

@@ -1,0 +1,78 @@
+//! `rerank-proxy check` against a scripted cluster: what it is asked, with whose credentials, and what comes of it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::process::{Command, Output, Stdio};
+
+use common::{Cluster, Seen, json};
+use http::Response;
+use http_body_util::Full;
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
+
+async fn check(cluster: &Cluster, flags: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+    command.args(["check", "--upstream", &format!("http://{}", cluster.address), "--model", MODEL]).args(flags);
+    command.stdin(Stdio::null());
+    // The cluster answers meanwhile.
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// A Solr that is no cloud, with the core `books`.
+fn solr(seen: &Seen) -> Response<Full<bytes::Bytes>> {
+    let (path, _) = seen.path_and_query.split_once('?').unwrap_or((&seen.path_and_query, ""));
+    match path {
+        "/solr/admin/cores" => json(r#"{"status":{"books":{"name":"books"}}}"#),
+        "/solr/books/schema/fields" => json(r#"{"fields":[{"name":"id"},{"name":"title"}]}"#),
+        "/solr/books/schema/dynamicfields" => json(r#"{"dynamicFields":[{"name":"*_txt"}]}"#),
+        "/solr/books/select" => json(r#"{"response":{"docs":[{"id":"1","title":"red wine"},{"id":"2"}]}}"#),
+        _ => Response::builder().status(400).body(Full::new("no cloud".into())).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn cores_of_a_solr_that_is_no_cloud_are_checked_with_the_caller_s_credentials() {
+    let cluster = Cluster::start(solr).await;
+    let headers = ["-H", "Authorization: Basic aHVzaA==", "-H", "X-Other: 1"];
+    let told = check(&cluster, &[&headers[..], &["--fields", "title,lines_txt", "--budget", "10m"]].concat()).await;
+    let out = text(&told.stdout);
+    assert_eq!(told.status.code(), Some(0), "{out}{}", text(&told.stderr));
+    assert!(out.contains("\n  books:\n    fields: title, lines_txt, all there\n"), "{out}");
+    assert!(out.contains("1 of 2 documents have text; median 8 characters"), "{out}");
+    assert!(out.contains("within the budget") && !out.contains("aHVzaA") && !text(&told.stderr).contains("aHVzaA"));
+    let seen = cluster.seen();
+    let has = |seen: &Seen, header: &str| seen.headers.iter().any(|(name, _)| name == header);
+    assert!(seen.iter().all(|seen| has(seen, "authorization") && has(seen, "x-other")), "{seen:?}");
+    assert!(seen.iter().all(|seen| seen.method == "GET"), "it only reads: {seen:?}");
+    let told = check(&cluster, &["--fields", "titel", "--strict"]).await;
+    assert_eq!(told.status.code(), Some(4));
+    assert!(text(&told.stdout).contains("NOT THERE: titel"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_refuses_is_told_and_offline_it_is_not_asked() {
+    let cluster = Cluster::start(|_| Response::builder().status(403).body(Full::new("who are you".into())).unwrap());
+    let cluster = cluster.await;
+    let told = check(&cluster, &[]).await;
+    assert_eq!(told.status.code(), Some(3));
+    assert!(text(&told.stdout).contains("the configuration is right"));
+    let said = text(&told.stderr);
+    assert!(said.contains("403") && said.contains("-H 'Authorization") && said.contains("who are you"), "{said}");
+    let asked = cluster.seen().len();
+    assert_eq!(check(&cluster, &["--offline"]).await.status.code(), Some(0));
+    assert_eq!(cluster.seen().len(), asked);
+    // Forbidden in part: what is known is told.
+    let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
+        "/_alias" => json(r#"{"a":{"aliases":{}}}"#),
+        _ => Response::builder().status(403).body(Full::new("no".into())).unwrap(),
+    });
+    let told = check(&cluster.await, &[]).await;
+    assert_eq!(told.status.code(), Some(3));
+    assert!(text(&told.stdout).contains("  a: not known, it answered 403"), "{}", text(&told.stdout));
+}
