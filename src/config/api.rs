@@ -33,6 +33,8 @@ const MAX_CONCURRENCY: usize = 1 << 20;
 pub struct ApiConfig {
     /// False: there is none.
     pub enabled: bool,
+    /// False: there is no playground.
+    pub playground: bool,
     /// Address and port of a listener of its own; port 0 takes any free one.
     pub listen: Option<SocketAddr>,
     /// The clients that may use it.
@@ -61,6 +63,7 @@ impl ApiConfig {
         let model: Option<String> = section.optional("model");
         let config = Self {
             enabled: section.or("enabled", true),
+            playground: section.or("playground", true),
             listen,
             keys,
             model: model.clone().or_else(|| models.only().map(str::to_owned)),

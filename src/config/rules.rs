@@ -148,6 +148,11 @@ pub enum Mode {
 
 impl Mode {
     const NAMES: [(&'static str, Self); 3] = [("on", Self::On), ("off", Self::Off), ("shadow", Self::Shadow)];
+
+    /// The name, as it is written in the configuration.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// The first rule that matches the index expression.

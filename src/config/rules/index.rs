@@ -35,6 +35,13 @@ impl IndexPatterns {
         Ok(compiled)
     }
 
+    /// The globs, as they were written, those that exclude behind the others.
+    pub fn texts(&self) -> Vec<String> {
+        let text = |glob: &GlobMatcher| glob.glob().glob().to_owned();
+        let excluded = self.excluded.iter().map(|glob| format!("-{}", text(glob)));
+        self.included.iter().map(text).chain(excluded).collect()
+    }
+
     /// True where every part of the index expression is matched; parts that the client itself excludes do not count. A
     /// search over everything (`""`, `_all`, `*`) is matched by `*`. Date math counts as a pattern: `<logs-{now/d}>` as
     /// `logs-*`.
