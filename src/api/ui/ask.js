@@ -121,5 +121,5 @@ async function mappedFields(index) {
     }
   };
   for (const { mappings } of Object.values(await get(`${encodeURIComponent(index)}/_mapping`))) walk(mappings?.properties, "");
-  return [...found];
+  return [...found].sort();
 }

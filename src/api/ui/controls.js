@@ -98,10 +98,16 @@ export function showState(request, plan) {
   at("body").setAttribute("aria-invalid", String(mistake !== null));
 }
 
-/** Sets a control that nobody is writing in. */
-function put(id, value) {
-  const control = at(id);
-  if (control.value !== value && control !== document.activeElement) control.value = value;
+/** Sets a control, unless a person is writing in it. */
+function put(id, value, isWritten = at(id) === document.activeElement) {
+  if (at(id).value !== value && !isWritten) at(id).value = value;
+}
+
+/** Shows what was read from the address, whatever has the focus. */
+export function showLoaded(request) {
+  put("query", state.q, false);
+  put("path", request.path, false);
+  put("body", request.body, false);
 }
 
 const ways = { basic: ["User", "Password"], ApiKey: ["API key"], Bearer: ["Token"], cookies: [] };

@@ -1,6 +1,6 @@
 // Why a hit is where it is, and what was done for the whole answer: figures, stages, measures. Owns their words.
 
-import { make, shown } from "./dom.js";
+import { make, shown, time } from "./dom.js";
 
 const fact = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {}, value));
 
@@ -51,8 +51,8 @@ function source(document) {
 
 const HINTS = { applied: "Reranked", skipped: "Not reranked", failed: "Could not be reranked" };
 
-/** What was done for the answer. */
-export function figures(answer) {
+/** What was done for the answer to the query `asked`. */
+export function figures(answer, asked) {
   const { outcome, reason, because, plan, figures: counted, rule, query, cluster } = answer;
   const told = [];
   if (counted) told.push(`${counted.scored} of ${counted.window} hits scored`, `${counted.cached} from the cache`);
@@ -60,7 +60,7 @@ export function figures(answer) {
   if (counted?.shed) told.push(`${counted.shed} left out for want of room`);
   if (plan?.model) told.push(`with ${plan.model}`);
   if (rule) told.push(`rule ${rule.number} (${rule.index.join(", ")})`);
-  if (query) told.push(`the model reads “${query.text}”, from ${query.source}`);
+  if (query && query.text !== asked) told.push(`the model reads “${query.text}”, from ${query.source}`);
   return [
     make("p", { className: "verdict" },
       make("strong", { className: outcome }, HINTS[outcome] ?? outcome),
@@ -76,10 +76,10 @@ function stages(list) {
   const whole = list.reduce((sum, { ms }) => sum + ms, 0);
   if (!whole) return null;
   const part = ({ ms }, at) => make("span", { className: `s${at % 6}`, style: { "flex-grow": String(ms) } });
-  const name = ({ name, ms }, at) => make("li", {}, make("i", { className: `s${at % 6}` }), `${name} ${shown(ms)} ms`);
+  const name = ({ name, ms }, at) => make("li", {}, make("i", { className: `s${at % 6}` }), `${name} ${time(ms)}`);
   return make("div", { className: "stages" },
     make("div", { className: "parts", "aria-hidden": "true" }, list.map(part)),
-    make("ul", { "aria-label": `Time by stage, ${shown(whole)} ms in all` }, list.map(name), make("li", { className: "whole" }, `${shown(whole)} ms`)));
+    make("ul", { "aria-label": `Time by stage, ${time(whole)} in all` }, list.map(name), make("li", { className: "whole" }, `${time(whole)}`)));
 }
 
 const change = ({ before, after }) => {

@@ -6,8 +6,8 @@ const SVG = "http://www.w3.org/2000/svg";
 /** The element with this id, which is in index.html. */
 export const at = (id) => document.getElementById(id);
 
-/** An element. Of `properties`, those with a dash and `role` are attributes, and `onclick` and its like are listeners; children
-    are elements or texts, and what is null or false is left out. */
+/** An element. Of `properties`, those with a dash and `role` are attributes, `on` holds listeners, `style` and `data` are as
+    elements have them; children are elements or texts, and what is null or false is left out. */
 export function make(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children);
 }
@@ -40,6 +40,9 @@ export function shown(number) {
   if (size >= 1000) return Math.round(number).toLocaleString("en");
   return number.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3).replace("-", "−");
 }
+
+/** A time in milliseconds as a person reads it. */
+export const time = (ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
 
 /** Hands a text to the browser as a file to save. */
 export function download(name, type, text) {

@@ -6,6 +6,8 @@ import { CLUSTER } from "./ask.js";
 const PLACE = `rerank-proxy judgements of ${CLUSTER}`;
 const CUTOFF = 10;
 
+const keyOf = (index, text) => JSON.stringify([index, text]);
+
 /** Judged queries by index and text: { index, text, request, grades: { id: { index, grade } }, before: [id], after: [id] }. */
 let judged = read();
 
@@ -25,8 +27,6 @@ function write() {
     // A browser that keeps nothing: they live as long as the page.
   }
 }
-
-const keyOf = (index, text) => JSON.stringify([index, text]);
 
 export const gradeOf = (index, text, id) => judged.get(keyOf(index, text))?.grades[id]?.grade ?? null;
 

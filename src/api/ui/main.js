@@ -18,6 +18,8 @@ const known = { rules: [], models: [], engine: null, solr: false, indices: [], f
 let last = { answer: null, asked: null };
 let running = null;
 let timer = 0;
+/** False until it is known what there is to ask: what is typed before is asked for then. */
+let isReady = false;
 
 const usualRequest = () => usual(state.index, known.solr, known.fields);
 const request = () => {
@@ -35,6 +37,7 @@ async function changed(what, delay) {
 
 /** Asks for the search, unless there is nothing to ask. */
 async function search() {
+  if (!isReady) return;
   running?.abort();
   const mine = new AbortController();
   running = mine;
@@ -67,7 +70,7 @@ function show(answer, sent) {
   const ids = (hits) => (hits ?? []).map((hit) => hit.id);
   if (asked.from === 0) judgements.ordered(asked.index, text, ids(answer.before), ids(answer.after));
   at("outcome").hidden = false;
-  at("figures").replaceChildren(...figures(answer));
+  at("figures").replaceChildren(...figures(answer, text));
   showMeasure();
   at("lists").hidden = at("choose-list").hidden = !answer.after?.length;
   lists.show({
@@ -159,12 +162,18 @@ async function learnFields() {
 }
 
 async function begin() {
+  isReady = false;
   load();
+  controls.showLoaded({ path: "", body: "" });
   await learn();
+  controls.showLoaded(request());
+  isReady = true;
   at("request").open ||= state.path !== null || state.body !== null;
   changed("search", 0);
 }
 
+// Where there is room the controls are always there.
+at("reranking").open = matchMedia("(min-width: 821px)").matches;
 controls.listen(changed, usualRequest);
 keys.listen(judge);
 addEventListener("hashchange", begin);
