@@ -82,6 +82,8 @@ function stages(list) {
     make("ul", { "aria-label": `Time by stage, ${time(whole)} in all` }, list.map(name), make("li", { className: "whole" }, `${time(whole)}`)));
 }
 
+const several = (number, one, many) => `${number} ${number === 1 ? one : many}`;
+
 const change = ({ before, after }) => {
   const by = after - before;
   const name = by > 0.0005 ? "up" : by < -0.0005 ? "down" : "same";
@@ -97,7 +99,7 @@ export function measure(told, files) {
   const { here, all } = told;
   return [
     make("p", { className: "ndcg" }, make("span", {}, "NDCG@10 "), here ? change(here) : "not judged yet"),
-    make("p", { className: "hint" }, `${all.queries} judged ${all.queries === 1 ? "query" : "queries"}, ${all.judgements} judgements: `, change(all)),
+    make("p", { className: "hint" }, `${several(all.queries, "judged query", "judged queries")}, ${several(all.judgements, "judgement", "judgements")}: `, change(all)),
     make("p", { className: "files" }, files),
   ];
 }

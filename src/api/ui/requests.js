@@ -12,8 +12,12 @@ export function usual(index, solr, fields) {
     return { path: `/solr/${name}/select?${query}q=${PLACE}&rows=${SIZE}`, body: "" };
   }
   const query = { query: PLACE, ...(fields.length ? { fields } : { lenient: true }) };
-  return { path: `/${name}/_search`, body: JSON.stringify({ query: { multi_match: query }, size: SIZE }, null, 2) };
+  return { path: `/${name}/_search`, body: pretty({ query: { multi_match: query }, size: SIZE }) };
 }
+
+/** JSON to read, with lists of names on one line. */
+const pretty = (value) =>
+  JSON.stringify(value, null, 2).replace(/\[\s+("[^\]]*")\s+\]/g, (_, names) => `[${names.replace(/\s*\n\s*/g, " ")}]`);
 
 /** The text in the body that is no JSON, as a sentence; null where it is. */
 export function mistakeIn(body) {
