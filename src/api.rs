@@ -4,14 +4,18 @@
 //! ```text
 //! paths ─┬─ health, metrics, info, models, openapi ─ status
 //!        ├─ ui ─ ui (the playground's files)
+//!        ├─ explain ─ key ─ one search through the pipeline ─ what became of it
 //!        └─ rerank ─ key ─ call (one of five shapes) ─ ranking ─ answer (in the same shape)
 //! ```
 
 mod answer;
 mod call;
+mod explain;
 mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hold;
+mod prefix;
 mod rerank;
 mod response;
 mod status;
@@ -22,7 +26,7 @@ mod waiting;
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -36,10 +40,12 @@ use crate::{
 use call::ApiVersion;
 use fault::Fault;
 pub(crate) use fault::NO_PLACE;
+use prefix::PREFIX;
+pub use prefix::owns;
 use response::{failure, json, plain};
 
-/// What every path of ours begins with, where the cluster's are as well.
-const PREFIX: &str = "/_rerank";
+/// The header with the key of the rerank API, where `Authorization` is for the cluster. It goes no further.
+const KEY: HeaderName = HeaderName::from_static("x-rerank-key");
 
 /// How long the rest of a body is read, after an answer that did not need it.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -54,9 +60,10 @@ enum Endpoint {
     OpenApi,
     Rerank(ApiVersion),
     Playground(&'static ui::File),
+    Explain,
 }
 
-const ENDPOINTS: [(&str, Endpoint); 8] = [
+const ENDPOINTS: [(&str, Endpoint); 9] = [
     ("/health", Endpoint::Health),
     ("/metrics", Endpoint::Metrics),
     ("/info", Endpoint::Info),
@@ -65,6 +72,7 @@ const ENDPOINTS: [(&str, Endpoint); 8] = [
     ("/rerank", Endpoint::Rerank(ApiVersion::Unversioned)),
     ("/v1/rerank", Endpoint::Rerank(ApiVersion::V1)),
     ("/v2/rerank", Endpoint::Rerank(ApiVersion::V2)),
+    ("/explain", Endpoint::Explain),
 ];
 
 impl Endpoint {
@@ -73,14 +81,14 @@ impl Endpoint {
         !matches!(self, Self::Health | Self::Metrics)
     }
 
-    /// Whether a key is needed for it where there are keys.
-    fn is_locked(self) -> bool {
-        matches!(self, Self::Rerank(_) | Self::Models | Self::Info)
+    /// Whether it is the page on which a person tries searches, or what that page asks, which the operator may switch off by itself.
+    fn is_playground(self) -> bool {
+        matches!(self, Self::Explain | Self::Playground(_))
     }
 
-    /// Whether it is there for the playground alone.
-    fn is_playground(self) -> bool {
-        matches!(self, Self::Playground(_))
+    /// Whether a key is needed for it where there are keys.
+    fn is_locked(self) -> bool {
+        matches!(self, Self::Rerank(_) | Self::Models | Self::Info | Self::Explain)
     }
 
     /// Whether it is answered though there are more clients than places.
@@ -89,7 +97,7 @@ impl Endpoint {
     }
 
     fn method(self) -> Method {
-        if matches!(self, Self::Rerank(_)) { Method::POST } else { Method::GET }
+        if matches!(self, Self::Rerank(_) | Self::Explain) { Method::POST } else { Method::GET }
     }
 
     /// Whose words a fault is told in before the request was read.
@@ -100,11 +108,6 @@ impl Endpoint {
             _ => call::Shape::Tei,
         }
     }
-}
-
-/// Whether the path is one of ours in front of a cluster.
-pub fn owns(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Answers a request to one of our paths.
@@ -214,8 +217,9 @@ async fn dispatch(
     if endpoint.is_locked() && listener.is_some_and(|address| context.snapshot.settings.api.is_closed_at(address)) {
         return answer::fault(endpoint.shape(), &Fault::Closed);
     }
-    if endpoint.is_locked() && !may_enter(&context.snapshot.settings.api, &head.headers) {
-        return answer::fault(endpoint.shape(), &Fault::Locked);
+    if endpoint.is_locked() && !may_enter(endpoint, &context.snapshot.settings.api, &head.headers) {
+        let is_bearer = endpoint != Endpoint::Explain;
+        return answer::fault(endpoint.shape(), if is_bearer { &Fault::Locked } else { &Fault::LockedToExplain });
     }
     match endpoint {
         Endpoint::Health if prefix.is_empty() => status::model_health(context),
@@ -230,6 +234,7 @@ async fn dispatch(
         Endpoint::OpenApi => json(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
         Endpoint::Rerank(version) => rerank::answer(context, version, &head.headers, body).await,
         Endpoint::Playground(file) => file.answer(&head.headers),
+        Endpoint::Explain => explain::answer(context, head, body).await,
     }
 }
 
@@ -239,14 +244,18 @@ fn allow(method: &Method) -> &'static str {
 
 /// Whether the client has one of the keys, where there are any. Digests are compared, so that the time it takes tells
 /// nothing of a key.
-fn may_enter(config: &ApiConfig, headers: &HeaderMap) -> bool {
-    let given = |value: &HeaderValue| {
-        let text = value.to_str().ok()?;
-        let (scheme, key) = text.split_once(' ')?;
+fn may_enter(endpoint: Endpoint, config: &ApiConfig, headers: &HeaderMap) -> bool {
+    let bearer = |value: &HeaderValue| {
+        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
     };
     let Keys::Held(keys) = &config.keys else { return true };
-    headers.get(header::AUTHORIZATION).and_then(given).is_some_and(|key| keys.contains(&key))
+    let given = match endpoint {
+        // Its `Authorization` is for the cluster.
+        Endpoint::Explain => headers.get(KEY).and_then(|value| value.to_str().ok()).map(|key| digest_of(key.trim())),
+        _ => headers.get(header::AUTHORIZATION).and_then(bearer),
+    };
+    given.is_some_and(|key| keys.contains(&key))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod call;
 mod ending;
+mod explain;
 mod failing;
 mod fetch;
 mod fields;
@@ -15,6 +16,7 @@ mod planning;
 mod prepare;
 mod send;
 mod shadow;
+mod trace;
 mod whole_answer;
 mod window;
 
@@ -29,6 +31,7 @@ use engines::{
     plan::SkipReason,
     request::SearchRoute,
 };
+pub(crate) use explain::{Explained, Outcome as ExplainedOutcome, Shown, Terms, explained};
 pub(crate) use failing::failed;
 use fetch::{Fetched, fetch};
 use futures_util::future::join_all;
@@ -36,6 +39,8 @@ use http::{Request, Response, request};
 pub(crate) use passing::{open_point_in_time, pass_through};
 use planning::Run;
 use prepare::{Prepared, prepare};
+pub(crate) use trace::Places;
+use trace::Trace;
 use whole_answer::{asked_again, put_together, response, taken_apart};
 use window::{Outcome, rerank};
 
@@ -53,32 +58,42 @@ use crate::{
 /// finds none is sent twice.
 const ROOM_FOR_AN_ANSWER: usize = 256 * 1024;
 
+/// An answer, and what became of each search in it.
+type Reranked = (Response<Body>, Vec<Report>);
+
 /// Answers a request that holds searches.
 pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Response<Body> {
     match reranked(context, route, request).await {
-        Ok(response) => response,
+        Ok((response, reports)) => noted(context, response, &reports),
         Err(Ending::FallBack(original, reports)) => noted(context, pass_through(context, *original).await, &reports),
         Err(Ending::Answered(response, reports)) => noted(context, *response, &reports),
         Err(Ending::Failed(failure)) => failed(context, &failure),
     }
 }
 
-/// The whole of it: the answer to a request of which at least one search is reranked.
-async fn reranked(
-    context: &Context,
-    route: SearchRoute,
-    request: Request<ClientBody>,
-) -> Result<Response<Body>, Ending> {
+/// The answer to a request of which at least one search is reranked, from the client's bytes on.
+async fn reranked(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Result<Reranked, Ending> {
     let (parts, body) = request.into_parts();
     let (parts, body, options) = wanted(context, &route, parts, body)?;
     let call = SearchCall::buffered(context, parts, body, route).await?;
+    answered(context, call, options, &Trace::none()).await
+}
 
+/// The whole of it, once the request is held.
+async fn answered(
+    context: &Context,
+    call: Arc<SearchCall>,
+    options: RequestOptions,
+    trace: &Trace,
+) -> Result<Reranked, Ending> {
     let one_reason = |reason| vec![Report::Skipped(reason)];
-    let prepared =
-        prepare(context, &call, &options, Run::Answer).await.map_err(|halt| halt.ending(&call, one_reason))?;
-    if prepared.any_shadowed() {
+    let prepared = prepare(context, &call, &options, Run::Answer, trace).await;
+    trace.lap("plan");
+    let prepared = prepared.map_err(|halt| halt.ending(&call, one_reason))?;
+    if prepared.any_shadowed() && !trace.is_on() {
         shadow::start(context, call.clone(), options);
     }
+    trace.note(|noted| noted.planned = prepared.searches.first().and_then(|search| search.as_ref().ok().cloned()));
     let fall_back = |reason| Ending::FallBack(Box::new(call.original()), prepared.all_skipped(reason));
     let Some(Assembled { forward, reader }) = &prepared.assembled else {
         // Each search has its own reason.
@@ -94,10 +109,13 @@ async fn reranked(
         fetched.map_err(|halt| halt.ending(&call, |reason| prepared.all_skipped(reason)))?;
     let answered = Instant::now();
     context.process.metrics.upstream_answered(answered - asked);
+    trace.lap("cluster");
 
     let spans = taken_apart(reader, &answer, prepared.searches.len()).await.map_err(&fall_back)?;
     let outcomes = join_all(prepared.searches.iter().zip(&spans).map(async |(search, span)| match search {
-        Ok(planned) => Ok(rerank(context, reader, planned, answer.slice(span.clone()), answered, answer.len()).await),
+        Ok(planned) => {
+            Ok(rerank(context, reader, planned, answer.slice(span.clone()), answered, answer.len(), trace).await)
+        }
         Err(reason) => Err(*reason),
     }))
     .await;
@@ -115,7 +133,7 @@ async fn reranked(
 
     let mut response = response(&call, head, body, &mut room).await;
     rerank_header::timing(response.headers_mut(), answered - asked, answered.elapsed());
-    Ok(noted(context, response, &reports))
+    Ok((response, reports))
 }
 
 /// The request options of a request that may be reranked. What the path and the headers settle streams through unread; where

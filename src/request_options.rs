@@ -7,14 +7,15 @@ use std::{borrow::Cow, time::Duration};
 use engines::plan::{Explain, MAX_WINDOW, MIN_WINDOW};
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode;
+use ranking::order::Blend;
 
 use crate::config::{
-    MAX_BUDGET, RequestOption,
+    Detail, MAX_BUDGET, RequestOption,
     rules::{Mode, Rule},
 };
 
 /// The longest query text that a header may hold, in bytes.
-const MAX_QUERY: usize = 4096;
+pub(crate) const MAX_QUERY: usize = 4096;
 
 /// The options of one request, as far as they are allowed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,10 +32,16 @@ pub struct RequestOptions {
     pub budget: Option<Duration>,
     /// The explanation that is added to each hit.
     pub explain: Explain,
+    /// The detail of the explanation, where it is another than the operator's for clients.
+    pub detail: Option<Detail>,
     /// The probability below which hits are left out.
     pub min_score: Option<f32>,
-    wider_window: bool,
-    longer_budget: bool,
+    /// The way in which the score of the model and that of the cluster become one.
+    pub blend: Option<Blend>,
+    /// True if the window may be wider than the rule's.
+    pub wider_window: bool,
+    /// True if the budget may be longer than the rule's.
+    pub longer_budget: bool,
     /// Headers that were sent but do not count here.
     pub ignored: Vec<&'static str>,
 }
@@ -104,7 +111,10 @@ impl RequestOptions {
             window: window.map(read_window).transpose()?,
             budget: budget.map(read_budget).transpose()?,
             explain: explain.unwrap_or_default(),
+            detail: None,
             min_score,
+            // There is no header for it.
+            blend: None,
             wider_window: may(RequestOption::WiderWindow),
             longer_budget: may(RequestOption::LongerBudget),
             ignored,

@@ -231,6 +231,12 @@ impl Context {
     pub fn dialect(&self) -> &Arc<dyn Dialect> {
         self.snapshot.dialects.get(self.dialect)
     }
+
+    /// The same for a request to `path`.
+    #[must_use]
+    pub fn for_path(&self, path: &str) -> Self {
+        Self { seen: self.seen.clone(), dialect: self.snapshot.dialects.number_for(path) }
+    }
 }
 
 impl Deref for Context {

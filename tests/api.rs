@@ -348,6 +348,18 @@ async fn a_key_is_needed_where_the_operator_says_so() {
             assert_eq!(told(proxy.post(path, &body).bearer_auth(key)).await.0, status, "{path} {key}");
         }
     }
+    // Its `Authorization` is for the cluster.
+    let body = json!({"path": "/i/_search"});
+    for (header, key, status) in [
+        ("authorization", "Bearer one", 401),
+        ("x-rerank-key", "Bearer one", 401),
+        ("x-rerank-key", "three", 401),
+        ("x-rerank-key", "one", 200),
+    ] {
+        let (found, said) = told(proxy.post("/explain", &body).header(header, key)).await;
+        assert_eq!(found, status, "{said}");
+        assert!(status == 200 || said["error"].as_str().unwrap().contains("X-Rerank-Key"), "{said}");
+    }
     for (path, status) in
         [("/v1/models", 401), ("/info", 401), ("/health", 200), ("/openapi.json", 200), ("/_rerank/health", 200)]
     {

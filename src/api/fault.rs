@@ -31,6 +31,9 @@ pub(super) enum Fault {
     /// The client has no key, or a wrong one.
     #[error("a key is needed here: send `Authorization: Bearer KEY`")]
     Locked,
+    /// The same where a search is to be explained.
+    #[error("a key is needed here: send `X-Rerank-Key: KEY`; `Authorization` is for the cluster")]
+    LockedToExplain,
     /// There are no keys, and other machines reach the listener.
     #[error(
         "the rerank API is closed on this address, which other machines reach, as no key is configured: whoever runs this \
@@ -64,7 +67,7 @@ impl Fault {
             Self::Slow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Locked => StatusCode::UNAUTHORIZED,
+            Self::Locked | Self::LockedToExplain => StatusCode::UNAUTHORIZED,
             Self::Closed => StatusCode::FORBIDDEN,
             Self::NoModel(_) => StatusCode::NOT_FOUND,
             Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => {
@@ -82,7 +85,7 @@ impl Fault {
             Self::Unreadable(_) | Self::Slow(_) | Self::Invalid(_) | Self::TooLarge(_) | Self::NoModel(_) => {
                 "Validation"
             }
-            Self::Locked | Self::Closed => "Unauthorized",
+            Self::Locked | Self::LockedToExplain | Self::Closed => "Unauthorized",
             Self::Crowded(_) | Self::NoMemory(_) | Self::NoPlace | Self::NotRanked(NotRanked::Overloaded) => {
                 "Overloaded"
             }

@@ -1,34 +1,26 @@
 //! A rerank call from its body to its answer: hold → read → find the model → rank → write. Owns this sequence, and what is
 //! counted and told of it; the documents go the same way as the hits of a search, through the same queue and cache.
 
-use std::{
-    mem,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{mem, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use scoring::{Score, Scorer};
-use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 use tracing::{debug, warn};
 
 use super::{
     answer as words,
     call::{self, ApiVersion, Call, Limits, Shape},
     fault::Fault,
+    hold::hold,
     response, waiting,
 };
 use crate::{
     client_body::ClientBody,
-    cluster::{
-        body::{Body, Bounds, Filled, Patience, Unheld, fill},
-        encoding::{self, Coding},
-    },
+    cluster::body::Body,
     config::{Keys, MAX_WINDOWS, RequestOption},
     document_ranking::{Documents, Ranking, rank},
     isolation::{call_apart, computed},
-    memory::{CALL_COPIES, Held, Spent},
     request_options::RequestOptions,
     rerank_header::{self, Report},
     state::Context,
@@ -115,42 +107,6 @@ async fn answered(
     let mut response = response::json(StatusCode::OK, room.split(body.len()).keep(body));
     rerank_header::outcomes(response.headers_mut(), &[report]);
     Ok((shape, response))
-}
-
-/// The body of a call, without its content coding, and what is on the account for what is made of it.
-async fn hold(
-    context: &Context,
-    headers: &HeaderMap,
-    body: &mut ClientBody,
-    began: Instant,
-    budget: Duration,
-    permit: &Arc<OwnedSemaphorePermit>,
-) -> Result<(Bytes, Held), Fault> {
-    let limit = context.snapshot.settings.api.request_body;
-    // Who sends slowly is not to keep others from calling.
-    let patience = Patience::InAll(budget.saturating_sub(began.elapsed()));
-    let bounds = Bounds { bytes: limit, copies: CALL_COPIES, patience, memory: &context.process.memory };
-    let (sent, room) = match fill(body, bounds).await {
-        Ok(Filled::Whole(sent, room)) => (sent, room),
-        Ok(Filled::Short(_, Unheld::TooLarge)) => return Err(Fault::too_large(limit)),
-        Ok(Filled::Short(_, Unheld::NoMemory)) => return Err(Fault::NoMemory(Spent)),
-        Ok(Filled::Short(_, Unheld::Slow)) => return Err(Fault::Slow(budget)),
-        Err(_) => return Err(Fault::Unreadable("the body ended early".to_owned())),
-    };
-    match Coding::of(headers) {
-        Some(Coding::Identity) => Ok((sent, room)),
-        // What a few bytes become may be large, and is not to hold up the searches of this thread.
-        Some(coding) => {
-            let (in_flight, memory) = (permit.clone(), context.process.memory.clone());
-            let decoded = call_apart(move || {
-                let _under_way = in_flight;
-                encoding::decode(coding, &sent, limit, &memory, CALL_COPIES)
-            });
-            let decoded = timeout_at((began + budget).into(), decoded).await.map_err(|_| Fault::Slow(budget))?;
-            decoded.map_err(|_| Fault::Internal)?.map_err(|error| Fault::of_body(error, limit))
-        }
-        None => Err(Fault::Unreadable("the body's Content-Encoding is none that can be read here".to_owned())),
-    }
 }
 
 /// The model that a client means, by the name that we have for it.

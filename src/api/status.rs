@@ -2,10 +2,9 @@
 //! answers, of which some are ours and some those that clients of TEI and of OpenAI's list of models expect.
 
 use http::{Response, StatusCode};
-use ranking::order::Blend;
 use serde_json::{Map, Value, json};
 
-use super::{answer, call::Shape, fault::Fault, response};
+use super::{answer, call::Shape, explain::told::blend, fault::Fault, response};
 use crate::{
     cluster::body::Body, config::Settings, document_ranking::NotRanked, open_models::OpenModel, state::Context,
 };
@@ -83,7 +82,7 @@ fn proxy(settings: &Settings) -> Value {
     let rules = settings.rules.iter().zip(1..).map(|(rule, number)| {
         json!({
             "number": number,
-            "index": rule.index.texts(),
+            "index": rule.index.globs().collect::<Vec<_>>(),
             "mode": rule.mode.name(),
             "model": rule.model,
             "window": rule.window,
@@ -96,20 +95,6 @@ fn proxy(settings: &Settings) -> Value {
         "models": settings.models.keys().collect::<Vec<_>>(),
         "rules": rules.collect::<Vec<_>>(),
     })
-}
-
-/// A blend, as it is written in the configuration.
-fn blend(blend: Blend) -> Value {
-    match blend {
-        Blend::Replace => json!({"method": "replace"}),
-        Blend::Linear { weight } => json!({"method": "linear", "weight": shortest(weight)}),
-        Blend::Rrf { k } => json!({"method": "rrf", "k": shortest(k)}),
-    }
-}
-
-/// The number that the shortest decimal of an `f32` stands for.
-fn shortest(number: f32) -> Value {
-    number.to_string().parse::<f64>().map_or(Value::Null, |number| json!(number))
 }
 
 /// The models, and what else they are called here.

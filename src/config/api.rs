@@ -33,7 +33,7 @@ const MAX_CONCURRENCY: usize = 1 << 20;
 pub struct ApiConfig {
     /// False: there is none.
     pub enabled: bool,
-    /// False: there is no playground.
+    /// True if single searches can be explained, and tried out on a page.
     pub playground: bool,
     /// Address and port of a listener of its own; port 0 takes any free one.
     pub listen: Option<SocketAddr>,

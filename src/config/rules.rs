@@ -149,9 +149,13 @@ pub enum Mode {
 impl Mode {
     const NAMES: [(&'static str, Self); 3] = [("on", Self::On), ("off", Self::Off), ("shadow", Self::Shadow)];
 
-    /// The name, as it is written in the configuration.
+    /// The name of the mode, as the operator writes it.
     pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Shadow => "shadow",
+        }
     }
 }
 

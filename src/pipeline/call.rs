@@ -75,6 +75,12 @@ impl SearchCall {
         Ok(Arc::new(Self { parts, sent, route, path_and_query, body }))
     }
 
+    /// A request that is there in full, its body in no content coding.
+    pub(super) fn whole(parts: request::Parts, body: Bytes, route: SearchRoute) -> Arc<Self> {
+        let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Arc::new(Self { parts, sent: body.clone(), route, path_and_query, body })
+    }
+
     /// The path that the request came by.
     pub(super) fn route(&self) -> &SearchRoute {
         &self.route

@@ -104,6 +104,7 @@ fn planned(
         let reason = format!("X-Rerank-Model: there is no model `{model}`; there is: {}", names.join(", "));
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    let blend = options.blend.unwrap_or(rule.blend);
     let fields = Fields::of(snapshot.settings.field_signals(model), rule);
     let terms = Terms {
         window: options.window(rule),
@@ -111,7 +112,7 @@ fn planned(
         query: options.query.as_deref(),
         query_path: &rule.query_path,
         leave_explicit: rule.explicit == Explicit::Cluster,
-        scores: matches!(rule.blend, Blend::Linear { .. })
+        scores: matches!(blend, Blend::Linear { .. })
             || options.explain != Explain::No
             || snapshot.settings.fuses_the_cluster(model),
         values: fields.names(),
@@ -131,18 +132,19 @@ fn planned(
         let reason = format!("X-Rerank-Min-Score: the scores of `{model}` are no probabilities under this rule");
         return Err(NoPlan::Refuse(Failure::new(FailureKind::IllegalArgument, reason)));
     }
+    let detail = options.detail.unwrap_or(snapshot.settings.clients.explain);
     Ok(Planned {
         place,
         plan,
         model: model.clone(),
         budget: options.budget(rule.budget),
-        blend: rule.blend,
+        blend,
         fields,
         diversity: rule.diversity.clone(),
         long: rule.long_passages,
         shown: rule.score,
-        explain: snapshot.settings.clients.explain.of(options.explain),
-        detail: snapshot.settings.clients.explain,
+        explain: detail.of(options.explain),
+        detail,
         probability: rule.probability.clone().filter(|_| *model == rule.model),
         min_score: options.min_score.or(rule.min_score),
         cut: options.min_score.is_some(),

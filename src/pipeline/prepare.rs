@@ -17,6 +17,7 @@ use super::{
     fetch::{Fetched, fetch_original, fetch_own},
     halt::Halt,
     planning::{Plans, Run, plans, unruled},
+    trace::Trace,
     whole_answer::response,
 };
 use crate::{
@@ -82,6 +83,7 @@ pub(super) async fn prepare(
     call: &Arc<SearchCall>,
     options: &RequestOptions,
     run: Run,
+    trace: &Trace,
 ) -> Result<Prepared, Halt> {
     let mut room = room_for_planning(context, call.body())?;
     let mut rendered = None;
@@ -107,6 +109,7 @@ pub(super) async fn prepare(
     {
         read = located(context, call, read).await?;
     }
+    trace.note(|noted| noted.indices = read.request.searches().first().and_then(|search| search.indices.clone()));
     let Read { request, size } = read;
     let (snapshot, own, multi) = (context.snapshot.clone(), options.clone(), call.form().is_multi());
     let plans = planned(size, move || plans(&snapshot, request, multi, &own, run)).await?;

@@ -15,6 +15,7 @@ use super::{
     fetch::{Fetched, fetch},
     planning::Run,
     prepare::{Prepared, prepare},
+    trace::Trace,
     whole_answer::taken_apart,
     window::measure,
 };
@@ -41,7 +42,7 @@ pub(super) fn start(context: &Context, call: Arc<SearchCall>, options: RequestOp
 }
 
 async fn shadow(context: &Context, call: Arc<SearchCall>, options: &RequestOptions) -> Result<(), SkipReason> {
-    let prepared = prepare(context, &call, options, Run::Shadow).await.map_err(|halt| halt.reason())?;
+    let prepared = prepare(context, &call, options, Run::Shadow, &Trace::none()).await.map_err(|halt| halt.reason())?;
     let Prepared { searches, assembled: Some(Assembled { forward, reader }), .. } = &prepared else { return Ok(()) };
     let Fetched { answer, room: _room, .. } = fetch(context, &call, forward).await.map_err(|halt| halt.reason())?;
     let answered = Instant::now();

@@ -10,11 +10,17 @@ use engines::{
     plan::{Explain, SkipReason},
     rewrite::NewOrder,
 };
-use ranking::{diversity, order};
+use ranking::{diversity, order, ranked::Ranked};
 use scoring::{Known, Priority, Request, ScoreError, Scored, held_to};
 use tracing::debug;
 
-use super::{fetch::stands, new_order::new_order, notes::notes, planned::Planned};
+use super::{
+    fetch::stands,
+    new_order::new_order,
+    notes::notes,
+    planned::Planned,
+    trace::{Pages, Places, Trace},
+};
 use crate::{
     config::rules::ShownScore,
     isolation::{computed, guarded_future},
@@ -46,6 +52,7 @@ pub(super) async fn rerank(
     answer: Bytes,
     answered: Instant,
     size: usize,
+    trace: &Trace,
 ) -> Outcome {
     let unusable = |reason| Outcome::Unusable { reason, stands: false };
     let (candidates, texts) = match candidates(reader, planned, &answer, size).await {
@@ -56,8 +63,11 @@ pub(super) async fn rerank(
         }
         Err(reason) => return unusable(reason),
     };
-    let scored = match score(context, planned, &candidates, texts, answered).await {
-        Ok(scored) => reordered(reader, planned, &candidates, scored, &answer, size).await,
+    trace.lap("candidates");
+    let scored = score(context, planned, &candidates, texts, answered).await;
+    trace.lap("score");
+    let scored = match scored {
+        Ok(scored) => reordered(reader, planned, &candidates, scored, &answer, size, trace).await,
         Err(reason) => Err(reason),
     };
     match scored {
@@ -196,25 +206,40 @@ async fn reordered(
     scored: Scored,
     answer: &Bytes,
     size: usize,
+    trace: &Trace,
 ) -> Result<(Bytes, Counts), SkipReason> {
+    let is_traced = trace.is_on();
     let counts = Counts::of(&scored).with_good(&scored, planned.min_score);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
-    let mut body = computed(size + bytes_of_vectors(&scored), move || {
+    let (mut body, pages) = computed(size + bytes_of_vectors(&scored), move || {
+        let began = is_traced.then(Instant::now);
         let (ranked, moved) = new_order(&planned, &candidates, &scored, reader.min_score(planned.place));
+        let ordered = began.map(|began| began.elapsed());
+        let notes = |rank: usize, hit: &Ranked| notes(&planned, rank, hit, &candidates, &scored, &moved);
+        let pages = ordered.map(|order| Pages {
+            before: reader.original_page(planned.place, answer.clone(), &candidates),
+            places: Places::of(planned.plan.page, &candidates, &ranked, &notes),
+            order,
+        });
         let order = NewOrder {
             total: planned.cut.then_some(ranked.len()),
             ranked,
             scores: planned.shown == ShownScore::Rerank,
-            notes: &|rank, hit| notes(&planned, rank, hit, &candidates, &scored, &moved),
+            // What is told beside the answer is not told in it.
+            notes: if is_traced { &|_, _| Vec::new() } else { &notes },
         };
-        reader.rewrite(planned.place, &answer, &candidates, order)
+        (reader.rewrite(planned.place, &answer, &candidates, order), pages)
     })
     .await?;
     if body.len() < body.capacity() / 2 {
         // A page of a window: the rest of the room is not to be kept until the client has read it.
         body.shrink_to_fit();
     }
-    Ok((body.into(), counts))
+    let body = Bytes::from(body);
+    if let Some(pages) = pages {
+        trace.reordered(pages, body.clone());
+    }
+    Ok((body, counts))
 }
 
 /// The bytes of the vectors that are compared: to compare those of 200 hits takes longer than to rewrite a small answer.

@@ -14,6 +14,7 @@ use crate::{
     plan::{Explain, NoPlan, Plan, SkipReason, Terms},
     request::{Forward, RequestParts, Route, Search, SearchRoute},
     rewrite::{self, NewOrder, Placed},
+    shown::ShownHit,
 };
 
 /// One family of search engines. All methods are pure, but for what a dialect remembers from one request to the next: the
@@ -35,6 +36,9 @@ pub trait Dialect: Send + Sync + 'static {
     fn point_in_time_opened(&self, answer: &[u8], indices: &str) {
         let _ = (answer, indices);
     }
+
+    /// The hits that an answer to one search shows; none where it has none in the usual place.
+    fn hits<'a>(&self, answer: &'a [u8]) -> Vec<ShownHit<'a>>;
 
     /// The body (always JSON) with which the engine itself would report a failure.
     fn failure(&self, failure: &Failure) -> String;

@@ -33,6 +33,7 @@ use crate::{
     failure::Failure,
     plan::SkipReason,
     request::{RequestParts, Route, SearchForm, SearchRoute, Segments},
+    shown::{self, ShownHit},
 };
 use remembered::Remembered;
 use request::ElasticRequest;
@@ -86,6 +87,10 @@ impl Dialect for Elastic {
         if let Some(id) = answer::point_in_time(answer) {
             self.remembered.points_in_time.remember(&id, indices);
         }
+    }
+
+    fn hits<'a>(&self, answer: &'a [u8]) -> Vec<ShownHit<'a>> {
+        shown::of_elastic(answer)
     }
 
     fn failure(&self, failure: &Failure) -> String {

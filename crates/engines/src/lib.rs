@@ -16,6 +16,7 @@ pub mod request;
 pub mod passage;
 
 pub mod rewrite;
+pub mod shown;
 
 pub mod json;
 mod names;

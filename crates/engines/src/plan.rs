@@ -183,6 +183,8 @@ pub struct Terms<'a> {
 pub struct Plan {
     /// The text that passages are scored against.
     pub query: String,
+    /// The place that the text was found in: a header, a parameter, or the name of a clause.
+    pub source: &'static str,
     /// The window: the number of the cluster's top hits that are scored and put in order.
     pub window: usize,
     /// The client's page of the new order.
@@ -193,6 +195,11 @@ pub struct Plan {
     /// the client's page even when it is not reranked.
     pub widened: bool,
 }
+
+/// The place of a query text that the client said in a header.
+pub const QUERY_HEADER: &str = "X-Rerank-Query";
+/// The place of one that lies where the rule says.
+pub(crate) const QUERY_PATH: &str = "query_path";
 
 impl Plan {
     /// True if the cluster is asked for another page than the client's.

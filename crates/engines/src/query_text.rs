@@ -20,7 +20,12 @@ pub(super) struct QueryText {
     /// The fields that they looked in, as written but without boosts ("title", "name.*", "*"), each once, in order;
     /// empty where the query names none. Fields of vectors are not among them: they hold no text.
     pub(super) fields: Vec<String>,
+    /// The name of the clause or parameter that holds the text; [`SEVERAL`] where they are of several kinds.
+    pub(super) source: &'static str,
 }
+
+/// The source of a text that is gathered from clauses of several kinds.
+const SEVERAL: &str = "several clauses";
 
 /// All of these as one: the fields merged, the texts joined with a space, the same text twice counting once. Of a text
 /// that gets longer than [`MAX_CHARS`], the words that come first count; it is cut inside a word only where it would
@@ -28,6 +33,7 @@ pub(super) struct QueryText {
 pub(super) fn joined(parts: impl IntoIterator<Item = QueryText>) -> Option<QueryText> {
     let mut gathered = Gathered::default();
     for part in parts {
+        gathered.from(part.source);
         gathered.typed(&part.text, part.fields.iter().map(String::as_str));
     }
     gathered.finish()
@@ -38,6 +44,10 @@ pub(super) fn joined(parts: impl IntoIterator<Item = QueryText>) -> Option<Query
 pub(super) struct Gathered {
     texts: IndexSet<String>,
     fields: IndexSet<String>,
+    /// The kind of clause that is looked into.
+    kind: &'static str,
+    /// The kind that the texts are from.
+    source: Option<&'static str>,
     /// The number of clauses that were looked into.
     clauses: usize,
     /// True if something was left out because there is too much of it.
@@ -50,7 +60,11 @@ impl Gathered {
         let texts: Vec<String> = self.texts.into_iter().collect();
         let mut text = texts.join(" ");
         text.truncate(end_of_text(&text));
-        (!text.is_empty()).then(|| QueryText { text, fields: self.fields.into_iter().collect() })
+        (!text.is_empty()).then(|| QueryText {
+            text,
+            fields: self.fields.into_iter().collect(),
+            source: self.source.unwrap_or_default(),
+        })
     }
 
     /// The same, where nothing was left out because there is too much of it.
@@ -70,11 +84,19 @@ impl Gathered {
         self.too_complex = true;
     }
 
+    /// Notes where the texts are from that come next.
+    pub(super) fn from(&mut self, kind: &'static str) {
+        self.kind = kind;
+    }
+
     /// Adds a text and the fields it was looked for in. Where there is no text, the fields do not count either.
     pub(super) fn typed<'a>(&mut self, text: &str, fields: impl IntoIterator<Item = &'a str>) {
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if !text.is_empty() {
-            self.texts.insert(text);
+            if self.texts.insert(text) {
+                let is_other = self.source.is_some_and(|source| source != self.kind);
+                self.source = Some(if is_other { SEVERAL } else { self.kind });
+            }
             self.look_in(fields);
         }
     }
@@ -138,6 +160,7 @@ mod tests {
         let part = |text: &str, fields: &[&str]| QueryText {
             text: text.to_owned(),
             fields: fields.iter().map(ToString::to_string).collect(),
+            source: "match",
         };
         let parts = [part("red wine", &["title"]), part("dry", &[]), part("red wine", &["body", "title"])];
         assert_eq!(joined(parts), Some(part("red wine dry", &["title", "body"])));

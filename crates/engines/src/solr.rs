@@ -30,6 +30,7 @@ use crate::{
     failure::Failure,
     plan::SkipReason,
     request::{RequestParts, Route, SearchForm, SearchRoute, Segments},
+    shown::{self, ShownHit},
 };
 use handlers::Handlers;
 use request::SolrRequest;
@@ -72,6 +73,10 @@ impl Dialect for Solr {
 
     fn read(&self, request: RequestParts<'_>, route: &SearchRoute) -> Result<Box<dyn SearchRequest>, SkipReason> {
         Ok(SolrRequest::read(request, route, &self.handlers)?)
+    }
+
+    fn hits<'a>(&self, answer: &'a [u8]) -> Vec<ShownHit<'a>> {
+        shown::of_solr(answer)
     }
 
     fn failure(&self, failure: &Failure) -> String {

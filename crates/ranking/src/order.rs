@@ -27,6 +27,13 @@ pub enum Blend {
     },
 }
 
+impl Blend {
+    /// The model's share of a linear blend where nobody says.
+    pub const USUAL_WEIGHT: f32 = 0.7;
+    /// The `k` of reciprocal rank fusion in its paper, and in both engines.
+    pub const USUAL_K: f32 = 60.0;
+}
+
 /// The new order of all `cluster` hits.
 ///
 /// `cluster` holds the cluster's own score of each hit (`None` where it gave none), `model` what the model says of the

@@ -4,16 +4,11 @@ use ranking::order::Blend;
 
 use crate::config::reading::section::Section;
 
-/// The model's share of a linear blend.
-const DEFAULT_WEIGHT: f32 = 0.7;
-/// The `k` of reciprocal rank fusion in its paper, and in both engines.
-const DEFAULT_RRF_K: f32 = 60.0;
-
 /// The methods, each with its parameters at their defaults.
 const METHODS: [(&str, Blend); 3] = [
     ("replace", Blend::Replace),
-    ("linear", Blend::Linear { weight: DEFAULT_WEIGHT }),
-    ("rrf", Blend::Rrf { k: DEFAULT_RRF_K }),
+    ("linear", Blend::Linear { weight: Blend::USUAL_WEIGHT }),
+    ("rrf", Blend::Rrf { k: Blend::USUAL_K }),
 ];
 
 /// Reads the table in a rule; the model's score replaces the cluster's where there is none.

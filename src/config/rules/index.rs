@@ -35,11 +35,10 @@ impl IndexPatterns {
         Ok(compiled)
     }
 
-    /// The globs, as they were written, those that exclude behind the others.
-    pub fn texts(&self) -> Vec<String> {
-        let text = |glob: &GlobMatcher| glob.glob().glob().to_owned();
-        let excluded = self.excluded.iter().map(|glob| format!("-{}", text(glob)));
-        self.included.iter().map(text).chain(excluded).collect()
+    /// The globs as they are written: those that include, then those that exclude.
+    pub fn globs(&self) -> impl Iterator<Item = String> {
+        let included = self.included.iter().map(|glob| glob.glob().to_string());
+        included.chain(self.excluded.iter().map(|glob| format!("-{}", glob.glob())))
     }
 
     /// True where every part of the index expression is matched; parts that the client itself excludes do not count. A

@@ -15,7 +15,7 @@ use crate::{
     caps,
     json::{self, Edits},
     passage::{Content, PassageSpec},
-    plan::{NoPlan, Page, Plan, SkipReason, Terms},
+    plan::{NoPlan, Page, Plan, QUERY_HEADER, QUERY_PATH, SkipReason, Terms},
     query_text::{QueryText, joined},
 };
 
@@ -83,10 +83,12 @@ pub(super) fn plan(
     };
 
     let inferred = inferred(body, parameter("q"), parameter("df"))?;
-    let spelt_out = terms.query.map(str::to_owned).or_else(|| explicit.as_ref().map(|explicit| explicit.text.clone()));
-    let query = spelt_out.or_else(|| at_query_path(&document, terms.query_path));
-    let (text, searched) = inferred.map_or((None, Vec::new()), |found| (Some(found.text), found.fields));
-    let query = query.or(text).ok_or(SkipReason::NoQueryText)?;
+    let in_header = terms.query.map(|query| (query.to_owned(), QUERY_HEADER));
+    let spelt_out = in_header.or_else(|| explicit.as_ref().map(|explicit| (explicit.text.clone(), explicit.name)));
+    let query = spelt_out.or_else(|| Some((at_query_path(&document, terms.query_path)?, QUERY_PATH)));
+    let (found, searched) =
+        inferred.map_or((None, Vec::new()), |found| (Some((found.text, found.source)), found.fields));
+    let (query, source) = query.or(found).ok_or(SkipReason::NoQueryText)?;
     caps::searched(&searched)?;
 
     let passage = match explicit.as_ref().and_then(|explicit| explicit.field.clone()) {
@@ -96,7 +98,7 @@ pub(super) fn plan(
     let text = &document.text[..];
     let extra = hidden_fields::extra(&document, parameters, &passage.wanted(&searched), terms.values)?;
     hidden_fields::ask_for(&extra, text, &mut edits);
-    let plan = Plan { query, window, page, hits, widened: false };
+    let plan = Plan { query, source, window, page, hits, widened: false };
     if said.multi && plan.changes_page() {
         set_member(text, "from", "0", &mut edits);
         set_member(text, "size", &hits.to_string(), &mut edits);

@@ -24,6 +24,8 @@ const DEFAULT_WINDOW: usize = 10;
 /// A reranking that a search spells out.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Explicit {
+    /// The name of the syntax.
+    pub(super) name: &'static str,
     /// The query text.
     pub(super) text: String,
     /// The only field that passages are read from.
@@ -66,7 +68,7 @@ pub(super) fn opensearch(document: &Document, edits: &mut Edits) -> Result<Optio
             _ => edits.retain(text, ext.value, &spans, |place| members[place].name(text) != "rerank"),
         }
     }
-    Ok(Some(Explicit { text: found, field: None, window: None, min_score: None }))
+    Ok(Some(Explicit { name: "ext.rerank", text: found, field: None, window: None, min_score: None }))
 }
 
 /// The text at a dotted path into the search, `query.match.title.query` for instance. OpenSearch looks for it in the long
@@ -120,6 +122,7 @@ pub(super) fn elasticsearch(
     }
     replace_retriever(text, edits)?;
     Ok(Some(Explicit {
+        name: "text_similarity_reranker",
         text: parameters.text.to_owned(),
         field: Some(parameters.field.to_owned()),
         window: Some(window),

@@ -32,6 +32,7 @@ pub(super) fn of_retriever(retriever: &Value) -> Result<Option<QueryText>, SkipR
 /// of.
 pub(super) fn of_knn(knn: &Value) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
+    gathered.from("knn");
     for search in each(knn) {
         gathered.vector_builder(search.get("query_vector_builder"));
     }
@@ -41,6 +42,7 @@ pub(super) fn of_knn(knn: &Value) -> Result<Option<QueryText>, SkipReason> {
 /// The subject of `?q=`; `df` is the field for words that name none.
 pub(super) fn of_q(q: &str, df: Option<&str>) -> Result<Option<QueryText>, SkipReason> {
     let mut gathered = Gathered::default();
+    gathered.from("q");
     gathered.lucene(q, Syntax::Classic, df);
     gathered.within_caps()
 }

@@ -50,7 +50,7 @@ fn one(answer: &[u8]) {
 fn plan(window: usize, content: Content, extra: ExtraFields) -> Planned {
     let page = Page { from: 1, size: 3 };
     Planned {
-        plan: Plan { query: "water".to_owned(), window, page, hits: window.max(4), widened: true },
+        plan: Plan { query: "water".to_owned(), source: "match", window, page, hits: window.max(4), widened: true },
         searched: vec!["text".to_owned(), "notes.*".to_owned()],
         passage: PassageSpec { content, strip_html: false },
         min_score: None,

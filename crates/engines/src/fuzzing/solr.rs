@@ -108,7 +108,7 @@ fn plan_of(extra: ExtraFields, hits: usize) -> Planned {
     let changed = [echo("rows", Seen::Nothing), echo("fl", Seen::Behind(1)), echo("q", Seen::As("x\"".to_owned()))];
     let page = Page { from: usize::from(widened), size: 3 };
     Planned {
-        plan: Plan { query: "water".to_owned(), window: 3, page, hits, widened },
+        plan: Plan { query: "water".to_owned(), source: "match", window: 3, page, hits, widened },
         searched: vec!["title".to_owned()],
         passage: PassageSpec::default(),
         client: Fields::read(&extra.wanted),

@@ -72,7 +72,7 @@ impl Template {
     }
 
     /// The dotted paths, as they are written.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.lines.iter().flat_map(|line| &line.parts).map(|part| part.path.as_str())
     }
 

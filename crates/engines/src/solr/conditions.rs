@@ -15,7 +15,7 @@ use crate::{
     extra_fields::ExtraFields,
     names::{is_pattern, matches},
     passage::Content,
-    plan::{NoPlan, Page, Plan, SkipReason, Terms},
+    plan::{NoPlan, Page, Plan, QUERY_HEADER, QUERY_PATH, SkipReason, Terms},
 };
 
 /// Solr's own default.
@@ -54,10 +54,12 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Planned, NoPlan> 
     let hits = window.max(page.end());
 
     let inferred = query_text::of(asked)?;
-    let query = terms.query.map(str::to_owned).or_else(|| parameter(asked, "rerank.q"));
-    let query = query.or_else(|| at_query_path(asked, terms.query_path));
-    let (text, searched) = inferred.map_or((None, Vec::new()), |found| (Some(found.text), found.fields));
-    let query = query.or(text).ok_or(SkipReason::NoQueryText)?;
+    let query = terms.query.map(|query| (query.to_owned(), QUERY_HEADER));
+    let query = query.or_else(|| Some((parameter(asked, "rerank.q")?, "rerank.q")));
+    let query = query.or_else(|| Some((at_query_path(asked, terms.query_path)?, QUERY_PATH)));
+    let (found, searched) =
+        inferred.map_or((None, Vec::new()), |found| (Some((found.text, found.source)), found.fields));
+    let (query, source) = query.or(found).ok_or(SkipReason::NoQueryText)?;
     caps::searched(&searched)?;
 
     let lists = asked.fields();
@@ -81,7 +83,7 @@ pub(super) fn plan(asked: &Asked, terms: &Terms<'_>) -> Result<Planned, NoPlan> 
     asked_for.extend(values);
     let extra = ExtraFields { asked: asked_for, no_text, wanted: all };
     let values = terms.values.iter().map(|name| Some(name).filter(|name| !client.gives_away(name)).cloned()).collect();
-    let mut plan = Plan { query, window, page, hits, widened: false };
+    let mut plan = Plan { query, source, window, page, hits, widened: false };
     plan.widened = plan.changes_page() || !extra.asked.is_empty();
     let echo = echo(asked, &plan, &extra, &lists)?;
     Ok(Planned { plan, searched, passage: terms.passage.clone(), extra, values, echo, lists, client })

@@ -71,7 +71,9 @@ pub(super) fn of(asked: &Asked) -> Result<Option<QueryText>, SkipReason> {
     let left_to_read = Cell::new(MAX_READINGS * asked.size());
     let mut reader = Reader { asked, gathered: Gathered::default(), left: MAX_QUERIES, left_to_read };
     let parser = asked.first("defType").unwrap_or_else(|| "lucene".to_owned());
-    match asked.json("query") {
+    let json = asked.json("query");
+    reader.gathered.from(if json.is_some() { "query" } else { "q" });
+    match json {
         Some(Value::String(query)) => reader.query(query, &parser, 0),
         Some(query) => reader.json(query, 0),
         None => reader.query(&asked.first("q").unwrap_or_default(), &parser, 0),

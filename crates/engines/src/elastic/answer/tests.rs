@@ -24,7 +24,14 @@ const PRETTY: &str = r#"{
 
 fn planned(window: usize, extra: ExtraFields) -> Planned {
     Planned {
-        plan: Plan { query: "x".to_owned(), window, page: Page { from: 0, size: 10 }, hits: window, widened: true },
+        plan: Plan {
+            query: "x".to_owned(),
+            source: "match",
+            window,
+            page: Page { from: 0, size: 10 },
+            hits: window,
+            widened: true,
+        },
         searched: Vec::new(),
         passage: PassageSpec::default(),
         min_score: None,

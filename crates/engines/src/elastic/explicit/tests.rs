@@ -72,6 +72,7 @@ fn a_reranked_standard_retriever_becomes_a_plain_search() {
     assert_eq!(
         found,
         Some(Explicit {
+            name: "text_similarity_reranker",
             text: "red wine".to_owned(),
             field: Some("t".to_owned()),
             window: Some(20),

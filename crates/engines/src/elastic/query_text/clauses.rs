@@ -81,8 +81,9 @@ impl Gathered {
     pub(super) fn query(&mut self, query: &Value, depth: usize) {
         let Some(clauses) = query.as_object().filter(|_| depth < MAX_DEPTH) else { return };
         for (name, body) in clauses {
-            let Some((_, place)) = CLAUSES.iter().find(|(known, _)| known == name) else { continue };
+            let Some((kind, place)) = CLAUSES.iter().find(|(known, _)| known == name) else { continue };
             if let Some(body) = body.as_object() {
+                self.from(kind);
                 self.clause(*place, body, depth);
             }
         }

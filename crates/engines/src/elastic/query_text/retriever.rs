@@ -20,9 +20,13 @@ impl Gathered {
                         self.query(query, depth + 1);
                     }
                 }
-                "knn" => self.clause(Place::VectorBuilder, options, depth),
+                "knn" => {
+                    self.from("knn");
+                    self.clause(Place::VectorBuilder, options, depth);
+                }
                 // Either retrievers to merge, or one text for many fields.
                 "rrf" | "linear" => {
+                    self.from("retriever");
                     self.clause(Place::Plain(&["fields"]), options, depth);
                     for inner in options.get("retrievers").into_iter().flat_map(each) {
                         self.retriever(inner, depth + 1);

@@ -1,0 +1,54 @@
+//! `POST /_rerank/explain`: a person's search, sent as a client would send it, and told with all that the proxy did to it. Owns its
+//! sequence (hold → read → the client's request → the pipeline → what became of it), and that nothing but a single search is ever
+//! sent, with no credentials but the caller's own.
+
+mod asked;
+mod because;
+mod client_request;
+pub(super) mod told;
+
+use std::time::Instant;
+
+use http::{Response, StatusCode, request::Parts};
+use tracing::debug;
+
+use super::{answer as words, call::Shape, fault::Fault, hold::hold, response::json};
+use crate::{client_body::ClientBody, cluster::body::Body, isolation::computed, pipeline, state::Context};
+use asked::Asked;
+use client_request::ClientRequest;
+use told::Told;
+
+/// How many times their size the pages are put on the account for what is told of them: passages and documents, as they are
+/// gathered and as they are written.
+const TOLD_COPIES: usize = 4;
+
+/// Answers a request to explain a search.
+pub(super) async fn answer(context: &Context, head: &Parts, body: &mut ClientBody) -> Response<Body> {
+    explained(context, head, body).await.unwrap_or_else(|fault| {
+        debug!(%fault, "a search was not explained");
+        words::fault(Shape::Tei, &fault)
+    })
+}
+
+async fn explained(context: &Context, head: &Parts, body: &mut ClientBody) -> Result<Response<Body>, Fault> {
+    let config = &context.snapshot.settings.api;
+    let crowded = |_| Fault::Crowded(config.concurrency);
+    let permit = context.process.calls.clone().try_acquire_owned().map_err(crowded)?.into();
+    let (sent, _room) = hold(context, &head.headers, body, Instant::now(), config.budget, &permit).await?;
+    let asked = Asked::read(&sent).map_err(Fault::Unreadable)?;
+    let options = asked.options(context).map_err(Fault::Unreadable)?;
+    let request = ClientRequest::of(context, head, &asked).map_err(Fault::Unreadable)?;
+    let ClientRequest { context, route, parts, body } = request;
+
+    let (indices, says_query) = (route.indices.clone(), options.query.is_some());
+    let explained = Box::pin(pipeline::explained(&context, route, parts, body, options)).await;
+    let size = explained.shown.size();
+    let mut room = context.process.memory.hold(size * TOLD_COPIES).map_err(Fault::NoMemory)?;
+    let (dialect, snapshot) = (context.dialect().clone(), context.snapshot.clone());
+    let told = computed(size, move || {
+        let settings = &snapshot.settings;
+        Told { settings, dialect: &*dialect, indices: &indices, says_query }.body(&explained)
+    });
+    let told = told.await.map_err(|_| Fault::Internal)?;
+    Ok(json(StatusCode::OK, room.split(told.len()).keep(told)))
+}
