@@ -52,12 +52,11 @@ def _kind(item):
     return item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
 
 
-def _need(item):
-    """The server that a test cannot do without, or None."""
-    fixtures = getattr(item, "fixturenames", ())
-    if "browser" in fixtures:
-        return "browser"
-    return "redis" if "redis" in fixtures or "stopped_redis" in fixtures else _kind(item)
+def _needs(item):
+    """What a test cannot do without."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    needs = {"redis": fixtures & {"redis", "stopped_redis"}, "browser": fixtures & {"browser"}, _kind(item): _kind(item)}
+    return [need for need, is_needed in needs.items() if is_needed]
 
 
 def pytest_configure(config):
@@ -99,9 +98,8 @@ def _leave_out(items, given):
     missing = redis_server.left_out() | browser.left_out() | ({} if given else engine_control.left_out())
     found = {}
     for item in items:
-        need = _need(item)
-        why = missing.get(need)
-        if why:
+        for need in set(_needs(item)) & set(missing):
+            why = missing[need]
             found.setdefault(need, (why, []))[1].append(item.nodeid)
             item.add_marker(pytest.mark.skip(reason=f"no {need}: {why}"))
     if os.environ.get("CI") == "true" and found:

@@ -289,6 +289,20 @@ def test_the_cluster_s_credentials_are_asked_for_and_are_nowhere_but_in_memory(o
         page.locator("#access input").first.wait_for()
 
 
+@pytest.mark.engines("elasticsearch-9", "opensearch-3", "solr-9")
+def test_every_engine_tells_its_indices_and_is_searched_in_its_own_words(cluster, open_page):
+    page = open_page(f"{cluster.proxy}/_rerank/ui#index=passages&q=warm+water")
+    page.locator("#after .hit").first.wait_for()
+    assert {"passages", "passages-more", "single"} <= set(page.locator("#index option").evaluate_all("all => all.map(one => one.value)"))
+    assert page.input_value("#index") == "passages"
+    asked = page.input_value("#path") + page.input_value("#body")
+    assert "title" in asked and "text" in asked and "number" not in asked, asked
+    assert len(titles(page, "before")) == len(titles(page, "after")) == 10
+    assert "Reranked" in page.inner_text("#figures")
+    answer = searched(page, lambda: page.fill("#query", "bread & butter"))
+    assert answer["query"]["text"] == "bread & butter", answer["query"]
+
+
 def test_a_key_takes_the_playground_away(open_page):
     config = '[server]\nlisten = "127.0.0.1:0"\n[upstream]\nurl = "http://127.0.0.1:9"\n[api]\nplayground = false\n'
     with proxy_control.start(config) as proxy:

@@ -28,6 +28,7 @@ const request = () => {
 };
 
 async function changed(what, delay) {
+  document.body.classList.add("waiting");
   if (what === "index") await learnFields();
   save();
   controls.showState(request(), last.answer?.plan);
@@ -49,7 +50,6 @@ async function search() {
     at("request").open = true;
     return say("The body of the request is not JSON.");
   }
-  document.body.classList.add("waiting");
   try {
     const answer = await ask.explain(explained(sent, wanted(state, known.rules)), mine.signal);
     if (running === mine) show(answer, sent);
