@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-# As root, which is what CI mostly is, Chromium has no sandbox. What it opens is our own page.
-ARGUMENTS = ["--no-sandbox"]
+# As root, which is what CI mostly is, Chromium has no sandbox; what it opens is our own page. Containers have little shared memory.
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 
 
 def binary():

@@ -12,6 +12,7 @@ import pytest
 import browser as browser_control
 import demo
 import proxy as proxy_control
+from data import MODEL
 from wire import ScriptedServer, header_lines, read_request, send
 
 FIXTURES = proxy_control.REPOSITORY / "fixtures" / "playground"
@@ -28,10 +29,10 @@ def browser():
 
 @pytest.fixture(scope="module")
 def shown():
-    """The demo: `.url` of the playground as it prints it, `.proxy`."""
+    """The demo: `.url` of the playground as it prints it, `.proxy`, `.engine`."""
     with demo.running("--model", "all-MiniLM-L6-v2") as addresses:
         url = addresses["playground"]
-        yield SimpleNamespace(url=url, proxy="http://" + urlsplit(url).netloc)
+        yield SimpleNamespace(url=url, proxy="http://" + urlsplit(url).netloc, engine=addresses["search engine (BM25)"])
 
 
 @pytest.fixture
@@ -141,6 +142,9 @@ def test_a_search_of_ones_own_is_taken_as_it_is(shown, open_page):
     other = open_page(page.url)
     other.locator("#after .hit").first.wait_for()
     assert other.locator("#after .hit").count() == 3
+    in_an_order = {"query": {"match": {"text": "water"}}, "sort": [{"domain.keyword": "asc"}]}
+    searched(page, lambda: page.fill("#body", json.dumps(in_an_order)))
+    assert "Not reranked" in page.inner_text("#figures") and page.inner_text("#figures code") == "sort"
     page.fill("#body", own[:-1])
     says(page, "not JSON")
     assert page.get_attribute("#body", "aria-invalid") == "true"
@@ -303,7 +307,21 @@ def test_every_engine_tells_its_indices_and_is_searched_in_its_own_words(cluster
     assert answer["query"]["text"] == "bread & butter", answer["query"]
 
 
-def test_a_key_takes_the_playground_away(open_page):
+def test_a_key_of_the_rerank_api_is_asked_for_and_kept_in_memory(shown, open_page):
+    config = f'[server]\nlisten = "127.0.0.1:0"\n[upstream]\nurl = "{shown.engine}"\n[api]\nkeys_env = "KEYS"\n'
+    config += f'[models.m]\npath = "{MODEL}"\n[[rules]]\nindex = "*"\nmodel = "m"\n'
+    with proxy_control.start(config, {"KEYS": "s3cret"}) as proxy:
+        page = open_page(f"{proxy.ready().url}/_rerank/ui#index=demo&q=water")
+        page.fill("#access input", "wrong")
+        page.click("#access button")
+        page.locator("#access input").fill("s3cret")
+        page.click("#access button")
+        page.locator("#after .hit").first.wait_for()
+        assert page.locator("#with option[value='model:m']").count() == 1, "who has a key learns the models"
+        assert "s3cret" not in page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie, location.href])")
+
+
+def test_a_setting_takes_the_playground_away(open_page):
     config = '[server]\nlisten = "127.0.0.1:0"\n[upstream]\nurl = "http://127.0.0.1:9"\n[api]\nplayground = false\n'
     with proxy_control.start(config) as proxy:
         for path in ("/_rerank/ui", "/_rerank/ui/main.js"):

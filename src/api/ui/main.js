@@ -144,8 +144,9 @@ async function learn() {
   try {
     Object.assign(known, await ask.indices(known.engine));
   } catch (error) {
+    // Who may search need not be allowed to list indices (403).
     known.solr = known.engine === "solr";
-    if (error.status === 401 || error.status === 403) controls.askForAccess("cluster", signIn);
+    if (error.status === 401) controls.askForAccess("cluster", signIn);
   }
   state.index ||= known.indices[0]?.name ?? "";
   controls.offerIndices(known.indices);
@@ -154,11 +155,7 @@ async function learn() {
 }
 
 async function learnFields() {
-  try {
-    known.fields = state.index ? await ask.textFields(state.index, known.solr) : [];
-  } catch {
-    known.fields = [];
-  }
+  known.fields = state.index ? await ask.textFields(state.index, known.solr) : [];
 }
 
 async function begin() {
