@@ -3,7 +3,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check::CheckArgs, health::HealthArgs, models::ModelsArgs, rerank::RerankArgs, serve::ServeArgs};
+use crate::commands::{
+    check::CheckArgs, completions::CompletionsArgs, health::HealthArgs, man::ManArgs, models::ModelsArgs,
+    rerank::RerankArgs, serve::ServeArgs,
+};
 
 /// A transparent reranking sidecar for Elasticsearch, OpenSearch and Solr.
 #[derive(Debug, Parser)]
@@ -26,6 +29,8 @@ pub enum Command {
     Rerank(RerankArgs),
     Models(ModelsArgs),
     Health(HealthArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 #[cfg(test)]

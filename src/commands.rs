@@ -3,10 +3,12 @@
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod check;
+pub mod completions;
 pub mod config_args;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod health;
+pub mod man;
 pub mod models;
 pub mod rerank;
 pub mod serve;
@@ -22,7 +24,7 @@ use crate::state::Process;
 const LOADING: Duration = Duration::from_mins(5);
 
 /// Waits until every model is loaded. `serve` forwards in the meantime; the other subcommands have nothing else to do.
-async fn wait_until_ready(process: &Process) -> anyhow::Result<()> {
+pub(crate) async fn wait_until_ready(process: &Process) -> anyhow::Result<()> {
     let snapshot = process.snapshot();
     let all = || {
         let mut states = snapshot.scorers.values().map(|scorer| scorer.readiness());

@@ -14,16 +14,17 @@ use demo_engine::Engine;
 use evaluation::comparison::CUTOFF;
 use tokio::net::TcpListener;
 
-use crate::judged_run::{self, Target};
+use crate::{
+    judged_run::{self, Target},
+    progress::Progress,
+};
 
 pub mod load;
 pub mod orders;
 pub mod overview;
-mod progress;
 pub mod report;
 
 use orders::{Measured, Order};
-use progress::Progress;
 
 /// The number of ports above a taken one that are tried.
 const PORTS_TO_TRY: u16 = 50;

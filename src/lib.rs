@@ -44,3 +44,8 @@ pub mod telemetry;
 pub mod demo;
 #[cfg(feature = "demo")]
 pub mod judged_run;
+
+#[cfg(feature = "eval")]
+pub mod eval;
+#[cfg(any(feature = "demo", feature = "eval"))]
+mod progress;

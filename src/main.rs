@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rerank_proxy::{
     cli::{Cli, Command},
     commands,
@@ -26,6 +26,8 @@ fn main() -> ! {
         Command::Rerank(args) => commands::rerank::run(&args),
         Command::Models(args) => commands::models::run(&args),
         Command::Health(args) => commands::health::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
     };
     if let Err(error) = &result {
         eprintln!("error: {error:#}");

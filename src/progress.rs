@@ -12,7 +12,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(5);
 const BAR: usize = 30;
 
 /// The progress of one run.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     name: String,
     total: usize,
     is_watched: bool,
@@ -21,7 +21,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// The progress of `total` searches, none of which is answered.
-    pub(super) fn new(name: &str, total: usize) -> Self {
+    pub(crate) fn new(name: &str, total: usize) -> Self {
         let started =
             Self { name: name.to_owned(), total, is_watched: io::stderr().is_terminal(), last: Instant::now() };
         started.draw(0);
@@ -29,7 +29,7 @@ impl Progress {
     }
 
     /// Shows that `done` searches are answered.
-    pub(super) fn at(&mut self, done: usize) {
+    pub(crate) fn at(&mut self, done: usize) {
         if self.is_watched {
             self.draw(done);
         } else if self.last.elapsed() >= BETWEEN_LINES {
