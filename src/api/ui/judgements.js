@@ -1,5 +1,5 @@
 // What a person says of hits: a grade from 0 to 3 for each, by index and query. Owns NDCG of them, their place in the browser,
-// and the files that `rerank-proxy eval` and others read.
+// and the files in the formats that crates/evaluation reads.
 
 import { CLUSTER } from "./ask.js";
 
@@ -56,7 +56,7 @@ export function forget(index) {
 }
 
 /** NDCG@10 of these ids, best first: the sum of each grade over log2(rank + 1), divided by that of the ideal order of all
-    judged documents. It is the `nDCG@10` of ir-measures and of `rerank-proxy eval`. */
+    judged documents. It is the `nDCG@10` of ir-measures and of crates/evaluation. */
 export function ndcg(ids, grades) {
   const discounted = (list) => list.slice(0, CUTOFF).reduce((sum, grade, at) => sum + Math.max(grade, 0) / Math.log2(at + 2), 0);
   const ideal = discounted(Object.values(grades).map(({ grade }) => grade).sort((one, other) => other - one));
