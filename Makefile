@@ -41,7 +41,7 @@ test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsear
 test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 	$(CARGO) test --workspace
 
-test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server)
+test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server, chromium)
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! paths ─┬─ health, metrics, info, models, openapi ─ status
+//!        ├─ ui ─ ui (the playground's files)
 //!        ├─ explain ─ key ─ one search through the pipeline ─ what became of it
 //!        └─ rerank ─ key ─ call (one of five shapes) ─ ranking ─ answer (in the same shape)
 //! ```
@@ -19,6 +20,7 @@ mod rerank;
 mod response;
 mod status;
 pub(crate) mod text;
+mod ui;
 mod waiting;
 
 use std::{net::SocketAddr, time::Duration};
@@ -57,6 +59,7 @@ enum Endpoint {
     Models,
     OpenApi,
     Rerank(ApiVersion),
+    Playground(&'static ui::File),
     Explain,
 }
 
@@ -78,9 +81,9 @@ impl Endpoint {
         !matches!(self, Self::Health | Self::Metrics)
     }
 
-    /// Whether it lets a person send searches to the cluster, which the operator may switch off by itself.
+    /// Whether it is the page on which a person tries searches, or what that page asks, which the operator may switch off by itself.
     fn is_playground(self) -> bool {
-        self == Self::Explain
+        matches!(self, Self::Explain | Self::Playground(_))
     }
 
     /// Whether a key is needed for it where there are keys.
@@ -138,7 +141,8 @@ pub(crate) async fn handle_in_reserve(
 /// What is at a path that begins with `prefix`.
 fn endpoint(path: &str, prefix: &str) -> Option<Endpoint> {
     let rest = &path[prefix.len()..];
-    ENDPOINTS.iter().find(|(known, _)| *known == rest).map(|&(_, endpoint)| endpoint)
+    let known = ENDPOINTS.iter().find(|(known, _)| *known == rest).map(|&(_, endpoint)| endpoint);
+    known.or_else(|| ui::file(rest).map(Endpoint::Playground))
 }
 
 /// `listener`: the address at which the request came in.
@@ -193,14 +197,15 @@ async fn dispatch(
 ) -> Response<Body> {
     let path = head.uri.path();
     let Some(endpoint) = endpoint(path, prefix) else {
-        let known: Vec<String> = ENDPOINTS.iter().map(|(path, _)| format!("{prefix}{path}")).collect();
+        let known = ENDPOINTS.iter().map(|(path, _)| *path).chain([ui::PATH]);
+        let known: Vec<String> = known.map(|path| format!("{prefix}{path}")).collect();
         return failure(StatusCode::NOT_FOUND, &format!("there is no {path}; there is {}", known.join(", ")));
     };
     if endpoint.is_switchable() && !context.snapshot.settings.api.enabled {
         return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
     if endpoint.is_playground() && !context.snapshot.settings.api.playground {
-        return failure(StatusCode::NOT_FOUND, "searches are not explained here (api.playground)");
+        return failure(StatusCode::NOT_FOUND, "the playground is switched off here (api.playground)");
     }
     let (method, allowed) = (&head.method, endpoint.method());
     if *method != allowed && !(*method == Method::HEAD && allowed == Method::GET) {
@@ -228,6 +233,7 @@ async fn dispatch(
         Endpoint::Models => status::models(context),
         Endpoint::OpenApi => json(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
         Endpoint::Rerank(version) => rerank::answer(context, version, &head.headers, body).await,
+        Endpoint::Playground(file) => file.answer(&head.headers),
         Endpoint::Explain => explain::answer(context, head, body).await,
     }
 }

@@ -281,6 +281,37 @@ async fn on_an_address_that_other_machines_reach_there_is_no_api_without_a_key_o
 }
 
 #[tokio::test]
+async fn the_playground_is_at_both_doors_unless_it_is_switched_off() {
+    let proxy = Proxy::of(&[], Shortest).await;
+    for path in ["/_rerank/ui", "/ui", "/_rerank/ui/main.js", "/ui/main.js"] {
+        let response = proxy.get(path).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert!(header(&response, "content-security-policy").starts_with("default-src 'none'"), "{path}");
+        assert!(!response.text().await.unwrap().is_empty(), "{path}");
+    }
+    assert_eq!(told(proxy.post("/_rerank/ui", &json!({}))).await.0, 405);
+    assert_eq!(told(proxy.get("/_rerank/ui/none.js")).await.0, 404);
+    for (key, value) in [("playground", "false"), ("enabled", "false")] {
+        let settings: [(&[&str], &str); 1] = [(&["api", key], value)];
+        let proxy = Proxy::start(config(nowhere(), &settings), &[("m", Arc::new(Shortest))]).await;
+        for path in ["/_rerank/ui", "/_rerank/ui/main.js"] {
+            let (status, answer) = told(proxy.get(path)).await;
+            assert!(status == 404 && answer["error"].as_str().unwrap().contains(&format!("api.{key}")), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn info_tells_what_the_playground_lets_one_choose_from() {
+    let proxy = Proxy::of(&[(&["upstream", "engine"], "opensearch")], Shortest).await;
+    let told = told(proxy.get("/_rerank/info")).await.1["proxy"].clone();
+    assert_eq!((&told["engine"], &told["models"]), (&json!("opensearch"), &json!(["m"])));
+    let rule = &told["rules"][0];
+    assert_eq!((&rule["number"], &rule["model"], &rule["mode"]), (&json!(1), &json!("m"), &json!("on")), "{rule}");
+    assert_eq!(rule["blend"], json!({"method": "replace"}));
+}
+
+#[tokio::test]
 async fn only_who_has_a_key_learns_whether_a_pair_was_scored_before() {
     let cached = || async {
         let score = Score { cached: true, ..Score::fresh(1.0, Scale::Logit) };

@@ -101,6 +101,9 @@ async fn staying_up_prints_where_to_play() {
     let (result, out) = run_with(&options, Some("applied")).await;
     result.unwrap();
     assert_eq!(out.lines().filter(|line| line.starts_with("curl ")).count(), 4, "{out}");
+    let first = out.lines().next().unwrap();
+    assert!(first.starts_with("playground                http://127.0.0.1:"), "{first}");
+    assert!(first.ends_with("/_rerank/ui#q=homemade+garlic+confit+shelf+life"), "it opens with a query: {first}");
     let measures = out.find("NDCG").unwrap();
     for greeting in ["search engine (BM25)      http://127.0.0.1:", "the same, reranked        http://127.0.0.1:"] {
         assert!(out.find(greeting).unwrap() < measures, "it says where it listens before it measures: {out}");

@@ -251,6 +251,7 @@ fn links_lead_somewhere() {
         "docs/cache.md",
         "docs/scoring.md",
         "docs/capacity.md",
+        "docs/playground.md",
         "docs/relevance.md",
     ] {
         let text = std::fs::read_to_string(root.join(page)).unwrap();

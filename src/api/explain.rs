@@ -5,7 +5,7 @@
 mod asked;
 mod because;
 mod client_request;
-mod told;
+pub(super) mod told;
 
 use std::time::Instant;
 

@@ -4,8 +4,10 @@
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{answer, call::Shape, fault::Fault, response};
-use crate::{cluster::body::Body, document_ranking::NotRanked, open_models::OpenModel, state::Context};
+use super::{answer, call::Shape, explain::told::blend, fault::Fault, response};
+use crate::{
+    cluster::body::Body, config::Settings, document_ranking::NotRanked, open_models::OpenModel, state::Context,
+};
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
 pub(super) fn health(context: &Context) -> Response<Body> {
@@ -64,6 +66,7 @@ pub(super) fn info(context: &Context) -> Response<Body> {
         "version": env!("CARGO_PKG_VERSION"),
         "sha": Value::Null,
         "docker_label": Value::Null,
+        "proxy": proxy(&context.snapshot.settings),
     });
     // Of a model on a server nothing is known.
     if let Some(OpenModel::Local(folder)) = context.snapshot.models.get(name) {
@@ -72,6 +75,26 @@ pub(super) fn info(context: &Context) -> Response<Body> {
         info["model_dtype"] = json!(folder.onnx().file_stem().map(|stem| stem.to_string_lossy()));
     }
     response::json(StatusCode::OK, line(&info))
+}
+
+/// What the playground lets a person choose from: the engine, where it is named, the models and the rules. No secrets.
+fn proxy(settings: &Settings) -> Value {
+    let rules = settings.rules.iter().zip(1..).map(|(rule, number)| {
+        json!({
+            "number": number,
+            "index": rule.index.globs().collect::<Vec<_>>(),
+            "mode": rule.mode.name(),
+            "model": rule.model,
+            "window": rule.window,
+            "budget_ms": rule.budget.as_millis() as u64,
+            "blend": blend(rule.blend),
+        })
+    });
+    json!({
+        "engine": settings.upstream.engine,
+        "models": settings.models.keys().collect::<Vec<_>>(),
+        "rules": rules.collect::<Vec<_>>(),
+    })
 }
 
 /// The models, and what else they are called here.

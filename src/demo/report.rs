@@ -130,11 +130,22 @@ pub fn summary(comparison: &Comparison, dataset: &Dataset) -> String {
 /// The addresses that things listen on, as soon as they do, and what is being waited for.
 pub fn greeting(engine: SocketAddr, proxy: SocketAddr, dataset: &Dataset) -> String {
     format!(
-        "search engine (BM25)      http://{engine}\n\
+        "playground                {}\n\
+         search engine (BM25)      http://{engine}\n\
          the same, reranked        http://{proxy}\n\
          sending {} judged queries to both …\n",
+        playground(proxy),
         dataset.queries.len()
     )
+}
+
+/// The query that the playground opens with: the words are in many passages, and those that answer it are not on top. The index is the only one
+/// there is.
+const OPENING: &str = "homemade garlic confit shelf life";
+
+/// The page that shows a search in both orders, with a query in it.
+fn playground(proxy: SocketAddr) -> String {
+    format!("http://{proxy}/_rerank/ui#q={}", OPENING.replace(' ', "+"))
 }
 
 /// The next things to try.

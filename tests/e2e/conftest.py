@@ -1,14 +1,14 @@
 """Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
 
 A test that takes the fixture `cluster` runs on every kind of Elasticsearch and OpenSearch, or on the kinds, flavours or
-families that `@pytest.mark.engines(...)` names. One that takes `redis` gets a Redis of its own.
+families that `@pytest.mark.engines(...)` names. One that takes `redis` gets a Redis of its own, one that takes `browser` a Chromium.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
     RERANK_E2E_ENGINES   engines that already run, `elasticsearch-9=http://…,solr-9=http://…`; their test indices are
                          deleted, and tests on other kinds left out. For developing tests: saves starting them
     RERANK_E2E_DIRECT=1  no proxy at all: the harness tests itself, engine against engine
-    CI=true              an engine or a Redis that cannot run is a failure, not a reason to leave tests out
+    CI=true              an engine, a Redis or a browser that cannot run is a failure, not a reason to leave tests out
 """
 
 import os
@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
 pytest.register_assert_rewrite("checks", "rerank_api")
 
+import browser
 import data
 import engines as engine_control
 import kinds
@@ -51,10 +52,11 @@ def _kind(item):
     return item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
 
 
-def _need(item):
-    """The server that a test cannot do without, or None."""
-    fixtures = getattr(item, "fixturenames", ())
-    return "redis" if "redis" in fixtures or "stopped_redis" in fixtures else _kind(item)
+def _needs(item):
+    """What a test cannot do without."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    needs = {"redis": fixtures & {"redis", "stopped_redis"}, "browser": fixtures & {"browser"}, _kind(item): _kind(item)}
+    return [need for need, is_needed in needs.items() if is_needed]
 
 
 def pytest_configure(config):
@@ -93,12 +95,11 @@ def pytest_collection_modifyitems(config, items):
 
 def _leave_out(items, given):
     """Marks tests on servers that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
-    missing = redis_server.left_out() | ({} if given else engine_control.left_out())
+    missing = redis_server.left_out() | browser.left_out() | ({} if given else engine_control.left_out())
     found = {}
     for item in items:
-        need = _need(item)
-        why = missing.get(need)
-        if why:
+        for need in set(_needs(item)) & set(missing):
+            why = missing[need]
             found.setdefault(need, (why, []))[1].append(item.nodeid)
             item.add_marker(pytest.mark.skip(reason=f"no {need}: {why}"))
     if os.environ.get("CI") == "true" and found:

@@ -162,7 +162,7 @@ fn fields(rule: &Rule) -> Option<Vec<&str>> {
     }
 }
 
-fn blend(blend: Blend) -> Value {
+pub(in crate::api) fn blend(blend: Blend) -> Value {
     match blend {
         Blend::Replace => json!({"method": "replace"}),
         Blend::Linear { weight } => json!({"method": "linear", "weight": shortest(weight)}),
