@@ -29,7 +29,7 @@ pub enum Command {
     #[cfg(feature = "eval")]
     Eval(Box<crate::commands::eval::EvalArgs>),
     #[cfg(feature = "eval")]
-    Tune(crate::commands::tune::TuneArgs),
+    Tune(Box<crate::commands::tune::TuneArgs>),
     Rerank(RerankArgs),
     Models(ModelsArgs),
     Health(HealthArgs),

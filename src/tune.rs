@@ -11,14 +11,14 @@ mod observe;
 mod report;
 mod rule;
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use evaluation::{
     judgements::Query,
     measures::Measure,
     tuning::{
-        advice::{Advice, Costs, Limit, Verdict, advise},
+        advice::{Limit, Verdict, advise},
         settings::settings,
         trial::{Scoring, Setting},
     },
@@ -33,8 +33,10 @@ use crate::{
 };
 use calibrate::{Calibration, calibrate};
 use observe::{Model, observe};
+use report::Change;
 
 pub use observe::Observation;
+pub use report::Tuned;
 
 /// What is to be tuned, and how.
 #[derive(Debug, Clone)]
@@ -53,31 +55,6 @@ pub struct Task {
     pub measure: Measure,
     /// What a search may cost.
     pub limit: Limit,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Tuned {
-    measure: Measure,
-    limit: Limit,
-    models: Vec<String>,
-    widest: usize,
-    tried: usize,
-    costs: Costs,
-    skipped: BTreeMap<String, usize>,
-    advice: Advice,
-    /// The setting that is best on all queries.
-    best: Setting,
-    calibration: Calibration,
-    /// The rule as lines, and the change to the operator's file where the rule stands in one.
-    change: Change,
-}
-
-/// What an operator is to change.
-#[derive(Debug)]
-struct Change {
-    lines: Vec<String>,
-    difference: Option<String>,
 }
 
 /// A rule that is ready to be tuned: what can be wrong with it is found before anything is asked.
@@ -127,7 +104,7 @@ impl Prepared {
         settings.fused.insert(LABEL.to_owned(), self.models.iter().map(signal).collect());
         settings.clients.explain = Detail::Scores;
         let rule = &mut settings.rules[self.place];
-        rule.model = LABEL.to_owned();
+        LABEL.clone_into(&mut rule.model);
         rule.window = self.task.widest;
         rule.budget = MAX_BUDGET;
         rule.blend = Blend::Replace;
@@ -190,7 +167,7 @@ impl Prepared {
 /// A model that can be asked.
 fn model(config: &Config, name: &str) -> anyhow::Result<Model> {
     let scale = match config.models.get(name) {
-        Some(OpenModel::Local(folder)) if matches!(folder.kind(), Kind::CrossEncoder { .. }) => Scale::Logit,
+        Some(OpenModel::Local(folder)) if matches!(folder.kind(), Kind::CrossEncoder) => Scale::Logit,
         Some(_) => Scale::AsIs,
         None => {
             let names: Vec<&str> = config.models.keys().map(String::as_str).collect();
@@ -215,22 +192,4 @@ fn change(task: &Task, place: usize, setting: &Setting, calibration: &Calibratio
     let is_calibrated = setting.scoring != Scoring::Cluster && calibration.is_whole();
     let changed = file::with_rule(&text, place, &lines, is_calibrated);
     Ok(Change { difference: changed.map(|changed| file::difference(&name, &text, &changed)), lines })
-}
-
-impl fmt::Display for Tuned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&report::text(self))
-    }
-}
-
-impl Tuned {
-    /// The same as one JSON object.
-    pub fn json(&self) -> serde_json::Value {
-        report::json(self)
-    }
-
-    /// Whether something is to be changed.
-    pub fn is_recommended(&self) -> bool {
-        self.advice.verdict == Verdict::Recommended
-    }
 }

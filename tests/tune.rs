@@ -186,7 +186,7 @@ fn what_is_wrong_is_found_before_anything_is_asked() {
     std::fs::write(&file, FILE.replace("URL", "http://127.0.0.1:9")).unwrap();
     let run = |more: &[&str]| {
         let mut program = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
-        program.args(["tune", "--config", file.to_str().unwrap(), "--search-fields", "text"]).args(more);
+        program.args(["tune", "--config", file.to_str().unwrap(), "--fields", "text"]).args(more);
         let output = program.output().unwrap();
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

@@ -15,7 +15,6 @@ use crate::{
         own_proxy::OwnProxy,
         report::{self, Report, Subject},
         run::{Plan, Position, Run},
-        search::Template,
     },
     panics, server, telemetry,
 };
@@ -42,10 +41,10 @@ async fn ask_and_tell(args: &EvalArgs, inputs: Inputs) -> anyhow::Result<()> {
     let subject = Subject {
         cluster: format!("{}://{}", upstream.scheme, upstream.authority),
         index: args.index.clone(),
-        queries: args.queries.source(),
+        queries: args.source(),
         left_out: inputs.queries.left_out.to_string(),
-        depth: args.search.depth(&inputs.measures),
-        at_once: args.search.at_once.max(1),
+        depth: args.depth(&inputs.measures),
+        at_once: args.at_once.max(1),
         made: humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace('T', " ").replace('Z', " UTC"),
     };
     let (queries, measures) = (inputs.queries.queries.clone(), inputs.measures.clone());
@@ -86,19 +85,9 @@ async fn ask_all(args: &EvalArgs, inputs: Inputs, position: &Position, runs: &mu
     let first = &configurations[0];
     let cluster =
         OwnProxy::start(first.config.clone()).await.with_context(|| format!("configuration `{}`", first.name))?;
-    let engine = ask::engine(&client, &cluster.url, &args.index, &headers).await?;
-    let fields = &args.search.fields;
-    let by_fields = || (!fields.is_empty()).then(|| Template::of_fields(&engine, fields));
-    let target = Target {
-        url: cluster.url.clone(),
-        index: args.index.clone(),
-        template: template.or_else(by_fields),
-        engine,
-        id: args.search.id.clone(),
-        depth: args.search.depth(&measures),
-        headers,
-    };
-    let plan = Plan { target, queries: queries.queries, baselines, configurations, at_once: args.search.at_once };
+    let target = args.search.target(&client, &cluster.url, &args.index, template, headers).await?;
+    let target = Target { depth: args.depth(&measures), ..target };
+    let plan = Plan { target, queries: queries.queries, baselines, configurations, at_once: args.at_once };
     plan.ask(&client, cluster, position, runs).await
 }
 

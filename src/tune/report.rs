@@ -1,17 +1,68 @@
 //! What tuning found, in words and as JSON. Owns that nothing is recommended in words that the figures do not bear.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use evaluation::{
+    measures::Measure,
     significance::Interval,
-    tuning::advice::{Cost, LEAST_QUERIES, Verdict},
+    tuning::{
+        advice::{Advice, Cost, Costs, LEAST_QUERIES, Limit, Verdict},
+        trial::Setting,
+    },
 };
 use serde_json::{Value, json};
 
-use super::Tuned;
+use super::calibrate::Calibration;
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Tuned {
+    pub(super) measure: Measure,
+    pub(super) limit: Limit,
+    pub(super) models: Vec<String>,
+    pub(super) widest: usize,
+    pub(super) tried: usize,
+    pub(super) costs: Costs,
+    pub(super) skipped: BTreeMap<String, usize>,
+    pub(super) advice: Advice,
+    /// The setting that is best on all queries.
+    pub(super) best: Setting,
+    pub(super) calibration: Calibration,
+    /// The rule as lines, and the change to the operator's file where the rule stands in one.
+    pub(super) change: Change,
+}
+
+/// What an operator is to change.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) lines: Vec<String>,
+    pub(super) difference: Option<String>,
+}
+
+impl fmt::Display for Tuned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text(self))
+    }
+}
+
+impl Tuned {
+    /// The same as one JSON object.
+    pub fn json(&self) -> serde_json::Value {
+        json(self)
+    }
+
+    /// Whether something is to be changed.
+    pub fn is_recommended(&self) -> bool {
+        self.advice.verdict == Verdict::Recommended
+    }
+}
 
 /// What is known, line by line; the last part is what to change.
-pub(super) fn text(tuned: &Tuned) -> String {
+fn text(tuned: &Tuned) -> String {
     let mut out = String::new();
     let _ = asked(tuned, &mut out).and_then(|()| found(tuned, &mut out)).and_then(|()| changes(tuned, &mut out));
     out
@@ -144,7 +195,7 @@ fn milliseconds(seconds: f64) -> String {
 }
 
 /// The same as [`text`], for programs.
-pub(super) fn json(tuned: &Tuned) -> Value {
+fn json(tuned: &Tuned) -> Value {
     let advice = &tuned.advice;
     let interval = |Interval { low, high }: Interval| json!([low, high]);
     let cost =

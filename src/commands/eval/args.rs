@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use evaluation::measures::Measure;
 
+use crate::commands::judged_args::{QueryArgs, SearchArgs};
+
 /// The hits that are asked for where no measure says how many.
 const DEPTH: usize = 100;
 /// What is shown of the command besides its flags.
@@ -31,66 +33,27 @@ pub struct EvalArgs {
     /// Where the queries are from.
     #[command(flatten)]
     pub queries: QueryArgs,
+    /// A log of queries without judgements: one a line, or JSON with `query`; the orders are compared with each other
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["judgements", "topics"], help_heading = "Queries")]
+    pub from_log: Option<PathBuf>,
     /// How they are searched for.
     #[command(flatten)]
     pub search: SearchArgs,
+    /// Another search of the cluster's to compare with, such as a hybrid one
+    #[arg(long, value_name = "NAME=FILE|SEARCH", help_heading = "Search")]
+    pub baseline: Vec<String>,
+    /// The hits to ask for [default: as many as the measures look at]
+    #[arg(long, value_name = "HITS", help_heading = "Search")]
+    pub depth: Option<usize>,
+    /// Searches at a time; times are those of a client alone with 1 only
+    #[arg(long, value_name = "COUNT", default_value = "1", help_heading = "Search")]
+    pub at_once: usize,
     /// What is compared.
     #[command(flatten)]
     pub compared: ComparedArgs,
     /// What is told.
     #[command(flatten)]
     pub told: ToldArgs,
-}
-
-/// Where the queries are from.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Queries")]
-pub struct QueryArgs {
-    /// A folder in BEIR's layout (queries.jsonl, and qrels/test.tsv or qrels.tsv), or a _rank_eval request as a JSON file
-    #[arg(long, value_name = "PATH", required_unless_present_any = ["topics", "from_log"], conflicts_with_all = ["topics", "from_log"])]
-    pub judgements: Option<PathBuf>,
-    /// TREC topics, with --qrels: `id TAB text` lines, or <top> elements
-    #[arg(long, value_name = "FILE", requires = "qrels", conflicts_with = "from_log")]
-    pub topics: Option<PathBuf>,
-    /// TREC judgements, with --topics: query, iteration, document, grade
-    #[arg(long, value_name = "FILE", requires = "topics")]
-    pub qrels: Option<PathBuf>,
-    /// A log of queries without judgements: one a line, or JSON with `query`; the orders are compared with each other
-    #[arg(long, value_name = "FILE")]
-    pub from_log: Option<PathBuf>,
-    /// So many of the queries only, drawn by --seed
-    #[arg(long, value_name = "COUNT")]
-    pub sample: Option<usize>,
-    /// Another number draws another sample
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
-    pub seed: u64,
-}
-
-/// How the queries are searched for.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Search")]
-pub struct SearchArgs {
-    /// Search for a query's words in these fields, which may have boosts: title^2,text
-    #[arg(long, value_name = "FIELD,…", value_delimiter = ',', conflicts_with = "query")]
-    pub fields: Vec<String>,
-    /// A search with {{query}} in it, as a file or as it is: a body, a URL's path, parameters, or a path with a body below
-    #[arg(long, value_name = "FILE|SEARCH")]
-    pub query: Option<String>,
-    /// Another search of the cluster's to compare with, such as a hybrid one
-    #[arg(long, value_name = "NAME=FILE|SEARCH")]
-    pub baseline: Vec<String>,
-    /// The field with the ids that the judgements know [default: _id, or Solr's unique key]
-    #[arg(long, value_name = "FIELD")]
-    pub id: Option<String>,
-    /// The hits to ask for [default: as many as the measures look at]
-    #[arg(long, value_name = "HITS")]
-    pub depth: Option<usize>,
-    /// A header of every request, such as 'Authorization: ApiKey …'; @FILE reads them from a file, one a line
-    #[arg(short = 'H', long = "header", value_name = "HEADER|@FILE")]
-    pub headers: Vec<String>,
-    /// Searches at a time; times are those of a client alone with 1 only
-    #[arg(long, value_name = "COUNT", default_value = "1")]
-    pub at_once: usize,
 }
 
 /// What is compared with the cluster's own order.
@@ -147,19 +110,13 @@ pub enum Budget {
     Same(Duration),
 }
 
-impl QueryArgs {
-    /// What the report calls them.
+impl EvalArgs {
+    /// What the report calls the queries.
     pub(super) fn source(&self) -> String {
-        let path = [&self.judgements, &self.topics, &self.from_log].into_iter().flatten().next();
-        let name = path.map_or_else(String::new, |path| path.display().to_string());
-        match self.sample {
-            Some(_) => format!("{name} (a sample, seed {})", self.seed),
-            None => name,
-        }
+        self.queries.name(self.from_log.as_deref())
     }
-}
 
-impl SearchArgs {
+    /// The number of hits to ask for.
     pub(super) fn depth(&self, measures: &[Measure]) -> usize {
         let most = measures.iter().map(|measure| measure.cutoff).max();
         self.depth.or(most).unwrap_or(DEPTH).max(1)

@@ -1,24 +1,24 @@
 //! What the flags of `eval` and the files that they name hold. Owns that all mistakes in them are told together, before anything is asked.
 
-use std::fs;
-
 use evaluation::{
-    judgements::{JudgedQueries, Query, beir, log, rank_eval, trec},
+    judgements::{JudgedQueries, log},
     measures::Measure,
 };
 use http::HeaderMap;
 
-use super::args::{Budget, EvalArgs, QueryArgs};
+use super::args::{Budget, EvalArgs};
 use crate::{
-    commands::config_args::{ConfigArgs, FLAG_MODEL, model_key},
+    commands::{
+        config_args::{ConfigArgs, FLAG_MODEL, model_key},
+        judged_args::template,
+    },
     config::{
         Origin, Overlay, Sources,
         reading::tree::{Node, Value},
     },
     eval::{
-        ask,
         configurations::{Axis, Comparing, Configuration},
-        search::{PLACEHOLDER, Template},
+        search::Template,
     },
 };
 
@@ -39,8 +39,12 @@ impl Inputs {
     /// All mistakes in anything of it.
     pub(super) fn read(args: &EvalArgs) -> Result<Self, Vec<String>> {
         let mut mistakes = Vec::new();
-        let queries = queries(&args.queries).map_err(|error| mistakes.push(error)).ok();
-        let is_judged = args.queries.from_log.is_none();
+        let is_judged = args.from_log.is_none();
+        let queries = match &args.from_log {
+            Some(path) => log::load(path).map(|read| args.queries.sampled(read)).map_err(|error| error.to_string()),
+            None => args.queries.read(),
+        };
+        let queries = queries.map_err(|error| mistakes.push(error)).ok();
         let (measures, wrong): (Vec<_>, Vec<_>) = match is_judged {
             true => partition(
                 args.told
@@ -54,18 +58,11 @@ impl Inputs {
             mistakes.push("--measures: names none".to_owned());
         }
         mistakes.extend(wrong);
-        let template = args.search.query.as_deref().map(|text| template("--query", text)).transpose();
-        let template = template.map_err(|error| mistakes.push(error)).ok().flatten();
-        let (baselines, wrong) = partition(args.search.baseline.iter().map(|text| baseline(text)));
+        let template = args.search.template().map_err(|error| mistakes.push(error)).ok().flatten();
+        let (baselines, wrong) = partition(args.baseline.iter().map(|text| baseline(text)));
         mistakes.extend(wrong);
-        let headers = headers(&args.search.headers).map_err(|wrong| mistakes.extend(wrong)).unwrap_or_default();
-        let has_search = args.search.query.is_some() || !args.search.fields.is_empty();
-        let has_texts = |queries: &JudgedQueries| queries.queries.iter().any(|query: &Query| query.text().is_some());
-        if !has_search && queries.as_ref().is_some_and(has_texts) {
-            mistakes.push(format!(
-                "the queries are texts: say how they are searched for, with --fields title,text or with --query and {PLACEHOLDER} in it"
-            ));
-        }
+        let headers = args.search.headers().map_err(|wrong| mistakes.extend(wrong)).unwrap_or_default();
+        mistakes.extend(queries.as_ref().and_then(|queries| args.search.lacks_a_search(&queries.queries)));
         let configurations = comparing(args).and_then(|comparing| comparing.configurations());
         let configurations = configurations.map_err(|wrong| mistakes.extend(wrong)).unwrap_or_default();
         match queries {
@@ -77,20 +74,6 @@ impl Inputs {
     }
 }
 
-fn queries(args: &QueryArgs) -> Result<JudgedQueries, String> {
-    let read = match (&args.judgements, &args.topics, &args.qrels, &args.from_log) {
-        (Some(path), ..) if path.is_dir() => beir::load(path),
-        (Some(path), ..) => rank_eval::load(path),
-        (_, Some(topics), Some(qrels), _) => trec::load(topics, qrels),
-        (.., Some(path)) => log::load(path),
-        _ => return Err("there are no queries: give --judgements, --topics and --qrels, or --from-log".to_owned()),
-    };
-    let mut read = read.map_err(|error| error.to_string())?;
-    if let Some(count) = args.sample {
-        read.sample(count.max(1), args.seed);
-    }
-    Ok(read)
-}
 fn comparing(args: &EvalArgs) -> Result<Comparing, Vec<String>> {
     let compared = &args.compared;
     let (mut axes, wrong) = partition(compared.matrix.iter().map(|text| Axis::parse(text)));
@@ -148,42 +131,12 @@ fn shown(model: &str, models: &[String]) -> String {
     if is_only && !short(model).is_empty() { short(model) } else { model.to_owned() }
 }
 
-/// The template that a flag holds, or the file that it names.
-fn template(flag: &str, text: &str) -> Result<Template, String> {
-    let is_path = !text.contains(PLACEHOLDER) && !text.trim_start().starts_with('{');
-    let read = || fs::read_to_string(text).map_err(|error| format!("{flag}: cannot read {text}: {error}"));
-    let content = if is_path { read()? } else { text.to_owned() };
-    let place = if is_path { format!("{flag}: {text}") } else { flag.to_owned() };
-    Template::parse(&content).map_err(|error| format!("{place}: {error}"))
-}
-
 fn baseline(text: &str) -> Result<(String, Template), String> {
     let (name, search) = text
         .split_once('=')
         .filter(|(name, _)| !name.trim().is_empty() && !name.contains(['{', '/', '?']))
         .ok_or_else(|| format!("--baseline: {text:?} must be NAME=FILE or NAME=SEARCH"))?;
     Ok((name.trim().to_owned(), template("--baseline", search)?))
-}
-
-fn headers(texts: &[String]) -> Result<HeaderMap, Vec<String>> {
-    let (mut headers, mut mistakes) = (HeaderMap::new(), Vec::new());
-    let mut add = |place: &str, text: &str| match ask::header(text) {
-        Ok((name, value)) => _ = headers.append(name, value),
-        Err(error) => mistakes.push(format!("{place}: {error}")),
-    };
-    let mut unreadable = Vec::new();
-    for text in texts {
-        match text.strip_prefix('@').map(|file| (file, fs::read_to_string(file))) {
-            None => add("--header", text),
-            Some((_, Ok(lines))) => {
-                let lines = lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-                lines.for_each(|(at, line)| add(&format!("{}, line {}", &text[1..], at + 1), line));
-            }
-            Some((file, Err(error))) => unreadable.push(format!("--header: cannot read {file}: {error}")),
-        }
-    }
-    mistakes.extend(unreadable);
-    if mistakes.is_empty() { Ok(headers) } else { Err(mistakes) }
 }
 
 fn partition<T>(results: impl Iterator<Item = Result<T, String>>) -> (Vec<T>, Vec<String>) {
@@ -199,6 +152,8 @@ fn partition<T>(results: impl Iterator<Item = Result<T, String>>) -> (Vec<T>, Ve
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -224,19 +179,5 @@ mod tests {
     fn a_folder_is_called_by_its_own_name_where_that_tells_it_apart() {
         let models = ["a/x/", "b/x", "c/y", "z"].map(str::to_owned);
         assert_eq!(models.each_ref().map(|model| shown(model, &models)), ["a/x/", "b/x", "y", "z"]);
-    }
-
-    #[test]
-    fn headers_may_lie_in_a_file_and_no_mistake_shows_one() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("headers");
-        fs::write(&file, "Authorization: Basic abc\n\nX-Opaque-Id: eval\n").expect("written");
-        let given = format!("@{}", file.display());
-        let read = headers(&[given.clone(), "Cookie: a=b".to_owned()]).expect("right");
-        assert_eq!((read.len(), read["authorization"].to_str().expect("text")), (3, "Basic abc"));
-        fs::write(&file, "Authorization s3cret\n").expect("written");
-        let mistakes = headers(&[given, "@nowhere".to_owned()]).expect_err("wrong");
-        assert!(mistakes[0].contains("line 1: must be") && !mistakes[0].contains("s3cret"), "{mistakes:?}");
-        assert!(mistakes[1].starts_with("--header: cannot read nowhere"), "{mistakes:?}");
     }
 }
