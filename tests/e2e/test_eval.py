@@ -1,4 +1,4 @@
-"""`rerank-proxy eval` on real engines: the three give the same table, judgements are read as their publishers write them, and a cluster
+"""`rerank-proxy eval` and `tune` on real engines: the three give the same table, judgements are read as their publishers write them, and a cluster
 behind TLS and a password is asked as its clients ask it."""
 
 import base64
@@ -110,6 +110,24 @@ def test_the_same_corpus_gives_the_same_table_on_every_engine(judged, tmp_path):
     first, table = TABLES.setdefault("first", (judged.kind, files))
     assert files == table, f"{judged.kind} orders otherwise than {first}"
     check_page(page.read_text())
+
+
+    check_tuning(judged)
+
+
+def check_tuning(judged):
+    """On the same corpus: the three engines give the same advice, but for what a pair costs."""
+    command = ["tune", "--index", INDEX, "--upstream", judged.engine, "--judgements", CORPUS, "--fields", "text", "--json"]
+    more = ["--model", data.MODEL, "--sample", SAMPLE, "--widest", 20, "--pairs", 20]
+    arguments = [str(proxy_control.binary()), *map(str, [*command, *more])]
+    done = subprocess.run(arguments, cwd=proxy_control.REPOSITORY, capture_output=True, text=True, timeout=WITHIN_SECONDS)
+    assert done.returncode == 0, done.stderr
+    advice = json.loads(done.stdout)
+    assert advice["queries"] == SAMPLE and advice["skipped"] == {}
+    assert advice["models"][0]["seconds_a_pair"] > 0
+    told = {name: advice[name] for name in ("verdict", "settings", "rule", "thresholds")}
+    first, expected = TABLES.setdefault("advice", (judged.kind, told))
+    assert told == expected, f"{judged.kind} is advised otherwise than {first}"
 
 
 def check_page(page):
