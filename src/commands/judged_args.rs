@@ -19,14 +19,14 @@ use crate::eval::{
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Queries")]
 pub struct QueryArgs {
-    /// A folder in BEIR's layout (queries.jsonl, and qrels/test.tsv or qrels.tsv), or a _rank_eval request as a JSON file
+    /// A folder in BEIR's layout (queries.jsonl, qrels/test.tsv), or a _rank_eval request as a JSON file
     #[arg(long, value_name = "PATH", conflicts_with = "topics")]
     pub judgements: Option<PathBuf>,
     /// TREC topics, with --qrels: `id TAB text` lines, or <top> elements
     #[arg(long, value_name = "FILE", requires = "qrels")]
     pub topics: Option<PathBuf>,
-    /// TREC judgements, with --topics: query, iteration, document, grade
-    #[arg(long, value_name = "FILE", requires = "topics")]
+    /// Judgements: TREC's, with --topics (query, iteration, document, grade); or another file than a folder's qrels/test.tsv
+    #[arg(long, value_name = "FILE")]
     pub qrels: Option<PathBuf>,
     /// So many of the queries only, drawn by --seed
     #[arg(long, value_name = "COUNT")]
@@ -61,8 +61,11 @@ impl QueryArgs {
     /// All that is wrong with the files.
     pub(super) fn read(&self) -> Result<JudgedQueries, String> {
         let read = match (&self.judgements, &self.topics, &self.qrels) {
-            (Some(path), ..) if path.is_dir() => beir::load(path),
-            (Some(path), ..) => rank_eval::load(path),
+            (Some(path), _, qrels) if path.is_dir() => beir::load(path, qrels.as_deref()),
+            (Some(path), _, None) => rank_eval::load(path),
+            (Some(path), ..) => {
+                return Err(format!("--qrels: {} is no folder, and has judgements of its own", path.display()));
+            }
             (_, Some(topics), Some(qrels)) => trec::load(topics, qrels),
             _ => return Err("there are no queries: give --judgements, or --topics and --qrels".to_owned()),
         };

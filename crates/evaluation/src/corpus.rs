@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_bundled_corpus_is_a_folder_that_can_be_read_as_one() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/corpus");
-        let read = beir::load(folder.as_ref()).unwrap();
+        let read = beir::load(folder.as_ref(), None).unwrap();
         assert_eq!((read.queries, read.left_out), (dataset().unwrap().queries, LeftOut::default()));
     }
 }

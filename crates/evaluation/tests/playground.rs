@@ -18,7 +18,7 @@ fn has_the_grades(read: &JudgedQueries) {
 
 #[test]
 fn what_the_playground_writes_is_a_beir_folder() {
-    let read = beir::load(&folder()).expect("as BEIR has it");
+    let read = beir::load(&folder(), None).expect("as BEIR has it");
     has_the_grades(&read);
     assert_eq!(read.queries[0].text(), Some("homemade garlic confit shelf life"));
 }

@@ -1,4 +1,4 @@
-//! A BEIR folder: `queries.jsonl`, and judgements in `qrels/test.tsv` or `qrels.tsv`. The format is that of Thakur et al., "BEIR: a
+//! A BEIR folder: `queries.jsonl`, and judgements in `qrels/`. The format is that of Thakur et al., "BEIR: a
 //! heterogeneous benchmark for zero-shot evaluation of information retrieval models", 2021; `corpus.jsonl` is not read.
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::input::{InputError, Line, Problems, Source, json_lines};
 pub const QUERIES: &str = "queries.jsonl";
 /// The places of the judgements, the first of which that is there is read: query id, document id and grade between tabs, below a
 /// header. Without a header, and in `trec_eval`'s four columns, they are read as well.
-pub const JUDGEMENTS: [&str; 2] = ["qrels/test.tsv", "qrels.tsv"];
+pub const JUDGEMENTS: [&str; 4] = ["qrels/test.tsv", "qrels.tsv", "qrels/dev.tsv", "qrels/train.tsv"];
 
 #[derive(Deserialize)]
 struct QueryLine {
@@ -24,16 +24,17 @@ struct QueryLine {
     text: String,
 }
 
-/// Reads the files in `folder`.
+/// Reads the files in `folder`; the judgements in another file where one is given.
 ///
 /// # Errors
 /// A file is not there or cannot be read, or as [`parse`].
-pub fn load(folder: &Path) -> Result<JudgedQueries, InputError> {
+pub fn load(folder: &Path, judgements: Option<&Path>) -> Result<JudgedQueries, InputError> {
     let queries = Source::read(&folder.join(QUERIES))?;
-    let Some(judgements) = JUDGEMENTS.iter().map(|name| folder.join(name)).find(|path| path.exists()) else {
+    let usual = || JUDGEMENTS.iter().map(|name| folder.join(name)).find(|path| path.exists());
+    let Some(judgements) = judgements.map(Path::to_owned).or_else(usual) else {
         let mut problems = Problems::default();
-        let [usual, other] = JUDGEMENTS;
-        problems.add_overall(format!("{} has no judgements: put them into {usual} or {other} in it", folder.display()));
+        let places = JUDGEMENTS.join(", ");
+        problems.add_overall(format!("{} has no judgements: put them into one of {places} in it", folder.display()));
         return Err(InputError::Malformed(problems));
     };
     parse(&queries, &Source::read(&judgements)?)
@@ -108,18 +109,23 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_has_its_judgements_in_one_of_two_places() {
+    fn a_folder_has_its_judgements_in_one_of_these_places_or_where_the_caller_says() {
         let folder = std::env::temp_dir().join(format!("beir-{}", std::process::id()));
         fs::create_dir_all(folder.join("qrels")).unwrap();
         fs::write(folder.join(QUERIES), QUERIES_TEXT).unwrap();
-        let missing = load(&folder).unwrap_err().to_string();
-        fs::write(folder.join("qrels.tsv"), "q:1\ta\t1\n").unwrap();
-        let other = load(&folder);
-        fs::write(folder.join("qrels/test.tsv"), "q:1\ta\t2\n").unwrap();
-        let usual = load(&folder);
+        let missing = load(&folder, None).unwrap_err().to_string();
+        // The later ones count for less.
+        let places = JUDGEMENTS.iter().enumerate().rev();
+        let read: Vec<_> = places
+            .map(|(at, place)| {
+                fs::write(folder.join(place), format!("q:1\ta\t{}\n", at + 1)).unwrap();
+                load(&folder, None).unwrap().queries[0].grades.of("a")
+            })
+            .collect();
+        let chosen = load(&folder, Some(&folder.join("qrels/train.tsv")));
         fs::remove_dir_all(&folder).unwrap();
-        assert!(missing.ends_with("has no judgements: put them into qrels/test.tsv or qrels.tsv in it"), "{missing}");
-        assert_eq!(other.unwrap().queries[0].grades.of("a"), Some(1));
-        assert_eq!(usual.unwrap().queries[0].grades.of("a"), Some(2));
+        assert!(missing.contains("has no judgements: put them into one of qrels/test.tsv, qrels.tsv, "), "{missing}");
+        assert_eq!(read, [Some(4), Some(3), Some(2), Some(1)]);
+        assert_eq!(chosen.unwrap().queries[0].grades.of("a"), Some(4));
     }
 }
