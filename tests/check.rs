@@ -4,17 +4,26 @@
 
 mod common;
 
-use std::process::{Command, Output, Stdio};
+use std::{
+    net::SocketAddr,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+};
 
 use common::{Cluster, Seen, json};
 use http::Response;
 use http_body_util::Full;
+use tokio::net::TcpListener;
 
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/models/tiny-deberta-v2");
 
 async fn check(cluster: &Cluster, flags: &[&str]) -> Output {
+    checked(cluster.address, flags).await
+}
+
+async fn checked(address: SocketAddr, flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
-    command.args(["check", "--upstream", &format!("http://{}", cluster.address), "--model", MODEL]).args(flags);
+    command.args(["check", "--upstream", &format!("http://{address}"), "--model", MODEL]).args(flags);
     command.stdin(Stdio::null());
     // The cluster answers meanwhile.
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
@@ -75,4 +84,18 @@ async fn a_cluster_that_refuses_is_told_and_offline_it_is_not_asked() {
     let told = check(&cluster.await, &[]).await;
     assert_eq!(told.status.code(), Some(3));
     assert!(text(&told.stdout).contains("  a: not known, it answered 403"), "{}", text(&told.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_s_engine_is_checked_like_any_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(demo_engine::serve(listener, Arc::new(demo_engine::Engine::new()), std::future::pending()));
+    let document = reqwest::Client::new().put(format!("http://{address}/books/_doc/1?refresh=true"));
+    let written = document.header("content-type", "application/json").body(r#"{"title": "red wine"}"#).send().await;
+    assert!(written.unwrap().status().is_success());
+    let told = checked(address, &["--fields", "title"]).await;
+    let out = text(&told.stdout);
+    assert_eq!(told.status.code(), Some(0), "{out}{}", text(&told.stderr));
+    assert!(out.contains("\n  books:\n    fields: title, all there\n"), "{out}");
 }

@@ -16,7 +16,7 @@ mod indices;
 
 /// The end of the sentence that a refused request is told.
 const SUPPORTED: &str = "the demo engine supports /, /_bulk, /_search, /_count, /_cat/indices, /_cluster/health, \
-     /{index}, /{index}/_doc, /_create, /_update, /_source, /_mapping, /_settings, /_bulk, /_search, /_count and /_refresh";
+     /{index}, /{index}/_doc, /_create, /_update, /_source, /_alias, /_mapping, /_settings, /_bulk, /_search, /_count and /_refresh";
 
 /// Answers `call`.
 pub(crate) fn dispatch(engine: &Engine, call: &Call) -> Result<Reply, ApiError> {
@@ -37,6 +37,8 @@ pub(crate) fn dispatch(engine: &Engine, call: &Call) -> Result<Reply, ApiError> 
         ("GET" | "POST", [index, "_count"]) => search::count(engine, call, index),
         ("GET" | "POST", ["_refresh"]) => indices::refresh(engine, "_all"),
         ("GET" | "POST", [index, "_refresh"]) => indices::refresh(engine, index),
+        ("GET", ["_alias"]) => indices::aliases(engine, "_all"),
+        ("GET", [index, "_alias"]) => indices::aliases(engine, index),
         ("GET", ["_mapping"]) => indices::mappings(engine, "_all"),
         ("GET", [index, "_mapping"]) => indices::mappings(engine, index),
         ("PUT" | "POST", [index, "_mapping"]) => indices::put_mapping(engine, call, index),

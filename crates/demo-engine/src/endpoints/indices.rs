@@ -50,6 +50,11 @@ pub(super) fn mappings(engine: &Engine, expression: &str) -> Result<Reply, ApiEr
     described(engine, expression, Index::mappings_json)
 }
 
+/// `GET /_alias[/…]`: there are none.
+pub(super) fn aliases(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
+    described(engine, expression, |_| json!({"aliases": {}}))
+}
+
 /// `GET /{index}/_settings`
 pub(super) fn settings(engine: &Engine, expression: &str) -> Result<Reply, ApiError> {
     described(engine, expression, Index::settings_json)
