@@ -65,7 +65,9 @@ type Reranked = (Response<Body>, Vec<Report>);
 pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Response<Body> {
     match reranked(context, route, request).await {
         Ok((response, reports)) => noted(context, response, &reports),
-        Err(Ending::FallBack(original, reports)) => noted(context, pass_through(context, *original).await, &reports),
+        Err(Ending::FallBack(original, reports)) => {
+            noted(context, pass_through(context.clone(), *original).await, &reports)
+        }
         Err(Ending::Answered(response, reports)) => noted(context, *response, &reports),
         Err(Ending::Failed(failure)) => failed(context, &failure),
     }

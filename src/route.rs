@@ -5,6 +5,7 @@ use engines::{
     failure::{Failure, FailureKind},
     request::{Route, SearchRoute},
 };
+use futures_util::FutureExt;
 use http::{Method, Request, Response, request};
 
 use crate::{
@@ -53,21 +54,26 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
 }
 
 /// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
-pub async fn handle(context: Context, request: Request<ClientBody>) -> Response<Body> {
+///
+/// What passes through most often does not carry the room about that the other ways need: a connection copies what waits for an answer.
+pub fn handle(context: Context, request: Request<ClientBody>) -> impl Future<Output = Response<Body>> {
     let (head, body) = request.into_parts();
-    // What passes through most often is not to carry the room about that the other ways need.
     match decide(&context, &head) {
-        Decision::OwnApi => Box::pin(api::handle(&context, Request::from_parts(head, body))).await,
-        Decision::Refuse(failure) => failed(&context, &failure),
-        Decision::Search(route) => Box::pin(pipeline::search(&context, route, Request::from_parts(head, body))).await,
-        Decision::OpenPointInTime(indices) => {
-            Box::pin(open_point_in_time(&context, &indices, streamed(head, body))).await
-        }
         Decision::PassThrough { repeatable } => {
             let outgoing = streamed(head, body);
-            pass_through(&context, if repeatable { outgoing.repeatable() } else { outgoing }).await
+            let outgoing = if repeatable { outgoing.repeatable() } else { outgoing };
+            return pass_through(context, outgoing).left_future();
+        }
+        Decision::OwnApi => async move { api::handle(&context, Request::from_parts(head, body)).await }.boxed_local(),
+        Decision::Refuse(failure) => async move { failed(&context, &failure) }.boxed_local(),
+        Decision::Search(route) => {
+            async move { pipeline::search(&context, route, Request::from_parts(head, body)).await }.boxed_local()
+        }
+        Decision::OpenPointInTime(indices) => {
+            async move { open_point_in_time(&context, &indices, streamed(head, body)).await }.boxed_local()
         }
     }
+    .right_future()
 }
 
 /// Answers a request for which there is no place: only how we are.

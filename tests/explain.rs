@@ -166,7 +166,7 @@ async fn the_cluster_sees_the_caller_s_credentials_and_nothing_that_is_meant_for
         ("x-rerank-explain", "true"),
         ("origin", "http://here"),
         ("accept-encoding", "gzip"),
-        ("content-type", "text/plain"),
+        ("content-type", "application/json; of=explain"),
         ("host", "elsewhere:1"),
     ];
     let (_, told) = explain_with(proxy, &asked("/i/_search"), &sent).await;
@@ -242,6 +242,23 @@ async fn nothing_but_a_single_search_is_ever_sent() {
     explain(proxy, &json!({"method": "GET", "path": "/i/_search?q=Grüße zusammen"})).await;
     let seen = cluster.seen().remove(0);
     assert!(seen.path_and_query.contains("q=Gr%C3%BC%C3%9Fe%20zusammen") && seen.method == "GET", "{seen:?}");
+}
+
+#[tokio::test]
+async fn no_other_site_s_page_can_have_a_search_explained_in_its_visitor_s_name() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    let origin = ("origin", "http://elsewhere.example");
+    // What a page may send anywhere without being allowed to.
+    for simple in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        let (status, told) = explain_with(proxy, &asked("/i/_search"), &[origin, ("content-type", simple)]).await;
+        assert_eq!(status, 400, "{simple}");
+        assert!(told["error"].as_str().unwrap().contains("application/json"), "{told}");
+    }
+    assert!(cluster.seen().is_empty());
+    let json = ("content-type", "application/json; charset=utf-8");
+    assert_eq!(explain_with(proxy, &asked("/i/_search"), &[origin, json]).await.0, 200, "as our own page sends it");
+    assert_eq!(explain_with(proxy, &asked("/i/_search"), &[("content-type", "text/plain")]).await.0, 200, "no browser");
 }
 
 async fn raw(address: SocketAddr, request: &str) -> String {

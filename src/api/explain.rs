@@ -9,7 +9,7 @@ pub(super) mod told;
 
 use std::time::Instant;
 
-use http::{Response, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use tracing::debug;
 
 use super::{answer as words, call::Shape, fault::Fault, hold::hold, response::json};
@@ -31,6 +31,10 @@ pub(super) async fn answer(context: &Context, head: &Parts, body: &mut ClientBod
 }
 
 async fn explained(context: &Context, head: &Parts, body: &mut ClientBody) -> Result<Response<Body>, Fault> {
+    if !is_sent_on_purpose(&head.headers) {
+        let why = "a page must send it as application/json, which no other site's page can";
+        return Err(Fault::Unreadable(why.to_owned()));
+    }
     let config = &context.snapshot.settings.api;
     let crowded = |_| Fault::Crowded(config.concurrency);
     let permit = context.process.calls.clone().try_acquire_owned().map_err(crowded)?.into();
@@ -51,4 +55,12 @@ async fn explained(context: &Context, head: &Parts, body: &mut ClientBody) -> Re
     });
     let told = told.await.map_err(|_| Fault::Internal)?;
     Ok(json(StatusCode::OK, room.split(told.len()).keep(told)))
+}
+
+/// Whether no page of another site can have sent it in its visitor's name: those can send JSON only where we allowed it beforehand, which
+/// we never do (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>). What is no browser names no origin.
+fn is_sent_on_purpose(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    !headers.contains_key(header::ORIGIN) || essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }

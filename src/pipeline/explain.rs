@@ -144,10 +144,10 @@ async fn outcome(
 ) -> (Response<Body>, Outcome) {
     let (response, reports) = match answered(context, call.clone(), options, trace).await {
         Ok(reranked) => reranked,
-        Err(Ending::FallBack(original, reports)) => (pass_through(context, *original).await, reports),
+        Err(Ending::FallBack(original, reports)) => (pass_through(context.clone(), *original).await, reports),
         Err(Ending::Answered(response, reports)) => (*response, reports),
         Err(Ending::Failed(failure)) => {
-            return (pass_through(context, call.original()).await, Outcome::Failed(failure.reason));
+            return (pass_through(context.clone(), call.original()).await, Outcome::Failed(failure.reason));
         }
     };
     let outcome = match reports.first() {

@@ -62,8 +62,8 @@ pub(super) async fn fetch_own(context: &Context, outgoing: Outgoing) -> Result<F
     fetched(context, outgoing, judgement).await.map_err(|halt| halt.reason())
 }
 
-async fn fetched(context: &Context, outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
-    let Answered { response, was_last } = match send(context, outgoing).await {
+async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
+    let Answered { response, was_last } = match send(context, &mut outgoing).await {
         Ok(answered) => answered,
         Err(error) if judgement.differs && error.is_broken() => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");

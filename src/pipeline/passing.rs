@@ -21,20 +21,20 @@ use crate::{
 /// The longest answer, in bytes, that opens a point in time and is read for its id.
 const POINT_IN_TIME_ANSWER: usize = 64 * 1024;
 
-/// Streams both ways, untouched.
-pub(crate) async fn pass_through(context: &Context, outgoing: Outgoing) -> Response<Body> {
-    match send(context, outgoing).await {
+/// Streams both ways, untouched. Owns all that it needs, so that what waits is no larger than that.
+pub(crate) async fn pass_through(context: Context, mut outgoing: Outgoing) -> Response<Body> {
+    match send(&context, &mut outgoing).await {
         Ok(answered) => {
             let (head, body) = answered.response.into_parts();
             Response::from_parts(head, Body::gathered(body).await)
         }
-        Err(error) => unanswered(context, &error),
+        Err(error) => unanswered(&context, &error),
     }
 }
 
 /// Passes through, and remembers which indices the point in time that is opened stands for.
-pub(crate) async fn open_point_in_time(context: &Context, indices: &str, outgoing: Outgoing) -> Response<Body> {
-    let response = match send(context, outgoing).await {
+pub(crate) async fn open_point_in_time(context: &Context, indices: &str, mut outgoing: Outgoing) -> Response<Body> {
+    let response = match send(context, &mut outgoing).await {
         Ok(answered) => answered.response,
         Err(error) => return unanswered(context, &error),
     };

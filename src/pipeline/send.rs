@@ -18,8 +18,8 @@ pub(super) struct Answered {
     pub(super) was_last: bool,
 }
 
-/// Sends a request as often as it may be sent, until the head of an answer is there.
-pub(super) async fn send(context: &Context, mut outgoing: Outgoing) -> Result<Answered, UpstreamError> {
+/// Sends a request as often as it may be sent, until the head of an answer is there; nothing of it is of use afterwards.
+pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<Answered, UpstreamError> {
     context.connections.address(&mut outgoing.head);
     loop {
         let attempts = outgoing.attempts;
@@ -28,7 +28,7 @@ pub(super) async fn send(context: &Context, mut outgoing: Outgoing) -> Result<An
             context.process.metrics.upstream_retried();
         }
         let spare = if was_last { None } else { spare(&outgoing.body) };
-        let error = match context.connections.send(&mut outgoing).await {
+        let error = match context.connections.send(outgoing).await {
             Ok(response) => return Ok(Answered { response, was_last }),
             Err(error) => error,
         };

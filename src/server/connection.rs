@@ -16,6 +16,7 @@ use std::{
 };
 
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use http::{HeaderValue, Request, Response, Version, header};
 use http1::server::Serving;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
@@ -133,13 +134,14 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     let respond = |request: Request<ClientBody>| {
         let context = thread.context(request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
-        async move {
-            let (response, exchange) = match in_reserve {
-                true => (answer_in_reserve(front, context, request).await, None),
-                false => answer(front, context, request, exchanges).await,
-            };
-            unread.track(response).map(|body| open.with(exchange).until_sent(body))
-        }
+        let answered = match in_reserve {
+            true => {
+                answer_in_reserve(front, context, request).map(|response| (response, None)).boxed_local().right_future()
+            }
+            false => answer(front, context, request, exchanges).left_future(),
+        };
+        answered
+            .map(move |(response, exchange)| unread.track(response).map(|body| open.with(exchange).until_sent(body)))
     };
     let closing = Cell::new(false);
     let mut http = pin!(async {
@@ -236,29 +238,34 @@ fn http2() -> http2::Builder<ThisThread> {
 }
 
 /// The answer, and the permit to ask the cluster where one was needed, which is to be kept until the answer is sent.
-async fn answer(
+fn answer(
     front: Front,
     context: Context,
     request: Request<ClientBody>,
     exchanges: Arc<Semaphore>,
-) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
-    let exchange = match front {
-        Front::Api => return (Box::pin(api::handle_at_root(context, request)).await, None),
-        Front::Proxy if api::owns(request.uri().path()) => None,
-        Front::Proxy => match turn(exchanges).await {
-            None => return (route::handle_in_reserve(context, request).await, None),
-            exchange => exchange,
-        },
+) -> impl Future<Output = (Response<Body>, Option<OwnedSemaphorePermit>)> {
+    let asks_the_cluster = matches!(front, Front::Proxy) && !api::owns(request.uri().path());
+    // Mostly there is a permit, and nothing has to wait for one.
+    let exchange = if asks_the_cluster { exchanges.clone().try_acquire_owned().ok() } else { None };
+    if exchange.is_some() {
+        return route::handle(context, request).map(|response| (response, exchange)).left_future();
+    }
+    let rare = async move {
+        match front {
+            Front::Api => (api::handle_at_root(context, request).await, None),
+            Front::Proxy if !asks_the_cluster => (route::handle(context, request).await, None),
+            Front::Proxy => match turn(exchanges).await {
+                None => (route::handle_in_reserve(context, request).await, None),
+                exchange => (route::handle(context, request).await, exchange),
+            },
+        }
     };
-    (route::handle(context, request).await, exchange)
+    rare.boxed_local().right_future()
 }
 
 /// A permit to ask the cluster; none where others take all of them for too long.
 async fn turn(exchanges: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    match exchanges.clone().try_acquire_owned() {
-        Ok(exchange) => Some(exchange),
-        Err(_) => Box::pin(timeout(TURN, exchanges.acquire_owned())).await.ok()?.ok(),
-    }
+    timeout(TURN, exchanges.acquire_owned()).await.ok()?.ok()
 }
 
 /// Only how we are; and the connection is not kept, so that others can ask.

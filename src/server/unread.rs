@@ -3,17 +3,16 @@
 //! all share.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
+    future::poll_fn,
     sync::{Arc, Weak},
+    task::{Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::Response;
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::activity::Activity;
 use crate::cluster::body::Body;
@@ -26,7 +25,7 @@ const BYTES_A_SECOND: usize = 64 * 1024;
 pub(super) struct UnreadAnswers {
     timeout: Duration,
     answers: RefCell<Vec<UnreadAnswer>>,
-    added: Notify,
+    added: Added,
 }
 
 #[derive(Debug)]
@@ -40,7 +39,7 @@ struct UnreadAnswer {
 impl UnreadAnswers {
     /// `timeout` is for an answer of no bytes.
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, answers: RefCell::default(), added: Notify::new() }
+        Self { timeout, answers: RefCell::default(), added: Added::default() }
     }
 
     /// The same response, whose body is tracked from now on as far as it is held in memory.
@@ -51,12 +50,13 @@ impl UnreadAnswers {
                 &self.0
             }
         }
-        let (token, mut size) = (Arc::new(()), 0);
+        let (mut token, mut size) = (None, 0);
         for bytes in response.body_mut().held().filter(|bytes| !bytes.is_empty()) {
             size += bytes.len();
-            *bytes = Bytes::from_owner(Tracked(std::mem::take(bytes), token.clone()));
+            let token = token.get_or_insert_with(|| Arc::new(())).clone();
+            *bytes = Bytes::from_owner(Tracked(std::mem::take(bytes), token));
         }
-        if size > 0 {
+        if let Some(token) = token {
             let mut answers = self.answers.borrow_mut();
             answers.retain(UnreadAnswer::is_unread);
             // Answers of one connection share its way to the client.
@@ -64,7 +64,7 @@ impl UnreadAnswers {
             let due = Instant::now() + self.timeout + Duration::from_secs((all / BYTES_A_SECOND) as u64);
             answers.push(UnreadAnswer { token: Arc::downgrade(&token), size, due });
             drop(answers);
-            self.added.notify_one();
+            self.added.tell();
         }
         response
     }
@@ -74,7 +74,7 @@ impl UnreadAnswers {
     pub(super) async fn overdue(&self, activity: &Activity) {
         loop {
             let Some(due) = self.next_due() else {
-                self.added.notified().await;
+                self.added.told().await;
                 continue;
             };
             let now = Instant::now();
@@ -84,7 +84,7 @@ impl UnreadAnswers {
             }
             tokio::select! {
                 () = sleep_until(due) => {}
-                () = self.added.notified() => {}
+                () = self.added.told() => {}
             }
         }
     }
@@ -93,6 +93,37 @@ impl UnreadAnswers {
         let mut answers = self.answers.borrow_mut();
         answers.retain(UnreadAnswer::is_unread);
         answers.iter().map(|answer| answer.due).min()
+    }
+}
+
+/// That an answer was added, for the one task that wants to know. A connection asks whenever it is woken: `tokio::sync::Notify` would take
+/// a lock each time.
+#[derive(Debug, Default)]
+struct Added {
+    is_told: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Added {
+    fn tell(&self) {
+        self.is_told.set(true);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Resolves once it is told, or has been since this resolved last.
+    fn told(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            if self.is_told.take() {
+                return Poll::Ready(());
+            }
+            let mut waiting = self.waiting.borrow_mut();
+            if !waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                *waiting = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
     }
 }
 
@@ -120,6 +151,17 @@ mod tests {
         assert_eq!(answers.next_due(), None);
         let _ = answers.track(Response::new(Body::empty()));
         assert_eq!(answers.next_due(), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_while_nothing_is_held_is_noticed() {
+        let answers = UnreadAnswers::new(Duration::from_millis(20));
+        let activity = Activity::new();
+        let later = async {
+            tokio::task::yield_now().await;
+            answers.track(Response::new(Body::whole("unread")))
+        };
+        let (_unread, ()) = tokio::join!(later, answers.overdue(&activity));
     }
 
     #[tokio::test]
