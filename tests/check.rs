@@ -76,6 +76,9 @@ async fn a_cluster_that_refuses_is_told_and_offline_it_is_not_asked() {
     let asked = cluster.seen().len();
     assert_eq!(check(&cluster, &["--offline"]).await.status.code(), Some(0));
     assert_eq!(cluster.seen().len(), asked);
+    let told = check(&cluster, &["-H", "Authorization ApiKey c2VjcmV0"]).await;
+    let said = text(&told.stderr);
+    assert!(told.status.code() == Some(2) && said.contains("--header") && !said.contains("c2VjcmV0"), "{said}");
     // Forbidden in part: what is known is told.
     let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
         "/_alias" => json(r#"{"a":{"aliases":{}}}"#),

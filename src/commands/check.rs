@@ -29,6 +29,8 @@ Exit codes:
   4  with --strict: right, but a rule catches nothing, names a field that is not there, or finds no text
 ";
 
+/// The flags cannot be read, as clap has it.
+const USAGE: i32 = 2;
 /// The exit code where the cluster does not answer.
 const UNREACHABLE: i32 = 3;
 /// The exit code where all is right and something comes to nothing.
@@ -51,8 +53,9 @@ pub struct CheckArgs {
     #[arg(long)]
     pub strict: bool,
     /// A header for the cluster, such as 'Authorization: ApiKey …'; may be repeated
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    // Read by us: clap repeats in its message what it cannot read.
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
 }
 
 /// Says on stdout what the configuration amounts to, or fails with everything that is wrong with it.
@@ -60,6 +63,13 @@ pub struct CheckArgs {
 /// # Errors
 /// A mistake in the configuration, or a model that cannot be used.
 pub fn run(args: &CheckArgs) -> anyhow::Result<i32> {
+    let headers = match args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>() {
+        Ok(headers) => headers,
+        Err(why) => {
+            eprintln!("error: --header: {why}");
+            return Ok(USAGE);
+        }
+    };
     let config = args.config.load()?;
     check_models(&config)?;
     tell(&config);
@@ -67,12 +77,12 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<i32> {
         return Ok(0);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, online(config, args))
+    tokio::task::LocalSet::new().block_on(&runtime, online(config, args, headers))
 }
 
 /// What the configuration comes to on its cluster and on this machine.
-async fn online(config: Config, args: &CheckArgs) -> anyhow::Result<i32> {
-    let wire = Wire::to(&config.settings, args.headers.clone())?;
+async fn online(config: Config, args: &CheckArgs, headers: Vec<(HeaderName, HeaderValue)>) -> anyhow::Result<i32> {
+    let wire = Wire::to(&config.settings, headers)?;
     let survey = match Survey::of(&wire, &config.settings.rules).await {
         Ok(survey) => survey,
         Err(fault) => {

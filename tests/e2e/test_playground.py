@@ -229,6 +229,24 @@ def test_a_hostile_document_stays_text(shown, open_page):
     assert page.title().startswith("Playground")
 
 
+def test_a_query_is_sent_as_it_is_typed_and_a_document_may_have_any_name(shown, open_page):
+    for name in ("__proto__", "constructor"):
+        path = f"/odd/_doc/{name}?refresh=true"
+        assert send(shown.proxy, "PUT", path, {"title": "US$$ 100", "text": f"US$$ 100 {name}"}).status == 201
+    page = open_page(f"{shown.proxy}/_rerank/ui#index=odd")
+    # Each of these means something in a text that replaces another.
+    query = "it's $' US$$ 100 $& $`"
+    with page.expect_request("**/_rerank/explain") as sent:
+        page.fill("#query", query)
+    assert json.dumps(query)[1:-1] in json.loads(sent.value.post_data)["body"]
+    page.locator("#after .hit").nth(1).wait_for()
+    for place in (0, 1):
+        page.locator("#after .hit").nth(place).locator(".grade").nth(2).click()
+    page.reload()
+    page.locator("#after .grade[aria-pressed=true]").nth(1).wait_for()
+    assert page.locator("#after .grade[aria-pressed=true]").all_inner_texts() == ["2", "2"]
+
+
 ANSWER = {"outcome": "applied", "cluster": {"status": 200}, "plan": {"model": "m", "window": 100, "from": 0}, "stages": []}
 
 

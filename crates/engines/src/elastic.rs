@@ -64,11 +64,16 @@ impl Dialect for Elastic {
             [indices, "_search", "template"] => (SearchForm::Template, indices),
             [indices, "_msearch", "template"] => (SearchForm::MultiTemplate, indices),
             [indices, "_pit"] | [indices, "_search", "point_in_time"] if *method == Method::POST => {
-                return Route::OpenPointInTime { indices: url::decode(indices) };
+                let indices = url::decode(indices);
+                return if is_endpoint(&indices) { Route::PassThrough } else { Route::OpenPointInTime { indices } };
             }
             _ => return Route::PassThrough,
         };
-        Route::Search(SearchRoute { form, indices: url::decode(indices) })
+        let indices = url::decode(indices);
+        if is_endpoint(&indices) {
+            return Route::PassThrough;
+        }
+        Route::Search(SearchRoute { form, indices })
     }
 
     /// `GET` and `HEAD` only read, but for the next page of a scroll: each is there once.
@@ -98,6 +103,12 @@ impl Dialect for Elastic {
         let cause = json!({"type": kind, "reason": reason});
         json!({"error": {"root_cause": [cause], "type": kind, "reason": reason}, "status": status.as_u16()}).to_string()
     }
+}
+
+/// Whether what stands where indices do is an endpoint instead: `POST /_scripts/_search` stores a script of that name. No index begins
+/// so; `_all` stands for all of them.
+fn is_endpoint(indices: &str) -> bool {
+    indices.starts_with('_') && indices.split(',').next() != Some("_all")
 }
 
 #[cfg(test)]

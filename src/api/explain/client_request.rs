@@ -2,7 +2,10 @@
 //! on the way reads as another one), and which of the caller's headers go on to the cluster.
 
 use bytes::Bytes;
-use engines::request::{Route, SearchRoute, is_json};
+use engines::{
+    json,
+    request::{Route, SearchRoute, is_json},
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri,
     header::{
@@ -21,8 +24,11 @@ use crate::{cluster::headers::check_request, state::Context};
 /// What a person may write into a path though no URI holds it.
 const UNWRITTEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}').add(b'|');
 
-/// Parameters by which Solr's searches can be made to do something else, or to read something else than the index.
-const DIVERTING: [&str; 4] = ["qt", "stream.body", "stream.file", "stream.url"];
+/// Parameters by which Solr's searches can be made to do something else, or to read something else than the index: another handler, here
+/// or on the shards; contents from elsewhere; parameters within JSON, or in another encoding, which nobody here would see.
+const DIVERTING: [&str; 4] = ["qt", "shards", "json", "ie"];
+/// What the names of others of them begin with.
+const DIVERTING_FAMILIES: [&str; 3] = ["shards.", "stream.", "json.params"];
 
 /// The headers of the caller's request that speak of it alone.
 const OWN: [HeaderName; 9] = [
@@ -37,6 +43,8 @@ const OWN: [HeaderName; 9] = [
     TRANSFER_ENCODING,
 ];
 
+/// What the paths of Solr begin with.
+const SOLR: &str = "/solr/";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A search as a client would send it.
@@ -67,11 +75,15 @@ impl ClientRequest {
             _ => return Err(format!("path must be that of a search; `{}` is none", target.path())),
         };
         let (body, media_type) = body(asked)?;
-        let form = media_type.as_deref().filter(|media_type| is_form(media_type)).map(|_| &body[..]);
-        for part in [target.query().unwrap_or_default().as_bytes(), form.unwrap_or_default()] {
-            if let Some(name) = diverting(part) {
-                return Err(format!("the parameter `{name}` can make a search more than that: it is not sent"));
-            }
+        let is_form = media_type.as_deref().is_some_and(is_form);
+        let form: &[u8] = if is_form { &body } else { b"" };
+        let mut names: Vec<String> =
+            [target.query().unwrap_or_default().as_bytes(), form].into_iter().flat_map(names).collect();
+        if !is_form && target.path().starts_with(SOLR) {
+            names.extend(names_in_json(&body));
+        }
+        if let Some(name) = names.iter().find(|name| is_diverting(name)) {
+            return Err(format!("the parameter `{name}` can make a search more than that: it is not sent"));
         }
         let from = from(&target, &body);
         let mut parts = head.clone();
@@ -123,8 +135,8 @@ fn body(asked: &Asked<'_>) -> Result<(Bytes, Option<String>), String> {
         Some(b'"') => {
             let text: String = serde_json::from_str(body).map_err(|error| format!("body cannot be read: {error}"))?;
             let media_type = asked.content_type.clone().unwrap_or_else(|| "application/json".to_owned());
-            if !is_json(&media_type) && !is_form(&media_type) {
-                return Err(format!("content_type must be JSON or {FORM}"));
+            if !(is_json(&media_type) || is_form(&media_type)) || !is_utf8(&media_type) {
+                return Err(format!("content_type must be JSON or {FORM}, in UTF-8"));
             }
             Ok((text.into(), Some(media_type)))
         }
@@ -151,14 +163,33 @@ fn is_form(media_type: &str) -> bool {
     media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
 }
 
-/// The first parameter that is not sent, of a query string or a form.
-fn diverting(parameters: &[u8]) -> Option<&'static str> {
+/// Whether the body is in UTF-8: in another charset its names would read otherwise than here.
+fn is_utf8(media_type: &str) -> bool {
+    let mut parameters = media_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    parameters.all(|(name, value)| {
+        !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    })
+}
+
+fn is_diverting(name: &str) -> bool {
+    DIVERTING.contains(&name) || DIVERTING_FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// The names of the parameters of a query string or a form.
+fn names(parameters: &[u8]) -> impl Iterator<Item = String> {
     let parameters = parameters.split(|&byte| byte == b'&');
     let named = parameters.filter_map(|parameter| parameter.split(|&byte| byte == b'=').next());
-    named.into_iter().find_map(|name| {
-        let name = percent_encoding::percent_decode(name).decode_utf8_lossy();
-        DIVERTING.into_iter().find(|known| *known == name)
-    })
+    named.map(|name| percent_encoding::percent_decode(name).decode_utf8_lossy().into_owned())
+}
+
+/// The names of the parameters that a body for Solr has as JSON, each time that it says `params`.
+fn names_in_json(body: &[u8]) -> Vec<String> {
+    let members = json::each_member(body, 0).filter(|member| member.name(body) == "params");
+    let params = members.map(|member| member.value).filter(|params| body[params.start] == b'{');
+    params
+        .flat_map(|params| json::each_member(body, params.start))
+        .map(|member| member.name(body).into_owned())
+        .collect()
 }
 
 /// The caller's headers as far as they are the cluster's business. What a client may say to the proxy in a header, a caller says in

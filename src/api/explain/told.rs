@@ -121,7 +121,7 @@ impl Told<'_> {
     fn pages<'a>(&self, shown: &'a Shown) -> (Vec<Hit<'a>>, Vec<Hit<'a>>) {
         let page = |answer: &'a [u8], notes: &dyn Fn(usize) -> Option<Map<String, Value>>| -> Vec<Hit<'a>> {
             let hits = self.dialect.hits(answer).into_iter().enumerate();
-            hits.map(|(place, hit)| self.hit(hit, notes(place), self.from + place)).collect()
+            hits.map(|(place, hit)| self.hit(hit, notes(place), self.from.saturating_add(place))).collect()
         };
         match shown {
             Shown::Same(answer) => (page(answer, &|_| None), page(answer, &|_| None)),
@@ -136,7 +136,7 @@ impl Told<'_> {
     fn hit<'a>(&self, hit: ShownHit<'a>, notes: Option<Map<String, Value>>, rank: usize) -> Hit<'a> {
         let ShownHit { id, index, score, source } = hit;
         let stays = || {
-            let rank = json!({"before": rank + 1, "after": rank + 1});
+            let rank = json!({"before": rank.saturating_add(1), "after": rank.saturating_add(1)});
             Map::from_iter([("rank".to_owned(), rank), ("score".to_owned(), json!({"before": score, "after": score}))])
         };
         let index = index.or_else(|| Some(self.indices.to_owned()));

@@ -6,6 +6,9 @@ import { CLUSTER } from "./ask.js";
 const PLACE = `rerank-proxy judgements of ${CLUSTER}`;
 const CUTOFF = 10;
 
+/** Grades by id, in an object that has no names of its own: a document may be called `__proto__`. */
+const grades = (known = {}) => Object.assign(Object.create(null), known);
+
 const keyOf = (index, text) => JSON.stringify([index, text]);
 
 /** Judged queries by index and text: { index, text, request, grades: { id: { index, grade } }, before: [id], after: [id] }. */
@@ -14,7 +17,7 @@ let judged = read();
 function read() {
   try {
     const kept = JSON.parse(localStorage.getItem(PLACE)) ?? [];
-    return new Map(kept.map((query) => [keyOf(query.index, query.text), query]));
+    return new Map(kept.map((query) => [keyOf(query.index, query.text), { ...query, grades: grades(query.grades) }]));
   } catch {
     return new Map();
   }
@@ -33,7 +36,7 @@ export const gradeOf = (index, text, id) => judged.get(keyOf(index, text))?.grad
 /** Notes a grade, or takes it back with null. */
 export function judge({ index, text, request }, hit, grade) {
   const key = keyOf(index, text);
-  const query = judged.get(key) ?? { index, text, request, grades: {}, before: [], after: [] };
+  const query = judged.get(key) ?? { index, text, request, grades: grades(), before: [], after: [] };
   if (grade === null) delete query.grades[hit.id];
   else query.grades[hit.id] = { index: hit.index ?? index, grade };
   query.request = request;

@@ -29,6 +29,8 @@ const request = () => {
 
 async function changed(what, delay) {
   document.body.classList.add("waiting");
+  // What was asked before answers another question.
+  running?.abort();
   if (what === "index") await learnFields();
   save();
   controls.showState(request(), last.answer?.plan);
@@ -155,7 +157,9 @@ async function learn() {
 }
 
 async function learnFields() {
-  known.fields = state.index ? await ask.textFields(state.index, known.solr) : [];
+  const { index } = state;
+  const fields = index ? await ask.textFields(index, known.solr) : [];
+  if (state.index === index) known.fields = fields;
 }
 
 async function begin() {

@@ -36,8 +36,9 @@ export const hasPlace = ({ path, body }) => path.includes(PLACE) || body.include
 /** The path and body with the query in its place. */
 export function withQuery({ path, body }, query) {
   return {
-    path: path.replaceAll(PLACE, encodeURIComponent(query)),
-    body: body.replaceAll(PLACE, JSON.stringify(query).slice(1, -1)),
+    path: path.replaceAll(PLACE, () => encodeURIComponent(query)),
+    // A function, since `$&` and its like mean something in a text that replaces.
+    body: body.replaceAll(PLACE, () => JSON.stringify(query).slice(1, -1)),
   };
 }
 

@@ -8,6 +8,10 @@ const BEGINNING = { index: "", q: "", path: null, body: null, ranker: "", window
 /** Names in the address, where they are others. */
 const NUMBERS = ["window", "weight", "k"];
 
+/** The windows that may be asked for, in hits. */
+const LEAST = 2;
+const MOST = 1000;
+
 export const state = { ...BEGINNING };
 
 /** Reads the address. */
@@ -18,6 +22,8 @@ export function load() {
     const number = NUMBERS.includes(name) ? Number.parseFloat(text) : 0;
     state[name] = text === null || Number.isNaN(number) ? usual : NUMBERS.includes(name) ? number : text;
   }
+  // No link asks for more than the control does.
+  if (state.window !== null) state.window = Math.min(MOST, Math.max(LEAST, Math.round(state.window)));
 }
 
 /** Writes the address, without a new entry in the browser's history for each letter. */

@@ -94,7 +94,10 @@ async fn names(wire: &Wire) -> Result<(Family, BTreeSet<String>), Fault> {
     let elastic = match wire.get("/_alias").await {
         Ok(Value::Object(indices)) if indices.values().all(|index| index["aliases"].is_object()) => {
             // Not every version and not every distribution has them.
-            let streams = wire.get("/_data_stream").await.unwrap_or_default();
+            let streams = match wire.get("/_data_stream").await {
+                Err(Fault::Unreachable(why)) => return Err(Fault::Unreachable(why)),
+                streams => streams.unwrap_or_default(),
+            };
             return Ok((Family::Elastic, elastic_names(&indices, &streams["data_streams"])));
         }
         Ok(_) => None,

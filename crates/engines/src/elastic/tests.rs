@@ -26,12 +26,19 @@ fn only_searches_are_searches() {
         ("/_search/template", SearchForm::Template, ""),
         ("/products/_search/template", SearchForm::Template, "products"),
         ("/products/_msearch/template", SearchForm::MultiTemplate, "products"),
+        ("/_all/_search", SearchForm::Single, "_all"),
     ] {
         assert_eq!(route(&Method::POST, path), searches(form, indices), "{path}");
         assert_eq!(route(&Method::GET, path), searches(form, indices), "{path}");
         assert_eq!(route(&Method::PUT, path), Route::PassThrough, "{path}");
     }
     for path in ["/", "/products/_doc/_search", "/_search/scroll", "/products/_async_search", "/_sql", "/_pit"] {
+        assert_eq!(route(&Method::POST, path), Route::PassThrough, "{path}");
+    }
+    // A script, a repository and an alias of that name.
+    for path in
+        ["/_scripts/_search", "/%5Fsnapshot/_search", "/_alias/_msearch", "/_scripts/_pit", "/_x/_search/template"]
+    {
         assert_eq!(route(&Method::POST, path), Route::PassThrough, "{path}");
     }
     assert_eq!(route(&Method::HEAD, "/products/_search"), Route::PassThrough);
