@@ -41,6 +41,9 @@ use crate::{
 /// How many searches may be scored in the background at once (mode `shadow`); further ones are not.
 const SHADOWS: usize = 4;
 
+/// How many searches may be explained at once: people look at them.
+pub(crate) const EXPLAINED: usize = 8;
+
 /// The models by name, and the fused ones by their label.
 pub type Scorers = HashMap<String, Arc<dyn Scorer>>;
 
@@ -54,6 +57,8 @@ pub struct Process {
     pub shadows: Arc<Semaphore>,
     /// Permits for calls of the rerank API.
     pub calls: Arc<Semaphore>,
+    /// Permits for searches that are explained. A slow cluster may keep them for long, so that they are none of the above.
+    pub explained: Arc<Semaphore>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -128,6 +133,7 @@ impl Process {
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
                 calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
+                explained: Arc::new(Semaphore::new(EXPLAINED)),
                 snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             }
         })

@@ -85,6 +85,9 @@ async fn what_is_wanted_otherwise_wins_over_the_rule_whatever_clients_may_ask_fo
     wanted["rerank"] = json!({"blend": {"method": "linear", "weight": 0.0}});
     let (_, told) = explain(cascade, &wanted).await;
     assert_eq!((ids(&told["after"]), &told["plan"]["models"]), (vec!["0", "1", "2"], &json!(["m", "n"])));
+    wanted["rerank"] = json!({"budget": "9m"});
+    let (_, told) = explain(cascade, &wanted).await;
+    assert_eq!(told["plan"]["budget_ms"], json!(30_000.0), "no more than a rerank call has");
     for (rerank, says) in [
         (json!({"model": "none"}), "there is no model `none`; there is: m, n"),
         (json!({"window": 1}), "rerank.window must be"),

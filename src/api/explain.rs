@@ -13,7 +13,13 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts}
 use tracing::debug;
 
 use super::{answer as words, call::Shape, fault::Fault, hold::hold, response::json};
-use crate::{client_body::ClientBody, cluster::body::Body, isolation::computed, pipeline, state::Context};
+use crate::{
+    client_body::ClientBody,
+    cluster::body::Body,
+    isolation::computed,
+    pipeline,
+    state::{Context, EXPLAINED},
+};
 use asked::Asked;
 use client_request::ClientRequest;
 use told::Told;
@@ -36,8 +42,7 @@ async fn explained(context: &Context, head: &Parts, body: &mut ClientBody) -> Re
         return Err(Fault::Unreadable(why.to_owned()));
     }
     let config = &context.snapshot.settings.api;
-    let crowded = |_| Fault::Crowded(config.concurrency);
-    let permit = context.process.calls.clone().try_acquire_owned().map_err(crowded)?.into();
+    let permit = context.process.explained.clone().try_acquire_owned().map_err(|_| Fault::Crowded(EXPLAINED))?.into();
     let (sent, _room) = hold(context, &head.headers, body, Instant::now(), config.budget, &permit).await?;
     let asked = Asked::read(&sent).map_err(Fault::Unreadable)?;
     let options = asked.options(context).map_err(Fault::Unreadable)?;

@@ -106,6 +106,9 @@ impl Terms {
     }
 }
 
+/// How much is read of an error of the cluster's, in bytes: more than is told of it.
+const ERROR_BYTES: usize = 8 * 1024;
+
 /// Explains one search: `parts` and `body` are what its client would send, to a path that is one of a single search.
 pub(crate) async fn explained(
     context: &Context,
@@ -125,7 +128,8 @@ pub(crate) async fn explained(
         Ok((answer, room)) => (answer, room, None),
         Err(reason) => (Bytes::new(), context.process.memory.nothing(), Some(reason)),
     };
-    let error = (!status.is_success()).then(|| String::from_utf8_lossy(&answer).into_owned());
+    let words = &answer[..answer.len().min(ERROR_BYTES)];
+    let error = (!status.is_success()).then(|| String::from_utf8_lossy(words).into_owned());
     let shown = match pages {
         Some((pages, after)) => Shown::Reordered { before: pages.before, after, places: pages.places },
         None => Shown::Same(answer),

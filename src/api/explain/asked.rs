@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    config::{Detail, MAX_BUDGET},
+    config::Detail,
     request_options::{MAX_QUERY, RequestOptions},
     state::Context,
 };
@@ -65,8 +65,10 @@ impl<'a> Asked<'a> {
         serde_json::from_slice(sent).map_err(|error| format!("the request cannot be read: {error}"))
     }
 
-    /// The request options that the search is sent with: nobody limits them, since whoever may ask here is the operator's own.
+    /// The request options that the search is sent with. `[clients]` does not limit them, since whoever may ask here is the operator's own;
+    /// no more time is to be had than for a rerank call.
     pub(super) fn options(&self, context: &Context) -> Result<RequestOptions, String> {
+        let most = context.snapshot.settings.api.budget;
         let usual = Otherwise::default();
         let wanted = self.rerank.as_ref().unwrap_or(&usual);
         Ok(RequestOptions {
@@ -74,7 +76,7 @@ impl<'a> Asked<'a> {
             query: wanted.query()?,
             model: wanted.model.as_deref().map(|model| model_named(context, model)).transpose()?,
             window: wanted.window()?,
-            budget: wanted.budget()?,
+            budget: wanted.budget()?.map(|budget| budget.min(most)),
             explain: Explain::Fields,
             detail: Some(Detail::Full),
             min_score: wanted.min_score()?,
@@ -105,7 +107,7 @@ impl Otherwise {
         let read = |text: &String| humantime::parse_duration(text.trim()).ok().filter(|budget| !budget.is_zero());
         let wrong = || "rerank.budget must be a duration with its unit, such as \"2s\"".to_owned();
         let budget = self.budget.as_ref().map(|text| read(text).ok_or_else(wrong)).transpose()?;
-        Ok(budget.map(|budget| budget.min(MAX_BUDGET)))
+        Ok(budget)
     }
 
     fn min_score(&self) -> Result<Option<f32>, String> {
