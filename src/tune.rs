@@ -27,7 +27,10 @@ use ranking::{fusion::Weighting, order::Blend, value::Scale};
 use scoring::models::Kind;
 
 use crate::{
-    config::{BUNDLED, Detail, MAX_BUDGET, SignalConfig, SourceConfig, rules::Mode},
+    config::{
+        BUNDLED, Detail, MAX_BUDGET, SignalConfig, SourceConfig,
+        rules::{Mode, Rule},
+    },
     eval::{ask::Target, own_proxy},
     open_models::{Config, OpenModel},
 };
@@ -79,6 +82,9 @@ impl Task {
         let rule = &settings.rules[place];
         if self.models.is_empty() {
             self.models = self.config.models.keys().cloned().collect();
+        }
+        if let Some(twice) = self.models.iter().enumerate().find(|(at, name)| self.models[..*at].contains(name)) {
+            bail!("the model `{}` is named twice", twice.1);
         }
         let models = self.models.iter().map(|name| model(&self.config, name)).collect::<anyhow::Result<Vec<_>>>()?;
         let names: Vec<&str> = self.models.iter().map(String::as_str).collect();
@@ -144,11 +150,18 @@ impl Prepared {
         let tried = settings(&cheapest_first, task.widest);
         let advice = advise(&queries, &tried, &now, task.measure, &costs, task.limit);
         let best = advice.best.map_or_else(|| now.clone(), |best| tried[best].clone());
-        // Where nothing is to be changed but the curves, they are those of the rule as it is.
-        let kept = if advice.verdict == Verdict::Recommended { &best } else { &now };
-        let calibration = calibrate(&queries, kept, task.models.len());
-        let change = change(&task, place, kept, &calibration)?;
+        // Where nothing is to be changed but the curves, they are those of the rule as it is, and all of them: what it has is not taken away.
+        let is_recommended = advice.verdict == Verdict::Recommended;
+        let kept = if is_recommended { &best } else { &now };
+        let calibration = Some(calibrate(&queries, kept, task.models.len()))
+            .filter(|found| is_recommended || (advice.verdict != Verdict::TooFewQueries && found.is_whole()));
+        let has_change = is_recommended || calibration.is_some();
+        let calibration = calibration.unwrap_or_default();
+        let change = if has_change { change(&task, place, kept, &calibration)? } else { Change::default() };
+        let rule = &task.config.settings.rules[place];
         Ok(Tuned {
+            notes: notes(rule),
+            min_score: rule.min_score,
             measure: task.measure,
             limit: task.limit,
             models: task.models,
@@ -162,6 +175,23 @@ impl Prepared {
             change,
         })
     }
+}
+
+/// What of a rule is not as it was measured, and stays.
+fn notes(rule: &Rule) -> Vec<String> {
+    let mut notes = Vec::new();
+    if rule.mode == Mode::Shadow || rule.traffic < 1.0 {
+        notes.push(
+            "the rule's `mode` and `traffic` keep searches from being reranked; it is measured as if all were"
+                .to_owned(),
+        );
+    }
+    if rule.min_score.is_some() || !rule.pin.is_empty() || !rule.bury.is_empty() || rule.diversity.is_some() {
+        notes.push(
+            "the rule's `min_score`, `pin`, `bury` and `diversity` are left out of what is measured here".to_owned(),
+        );
+    }
+    notes
 }
 
 /// A model that can be asked.

@@ -27,6 +27,7 @@ use rerank_proxy::{
     open_models::Config,
     tune::{Observation, Task},
 };
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// The widest window that is tried: what is asked of the models takes most of the time of these tests.
@@ -161,6 +162,7 @@ async fn advice_holds_on_other_queries_and_chance_gets_none() {
     assert!(silent >= 19, "{silent} of 20");
 
     // The change that is printed is one that `patch` takes, and it makes the rule what was recommended.
+    let same = observation.clone();
     let tuned = prepared.work_out(observation).unwrap();
     let found = tuned.json();
     assert_eq!(found["verdict"], "recommended", "{tuned}");
@@ -176,6 +178,14 @@ async fn advice_holds_on_other_queries_and_chance_gets_none() {
     let rule = &Config::load(Some(&file), [], &[]).unwrap().settings.rules[0];
     assert_eq!(rule.window as u64, found["best"]["window"].as_u64().unwrap());
     assert!(tuned.to_string().contains("Recommended."), "{tuned}");
+
+    // Who has taken the advice is not advised again, nor is anything taken away from the rule.
+    let again = task(&file).prepare().unwrap().work_out(same).unwrap();
+    let found = again.json();
+    assert_eq!((&found["verdict"], &found["best"]), (&json!("no-gain"), &Value::Null), "{again}");
+    assert!(again.to_string().contains("nothing of what was tried is better"), "{again}");
+    let removed = |line: &&str| line.starts_with('-') && !line.starts_with("---") && !line.contains("probability");
+    assert!(!found["diff"].as_str().unwrap_or_default().lines().any(|line| removed(&line)), "{again}");
 }
 
 #[test]
@@ -198,6 +208,7 @@ fn what_is_wrong_is_found_before_anything_is_asked() {
         ),
         (vec!["--index", "demo", "--judgements", "no/such/folder"], "no/such/folder"),
         ([&corpus[..], &["--models", "big"]].concat(), "there is no model `big`"),
+        ([&corpus[..], &["--models", "small,small"]].concat(), "the model `small` is named twice"),
         ([&corpus[..], &["--models", "large"]].concat(), "`small` is not among those that are tried"),
     ] {
         let (code, stderr) = run(&more);

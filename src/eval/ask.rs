@@ -55,7 +55,9 @@ pub struct Answer {
 /// # Errors
 /// It cannot be made.
 pub fn client() -> anyhow::Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?)
+    // Whoever is pointed elsewhere by a cluster would take the credentials along, and measure something else.
+    let nowhere_else = reqwest::redirect::Policy::none();
+    Ok(reqwest::Client::builder().no_proxy().redirect(nowhere_else).timeout(PATIENCE).build()?)
 }
 
 /// The API that the cluster behind `url` speaks: Solr's where it knows the unique key of the collection.

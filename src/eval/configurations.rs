@@ -51,7 +51,7 @@ pub struct Comparing {
 }
 
 impl Axis {
-    /// Reads `KEY=VALUE,VALUE`, each value as the configuration file has it: `window=20,50`, `blend={method="rrf"},"replace"`.
+    /// Reads `KEY=VALUE,VALUE`, each value as the configuration file has it: `window=20,50`, `blend={method="rrf"},{method="replace"}`.
     ///
     /// # Errors
     /// What is wrong with it.

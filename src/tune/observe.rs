@@ -26,7 +26,7 @@ pub(super) struct Model {
 }
 
 /// What was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Observation {
     /// The queries, in their order.
     pub queries: Vec<Observed>,

@@ -28,6 +28,10 @@ pub struct Tuned {
     pub(super) tried: usize,
     pub(super) costs: Costs,
     pub(super) skipped: BTreeMap<String, usize>,
+    /// What is to be known of the rule besides.
+    pub(super) notes: Vec<String>,
+    /// The threshold that the rule has now.
+    pub(super) min_score: Option<f32>,
     pub(super) advice: Advice,
     /// The setting that is best on all queries.
     pub(super) best: Setting,
@@ -37,7 +41,7 @@ pub struct Tuned {
 }
 
 /// What an operator is to change.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Change {
     pub(super) lines: Vec<String>,
     pub(super) difference: Option<String>,
@@ -73,6 +77,9 @@ fn asked(tuned: &Tuned, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{} judged queries, up to {widest} hits each; a pair takes here:", advice.gains.len())?;
     for (model, seconds) in models.iter().zip(&costs.seconds_a_pair) {
         writeln!(out, "  {model}: {:.2} ms", seconds * 1e3)?;
+    }
+    for note in &tuned.notes {
+        writeln!(out, "  note: {note}")?;
     }
     for (said, count) in &tuned.skipped {
         writeln!(out, "  not reranked, and counted in the cluster's order: {count} answers that say `{said}`")?;
@@ -140,14 +147,25 @@ fn found(tuned: &Tuned, out: &mut String) -> std::fmt::Result {
             out,
             "Nothing is recommended: {LEAST_QUERIES} judged queries are the fewest that an interval can be trusted on."
         ),
+        (Verdict::NoGain, Some(_)) if advice.interval.high < 0.0 => writeln!(
+            out,
+            "Nothing is recommended: on queries that had no part in the choice it is worse than the rule as it is."
+        ),
         (Verdict::NoGain, Some(_)) => writeln!(
             out,
             "Nothing is recommended: the interval includes zero, so that the gain may be chance. More judged queries would tell."
         ),
         (Verdict::NoGain, None) => {
-            writeln!(out, "Nothing is recommended: of all that was tried, the rule as it is is the best.")
+            writeln!(out, "Nothing is recommended: nothing of what was tried is better than the rule as it is.")
         }
+    }?;
+    if !advice.now_is_affordable {
+        writeln!(
+            out,
+            "The rule as it is does not keep to the limit. What a cheaper one would lose, `eval --matrix` measures."
+        )?;
     }
+    Ok(())
 }
 
 fn changes(tuned: &Tuned, out: &mut String) -> std::fmt::Result {
@@ -172,6 +190,16 @@ fn changes(tuned: &Tuned, out: &mut String) -> std::fmt::Result {
         }
     }
     let has_curves = tuned.calibration.worth.is_some();
+    match (tuned.min_score, tuned.calibration.is_whole()) {
+        (Some(threshold), true) => writeln!(
+            out,
+            "\nThe rule's own `min_score = {threshold}` is a threshold of the new probabilities from now on: see the table."
+        )?,
+        (Some(_), false) if is_new => {
+            writeln!(out, "\nThe rule's `min_score` is taken out: what the new one says of a hit is no probability.")?;
+        }
+        _ => {}
+    }
     match (&tuned.change.difference, is_new || has_curves) {
         (_, false) => Ok(()),
         (Some(difference), true) if difference.is_empty() => Ok(()),
@@ -217,7 +245,7 @@ fn json(tuned: &Tuned) -> Value {
         "widest": tuned.widest,
         "models": models.collect::<Vec<_>>(),
         "skipped": tuned.skipped,
-        "settings": {"tried": tuned.tried, "affordable": advice.affordable},
+        "settings": {"tried": tuned.tried, "affordable": advice.affordable, "now_is_affordable": advice.now_is_affordable},
         "now": {"mean": advice.now, "cost": cost(advice.cost_now)},
         "best": advice.best.map(|_| json!({
             "window": tuned.best.window,

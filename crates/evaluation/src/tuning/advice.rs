@@ -92,6 +92,8 @@ pub struct Advice {
     pub agreement: f64,
     /// How many of the settings the limit allows.
     pub affordable: usize,
+    /// Whether it allows the setting of now.
+    pub now_is_affordable: bool,
 }
 
 /// What every setting made of every query.
@@ -115,8 +117,8 @@ pub fn advise(
     let of_now = settings.len();
     let trials = Trials::of(queries, &all, measure, costs);
     let affordable: Vec<usize> = (0..settings.len()).filter(|place| limit.allows(&trials.costs[*place])).collect();
-    let mut candidates = affordable.clone();
-    candidates.push(of_now);
+    // The rule of now comes first: what is no better than it and no cheaper does not take its place, though it be the same in other words.
+    let candidates: Vec<usize> = std::iter::once(of_now).chain(affordable.iter().copied()).collect();
 
     let everyone: Vec<usize> = (0..queries.len()).collect();
     let best = trials.best(&candidates, &everyone);
@@ -159,6 +161,7 @@ pub fn advise(
         interval,
         agreement: f64::from(agreed as u32) / f64::from(chances),
         affordable: affordable.len(),
+        now_is_affordable: limit.allows(&trials.costs[of_now]),
     }
 }
 
