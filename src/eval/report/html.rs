@@ -187,9 +187,11 @@ fn row(report: &Report, place: usize, order: &Order) -> String {
         row.push_str(&match order.differences.first() {
             Some(difference) => {
                 let (interval, outcomes) = (difference.interval, difference.outcomes);
-                let class = if interval.low > 0.0 {
+                // What is left of it where several orders were tried.
+                let is_certain = difference.p_holm < 0.05;
+                let class = if is_certain && interval.low > 0.0 {
                     "up"
-                } else if interval.high < 0.0 {
+                } else if is_certain && interval.high < 0.0 {
                     "down"
                 } else {
                     ""
@@ -325,7 +327,7 @@ fn method(report: &Report) -> String {
     };
     let chance = match report.is_judged() {
         true => format!(
-            "<p class=\"small\">Δ is the difference to the cluster’s own order, with a paired bootstrap interval (10,000 draws). p is of a paired \
+            "<p class=\"small\">Δ is the difference to the cluster’s own order, with a paired bootstrap interval (10,000 draws), which is not corrected for how many orders were tried; it is coloured where p is below .05. p is of a paired \
              randomisation test, two-sided{corrected}. Hits that nobody judged count as not relevant (–).</p>"
         ),
         false => String::new(),
