@@ -9,6 +9,7 @@ pub mod config_args;
 pub mod demo;
 #[cfg(feature = "eval")]
 pub mod eval;
+mod header_arg;
 pub mod health;
 #[cfg(feature = "eval")]
 mod judged_args;

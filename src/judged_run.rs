@@ -1,7 +1,7 @@
 //! Judged queries, sent to a running engine or proxy. Owns how they are asked; what the answers are worth is
 //! the crate `evaluation`'s to say.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, anyhow, bail};
 use evaluation::{
@@ -10,6 +10,8 @@ use evaluation::{
 };
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::rerank_header::time_of_reranking;
 
 /// A target to search: a `multi_match` over `fields` for the query's text.
 #[derive(Debug, Clone)]
@@ -81,22 +83,4 @@ async fn search(client: &reqwest::Client, target: &Target, query: &Query) -> any
     let id = |hit: &Value| hit["_id"].as_str().map(str::to_owned).ok_or_else(|| anyhow!("a hit has no _id"));
     let passage_ids = hits.iter().map(id).collect::<Result<_, _>>()?;
     Ok(Ranking { passage_ids, rerank, added: timing.as_deref().and_then(time_of_reranking) })
-}
-
-/// The duration of `rerank` in a `Server-Timing` header, which is in milliseconds.
-fn time_of_reranking(header: &str) -> Option<Duration> {
-    let (_, rest) = header.split_once("rerank;dur=")?;
-    let milliseconds: f64 = rest.split(',').next()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(milliseconds / 1e3).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_time_of_reranking_is_told_from_that_of_the_cluster() {
-        assert_eq!(time_of_reranking("upstream;dur=12.34, rerank;dur=3.50"), Some(Duration::from_micros(3500)));
-        assert_eq!(time_of_reranking("upstream;dur=12.34"), None);
-    }
 }

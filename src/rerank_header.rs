@@ -108,9 +108,43 @@ fn append(headers: &mut HeaderMap, text: String) {
     }
 }
 
+/// The time that reranking took of an answer, by its `Server-Timing`.
+#[cfg(any(feature = "demo", feature = "eval"))]
+pub(crate) fn time_of_reranking(header: &str) -> Option<Duration> {
+    let (_, rest) = header.split_once("rerank;dur=")?;
+    let milliseconds: f64 = rest.split(',').next()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(milliseconds / 1e3).ok()
+}
+
+/// A number that an answer's `X-Rerank` tells, by its name.
+#[cfg(feature = "eval")]
+pub(crate) fn figure(header: &str, name: &str) -> Option<u64> {
+    let mut parameters = header.split(';').filter_map(|parameter| parameter.trim().split_once('='));
+    parameters.find(|(known, _)| *known == name)?.1.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(feature = "eval")]
+    #[test]
+    fn what_an_answer_says_is_read_as_it_was_written() {
+        let mut headers = HeaderMap::new();
+        timing(&mut headers, Duration::from_micros(12_340), Duration::from_micros(3500));
+        let header = headers["server-timing"].to_str().expect("text");
+        assert_eq!(time_of_reranking(header), Some(Duration::from_micros(3500)));
+        assert_eq!(time_of_reranking("upstream;dur=12.34, rerank;dur=3.50"), Some(Duration::from_micros(3500)));
+        assert_eq!(time_of_reranking("upstream;dur=12.34"), None);
+        let counts =
+            Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true, truncated: 0, good: None };
+        outcomes(&mut headers, &[Report::applied("m", counts, &[])]);
+        let header = headers["x-rerank"].to_str().expect("text");
+        assert_eq!(
+            (figure(header, "scored"), figure(header, "cached"), figure(header, "good")),
+            (Some(99), Some(37), None)
+        );
+    }
 
     #[test]
     fn the_header_s_syntax_is_that_of_structured_fields() {

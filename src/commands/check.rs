@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use scoring::Runtime;
 
 use crate::{
-    commands::config_args::ConfigArgs,
+    commands::{config_args::ConfigArgs, header_arg::header},
     config::BUNDLED,
     open_models::{Config, OpenModel},
 };
@@ -132,13 +132,4 @@ fn tell(config: &Config) {
         "the configuration is right: {rules} rule(s), {models} model(s), {}://{} behind {}",
         settings.upstream.scheme, settings.upstream.authority, settings.server.listen
     );
-}
-
-/// A header as curl takes it. What it says is told to nobody but the cluster.
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("must be a name and a value, as in 'Authorization: ApiKey …'")?;
-    let name = name.trim().parse().map_err(|_| "the name is none of a header")?;
-    let mut value: HeaderValue = value.trim().parse().map_err(|_| "the value is none of a header")?;
-    value.set_sensitive(true);
-    Ok((name, value))
 }

@@ -10,9 +10,12 @@ use clap::Args;
 use evaluation::judgements::{JudgedQueries, Query, beir, rank_eval, trec};
 use http::HeaderMap;
 
-use crate::eval::{
-    ask::{self, Target},
-    search::{PLACEHOLDER, Template},
+use crate::{
+    commands::header_arg::header,
+    eval::{
+        ask::{self, Target},
+        search::{PLACEHOLDER, Template},
+    },
 };
 
 /// Where the queries are from.
@@ -147,7 +150,7 @@ pub(super) fn template(flag: &str, text: &str) -> Result<Template, String> {
 
 fn headers(texts: &[String]) -> Result<HeaderMap, Vec<String>> {
     let (mut headers, mut mistakes) = (HeaderMap::new(), Vec::new());
-    let mut add = |place: &str, text: &str| match ask::header(text) {
+    let mut add = |place: &str, text: &str| match header(text) {
         Ok((name, value)) => _ = headers.append(name, value),
         Err(error) => mistakes.push(format!("{place}: {error}")),
     };

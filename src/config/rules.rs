@@ -28,8 +28,10 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{long_passages, models::Models, reading::section::Section, reading::tree::Value};
 
 pub use diversity::DiversityConfig;
+#[cfg(feature = "eval")]
 pub(crate) use effort::effort_key;
 pub use index::IndexPatterns;
+#[cfg(feature = "eval")]
 pub(crate) use normalization::normalization_keys;
 pub(super) use signal::FusedScorings;
 pub use signal::{SignalConfig, SourceConfig};

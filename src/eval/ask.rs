@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use evaluation::judgements::Query;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
 use super::search::{self, Engine, Template};
+use crate::rerank_header::time_of_reranking;
 
 /// The longest that is shown of what a cluster says of a search that failed, in characters.
 const WORDS: usize = 500;
@@ -162,25 +163,6 @@ fn shortened(text: &str) -> String {
     text.chars().take(WORDS).collect()
 }
 
-/// The duration of `rerank` in a `Server-Timing` header, which is in milliseconds.
-fn time_of_reranking(header: &str) -> Option<Duration> {
-    let (_, rest) = header.split_once("rerank;dur=")?;
-    let milliseconds: f64 = rest.split(',').next()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(milliseconds / 1e3).ok()
-}
-
-/// A header as `curl -H` takes it.
-///
-/// # Errors
-/// What is wrong with it. The value is not in the text.
-pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("must be `Name: value`")?;
-    let name: HeaderName = name.trim().parse().map_err(|_| "has a name that no header can have")?;
-    let mut value = HeaderValue::from_str(value.trim()).map_err(|_| "has a value that no header can have")?;
-    value.set_sensitive(true);
-    Ok((name, value))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -214,21 +196,5 @@ mod tests {
         assert_eq!(target(solr(), None).ids(&docs).expect("ids"), ["b", "3"]);
         assert_eq!(target(solr(), Some("url")).ids(&docs).expect("ids"), ["u", "v"]);
         assert!(target(solr(), None).ids(&json!({"response": {"docs": [{"id": 1}]}})).is_err());
-    }
-
-    #[test]
-    fn a_header_is_read_as_curl_reads_it_and_its_value_is_never_told() {
-        let (name, value) = header("Authorization: Basic abc").expect("right");
-        assert_eq!((name.as_str(), value.to_str().expect("text")), ("authorization", "Basic abc"));
-        assert!(value.is_sensitive());
-        for wrong in ["Authorization", "two words: x", "a: \u{1}secret"] {
-            assert!(!header(wrong).expect_err(wrong).contains("secret"));
-        }
-    }
-
-    #[test]
-    fn the_time_of_reranking_is_told_from_that_of_the_cluster() {
-        assert_eq!(time_of_reranking("upstream;dur=12.34, rerank;dur=3.50"), Some(Duration::from_micros(3500)));
-        assert_eq!(time_of_reranking("upstream;dur=12.34"), None);
     }
 }

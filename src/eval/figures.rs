@@ -11,6 +11,7 @@ use evaluation::{
 };
 
 use super::run::{Answered, Kind, Run};
+use crate::rerank_header::figure;
 
 /// The number of results whose overlap with the cluster's is told.
 pub const OVERLAP_AT: usize = 10;
@@ -144,7 +145,8 @@ impl Order {
         let asked = run.answers.len().max(1) as f64;
         let reranked = run.answers.iter().filter(|answer| answer.is_reranked());
         let (scored, cached) = reranked.clone().fold((0.0, 0.0), |(scored, cached), answer| {
-            (scored + answer.number("scored"), cached + answer.number("cached"))
+            let number = |name| figure(&answer.rerank, name).unwrap_or_default() as f64;
+            (scored + number("scored"), cached + number("cached"))
         });
         let mut shortfalls = BTreeMap::new();
         if run.kind == Kind::Reranked {
@@ -193,13 +195,6 @@ impl Answered {
         let reason = self.rerank.split_once("reason=").map_or("no X-Rerank", |(_, reason)| reason);
         let reason = reason.split([';', ',']).next().unwrap_or(reason).trim();
         (self.ids.len() > 1).then(|| reason.to_owned())
-    }
-
-    /// A number among the header's parameters; 0 where it is not there.
-    fn number(&self, name: &str) -> f64 {
-        let mut parameters = self.rerank.split(';').filter_map(|parameter| parameter.trim().split_once('='));
-        let value = parameters.find(|(known, _)| *known == name).and_then(|(_, value)| value.parse().ok());
-        value.unwrap_or(0.0)
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::{
     eval::ask::{self, Answer, Target},
     progress::Progress,
+    rerank_header::figure,
 };
 
 /// A model that is asked.
@@ -147,11 +148,6 @@ impl Spent {
     fn seconds_a_pair(&self) -> Option<f64> {
         (self.pairs > 0).then(|| self.time.as_secs_f64() / self.pairs as f64)
     }
-}
-
-/// A number that `X-Rerank` tells.
-fn figure(rerank: &str, name: &str) -> Option<u64> {
-    rerank.split("; ").find_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
 }
 
 #[cfg(test)]

@@ -36,12 +36,14 @@ fn gap_for(pairs: f32) -> f32 {
 }
 
 /// The key of a rule that gives this gap: the word for it, or about how many pairs it costs.
+#[cfg(feature = "eval")]
 pub(crate) fn effort_key(gap: f32) -> String {
     let word = EFFORTS.iter().find(|(_, of)| (of - gap).abs() < f32::EPSILON);
     word.map_or_else(|| format!("pairs = {:.1}", pairs_for(gap)), |(word, _)| format!("effort = \"{word}\""))
 }
 
 /// What [`gap_for`] makes such a gap of.
+#[cfg(feature = "eval")]
 fn pairs_for(gap: f32) -> f32 {
     let after = COSTS.iter().position(|(_, of)| *of >= gap).unwrap_or(COSTS.len() - 1).max(1);
     let ((low, narrow), (high, wide)) = (COSTS[after - 1], COSTS[after]);

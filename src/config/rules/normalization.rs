@@ -16,6 +16,7 @@ const METHODS: [(&str, Normalize); 5] = [
 ];
 
 /// The keys that give this normalisation, behind other keys of a signal; none for the usual one.
+#[cfg(feature = "eval")]
 pub(crate) fn normalization_keys(normalize: Normalize) -> String {
     let same = |of: &Normalize| std::mem::discriminant(of) == std::mem::discriminant(&normalize);
     let name = METHODS.iter().find(|(_, of)| same(of)).map_or("minmax", |(name, _)| name);
