@@ -20,7 +20,7 @@ use engines::{
     registry::{Dialects, Number},
 };
 use scoring::{
-    Scorer, ScorerStats,
+    Scorer,
     backend::Runtime,
     cache::ScoreCache,
     fused::{Depth, FusedScorer, Signal, Source},
@@ -35,7 +35,7 @@ use crate::{
     cores,
     memory::Memory,
     open_models::{Config, OpenModel, OpenModels},
-    telemetry::Metrics,
+    telemetry::{Metrics, ModelFigures},
 };
 
 /// How many searches may be scored in the background at once (mode `shadow`); further ones are not.
@@ -127,9 +127,9 @@ impl Process {
         let memory = Memory::new(snapshot.settings.limits.memory);
         Arc::new_cyclic(|process: &std::sync::Weak<Self>| {
             let process = process.clone();
-            let stats = move || process.upgrade().map(|process| process.snapshot().stats()).unwrap_or_default();
+            let figures = move || process.upgrade().map(|process| process.snapshot().figures()).unwrap_or_default();
             Self {
-                metrics: Arc::new(Metrics::of(stats, memory.clone(), cache)),
+                metrics: Arc::new(Metrics::of(figures, memory.clone(), cache)),
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
                 calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
@@ -192,10 +192,13 @@ impl Snapshot {
         Self { dialects, cluster, scorers, models: opened, settings, was_replaced: AtomicBool::new(false) }
     }
 
-    /// What the models do at the moment, by name, as far as they run in this process.
-    fn stats(&self) -> Vec<(String, ScorerStats)> {
-        let stats = |(name, scorer): (&String, &Arc<dyn Scorer>)| Some((name.clone(), scorer.stats()?));
-        self.scorers.iter().filter_map(stats).collect()
+    /// What the models do at the moment.
+    fn figures(&self) -> Vec<ModelFigures> {
+        let figures = |name: &String| {
+            let scorer = self.scorers.get(name)?;
+            Some(ModelFigures { name: name.clone(), readiness: scorer.readiness(), stats: scorer.stats() })
+        };
+        self.settings.models.keys().filter_map(figures).collect()
     }
 }
 

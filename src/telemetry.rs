@@ -7,7 +7,12 @@ mod memory;
 mod metrics;
 mod models;
 mod search_counts;
+mod stages;
+mod trace_context;
 
 pub use log::start_log;
 pub use metrics::Metrics;
-pub use search_counts::Counts;
+pub use models::ModelFigures;
+pub use search_counts::{Counts, Shift};
+pub use stages::Stage;
+pub(crate) use trace_context::TraceParent;

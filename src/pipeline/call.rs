@@ -12,7 +12,7 @@ use engines::{
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use tracing::debug;
 
-use super::ending::Ending;
+use super::{ending::Ending, planning::rule_of_path};
 use crate::{
     client_body::ClientBody,
     cluster::{
@@ -46,7 +46,8 @@ impl SearchCall {
         route: SearchRoute,
     ) -> Result<Arc<Self>, Ending> {
         let limits = &context.snapshot.settings.limits;
-        let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), reason);
+        let rule = rule_of_path(context, &route).map(|rule| &rule.label);
+        let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), rule, reason);
         let patience = Patience::InAll(limits.body_timeout);
         let bounds = Bounds { bytes: limits.request_body, copies: 1, patience, memory: &context.process.memory };
         let sent = match buffer(body, bounds).await {

@@ -3,8 +3,11 @@
 use engines::{failure::Failure, plan::SkipReason};
 use http::Response;
 
-use super::{call::SearchCall, ending::Ending};
-use crate::{cluster::body::Body, rerank_header::Report};
+use super::{
+    call::SearchCall,
+    ending::{Ending, Searched},
+};
+use crate::cluster::body::Body;
 
 /// The reason for which a request leaves the pipeline.
 pub(super) enum Halt {
@@ -34,13 +37,13 @@ impl Halt {
         }
     }
 
-    /// The end of the request; `reports` says of its searches what a reason means for each of them.
-    pub(super) fn ending(self, call: &SearchCall, reports: impl FnOnce(SkipReason) -> Vec<Report>) -> Ending {
+    /// The end of the request; `searched` says what a reason means for each of its searches.
+    pub(super) fn ending(self, call: &SearchCall, searched: impl FnOnce(SkipReason) -> Vec<Searched>) -> Ending {
         let reason = self.reason();
         match self {
-            Self::FallBack(_) => Ending::FallBack(Box::new(call.original()), reports(reason)),
-            Self::Broken => Ending::FallBack(Box::new(call.afresh()), reports(reason)),
-            Self::Answered(response, _) => Ending::Answered(response, reports(reason)),
+            Self::FallBack(_) => Ending::FallBack(Box::new(call.original()), searched(reason)),
+            Self::Broken => Ending::FallBack(Box::new(call.afresh()), searched(reason)),
+            Self::Answered(response, _) => Ending::Answered(response, searched(reason)),
             Self::Failed(failure) => Ending::Failed(failure),
         }
     }
