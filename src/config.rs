@@ -35,7 +35,7 @@ pub use api::{ApiConfig, Keys};
 pub use bundled::BUNDLED;
 pub use clients::{ClientsConfig, Detail, RequestOption};
 pub use limits::LimitsConfig;
-pub use log::{LogConfig, LogFormat};
+pub use log::{Access, LogConfig, LogFormat};
 pub(crate) use long_passages::MAX_WINDOWS;
 pub use models::{LocalModel, ModelConfig, ModelPlace};
 pub use reading::mistake::{ConfigError, ConfigErrors, Origin};

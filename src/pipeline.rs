@@ -52,7 +52,7 @@ use crate::{
     request_options::RequestOptions,
     rerank_header::{self, Report},
     state::Context,
-    telemetry::{Stage, TraceParent},
+    telemetry::{SearchTimes, Stage, TraceParent},
 };
 
 /// For how many bytes of an answer there must be room before a search is sent wider than its client did: one whose answer
@@ -135,7 +135,11 @@ async fn answered(
     context.process.metrics.added(answered.elapsed(), TraceParent::of(call.as_parts().headers));
 
     let mut response = response(&call, head, body, &mut room).await;
-    rerank_header::timing(response.headers_mut(), answered - asked, answered.elapsed());
+    let times = SearchTimes { cluster: answered - asked, rerank: answered.elapsed() };
+    rerank_header::timing(response.headers_mut(), times.cluster, times.rerank);
+    if context.logs_access() {
+        response.extensions_mut().insert(times);
+    }
     Ok((response, searches))
 }
 

@@ -12,8 +12,10 @@ use crate::{
     api,
     client_body::ClientBody,
     cluster::{Outgoing, body::Body, headers::check_request},
+    config::Access,
     pipeline::{self, failed, open_point_in_time, pass_through},
     state::Context,
+    telemetry::AccessLine,
 };
 
 /// The most bytes that are read of a body whose request is not answered: clients read no answer before all is sent.
@@ -31,6 +33,13 @@ enum Decision {
     OpenPointInTime(String),
     /// It is for the cluster alone; `repeatable` where nobody notices when it is sent twice.
     PassThrough { repeatable: bool },
+}
+
+impl Decision {
+    /// True where the proxy has nothing to say to it.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::PassThrough { .. } | Self::OpenPointInTime(_))
+    }
 }
 
 /// Decides what becomes of a request.
@@ -53,16 +62,25 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
     }
 }
 
-/// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
+/// Answers one request, with its line for the access log where it has one. Never fails: what cannot be answered by the cluster is
+/// answered with its kind of error.
 ///
 /// What passes through most often does not carry the room about that the other ways need: a connection copies what waits for an answer.
-pub fn handle(context: Context, request: Request<ClientBody>) -> impl Future<Output = Response<Body>> {
+pub fn handle(
+    context: Context,
+    request: Request<ClientBody>,
+) -> impl Future<Output = (Response<Body>, Option<Box<AccessLine>>)> {
     let (head, body) = request.into_parts();
-    match decide(&context, &head) {
+    let (decision, access) = (decide(&context, &head), context.snapshot.settings.log.access);
+    let line = AccessLine::begun(access, decision.is_passing(), &context.client, &head);
+    let answered = match decision {
         Decision::PassThrough { repeatable } => {
             let outgoing = streamed(head, body);
             let outgoing = if repeatable { outgoing.repeatable() } else { outgoing };
-            return pass_through(context, outgoing).left_future();
+            if line.is_none() {
+                return pass_through(context, outgoing).map(|response| (response, None)).left_future();
+            }
+            pass_through(context, outgoing).boxed_local()
         }
         Decision::OwnApi => async move { api::handle(&context, Request::from_parts(head, body)).await }.boxed_local(),
         Decision::Refuse(failure) => async move { failed(&context, &failure) }.boxed_local(),
@@ -72,8 +90,32 @@ pub fn handle(context: Context, request: Request<ClientBody>) -> impl Future<Out
         Decision::OpenPointInTime(indices) => {
             async move { open_point_in_time(&context, &indices, streamed(head, body)).await }.boxed_local()
         }
+    };
+    lined(access, line, answered).right_future()
+}
+
+/// The answer, told to its line.
+async fn lined(
+    access: Access,
+    mut line: Option<Box<AccessLine>>,
+    answered: impl Future<Output = Response<Body>>,
+) -> (Response<Body>, Option<Box<AccessLine>>) {
+    let mut response = answered.await;
+    if let Some(line) = &mut line {
+        line.answered(access, &mut response);
     }
-    .right_future()
+    (response, line)
+}
+
+/// Answers one request on the rerank API's own listener, with its line.
+pub(crate) async fn handle_api(
+    context: Context,
+    request: Request<ClientBody>,
+) -> (Response<Body>, Option<Box<AccessLine>>) {
+    let access = context.snapshot.settings.log.access;
+    let (head, body) = request.into_parts();
+    let line = AccessLine::begun(access, false, &context.client, &head);
+    lined(access, line, api::handle_at_root(context, Request::from_parts(head, body))).await
 }
 
 /// Answers a request for which there is no place: only how we are.

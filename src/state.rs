@@ -30,8 +30,9 @@ use scoring::{
 use tokio::sync::Semaphore;
 
 use crate::{
+    client::Client,
     cluster::{Cluster, Connections},
-    config::{Settings, SignalConfig, SourceConfig},
+    config::{Access, Settings, SignalConfig, SourceConfig},
     cores,
     memory::Memory,
     open_models::{Config, OpenModel, OpenModels},
@@ -92,6 +93,8 @@ pub struct ServingThread {
 #[derive(Clone)]
 pub struct Context {
     seen: Rc<Seen>,
+    /// Who sent the request.
+    pub client: Rc<Client>,
     dialect: Number,
 }
 
@@ -219,8 +222,8 @@ impl Drop for Snapshot {
 }
 
 impl ServingThread {
-    /// The state for a request to `path` that comes now.
-    pub fn context(&self, path: &str) -> Context {
+    /// The state for a request of this client to `path` that comes now.
+    pub fn context(&self, client: &Rc<Client>, path: &str) -> Context {
         let (mut seen, mut latest) = (self.seen.borrow_mut(), self.latest.borrow_mut());
         let snapshot = latest.load();
         if !Arc::ptr_eq(&seen.snapshot, snapshot) {
@@ -231,7 +234,8 @@ impl ServingThread {
             };
             *seen = Rc::new(Seen { process: self.process.clone(), snapshot: snapshot.clone(), connections });
         }
-        Context { dialect: seen.snapshot.dialects.number_for(path), seen: seen.clone() }
+        let dialect = seen.snapshot.dialects.number_for(path);
+        Context { seen: seen.clone(), client: client.clone(), dialect }
     }
 }
 
@@ -241,10 +245,15 @@ impl Context {
         self.snapshot.dialects.get(self.dialect)
     }
 
+    /// Whether there is an access log.
+    pub(crate) fn logs_access(&self) -> bool {
+        self.snapshot.settings.log.access != Access::Off
+    }
+
     /// The same for a request to `path`.
     #[must_use]
     pub fn for_path(&self, path: &str) -> Self {
-        Self { seen: self.seen.clone(), dialect: self.snapshot.dialects.number_for(path) }
+        Self { dialect: self.snapshot.dialects.number_for(path), ..self.clone() }
     }
 }
 
@@ -345,14 +354,18 @@ mod tests {
         HashMap::from([("m".to_owned(), model)])
     }
 
+    fn client() -> Rc<Client> {
+        Rc::new(Client { address: ([127, 0, 0, 1], 1).into() })
+    }
+
     #[test]
     fn an_open_request_keeps_its_state_and_the_models_of_it_end_on_a_thread_of_their_own() {
         let (ended, when_ended) = mpsc::channel();
         let process = Process::with_scorers(config("http://one:9200"), models(&ended)).unwrap();
         let serving = process.serving_thread(8);
-        let open = serving.context("/products/_search");
+        let open = serving.context(&client(), "/products/_search");
         process.replace(process.snapshot().followed_by(config("http://two:9200"), models(&ended)).unwrap());
-        let next = serving.context("/products/_search");
+        let next = serving.context(&client(), "/products/_search");
         assert_eq!(open.snapshot.settings.upstream.authority, "one:9200");
         assert_eq!(next.snapshot.settings.upstream.authority, "two:9200");
         assert!(!Arc::ptr_eq(open.connections.cluster(), next.connections.cluster()));
@@ -367,9 +380,9 @@ mod tests {
         let (ended, _when_ended) = mpsc::channel();
         let process = Process::with_scorers(config("http://one:9200"), models(&ended)).unwrap();
         let serving = process.serving_thread(8);
-        let first = serving.context("/");
+        let first = serving.context(&client(), "/");
         process.replace(process.snapshot().followed_by(config("http://one:9200"), models(&ended)).unwrap());
-        let next = serving.context("/");
+        let next = serving.context(&client(), "/");
         assert!(first.connections.are(&next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
     }
 }

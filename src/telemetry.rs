@@ -1,5 +1,6 @@
 //! What the operator sees from outside: the log and the metrics. Texts of queries and documents never go there.
 
+mod access;
 mod cache;
 mod log;
 pub(crate) mod log_seldom;
@@ -10,7 +11,9 @@ mod search_counts;
 mod stages;
 mod trace_context;
 
-pub use log::start_log;
+pub use access::AccessLine;
+pub(crate) use access::{SearchSummary, SearchTimes};
+pub use log::{Log, start_log, start_log_of_command};
 pub use metrics::Metrics;
 pub use models::ModelFigures;
 pub use search_counts::{Counts, Shift};

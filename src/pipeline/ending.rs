@@ -11,6 +11,7 @@ use crate::{
     cluster::{Outgoing, body::Body},
     rerank_header::{self, Report},
     state::Context,
+    telemetry::SearchSummary,
 };
 
 /// What became of one search.
@@ -55,6 +56,24 @@ pub(super) fn noted(context: &Context, mut response: Response<Body>, searches: &
             Report::Ranked { .. } => {}
         }
     }
+    if context.logs_access()
+        && let Some(summary) = summary(searches)
+    {
+        response.extensions_mut().insert(summary);
+    }
     rerank_header::outcomes(response.headers_mut(), searches.iter().map(|search| &search.report));
     response
+}
+
+/// What the access log says of the searches of a request.
+fn summary(searches: &[Searched]) -> Option<SearchSummary> {
+    let is_applied = |search: &&Searched| matches!(search.report, Report::Applied { .. });
+    let told = searches.iter().find(is_applied).or(searches.first())?;
+    let (outcome, model) = match &told.report {
+        Report::Applied { model, .. } => ("applied", Some(model.clone())),
+        Report::Skipped(reason) => (reason.as_str(), None),
+        Report::Ranked { .. } => return None,
+    };
+    let (rule, applied) = (told.rule.clone(), searches.iter().filter(is_applied).count());
+    Some(SearchSummary { searches: searches.len(), applied, outcome, rule, model })
 }

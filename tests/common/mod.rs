@@ -2,6 +2,8 @@
 //! demand.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "every test file compiles this module for itself")]
 
+pub mod program;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
