@@ -20,6 +20,7 @@ mod models;
 pub mod rules;
 mod scoring;
 mod server;
+mod traces;
 mod upstream;
 
 use ::scoring::cache::CacheOptions;
@@ -44,6 +45,7 @@ pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
+pub use traces::TracesConfig;
 pub use upstream::UpstreamConfig;
 
 /// Everything that the operator decides.
@@ -65,6 +67,8 @@ pub struct Settings {
     pub cache: CacheOptions,
     /// The log.
     pub log: LogConfig,
+    /// The traces, where some are sent.
+    pub traces: Option<TracesConfig>,
     /// The models by name.
     pub models: IndexMap<String, ModelConfig>,
     /// The signals that rules fuse, by the label that stands for them in [`Rule::model`].
@@ -161,13 +165,14 @@ fn settings(top: &Section) -> Settings {
     let scoring = ScoringConfig::read(&top.table("scoring"));
     let cache = cache::read(&top.table("cache"));
     let log = LogConfig::read(&top.table("log"));
+    let traces = TracesConfig::read(&top.table("traces"));
     let models = models::Models::read(top);
     let api = ApiConfig::read(&top.table("api"), &models, server.listen, &limits);
     let mut fused = FusedScorings::new();
     let rules = rules::read(top, &models, &mut fused);
     top.finish();
     let models = models.into_settings();
-    Settings { server, upstream, limits, clients, api, scoring, cache, log, models, fused, rules }
+    Settings { server, upstream, limits, clients, api, scoring, cache, log, traces, models, fused, rules }
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ use planning::{Run, rule_of_path};
 use prepare::{Prepared, prepare};
 pub(crate) use trace::Places;
 use trace::Trace;
+use tracing::{Instrument, Span};
 use whole_answer::{asked_again, put_together, response, taken_apart};
 use window::{Outcome, rerank};
 
@@ -52,7 +53,7 @@ use crate::{
     request_options::RequestOptions,
     rerank_header::{self, Report},
     state::Context,
-    telemetry::{SearchTimes, Stage, TraceParent},
+    telemetry::{SearchTimes, Stage, TraceParent, pass_on, search_span},
 };
 
 /// For how many bytes of an answer there must be room before a search is sent wider than its client did: one whose answer
@@ -64,14 +65,23 @@ type Reranked = (Response<Body>, Vec<Searched>);
 
 /// Answers a request that holds searches.
 pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Response<Body> {
-    match reranked(context, route, request).await {
-        Ok((response, searches)) => noted(context, response, &searches),
+    let rule = rule_of_path(context, &route).map(|rule| &*rule.label);
+    let (mut head, body) = request.into_parts();
+    let span = if rule.is_some() || !route.names_indices() { search_span(&head, rule) } else { Span::none() };
+    pass_on(&span, &mut head.headers);
+    let searching = reranked(context, route, Request::from_parts(head, body)).instrument(span.clone());
+    let (response, searches) = match searching.await {
+        Ok(reranked) => reranked,
         Err(Ending::FallBack(original, searches)) => {
-            noted(context, pass_through(context.clone(), *original).await, &searches)
+            let passing = pass_through(context.clone(), *original).instrument(Stage::Cluster.span(&span));
+            (passing.await, searches)
         }
-        Err(Ending::Answered(response, searches)) => noted(context, *response, &searches),
-        Err(Ending::Failed(failure)) => failed(context, &failure),
-    }
+        Err(Ending::Answered(response, searches)) => (*response, searches),
+        Err(Ending::Failed(failure)) => return failed(context, &failure),
+    };
+    span.record("http.response.status_code", response.status().as_u16());
+    span.record("rerank.outcome", searches.first().map(Searched::outcome));
+    noted(context, response, &searches)
 }
 
 /// The answer to a request of which at least one search is reranked, from the client's bytes on.

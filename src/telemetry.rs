@@ -10,6 +10,7 @@ mod models;
 mod search_counts;
 mod stages;
 mod trace_context;
+mod traces;
 
 pub use access::AccessLine;
 pub(crate) use access::{SearchSummary, SearchTimes};
@@ -19,3 +20,4 @@ pub use models::ModelFigures;
 pub use search_counts::{Counts, Shift};
 pub use stages::Stage;
 pub(crate) use trace_context::TraceParent;
+pub(crate) use traces::{pass_on, search_span};

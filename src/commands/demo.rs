@@ -56,7 +56,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         engine_listen: args.engine_listen,
         orders: orders(&config, args),
     };
-    let _log = telemetry::start_log_of_command(&config.settings.log);
+    let _log = telemetry::start_log_of_command(&config.settings.log)?;
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {

@@ -29,7 +29,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         anyhow::anyhow!("{} {noun} before anything was asked:\n{}", mistakes.len(), mistakes.join("\n"))
     })?;
     let [first, ..] = &inputs.configurations[..] else { bail!("there is nothing to compare") };
-    let _log = telemetry::start_log_of_command(&first.config.settings.log);
+    let _log = telemetry::start_log_of_command(&first.config.settings.log)?;
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(ask_and_tell(args, inputs))
 }

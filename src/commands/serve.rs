@@ -27,7 +27,7 @@ pub struct ServeArgs {
 /// open requests were answered.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = args.config.load()?;
-    let _log = telemetry::start_log(&config.settings.log);
+    let _log = telemetry::start_log(&config.settings.log, config.settings.traces.as_ref())?;
     panics::tell_in_log();
     server::raise_descriptor_limit();
     let process = Process::start(config)?;

@@ -23,6 +23,14 @@ pub(super) struct Searched {
 }
 
 impl Searched {
+    /// Its outcome, as the metrics call it.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self.report {
+            Report::Applied { .. } | Report::Ranked { .. } => "applied",
+            Report::Skipped(reason) => reason.as_str(),
+        }
+    }
+
     /// A search that is answered as the cluster would.
     pub(super) fn skipped(rule: Option<&Arc<str>>, reason: SkipReason) -> Self {
         Self { rule: rule.cloned(), report: Report::Skipped(reason) }
@@ -69,11 +77,10 @@ pub(super) fn noted(context: &Context, mut response: Response<Body>, searches: &
 fn summary(searches: &[Searched]) -> Option<SearchSummary> {
     let is_applied = |search: &&Searched| matches!(search.report, Report::Applied { .. });
     let told = searches.iter().find(is_applied).or(searches.first())?;
-    let (outcome, model) = match &told.report {
-        Report::Applied { model, .. } => ("applied", Some(model.clone())),
-        Report::Skipped(reason) => (reason.as_str(), None),
-        Report::Ranked { .. } => return None,
+    let model = match &told.report {
+        Report::Applied { model, .. } | Report::Ranked { model, .. } => Some(model.clone()),
+        Report::Skipped(_) => None,
     };
-    let (rule, applied) = (told.rule.clone(), searches.iter().filter(is_applied).count());
+    let (outcome, rule, applied) = (told.outcome(), told.rule.clone(), searches.iter().filter(is_applied).count());
     Some(SearchSummary { searches: searches.len(), applied, outcome, rule, model })
 }

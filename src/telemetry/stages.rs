@@ -3,7 +3,7 @@
 use tracing::{Level, Span, span};
 
 /// The target of all spans: they are for traces, and no line of the log shows them.
-const SPANS: &str = "rerank_proxy::spans";
+pub(super) const SPANS: &str = "rerank_proxy::spans";
 
 /// A part of the way of a search. They follow each other in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
