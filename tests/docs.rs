@@ -75,6 +75,30 @@ fn every_metric_is_explained_and_no_other() {
 }
 
 #[test]
+fn dashboards_and_alerts_name_no_other_metric_and_every_alert_is_explained() {
+    let known: BTreeSet<&str> = include_str!("../docs/scoring.md")
+        .lines()
+        .chain(include_str!("../docs/cache.md").lines())
+        .filter_map(|line| line.strip_prefix("| `rerank_proxy_"))
+        .map(|row| &row[..row.find(['`', '{']).unwrap()])
+        .collect();
+    let alerts = include_str!("../deploy/prometheus/alerts.yml");
+    for text in [include_str!("../deploy/grafana/rerank-proxy.json"), alerts] {
+        for (_, named) in text.match_indices("rerank_proxy_").map(|(at, said)| text[at..].split_at(said.len())) {
+            let named = named.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+            let endings = ["", "_total", "_bucket", "_sum", "_count"];
+            let is_known =
+                endings.iter().any(|ending| named.strip_suffix(ending).is_some_and(|name| known.contains(name)));
+            assert!(is_known, "there is no metric rerank_proxy_{named}");
+        }
+    }
+    let explained = include_str!("../docs/observability.md");
+    for name in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(explained.contains(&format!("| `{name}` |")), "docs/observability.md does not explain {name}");
+    }
+}
+
+#[test]
 fn the_configuration_of_the_bundled_models_is_shown_as_it_is() {
     assert!(include_str!("../docs/models.md").contains(&format!("```toml\n{BUNDLED}```")));
 }
