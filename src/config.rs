@@ -20,6 +20,7 @@ mod models;
 pub mod rules;
 mod scoring;
 mod server;
+mod tls;
 mod upstream;
 
 use ::scoring::cache::CacheOptions;
