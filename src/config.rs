@@ -20,6 +20,7 @@ mod models;
 pub mod rules;
 mod scoring;
 mod server;
+mod tls;
 mod traces;
 mod upstream;
 

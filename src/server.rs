@@ -9,7 +9,10 @@ mod admission;
 mod connection;
 mod descriptors;
 mod frames;
+mod handshake;
+mod observed;
 mod signals;
+mod stream;
 mod threads;
 mod unread;
 

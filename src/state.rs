@@ -19,6 +19,7 @@ use engines::{
     dialect::Dialect,
     registry::{Dialects, Number},
 };
+use net::tls::{Acceptor, ServerTls, TlsError};
 use scoring::{
     Scorer,
     backend::Runtime,
@@ -28,6 +29,7 @@ use scoring::{
     remote::RemoteScorer,
 };
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 use crate::{
     client::Client,
@@ -75,6 +77,8 @@ pub struct Snapshot {
     pub cluster: Arc<Cluster>,
     /// The models by name, and the fused ones by their label.
     pub scorers: Scorers,
+    /// What takes clients' connections where they come with TLS. A connection that is open keeps what it was taken with.
+    pub(crate) acceptor: Option<Acceptor>,
     was_replaced: AtomicBool,
 }
 
@@ -167,12 +171,13 @@ impl Process {
 }
 
 impl Snapshot {
-    /// A state with these models; those that the configuration fuses are made of them. Makes no connection.
+    /// A state with these models; those that the configuration fuses are made of them. Makes no connection, and reads the files
+    /// of the listeners' TLS.
     pub fn new(config: Config, models: Scorers) -> io::Result<Self> {
         let engine = config.settings.upstream.engine;
         let dialects = engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all);
         let cluster = Arc::new(Cluster::new(&config.settings.upstream).map_err(io::Error::other)?);
-        Ok(Self::with(config, models, dialects, cluster))
+        Self::with(config, models, dialects, cluster)
     }
 
     /// The same in the place of `self`: where the cluster is the same, so are the connections to it, and what is remembered
@@ -181,18 +186,27 @@ impl Snapshot {
         if config.settings.upstream != self.settings.upstream {
             return Self::new(config, models);
         }
-        Ok(Self::with(config, models, self.dialects.clone(), self.cluster.clone()))
+        Self::with(config, models, self.dialects.clone(), self.cluster.clone())
     }
 
-    fn with(config: Config, models: Scorers, dialects: Dialects, cluster: Arc<Cluster>) -> Self {
+    fn with(config: Config, models: Scorers, dialects: Dialects, cluster: Arc<Cluster>) -> io::Result<Self> {
         let Config { settings, models: opened } = config;
+        let acceptor = settings.server.tls.as_ref().map(acceptor).transpose()?;
         let mut scorers = models;
         for (label, signals) in &settings.fused {
             if let Some(signals) = fused(signals, &scorers) {
                 scorers.insert(label.clone(), Arc::new(FusedScorer::new(signals)));
             }
         }
-        Self { dialects, cluster, scorers, models: opened, settings, was_replaced: AtomicBool::new(false) }
+        Ok(Self {
+            dialects,
+            cluster,
+            scorers,
+            acceptor,
+            models: opened,
+            settings,
+            was_replaced: AtomicBool::new(false),
+        })
     }
 
     /// What the models do at the moment.
@@ -263,6 +277,15 @@ impl Deref for Context {
     fn deref(&self) -> &Seen {
         &self.seen
     }
+}
+
+/// What takes clients' connections with TLS. The files were read when the configuration was; this is what is served of them.
+fn acceptor(tls: &ServerTls) -> io::Result<Acceptor> {
+    if let Some(warning) = tls.warning() {
+        warn!("{warning}");
+    }
+    let text = |errors: Vec<TlsError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    tls.acceptor().map_err(|errors| io::Error::other(text(errors)))
 }
 
 /// Signals with their models, where those are there. Fields are numbered in their order.

@@ -280,6 +280,7 @@ fn links_lead_somewhere() {
         "docs/fields.md",
         "docs/cache.md",
         "docs/scoring.md",
+        "docs/tls.md",
         "docs/capacity.md",
         "docs/playground.md",
         "docs/relevance.md",

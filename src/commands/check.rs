@@ -8,6 +8,7 @@ mod survey;
 mod wire;
 
 use http::{HeaderName, HeaderValue};
+use net::tls::ServerTls;
 use scoring::Runtime;
 
 use crate::{
@@ -123,6 +124,9 @@ fn tell(config: &Config) {
     let settings = &config.settings;
     if let Some(note) = settings.api.note(settings.server.listen) {
         eprintln!("note: {note}");
+    }
+    if let Some(warning) = settings.server.tls.as_ref().and_then(ServerTls::warning) {
+        eprintln!("warning: {warning}");
     }
     if settings.is_bundled() {
         println!("neither a model nor a rule is named: all searches are reranked as with this file\n\n{BUNDLED}");

@@ -49,12 +49,13 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         if config.is_bundled() {
             info!("neither a model nor a rule is named: every index is reranked with the two bundled models");
         }
-        println!("listening on http://{}", listener.local_addr()?);
+        let scheme = config.server.scheme();
+        println!("listening on {scheme}://{}", listener.local_addr()?);
         if let Some(note) = config.api.note(config.server.listen) {
             warn!("{note}");
         }
         if let Some(api) = &api {
-            println!("the rerank API is on http://{}", api.local_addr()?);
+            println!("the rerank API is on {scheme}://{}", api.local_addr()?);
         }
         tokio::select! {
             ended = server::run(Listeners { proxy: listener, api }, process, stop) => Ok(ended?),

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::reading::section::Section;
+use net::tls::ServerTls;
+
+use super::{reading::section::Section, tls};
 
 /// The usual time for a head: what nginx, Envoy and Go's servers are mostly given for it.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
@@ -24,6 +26,8 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// Whether each serving thread has a core of its own, where there is one for each.
     pub pin_threads: bool,
+    /// How TLS is spoken with clients, of the rerank API's own listener as well; without it, HTTP is plain.
+    pub tls: Option<ServerTls>,
 }
 
 impl ServerConfig {
@@ -34,6 +38,7 @@ impl ServerConfig {
             header_timeout: section.or("header_timeout", HEADER_TIMEOUT),
             max_connections: section.or("max_connections", 0),
             pin_threads: section.or("pin_threads", true),
+            tls: tls::of_server(section),
         };
         if config.header_timeout.is_zero() || config.header_timeout > MAX_HEADER_TIMEOUT {
             section.error("header_timeout", "must be more than nothing and at most 1h (one hour)");
@@ -44,6 +49,11 @@ impl ServerConfig {
         }
         section.finish();
         config
+    }
+
+    /// How URLs of the listeners begin.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 
@@ -80,6 +90,35 @@ mod tests {
         ] {
             let errors = with_server(keys).expect_err("wrong");
             assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn what_tls_cannot_be_is_a_mistake() {
+        for (keys, told) in [
+            ("", &["certificate: is missing: a listener with TLS has a certificate, and its private key"][..]),
+            ("certificate = \"a.pem\"", &["key: is missing: a certificate is shown with its private key"]),
+            (
+                "certificate = \"a.pem\"\nkey = \"a.key\"\nclient_ca = \"ca.pem\"",
+                &[
+                    "certificate: a.pem: no certificates can be read from it",
+                    "client_ca: ca.pem: no certificates can be",
+                ],
+            ),
+            (
+                "key = \"a.key\"\nclient_names = [\"a\"]\nclient_cas = \"ca.pem\"",
+                &[
+                    "certificate: is missing: a private key is of use with its certificate only",
+                    "client_names: belongs to a `client_ca`",
+                    "client_cas: unknown key; did you mean `client_ca`?",
+                ],
+            ),
+        ] {
+            let errors = with_server(&format!("[server.tls]\n{keys}")).expect_err("wrong");
+            assert_eq!(errors.len(), told.len(), "{errors:?}");
+            for (error, told) in errors.iter().zip(told) {
+                assert!(error.contains(&format!("server.tls.{told}")), "{error}");
+            }
         }
     }
 }

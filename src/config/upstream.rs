@@ -1,6 +1,6 @@
 //! The table `[upstream]`: the cluster.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use engines::registry::Dialects;
 use http::{
@@ -8,9 +8,9 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use net::tls::{ClientTls, Identity, Part, TlsError};
+use net::tls::ClientTls;
 
-use super::reading::section::Section;
+use super::{reading::section::Section, tls};
 
 /// The cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl UpstreamConfig {
         let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
         let preserve_host = section.or("preserve_host", true);
         let compressed = section.or("compressed", false);
-        let tls = tls(section);
+        let tls = tls::of_upstream(section);
         if !section.has("url") {
             section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\"");
         }
@@ -55,39 +55,6 @@ impl UpstreamConfig {
         let (scheme, authority) = address.unwrap_or((Scheme::HTTP, Authority::from_static("localhost:9200")));
         Self { scheme, authority, engine, connect_timeout, preserve_host, compressed, tls }
     }
-}
-
-/// Reads the table `tls`, and its files, so that one that cannot be used is found before anything is served.
-fn tls(upstream: &Section) -> ClientTls {
-    let Some(section) = upstream.optional_table("tls") else { return ClientTls::default() };
-    let ca: Option<PathBuf> = section.optional("ca");
-    let certificate: Option<PathBuf> = section.optional("certificate");
-    let key: Option<PathBuf> = section.optional("key");
-    let server_name: Option<String> = section.optional("server_name");
-    let identity = match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
-        (None, None) => None,
-        (Some(_), None) => {
-            section.error("key", "is missing: a certificate is shown with its private key");
-            None
-        }
-        (None, Some(_)) => {
-            section.error("certificate", "is missing: a private key is of use with its certificate only");
-            None
-        }
-    };
-    let tls = ClientTls { ca, identity, server_name };
-    if let Err(error) = tls.client_config() {
-        let key = match &error {
-            TlsError::File { part: Part::Ca, .. } | TlsError::System(_) | TlsError::Rustls(_) => "ca",
-            TlsError::File { part: Part::Certificate, .. } => "certificate",
-            TlsError::File { part: Part::Key, .. } => "key",
-            TlsError::ServerName(_) => "server_name",
-        };
-        section.error(key, error.to_string());
-    }
-    section.finish();
-    tls
 }
 
 fn parse_url(url: &str) -> Result<(Scheme, Authority), String> {

@@ -41,6 +41,7 @@ pub fn for_index(mut config: Config, index: &str) -> anyhow::Result<Config> {
     settings.rules = vec![rule];
     settings.clients.headers = RequestOption::NAMES.map(|(_, option)| option).to_vec();
     settings.log.access = Access::Off;
+    settings.server.tls = None;
     settings.api.enabled = false;
     settings.api.listen = None;
     settings.api.keys = Keys::NotNeeded;

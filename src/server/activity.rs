@@ -7,26 +7,17 @@
 
 use std::{
     cell::{RefCell, RefMut},
-    io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Sleep, sleep},
-};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::frames::Frames;
 use crate::telemetry::AccessLine;
-
-/// How long the end of a connection of HTTP/2 waits for its client to end it, too. See [`ObservedStream`].
-const LINGER: Duration = Duration::from_secs(1);
 
 /// What a client begins with that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -42,6 +33,8 @@ struct State {
     head_since: Option<Instant>,
     untaken_since: Option<Instant>,
     moved: Instant,
+    has_agreed_on_http2: bool,
+    ends_between_requests: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +56,8 @@ impl Activity {
             head_since: Some(now),
             untaken_since: None,
             moved: now,
+            has_agreed_on_http2: false,
+            ends_between_requests: false,
         })))
     }
 
@@ -105,6 +100,42 @@ impl Activity {
     /// Whether what came so far may be the beginning of either protocol.
     pub(super) fn is_of_unknown_protocol(&self) -> bool {
         matches!(self.state().protocol, Protocol::Unknown(_))
+    }
+
+    /// The client and we have agreed on what is spoken before any of it has come. A client that speaks HTTP/2 begins with its preface
+    /// nonetheless.
+    pub(super) fn agreed(&self, is_http2: bool) {
+        let mut state = self.state();
+        state.has_agreed_on_http2 = is_http2;
+        if !is_http2 {
+            state.protocol = Protocol::Http1;
+        }
+    }
+
+    /// Whether the client has agreed on HTTP/2, and then spoken something else.
+    pub(super) fn has_broken_its_word(&self) -> bool {
+        let state = self.state();
+        state.has_agreed_on_http2 && matches!(state.protocol, Protocol::Http1)
+    }
+
+    /// The connection is about to be dropped, and no answer is cut off by that.
+    pub(super) fn end_between_requests(&self) {
+        self.state().ends_between_requests = true;
+    }
+
+    /// These bytes have come.
+    pub(super) fn read(&self, bytes: &[u8]) {
+        self.state().read(bytes, Instant::now());
+    }
+
+    /// The system has taken something of what is written to the client, or nothing yet.
+    pub(super) fn wrote(&self, taken: bool) {
+        self.state().wrote(taken, Instant::now());
+    }
+
+    /// Whether the connection ends here, and no answer is cut off by that.
+    pub(super) fn ends_between_requests(&self) -> bool {
+        self.state().ends_between_requests
     }
 
     fn state(&self) -> RefMut<'_, State> {
@@ -261,109 +292,10 @@ impl Buf for Unsent {
     }
 }
 
-/// A client's stream, which tells what comes and goes.
-///
-/// At the end of a connection of HTTP/2 it takes what still comes until the client ends it as well, for a while. A client goes on
-/// opening windows while it reads the end of an answer; a system that is asked to close a connection with something unread on
-/// it resets it, and drops what it has not sent of the answer.
-#[derive(Debug)]
-pub(super) struct ObservedStream<S> {
-    stream: S,
-    activity: Rc<Activity>,
-    /// What was read before, and is to be read again.
-    again: Bytes,
-    /// Set when nothing is written any more.
-    lingers: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> ObservedStream<S> {
-    pub(super) fn new(stream: S, activity: Rc<Activity>) -> Self {
-        Self { stream, activity, again: Bytes::new(), lingers: None }
-    }
-
-    /// The same stream, from which `read` is read once more.
-    pub(super) fn again(self, read: Bytes) -> Self {
-        Self { again: read, ..self }
-    }
-
-    fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &result {
-            Poll::Ready(Ok(_)) => self.activity.state().wrote(true, Instant::now()),
-            Poll::Pending => self.activity.state().wrote(false, Instant::now()),
-            // The connection ends by this.
-            Poll::Ready(Err(_)) => {}
-        }
-        result
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for ObservedStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.again.is_empty() {
-            let length = self.again.len().min(buffer.remaining());
-            buffer.put_slice(&self.again.split_to(length));
-            return Poll::Ready(Ok(()));
-        }
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        let read = &buffer.filled()[before..];
-        if !read.is_empty() {
-            self.activity.state().read(read, Instant::now());
-        }
-        result
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ObservedStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(result)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.wrote(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, activity, lingers, .. } = &mut *self;
-        if lingers.is_none() {
-            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
-            if !activity.is_http2() {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        let lingers = lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        let mut unread = [0; 4096];
-        loop {
-            let mut buffer = ReadBuf::new(&mut unread);
-            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => return lingers.as_mut().poll(cx).map(Ok),
-            }
-            // However much comes.
-            if lingers.is_elapsed() {
-                return Poll::Ready(Ok(()));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt;
     use http_body_util::{BodyExt, Full};
 

@@ -153,6 +153,7 @@ mod tests {
             header_timeout: Duration::from_secs(1),
             max_connections,
             pin_threads: false,
+            tls: None,
         };
         Admission::new(&config, Arc::default())
     }

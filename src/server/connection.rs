@@ -30,8 +30,11 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    activity::{Activity, Held, ObservedStream},
+    activity::{Activity, Held},
     admission::Place,
+    handshake::{NoTls, handshake},
+    observed::{ObservedStream, ObservedWrites},
+    stream::ClientStream,
     unread::UnreadAnswers,
 };
 use crate::{
@@ -90,6 +93,10 @@ pub(super) enum Notice {
 enum End {
     /// HTTP says so, or the stream broke.
     OfItself,
+    /// The client does not speak TLS as it is spoken here.
+    NoTls,
+    /// The client's certificate is missing, or not accepted.
+    ClientCertificate,
     /// A request's head did not come in time.
     HeaderTimeout,
     /// It waits for nothing, and others need its place.
@@ -106,10 +113,22 @@ impl End {
     /// What the metrics call it, where the connection might have gone on.
     fn reason(self) -> Option<&'static str> {
         match self {
+            Self::NoTls => Some("tls-handshake"),
+            Self::ClientCertificate => Some("client-certificate"),
             Self::HeaderTimeout => Some("header-timeout"),
             Self::MadeRoom => Some("idle"),
             Self::Unread => Some("unread"),
             Self::OfItself | Self::Closing | Self::LeftReserve => None,
+        }
+    }
+}
+
+impl From<&NoTls> for End {
+    fn from(why: &NoTls) -> Self {
+        match why {
+            NoTls::Nothing => Self::OfItself,
+            NoTls::Plain | NoTls::Handshake(_) => Self::NoTls,
+            NoTls::Certificate(_) => Self::ClientCertificate,
         }
     }
 }
@@ -124,9 +143,10 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     };
     tcp::prepare(&stream);
     let activity = Activity::new();
-    let (header_timeout, send_timeout) = {
-        let config = &thread.process.snapshot().settings;
-        (config.server.header_timeout, config.limits.send_timeout)
+    let (header_timeout, send_timeout, acceptor) = {
+        let snapshot = thread.process.snapshot();
+        let config = &snapshot.settings;
+        (config.server.header_timeout, config.limits.send_timeout, snapshot.acceptor.clone())
     };
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
@@ -147,8 +167,15 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     };
     let closing = Cell::new(false);
     let mut http = pin!(async {
+        let stream = match &acceptor {
+            None => ClientStream::Plain(ObservedWrites::new(stream, activity.clone())),
+            Some(acceptor) => Box::pin(handshake(acceptor, stream, &activity)).await?,
+        };
         let mut stream = ObservedStream::new(stream, activity.clone());
         let read = first_bytes(&mut stream, &activity).await?;
+        if activity.has_broken_its_word() {
+            return Err("the client has agreed on HTTP/2, and speaks something else".into());
+        }
         if activity.is_http2() {
             let service = service_fn(|request: Request<Incoming>| {
                 let response = respond(request.map(ClientBody::Http2));
@@ -180,10 +207,9 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
             // The others judge by what the first has just done.
             biased;
             ended = http.as_mut() => {
-                if let Err(error) = ended {
-                    debug!(%peer, %error, "connection ended early");
-                }
-                break End::OfItself;
+                let Err(error) = ended else { break End::OfItself };
+                debug!(%peer, %error, "connection ended early");
+                break error.downcast_ref().map_or(End::OfItself, End::from);
             }
             end = watchdog.bites() => break end,
             () = unread.overdue(&activity) => break End::Unread,
@@ -203,6 +229,9 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
             }
         }
     };
+    if end != End::OfItself && !activity.is_busy() {
+        activity.end_between_requests();
+    }
     if let Some(reason) = end.reason() {
         thread.process.metrics.connection_closed(reason);
     }
@@ -222,7 +251,7 @@ where
     }
 }
 
-/// Reads until the protocol shows: HTTP/1.1 and HTTP/2 without TLS are told apart by how a client begins.
+/// Reads until the protocol shows: where none was agreed on, HTTP/1.1 and HTTP/2 are told apart by how a client begins.
 async fn first_bytes<S: AsyncRead + Unpin>(
     stream: &mut ObservedStream<S>,
     activity: &Activity,

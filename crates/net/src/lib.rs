@@ -1,5 +1,5 @@
-//! How connections are made and kept: the options of every TCP socket ([`tcp`]), and TLS to servers ([`tls`],
-//! [`connect`], [`stream`]).
+//! How connections are made and kept: the options of every TCP socket ([`tcp`]), TLS with servers and clients ([`tls`]),
+//! and connections to servers ([`connect`], [`stream`]).
 
 pub mod connect;
 pub mod stream;

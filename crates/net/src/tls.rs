@@ -1,22 +1,33 @@
-//! TLS as a client: whom to trust, who we are, and the name that the server's certificate is to have. Owns that there is one crypto
-//! provider, and what is wrong with a file of certificates or keys.
+//! TLS: as a client, whom to trust, who we are, and the name that the server's certificate is to have; as a server, see
+//! [`ServerTls`]. Owns that there is one crypto provider, and what is wrong with a file of certificates or keys.
+
+mod client_names;
+mod known;
+mod server;
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::ring,
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
+
+use known::KnownServers;
+pub use server::{Acceptor, HTTP_2, Refused, ServerTls, TlsStream};
 
 /// How TLS is spoken to a server. By default the system's certificates are trusted, and no certificate is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientTls {
-    /// A PEM file of certificates that are trusted instead of the system's.
+    /// A PEM file of certificates that are trusted instead of the system's: an authority's, or the server's own.
     pub ca: Option<PathBuf>,
+    /// A PEM file whose first certificate is the server's. No other is trusted then, and no name asked for.
+    pub only: Option<PathBuf>,
     /// Who we are, for servers that want to know.
     pub identity: Option<Identity>,
     /// The name that the server's certificate is to have, where that is not the URL's host.
@@ -65,6 +76,8 @@ pub enum Part {
     Certificate,
     /// [`Identity::key`].
     Key,
+    /// [`ServerTls::client_ca`].
+    ClientCa,
 }
 
 impl Part {
@@ -80,20 +93,31 @@ impl ClientTls {
     /// The first thing that cannot be used.
     pub fn client_config(&self) -> Result<ClientConfig, TlsError> {
         self.expected_name()?;
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(self.ca.as_deref())?);
+            .dangerous()
+            .with_custom_certificate_verifier(self.server_verifier()?);
         let Some(Identity { certificate, key }) = &self.identity else { return Ok(builder.with_no_client_auth()) };
         let chain = certificates(certificate, Part::Certificate)?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-            Part::Key.wrong(
-                key,
-                format!("no private key can be read from it ({error}); it is to be PEM, without a password"),
-            )
-        })?;
-        builder
-            .with_client_auth_cert(chain, private)
-            .map_err(|error| Part::Key.wrong(key, format!("it is not the key of {} ({error})", certificate.display())))
+        builder.with_client_auth_cert(chain, private_key(key)?).map_err(|error| not_its_key(certificate, key, &error))
+    }
+
+    /// What checks a server's certificate.
+    fn server_verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+        if let Some(only) = &self.only {
+            let certificate = certificates(only, Part::Certificate)?.swap_remove(0);
+            return Ok(Arc::new(KnownServers::only(certificate, provider())));
+        }
+        let roots = match &self.ca {
+            Some(ca) => trusted(ca, Part::Ca)?,
+            None => system_roots()?,
+        };
+        let signed = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let signed = signed.map_err(|error| TlsError::System(error.to_string()))?;
+        match &self.ca {
+            Some(ca) => Ok(Arc::new(KnownServers::of(certificates(ca, Part::Ca)?, signed, provider()))),
+            None => Ok(signed),
+        }
     }
 
     /// The name that the server's certificate is to have, where it is not the URL's host.
@@ -106,19 +130,27 @@ impl ClientTls {
     }
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// The authorities that the system trusts.
+fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    let Some(ca) = ca else {
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _) = roots.add_parsable_certificates(found.certs);
-        if added > 0 {
-            return Ok(roots);
-        }
-        let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
-        return Err(TlsError::System(why));
-    };
-    for certificate in certificates(ca, Part::Ca)? {
-        let wrong = |error| Part::Ca.wrong(ca, format!("a certificate in it cannot be trusted ({error})"));
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added > 0 {
+        return Ok(roots);
+    }
+    let why = found.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+    Err(TlsError::System(why))
+}
+
+/// The certificates of a file, as authorities.
+fn trusted(ca: &Path, part: Part) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca, part)? {
+        let wrong = |error| part.wrong(ca, format!("a certificate in it cannot be trusted ({error})"));
         roots.add(certificate).map_err(wrong)?;
     }
     Ok(roots)
@@ -133,4 +165,23 @@ fn certificates(path: &Path, part: Part) -> Result<Vec<CertificateDer<'static>>,
         return Err(part.wrong(path, "there is no certificate in it; it is to be PEM".to_owned()));
     }
     Ok(certificates)
+}
+
+/// The private key of a file.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        // PKCS #8 says it in the label, older formats in a line below it.
+        let is_encrypted = fs::read_to_string(path).is_ok_and(|text| text.contains("ENCRYPTED"));
+        let what = match is_encrypted {
+            true => "the private key in it is encrypted with a password, which nobody is there to give: \
+                     `openssl pkey -in FILE -out NEW` writes it without"
+                .to_owned(),
+            false => format!("no private key can be read from it ({error}); it is to be PEM, without a password"),
+        };
+        Part::Key.wrong(path, what)
+    })
+}
+
+fn not_its_key(certificate: &Path, key: &Path, error: &rustls::Error) -> TlsError {
+    Part::Key.wrong(key, format!("it is not the key of {} ({error})", certificate.display()))
 }

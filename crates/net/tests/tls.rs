@@ -4,9 +4,9 @@ use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use net::{
     connect::{connect, connector},
-    tls::{ClientTls, Identity, Part, TlsError},
+    tls::{ClientTls, Identity, Part, ServerTls, TlsError},
 };
-use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -130,6 +130,43 @@ async fn a_certificate_for_another_name_is_taken_where_that_name_is_expected() {
     heard(authority.server("localhost", false), &tls).await.expect_err("the URL's name is not asked for");
 }
 
+/// A server whose certificate signs itself, as `openssl req -x509` makes it, and the file of that.
+fn self_signed(authority: &Authority, name: &str) -> (TlsAcceptor, PathBuf) {
+    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+    params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = params.self_signed(&key).expect("a certificate");
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let private = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).expect("a key");
+    let config = builder.with_single_cert(vec![certificate.der().clone()], private).expect("a server");
+    (TlsAcceptor::from(Arc::new(config)), authority.write("own.pem", &certificate.pem()))
+}
+
+#[tokio::test]
+async fn a_server_whose_own_certificate_is_named_is_trusted_by_its_name() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (server, own) = self_signed(&authority, "localhost");
+    let tls = ClientTls { ca: Some(own), ..ClientTls::default() };
+    assert_eq!(heard(server.clone(), &tls).await.expect("its own"), "hello");
+    let (elsewhere, own) = self_signed(&other, "search.internal");
+    heard(elsewhere.clone(), &tls).await.expect_err("another one's");
+    let tls = ClientTls { ca: Some(own), ..ClientTls::default() };
+    let error = heard(elsewhere, &tls).await.expect_err("its own, for another name");
+    assert!(format!("{error:?}").contains("NotValidForName"), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_one_certificate_that_is_expected_is_trusted_by_any_name_and_no_other() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (server, own) = self_signed(&authority, "search.internal");
+    let tls = ClientTls { only: Some(own), ..ClientTls::default() };
+    assert_eq!(heard(server, &tls).await.expect("the one"), "hello");
+    heard(self_signed(&other, "search.internal").0, &tls).await.expect_err("one that says the same");
+    let tls = ClientTls { only: Some(authority.path("ca.pem")), ..ClientTls::default() };
+    heard(authority.server("localhost", false), &tls).await.expect_err("one that it has signed");
+}
+
 #[tokio::test]
 async fn a_server_that_wants_to_know_who_we_are_is_shown_it() {
     let authority = Authority::new();
@@ -147,7 +184,7 @@ fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
     let of_identity = |certificate: &PathBuf, key: &PathBuf| ClientTls {
         ca: Some(authority.path("ca.pem")),
         identity: Some(Identity { certificate: certificate.clone(), key: key.clone() }),
-        server_name: None,
+        ..ClientTls::default()
     };
     for (tls, part, said) in [
         (of_ca(authority.path("gone.pem")), Part::Ca, "no certificates can be read from it"),
@@ -163,4 +200,63 @@ fn a_file_that_cannot_be_used_is_named_with_what_is_wrong() {
     }
     let name = ClientTls { server_name: Some("two words".to_owned()), ..of_ca(authority.path("ca.pem")) };
     assert!(matches!(name.client_config(), Err(TlsError::ServerName(_))));
+}
+
+/// A PKCS #8 key with a password, and one of the older kind, as far as their armour tells.
+const ENCRYPTED: [&str; 2] = [
+    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIGjMF8GCSqGSIb3DQEFDTBS\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,1\n\nMIGj\n-----END EC PRIVATE KEY-----\n",
+];
+
+#[test]
+fn all_files_of_a_listener_that_cannot_be_used_are_told_at_once() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (ours, theirs) = (authority.identity("a"), other.identity("b"));
+    let server = |certificate: &PathBuf, key: &PathBuf, client_ca: Option<PathBuf>| ServerTls {
+        identity: Identity { certificate: certificate.clone(), key: key.clone() },
+        client_ca,
+        client_names: Vec::new(),
+    };
+    let encrypted = authority.write("encrypted.key", ENCRYPTED[0]);
+    let older = authority.write("older.key", ENCRYPTED[1]);
+    for (tls, told) in [
+        (server(&ours.certificate, &theirs.key, None), vec![(Part::Key, "it is not the key of")]),
+        (server(&ours.key, &ours.key, None), vec![(Part::Certificate, "there is no certificate in it")]),
+        (server(&ours.certificate, &encrypted, None), vec![(Part::Key, "encrypted with a password")]),
+        (server(&ours.certificate, &older, None), vec![(Part::Key, "encrypted with a password")]),
+        (
+            server(&authority.path("gone.pem"), &ours.key, Some(authority.write("text.pem", "hello"))),
+            vec![(Part::Certificate, "no certificates can be read"), (Part::ClientCa, "there is no certificate in it")],
+        ),
+    ] {
+        let errors = tls.acceptor().expect_err(told[0].1);
+        assert_eq!(errors.len(), told.len(), "{errors:?}");
+        for (error, (part, said)) in errors.iter().zip(told) {
+            assert!(matches!(error, TlsError::File { part: of, .. } if *of == part), "{error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+    server(&ours.certificate, &ours.key, Some(authority.path("ca.pem"))).acceptor().expect("all is well");
+}
+
+#[test]
+fn a_certificate_whose_time_is_not_now_is_warned_of() {
+    let authority = Authority::new();
+    let warning = |from: i32, to: i32| {
+        let mut params = CertificateParams::new(["a".to_owned()]).expect("a name");
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &authority.issuer).expect("a certificate");
+        let identity = Identity {
+            certificate: authority.write("a.pem", &certificate.pem()),
+            key: authority.write("a.key", &key.serialize_pem()),
+        };
+        let tls = ServerTls { identity, client_ca: None, client_names: Vec::new() };
+        tls.acceptor().expect("it is served nonetheless");
+        tls.warning()
+    };
+    assert_eq!(warning(2020, 4000), None);
+    let (expired, early) = (warning(2020, 2021).unwrap_or_default(), warning(3999, 4000).unwrap_or_default());
+    assert!(expired.contains("a.pem expired at Jan  1 00:00:00 2021"), "{expired}");
+    assert!(early.contains("a.pem is not valid before Jan  1 00:00:00 3999"), "{early}");
 }
