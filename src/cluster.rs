@@ -1,6 +1,8 @@
-//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`], and `kept` for
-//! those that wait), a request on its way there ([`request`]), the body of an answer on its way back ([`answer`]), what can go
-//! wrong ([`error`]), and [`headers`], [`body`] and content codings ([`encoding`]) on both legs.
+//! The cluster: its nodes and how they are reached. Its submodules own a node ([`node`]), whether it takes part (`standing`), which
+//! one a request goes to (`leg`), the connections to them ([`connections`], and `kept` for those that wait), what is sent once more
+//! at most (`retry_budget`), what is done without a request (`upkeep`, with `own_request`); a request on its way there ([`request`]), the body of an
+//! answer on its way back ([`answer`]), what can go wrong ([`error`]), and [`headers`], [`body`] and content codings
+//! ([`encoding`]) on both legs.
 
 pub mod answer;
 pub mod body;
@@ -9,78 +11,98 @@ pub mod encoding;
 pub mod error;
 pub mod headers;
 mod kept;
+mod leg;
+pub mod node;
+mod own_request;
 pub mod request;
+mod retry_budget;
+mod standing;
+pub(crate) mod upkeep;
 
-use std::time::Duration;
-
-use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
+
+use arc_swap::ArcSwap;
+use http::StatusCode;
+use http1::Connection;
 use net::{
-    connect::{Connector, connector},
+    connect::{ConnectError, Connector, connect, connector},
+    stream::Stream,
     tls::TlsError,
 };
 
-use crate::config::UpstreamConfig;
+use crate::config::{HealthConfig, UpstreamConfig};
 pub use connections::Connections;
 pub use error::UpstreamError;
+use leg::Nodes;
+pub use leg::Tried;
+use node::{Node, NodeFigures};
 pub use request::{Attempts, Outgoing, spare};
+use retry_budget::RetryBudget;
 
 /// The cluster, as the proxy reaches it.
 #[derive(Debug)]
 pub struct Cluster {
     /// At least one. All of them answer alike.
-    nodes: Vec<Node>,
+    nodes: Arc<ArcSwap<Nodes>>,
     connector: Connector,
     connect_timeout: Duration,
     /// The client's `Host` header reaches the node; else the node's own name does.
     preserve_host: bool,
-}
-
-/// One node of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// Host and port.
-    pub authority: Authority,
-    /// The same as a `Host` header, without the port that the scheme implies.
-    host: HeaderValue,
+    health: HealthConfig,
+    retries: RetryBudget,
 }
 
 impl Cluster {
     /// The cluster of `config`; no connection is made. Fails where its certificates cannot be used.
     pub fn new(config: &UpstreamConfig) -> Result<Self, TlsError> {
+        let node = |authority: &_| Arc::new(Node::new(config.scheme.clone(), Clone::clone(authority)));
+        let nodes: Nodes = config.nodes.iter().map(node).collect();
         Ok(Self {
-            nodes: vec![Node::new(config.scheme.clone(), config.authority.clone())],
+            nodes: Arc::new(ArcSwap::from_pointee(nodes)),
             connector: connector(config.connect_timeout, &config.tls)?,
             connect_timeout: config.connect_timeout,
             preserve_host: config.preserve_host,
+            health: config.health.clone(),
+            retries: RetryBudget::default(),
         })
     }
 
-    /// The node that the next request goes to.
-    fn node(&self) -> &Node {
-        self.nodes.first().expect("a cluster has at least one node")
-    }
-}
-
-impl Node {
-    fn new(scheme: Scheme, authority: Authority) -> Self {
-        let implied = if scheme == Scheme::HTTPS { 443 } else { 80 };
-        let port = authority.port_u16().filter(|port| *port != implied);
-        let host = port.map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host()));
-        let host = HeaderValue::from_str(&host).expect("a host is a header's value");
-        Self { scheme, authority, host }
+    /// Whether some node takes part whose latest connection could be made: a request's, or a check's. False before the first.
+    pub fn is_reached(&self) -> bool {
+        self.nodes.load().iter().any(|node| node.is_up())
     }
 
-    /// What to connect to.
-    fn uri(&self) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(PathAndQuery::from_static("/"));
-        Uri::from_parts(parts).expect("scheme, authority and path together make a URI")
+    /// Whether a request may be sent once more of which the cluster may have seen something. One node has no budget: its
+    /// requests are sent twice at most.
+    pub fn may_repeat(&self) -> bool {
+        let nodes = self.nodes.load();
+        nodes.len() < 2 || self.retries.withdraw(nodes.iter().map(|node| node.requests.load(Relaxed)).sum())
+    }
+
+    /// What an operator sees of each node.
+    pub fn figures(&self) -> Vec<NodeFigures> {
+        let nodes = self.nodes.load();
+        nodes.iter().map(|node| node.figures(nodes.len() < 2)).collect()
+    }
+
+    /// Notes the status that one of several nodes answered with. A gateway that finds no node behind it, and a node that finds no
+    /// cluster, are as good as none.
+    fn answered(&self, node: &Node, status: StatusCode) {
+        match status {
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                node.failed(&self.health);
+            }
+            _ => node.standing.succeeded(),
+        }
+    }
+
+    /// A new connection to a node.
+    async fn connect(&self, node: &Node) -> Result<Connection<Stream>, ConnectError> {
+        let connected = connect(&self.connector, node.uri(), self.connect_timeout).await;
+        node.reached(connected.is_ok());
+        connected.map(Connection::new)
     }
 }

@@ -44,7 +44,7 @@ pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
-pub use upstream::UpstreamConfig;
+pub use upstream::{HealthConfig, UpstreamConfig};
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]

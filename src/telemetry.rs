@@ -6,6 +6,7 @@ pub(crate) mod log_seldom;
 mod memory;
 mod metrics;
 mod models;
+mod nodes;
 mod search_counts;
 
 pub use log::start_log;

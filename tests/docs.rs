@@ -53,7 +53,7 @@ fn every_reason_is_explained_and_no_other() {
 fn every_metric_is_explained_and_no_other() {
     // A model that is run here, and has nothing to do.
     let stats = || vec![("some".to_owned(), ScorerStats::default())];
-    let metrics = Metrics::of(stats, Memory::new(0), None);
+    let metrics = Metrics::of(stats, Vec::new, Memory::new(0), None);
     // What has a label is not shown before it was counted.
     metrics.applied(Counts::of(&Scored::default()));
     metrics.shadowed(Err(SkipReason::Sort));

@@ -14,7 +14,7 @@ use super::{
     call::SearchCall,
     failing::{broken_off, chain, stalled, unanswered},
     halt::Halt,
-    send::{Answered, send},
+    send::{Answered, is_within_budget, send},
 };
 use crate::{
     cluster::{
@@ -65,7 +65,7 @@ pub(super) async fn fetch_own(context: &Context, outgoing: Outgoing) -> Result<F
 async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
     let Answered { response, was_last } = match send(context, &mut outgoing).await {
         Ok(answered) => answered,
-        Err(error) if judgement.differs && error.is_broken() => {
+        Err(error) if judgement.differs && error.is_broken() && is_within_budget(context) => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
             return Err(Halt::Broken);
         }
@@ -94,7 +94,7 @@ async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement
             return Err(Halt::Answered(Box::new(stalled(context)), SkipReason::UpstreamError));
         }
         Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
-        Err(error) if was_last && !judgement.differs => {
+        Err(error) if (was_last && !judgement.differs) || !is_within_budget(context) => {
             return Err(Halt::Answered(Box::new(broken_off(context, &error)), SkipReason::UpstreamError));
         }
         Err(error) => {

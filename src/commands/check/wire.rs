@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::{
     cluster::{
-        Cluster, Connections, Outgoing,
+        Cluster, Connections, Outgoing, Tried,
         body::{Body, Bounds, Filled, Patience, fill},
     },
     config::Settings,
@@ -73,8 +73,9 @@ impl Wire {
         let (mut head, ()) = request.map_err(|error| unreachable(&error))?.into_parts();
         head.headers = self.headers.clone();
         let mut outgoing = Outgoing::new(head, Body::empty());
-        self.connections.address(&mut outgoing.head);
-        let answered = timeout(PATIENCE, self.connections.send(&mut outgoing)).await;
+        self.connections.strip(&mut outgoing.head);
+        let mut tried = Tried::default();
+        let answered = timeout(PATIENCE, self.connections.send(&mut outgoing, &mut tried)).await;
         let answered = answered.map_err(|_| Fault::Unreachable(format!("no answer within {PATIENCE:?}")))?;
         let (head, mut body) = answered.map_err(|error| unreachable(&error))?.into_parts();
         let patience = Patience::ForEachFrame(PATIENCE);
