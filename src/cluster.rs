@@ -1,12 +1,13 @@
 //! The cluster: its nodes and how they are reached. Its submodules own a node ([`node`]), whether it takes part (`standing`), which
 //! one a request goes to (`leg`), the connections to them ([`connections`], and `kept` for those that wait), what is sent once more
-//! at most (`retry_budget`), what is done without a request (`upkeep`, with `own_request`); a request on its way there ([`request`]), the body of an
+//! at most (`retry_budget`), what is done without a request (`upkeep`, `due`, `own_request`, `sniff`); a request on its way there ([`request`]), the body of an
 //! answer on its way back ([`answer`]), what can go wrong ([`error`]), and [`headers`], [`body`] and content codings
 //! ([`encoding`]) on both legs.
 
 pub mod answer;
 pub mod body;
 pub mod connections;
+mod due;
 pub mod encoding;
 pub mod error;
 pub mod headers;
@@ -16,16 +17,23 @@ pub mod node;
 mod own_request;
 pub mod request;
 mod retry_budget;
+mod sniff;
 mod standing;
 pub(crate) mod upkeep;
 
 use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use http::StatusCode;
+use http::{
+    StatusCode,
+    uri::{Authority, Scheme},
+};
 use http1::Connection;
 use net::{
     connect::{ConnectError, Connector, connect, connector},
@@ -33,8 +41,9 @@ use net::{
     tls::TlsError,
 };
 
-use crate::config::{HealthConfig, UpstreamConfig};
+use crate::config::{HealthConfig, SniffConfig, UpstreamConfig};
 pub use connections::Connections;
+use due::Due;
 pub use error::UpstreamError;
 use leg::Nodes;
 pub use leg::Tried;
@@ -53,12 +62,19 @@ pub struct Cluster {
     preserve_host: bool,
     health: HealthConfig,
     retries: RetryBudget,
+    /// Requests to nodes that are no more.
+    requests_before: AtomicU64,
+    scheme: Scheme,
+    /// The nodes that the operator named.
+    configured: Vec<Authority>,
+    sniff: Option<SniffConfig>,
+    next_sniff: Due,
 }
 
 impl Cluster {
     /// The cluster of `config`; no connection is made. Fails where its certificates cannot be used.
     pub fn new(config: &UpstreamConfig) -> Result<Self, TlsError> {
-        let node = |authority: &_| Arc::new(Node::new(config.scheme.clone(), Clone::clone(authority)));
+        let node = |authority: &Authority| Arc::new(Node::new(config.scheme.clone(), authority.clone()));
         let nodes: Nodes = config.nodes.iter().map(node).collect();
         Ok(Self {
             nodes: Arc::new(ArcSwap::from_pointee(nodes)),
@@ -67,6 +83,11 @@ impl Cluster {
             preserve_host: config.preserve_host,
             health: config.health.clone(),
             retries: RetryBudget::default(),
+            requests_before: AtomicU64::new(0),
+            scheme: config.scheme.clone(),
+            configured: config.nodes.clone(),
+            sniff: config.sniff.clone(),
+            next_sniff: Due::default(),
         })
     }
 
@@ -79,7 +100,8 @@ impl Cluster {
     /// requests are sent twice at most.
     pub fn may_repeat(&self) -> bool {
         let nodes = self.nodes.load();
-        nodes.len() < 2 || self.retries.withdraw(nodes.iter().map(|node| node.requests.load(Relaxed)).sum())
+        let requests = || nodes.iter().map(|node| node.requests.load(Relaxed)).sum::<u64>();
+        nodes.len() < 2 || self.retries.withdraw(self.requests_before.load(Relaxed) + requests())
     }
 
     /// What an operator sees of each node.
@@ -89,14 +111,24 @@ impl Cluster {
     }
 
     /// Notes the status that one of several nodes answered with. A gateway that finds no node behind it, and a node that finds no
-    /// cluster, are as good as none.
+    /// cluster, are as good as none. But it may be the cluster that is in trouble, or one of its indices: then the nodes that are
+    /// left would have to do everything, so that for this reason no more than half of them are out.
     fn answered(&self, node: &Node, status: StatusCode) {
         match status {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                node.failed(&self.health);
+                let nodes = self.nodes.load();
+                let taking_part = nodes.iter().filter(|node| node.standing.share() > 0).count();
+                if 2 * (taking_part.saturating_sub(1)) >= nodes.len() {
+                    node.failed(&self.health);
+                }
             }
             _ => node.standing.succeeded(),
         }
+    }
+
+    /// A node of which nothing is known.
+    fn node(&self, authority: &Authority) -> Arc<Node> {
+        Arc::new(Node::new(self.scheme.clone(), authority.clone()))
     }
 
     /// A new connection to a node.

@@ -44,7 +44,7 @@ pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
-pub use upstream::{HealthConfig, UpstreamConfig};
+pub use upstream::{HealthConfig, SniffConfig, UpstreamConfig};
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]

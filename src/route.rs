@@ -1,7 +1,8 @@
 //! One decision for each request, by its method, its path and its headers: the proxy's own API, a search, the opening of a
-//! point in time, something to pass through, or something that cannot pass.
+//! point in time, a question for the nodes, something to pass through, or something that cannot pass.
 
 use engines::{
+    elastic::nodes,
     failure::{Failure, FailureKind},
     request::{Route, SearchRoute},
 };
@@ -12,7 +13,7 @@ use crate::{
     api,
     client_body::ClientBody,
     cluster::{Outgoing, body::Body, headers::check_request},
-    pipeline::{self, failed, open_point_in_time, pass_through},
+    pipeline::{self, failed, name_nodes, open_point_in_time, pass_through},
     state::Context,
 };
 
@@ -29,6 +30,8 @@ enum Decision {
     Search(SearchRoute),
     /// It opens a point in time over these indices.
     OpenPointInTime(String),
+    /// It asks for the nodes, whose addresses are to be our own.
+    NameNodes,
     /// It is for the cluster alone; `repeatable` where nobody notices when it is sent twice.
     PassThrough { repeatable: bool },
 }
@@ -49,6 +52,11 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
     match context.dialect().classify(&head.method, path) {
         Route::Search(route) => Decision::Search(route),
         Route::OpenPointInTime { indices } => Decision::OpenPointInTime(indices),
+        Route::PassThrough
+            if context.snapshot.settings.upstream.rewrite_nodes && nodes::is_asked(&head.method, path) =>
+        {
+            Decision::NameNodes
+        }
         Route::PassThrough => Decision::PassThrough { repeatable: context.dialect().only_reads(&head.method, path) },
     }
 }
@@ -71,6 +79,9 @@ pub fn handle(context: Context, request: Request<ClientBody>) -> impl Future<Out
         }
         Decision::OpenPointInTime(indices) => {
             async move { open_point_in_time(&context, &indices, streamed(head, body)).await }.boxed_local()
+        }
+        Decision::NameNodes => {
+            async move { name_nodes(&context, streamed(head, body).repeatable()).await }.boxed_local()
         }
     }
     .right_future()

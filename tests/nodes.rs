@@ -41,6 +41,8 @@ struct Script {
     asked: AtomicUsize,
     checked: AtomicUsize,
     hosts: Mutex<Vec<String>>,
+    /// The answer to a question for the nodes.
+    named: Mutex<String>,
 }
 
 impl Node {
@@ -55,6 +57,7 @@ impl Node {
             asked: AtomicUsize::new(0),
             checked: AtomicUsize::new(0),
             hosts: Mutex::default(),
+            named: Mutex::default(),
         };
         let node = Self { address, script: Arc::new(script), tasks: Mutex::default() };
         node.serve(listener);
@@ -91,6 +94,16 @@ impl Node {
         self.script.asked.load(Relaxed)
     }
 
+    /// Has it name these nodes, with what is each one's only role.
+    fn names(&self, nodes: &[(&Node, &str)]) {
+        let node = |(node, role): &(&Node, &str)| {
+            let address = node.address;
+            format!("\"{address}\" : {{\"roles\":[\"{role}\"],\"http\":{{ \"publish_address\":\"{address}\" }}}}")
+        };
+        let nodes: Vec<String> = nodes.iter().map(node).collect();
+        *self.script.named.lock().unwrap() = format!("{{ \"nodes\": {{{}}}}}", nodes.join(","));
+    }
+
     fn answers_with(&self, status: StatusCode) {
         self.script.status.store(status.as_u16(), Relaxed);
     }
@@ -115,14 +128,19 @@ impl Script {
                 }
                 continue;
             }
-            let is_check = head.starts_with("get / ");
-            (if is_check { &self.checked } else { &self.asked }).fetch_add(1, Relaxed);
+            let (is_check, names_nodes) = (head.starts_with("get / "), head.starts_with("get /_nodes"));
+            if !names_nodes {
+                (if is_check { &self.checked } else { &self.asked }).fetch_add(1, Relaxed);
+            }
             self.hosts.lock().unwrap().push(value("host:").unwrap_or_default().to_owned());
             read.drain(..whole);
             if self.holds.load(Relaxed) && !is_check {
                 self.released.notified().await;
             }
-            let body = format!("{{\"name\":\"{}\",\"hits\":{{\"hits\":[]}}}}", self.name);
+            let body = match names_nodes {
+                true => self.named.lock().unwrap().clone(),
+                false => format!("{{\"name\":\"{}\",\"hits\":{{\"hits\":[]}}}}", self.name),
+            };
             let answer = format!(
                 "HTTP/1.1 {} Whatever\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                 self.status.load(Relaxed),
@@ -191,6 +209,16 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
         }
     };
     timeout(Duration::from_secs(20), waiting).await.expect("it is so in time");
+}
+
+/// Asks until this node was asked; each request is answered.
+async fn until_asked(proxy: SocketAddr, node: &Node) {
+    let before = node.asked();
+    until(async || {
+        assert_eq!(get(proxy).await, 200);
+        node.asked() > before
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -376,13 +404,91 @@ async fn where_all_nodes_are_out_all_are_asked() {
     let nodes = nodes::<2>().await;
     let proxy = proxy(&nodes, &[]).await;
     for node in &nodes {
+        node.kill().await;
+    }
+    for _ in 0..10 {
+        assert_eq!(get(proxy).await, 502);
+    }
+    for node in &nodes {
+        let line = format!("rerank_proxy_upstream_node_ejections_total{{node=\"{}\"}}", node.address);
+        assert_eq!(metric(proxy, &line).await, Some(1.0));
+        node.start_again().await;
+    }
+    for _ in 0..50 {
+        assert_eq!(get(proxy).await, 200);
+    }
+    assert!(nodes.iter().all(|node| node.asked() > 0), "nobody waits for the end of an ejection");
+}
+
+#[tokio::test]
+async fn a_cluster_in_trouble_has_at_least_half_of_its_nodes_left() {
+    let nodes = nodes::<3>().await;
+    let proxy = proxy(&nodes, &[]).await;
+    for node in &nodes {
         node.answers_with(StatusCode::SERVICE_UNAVAILABLE);
     }
-    for _ in 0..20 {
+    for _ in 0..50 {
         assert_eq!(get(proxy).await, 503, "the cluster's own answer");
     }
-    let asked = [nodes[0].asked(), nodes[1].asked()];
-    assert!(asked[0] + asked[1] == 20 && asked.iter().all(|asked| *asked > 3), "{asked:?}");
+    let asked = nodes.each_ref().map(Node::asked);
+    assert_eq!(asked.iter().filter(|asked| **asked == 3).count(), 1, "{asked:?}");
+}
+
+#[tokio::test]
+async fn nodes_are_found_from_the_cluster_and_followed() {
+    let nodes = nodes::<4>().await;
+    let [seed, second, third, master] = &nodes;
+    for node in &nodes {
+        node.names(&[(seed, "data"), (second, "ingest"), (master, "master")]);
+    }
+    let settings: [(&[&str], &str); 1] = [(&["upstream", "sniff"], "30ms")];
+    let proxy = proxy(&nodes[..1], &settings).await;
+    until_asked(proxy, second).await;
+    until_asked(proxy, seed).await;
+    let requests = |node: &Node| {
+        let line = format!("rerank_proxy_upstream_node_requests_total{{node=\"{}\"}}", node.address);
+        async move { metric(proxy, &line).await }
+    };
+    let before = requests(second).await.unwrap();
+    for node in &nodes {
+        node.names(&[(second, "data"), (third, "data")]);
+    }
+    until_asked(proxy, third).await;
+    assert!(requests(second).await >= Some(before), "a node that stays keeps its state");
+    until(async || requests(seed).await.is_none()).await;
+    let seed_asked = seed.asked();
+    for _ in 0..20 {
+        assert_eq!(get(proxy).await, 200);
+    }
+    assert_eq!((seed.asked(), master.asked()), (seed_asked, 0));
+    // What makes no sense changes nothing.
+    for node in &nodes {
+        *node.script.named.lock().unwrap() = "{\"nodes\":{}}".to_owned();
+    }
+    sleep(Duration::from_millis(100)).await;
+    until_asked(proxy, second).await;
+    until_asked(proxy, third).await;
+}
+
+#[tokio::test]
+async fn a_client_that_looks_for_nodes_finds_the_proxy_where_the_operator_wants_it() {
+    let nodes = nodes::<2>().await;
+    for node in &nodes {
+        node.names(&[(&nodes[0], "data"), (&nodes[1], "data")]);
+    }
+    let plain = proxy(&nodes, &[]).await;
+    let rewriting = proxy(&nodes, &[(&["upstream", "rewrite_nodes"], "true")]).await;
+    let (_, named) = ask(plain, "GET", "/_nodes/http", "").await;
+    assert_eq!(named, *nodes[0].script.named.lock().unwrap(), "untouched");
+    let mut expected = named.clone();
+    for node in &nodes {
+        let published = |address: &str| format!("\"publish_address\":\"{address}\"");
+        expected = expected.replace(&published(&node.address.to_string()), &published("client:80"));
+    }
+    for path in ["/_nodes", "/_nodes/http?pretty", "/_nodes/_all/http"] {
+        assert_eq!(ask(rewriting, "GET", path, "").await, (200, expected.clone()), "{path}");
+    }
+    assert_eq!(ask(rewriting, "GET", "/_nodes/stats", "").await, (200, named), "it is not asked for addresses");
 }
 
 #[tokio::test]

@@ -1,11 +1,8 @@
 //! One node of the cluster: its address, and what all threads know of it.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    time::Instant,
 };
 
 use http::{
@@ -14,7 +11,7 @@ use http::{
 };
 use tracing::{info, warn};
 
-use super::standing::Standing;
+use super::{due::Due, standing::Standing};
 use crate::config::HealthConfig;
 
 /// One node of the cluster. What is counted here is counted where there are several nodes, since threads that count together wait
@@ -36,8 +33,8 @@ pub(super) struct Node {
     is_reached: AtomicBool,
     failures: AtomicU64,
     ejections: AtomicU64,
-    /// When the next check is due; now, where there was none.
-    next_check: Mutex<Option<Instant>>,
+    /// Its next check.
+    pub(super) check: Due,
 }
 
 /// What an operator sees of a node.
@@ -78,7 +75,7 @@ impl Node {
             is_reached: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
-            next_check: Mutex::default(),
+            check: Due::default(),
         }
     }
 
@@ -107,16 +104,6 @@ impl Node {
         if self.standing.failed(terms, Instant::now()) {
             self.put_out();
         }
-    }
-
-    /// Whether a check is due; the next one is, then, after `interval`, give or take a tenth, so that many proxies do not ask at once.
-    pub(super) fn is_check_due(&self, interval: Duration, now: Instant) -> bool {
-        let mut next = self.next_check.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = next.is_none_or(|next| next <= now);
-        if is_due {
-            *next = now.checked_add(interval.mul_f64(0.9 + 0.2 * fastrand::f64()));
-        }
-        is_due
     }
 
     /// Notes how a check ended.

@@ -1,4 +1,4 @@
-//! What is done about the cluster without a request: nodes are checked, and those that were out come back. Owns when. It goes on for
+//! What is done about the cluster without a request: nodes are looked for and checked, and those that were out come back. Owns when. It goes on for
 //! as long as the server runs, and always with the cluster of the latest configuration.
 
 use std::{
@@ -32,10 +32,15 @@ impl Cluster {
         for node in nodes.iter() {
             node.advance(&self.health, now);
             if let Some(interval) = self.health.interval
-                && node.is_check_due(interval, now)
+                && node.check.is_now(interval, now)
             {
                 runs.spawn(check(self.clone(), node.clone()));
             }
+        }
+        if let Some(sniff) = &self.sniff
+            && self.next_sniff.is_now(sniff.interval, now)
+        {
+            runs.spawn(self.clone().sniff(sniff.clone()));
         }
         let shortest = self.health.interval.unwrap_or(LOOKS.1).min(self.health.ejection);
         (shortest / 8).clamp(LOOKS.0, LOOKS.1)

@@ -1,6 +1,7 @@
 //! The table `[upstream]`: the cluster. Owns the nodes' URLs and how they are spoken to.
 
 mod health;
+mod sniff;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -14,6 +15,7 @@ use net::tls::{ClientTls, Identity, Part, TlsError};
 
 use super::reading::section::Section;
 pub use health::HealthConfig;
+pub use sniff::SniffConfig;
 
 /// The time that a connection attempt may take: to the only node, and to one of several, where the next waits to be tried. The
 /// system repeats the first packet of a connection, where it was lost, after one second.
@@ -40,6 +42,10 @@ pub struct UpstreamConfig {
     pub tls: ClientTls,
     /// When a node is left out.
     pub health: HealthConfig,
+    /// How the nodes are found from the cluster, where the operator wants that.
+    pub sniff: Option<SniffConfig>,
+    /// True: what names the cluster's nodes names the proxy's own address for each.
+    pub rewrite_nodes: bool,
 }
 
 impl UpstreamConfig {
@@ -49,7 +55,9 @@ impl UpstreamConfig {
         engines.sort_unstable();
         engines.insert(0, ("auto", None));
         let engine = section.choice("engine", None, &engines);
-        let is_alone = addresses.nodes.len() < 2;
+        let sniff = SniffConfig::read(section, engine);
+        let rewrite_nodes = section.or("rewrite_nodes", false);
+        let is_alone = addresses.nodes.len() < 2 && sniff.is_none();
         let connect_timeout = if is_alone { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_ONE_OF_SEVERAL };
         let connect_timeout = section.or("connect_timeout", connect_timeout);
         let preserve_host = section.or("preserve_host", true);
@@ -61,7 +69,8 @@ impl UpstreamConfig {
         }
         section.finish();
         let scheme = addresses.scheme.unwrap_or(Scheme::HTTP);
-        Self { scheme, nodes: addresses.nodes, engine, connect_timeout, preserve_host, compressed, tls, health }
+        let nodes = addresses.nodes;
+        Self { scheme, nodes, engine, connect_timeout, preserve_host, compressed, tls, health, sniff, rewrite_nodes }
     }
 
     /// The URLs of the nodes, for a person.

@@ -1,0 +1,93 @@
+//! The nodes as the cluster itself names them. Owns who is asked, and that the state of nodes that stay, stays.
+
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+use engines::elastic::nodes::addresses;
+use futures_util::future::join_all;
+use http::{
+    StatusCode,
+    uri::{Authority, PathAndQuery},
+};
+use tracing::{info, warn};
+
+use super::{Cluster, error::UpstreamError, node::Node, own_request::OwnRequest};
+use crate::config::SniffConfig;
+
+/// What is asked, and the parts of the answer that are read.
+const QUESTION: &str = "/_nodes/http?filter_path=nodes.*.roles,nodes.*.http.publish_address";
+/// How many nodes are asked at a time until one answers.
+const ASKED: usize = 4;
+
+impl Cluster {
+    /// Follows the nodes that the cluster names now. Where none answers, all stays as it is.
+    pub(super) async fn sniff(self: Arc<Self>, config: SniffConfig) {
+        let mut asked = self.nodes.load().to_vec();
+        fastrand::shuffle(&mut asked);
+        asked.sort_by_key(|node| node.standing.share() == 0);
+        asked.truncate(ASKED - 1);
+        // Where all nodes have moved, those that were configured may be there.
+        asked.extend(self.configured.get(fastrand::usize(..self.configured.len())).map(|node| self.node(node)));
+        for node in asked {
+            match self.named_by(&node, &config).await {
+                Ok(named) => return self.follow(named).await,
+                Err(error) => warn!(node = %node.authority, error, "the node does not say which nodes there are"),
+            }
+        }
+    }
+
+    /// The nodes that one of them names.
+    async fn named_by(&self, node: &Node, config: &SniffConfig) -> Result<Vec<Authority>, String> {
+        let path = PathAndQuery::from_static(QUESTION);
+        let authorization = config.authorization.as_ref();
+        let asked = OwnRequest { path: &path, authorization, timeout: self.health.timeout };
+        let (status, answer) = self.ask(node, asked).await?;
+        if status != StatusCode::OK {
+            return Err(format!("it answered {status}"));
+        }
+        let named = addresses(&answer).map_err(|error| error.to_string())?;
+        let named: Result<Vec<Authority>, _> = named.iter().map(|address| address.parse()).collect();
+        match named {
+            Ok(named) if named.is_empty() => Err("it names no node that takes requests".to_owned()),
+            named => named.map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Has requests go to these nodes from now on. One that is new and cannot be reached from here stays out: a cluster may name
+    /// addresses that only its own network knows.
+    async fn follow(&self, mut named: Vec<Authority>) {
+        named.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        named.dedup();
+        let current = self.nodes.load_full();
+        let is_named = |node: &&Arc<Node>| named.contains(&node.authority);
+        if current.len() == named.len() && current.iter().all(|node| is_named(&node)) {
+            return;
+        }
+        let nodes =
+            named.iter().map(async |authority| match current.iter().find(|node| node.authority == *authority) {
+                Some(known) => Some(known.clone()),
+                None => self.reachable(authority).await,
+            });
+        let nodes: Vec<Arc<Node>> = join_all(nodes).await.into_iter().flatten().collect();
+        if nodes.is_empty() {
+            return warn!("none of the nodes that the cluster names can be reached; asking the same ones as before");
+        }
+        // The budget of retries is fed by requests, also by those to nodes that are gone.
+        let gone = current.iter().filter(|node| !is_named(node)).map(|node| node.requests.load(Relaxed)).sum();
+        self.requests_before.fetch_add(gone, Relaxed);
+        let names: Vec<&str> = nodes.iter().map(|node| node.authority.as_str()).collect();
+        info!(nodes = names.join(", "), "requests go to the nodes that the cluster names");
+        self.nodes.store(Arc::new(nodes));
+    }
+
+    /// A new node, if a connection to it can be made.
+    async fn reachable(&self, authority: &Authority) -> Option<Arc<Node>> {
+        let node = self.node(authority);
+        match self.connect(&node).await {
+            Ok(_) => Some(node),
+            Err(error) => {
+                warn!(node = %authority, error = %UpstreamError::unconnected(error, authority), "a node that the cluster names stays out");
+                None
+            }
+        }
+    }
+}
