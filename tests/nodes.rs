@@ -34,7 +34,11 @@ struct Node {
 struct Script {
     name: String,
     status: AtomicU16,
-    /// What a request waits for before its answer.
+    /// Every connection on which something is asked is reset.
+    resets: AtomicBool,
+    /// Nothing is answered, not even a check.
+    is_mute: AtomicBool,
+    /// A request waits before its answer, until it is released.
     holds: AtomicBool,
     released: Notify,
     /// Requests that came, without those for `/`, which are checks.
@@ -52,6 +56,8 @@ impl Node {
         let script = Script {
             name: address.to_string(),
             status: AtomicU16::new(200),
+            resets: AtomicBool::new(false),
+            is_mute: AtomicBool::new(false),
             holds: AtomicBool::new(false),
             released: Notify::new(),
             asked: AtomicUsize::new(0),
@@ -134,6 +140,12 @@ impl Script {
             }
             self.hosts.lock().unwrap().push(value("host:").unwrap_or_default().to_owned());
             read.drain(..whole);
+            if self.resets.load(Relaxed) {
+                return;
+            }
+            if self.is_mute.load(Relaxed) {
+                std::future::pending::<()>().await;
+            }
             if self.holds.load(Relaxed) && !is_check {
                 self.released.notified().await;
             }
@@ -375,8 +387,11 @@ async fn a_node_that_is_left_out_comes_back_after_a_while() {
 #[tokio::test]
 async fn checks_find_a_node_that_is_gone_and_one_that_is_back() {
     let nodes = nodes::<2>().await;
-    let settings: [(&[&str], &str); 2] =
-        [(&["upstream", "health", "interval"], "30ms"), (&["upstream", "health", "ejection"], "30ms")];
+    let settings: [(&[&str], &str); 3] = [
+        (&["upstream", "health", "interval"], "30ms"),
+        (&["upstream", "health", "timeout"], "300ms"),
+        (&["upstream", "health", "ejection"], "30ms"),
+    ];
     let proxy = proxy(&nodes, &settings).await;
     let up = format!("rerank_proxy_upstream_node_up{{node=\"{}\"}}", nodes[0].address);
     until(async || metric(proxy, &up).await == Some(1.0)).await;
@@ -391,6 +406,10 @@ async fn checks_find_a_node_that_is_gone_and_one_that_is_back() {
     until(async || metric(proxy, &out).await >= Some(1.0)).await;
     assert_eq!(nodes[0].asked(), 0, "no request was needed to find out");
     nodes[0].start_again().await;
+    until(async || metric(proxy, &up).await == Some(1.0)).await;
+    nodes[0].script.is_mute.store(true, Relaxed);
+    until(async || metric(proxy, &up).await == Some(0.0)).await;
+    nodes[0].script.is_mute.store(false, Relaxed);
     until(async || metric(proxy, &up).await == Some(1.0)).await;
     until(async || {
         assert_eq!(get(proxy).await, 200);
@@ -418,6 +437,30 @@ async fn where_all_nodes_are_out_all_are_asked() {
         assert_eq!(get(proxy).await, 200);
     }
     assert!(nodes.iter().all(|node| node.asked() > 0), "nobody waits for the end of an ejection");
+}
+
+#[tokio::test]
+async fn a_cluster_that_breaks_every_connection_is_not_asked_twice_for_everything() {
+    const REQUESTS: usize = 800;
+    // So many repetitions are saved up, and one is earned with each six that are sent.
+    const SAVED: usize = 500;
+    let nodes = nodes::<2>().await;
+    let proxy = proxy(&nodes, &[]).await;
+    for node in &nodes {
+        node.script.resets.store(true, Relaxed);
+    }
+    for _ in 0..REQUESTS {
+        assert_eq!(get(proxy).await, 502);
+    }
+    let repeated = nodes[0].asked() + nodes[1].asked() - REQUESTS;
+    assert!((SAVED..=SAVED + REQUESTS / 3).contains(&repeated), "{repeated}");
+    assert_eq!(metric(proxy, "rerank_proxy_upstream_retries_total").await, Some(repeated as f64));
+    let denied = metric(proxy, "rerank_proxy_upstream_retries_denied_total").await;
+    assert_eq!(denied, Some((REQUESTS - repeated) as f64));
+    for node in &nodes {
+        node.script.resets.store(false, Relaxed);
+    }
+    assert_eq!(get(proxy).await, 200);
 }
 
 #[tokio::test]

@@ -51,13 +51,12 @@ impl Connections {
     /// Takes what is for this hop alone from the head of a request, once for all times that it is sent.
     pub fn strip(&self, head: &mut Parts) {
         headers::strip_hop_by_hop(&mut head.headers);
-        // HTTP/2 has the host in the URI.
-        if self.cluster.preserve_host
-            && !head.headers.contains_key(HOST)
-            && let Some(named) = head.uri.authority()
-            && let Ok(named) = HeaderValue::from_str(named.as_str())
-        {
-            head.headers.insert(HOST, named);
+        if self.cluster.preserve_host && !head.headers.contains_key(HOST) {
+            // HTTP/2 has it in the URI.
+            let named = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+            if let Some(host) = named.or_else(|| self.legs.any_host()) {
+                head.headers.insert(HOST, host);
+            }
         }
     }
 
@@ -88,8 +87,8 @@ impl Connections {
         mut in_flight: InFlight,
         outgoing: &mut Outgoing,
     ) -> Result<Response<Answer<Body>>, UpstreamError> {
-        let (kept, is_counted) = (outgoing.attempts != Attempts::Last, in_flight.is_counted);
-        let kept = if kept { in_flight.leg.kept.take() } else { None };
+        let is_counted = in_flight.is_counted;
+        let kept = if outgoing.attempts == Attempts::Last { None } else { in_flight.leg.kept.take() };
         let is_new = kept.is_none();
         let (born, connection) = match kept {
             Some(kept) => kept,
@@ -97,8 +96,8 @@ impl Connections {
         };
         in_flight.born = born;
         let leg = in_flight.leg.clone();
-        let node = &leg.node;
-        if !self.cluster.preserve_host || !outgoing.head.headers.contains_key(HOST) {
+        let node = &*leg.node;
+        if !self.cluster.preserve_host {
             outgoing.head.headers.insert(HOST, node.host.clone());
         }
         let body = std::mem::replace(&mut outgoing.body, Body::empty());

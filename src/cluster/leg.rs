@@ -8,6 +8,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use http::HeaderValue;
 use http1::Connection;
 use net::stream::Stream;
 
@@ -24,17 +25,16 @@ pub(super) struct Leg {
 }
 
 /// The legs of one thread: one for each node.
-pub(super) struct Legs {
-    /// How many connections all of them keep together.
-    idle: usize,
-    latest: RefCell<Cache<Arc<ArcSwap<Nodes>>, Arc<Nodes>>>,
-    current: RefCell<Current>,
-}
+pub(super) struct Legs(RefCell<Known>);
 
-/// The legs to these nodes.
-struct Current {
+/// The nodes as this thread knows them.
+struct Known {
+    latest: Cache<Arc<ArcSwap<Nodes>>, Arc<Nodes>>,
+    /// Those to which the legs are.
     nodes: Arc<Nodes>,
     legs: Vec<Rc<Leg>>,
+    /// How many connections all legs keep together.
+    idle: usize,
 }
 
 /// The nodes that one request was sent to in vain.
@@ -53,17 +53,16 @@ pub(super) struct InFlight {
 
 impl Legs {
     pub(super) fn new(nodes: &Arc<ArcSwap<Nodes>>, idle: usize) -> Self {
-        let current = Current { nodes: nodes.load_full(), legs: Vec::new() };
-        let legs = Self { idle, latest: RefCell::new(Cache::new(nodes.clone())), current: RefCell::new(current) };
-        legs.current.borrow_mut().make(idle);
-        legs
+        let mut known = Known { latest: Cache::new(nodes.clone()), nodes: nodes.load_full(), legs: Vec::new(), idle };
+        known.make_legs();
+        Self(RefCell::new(known))
     }
 
     /// A request for the node that suits it best, among those that were not tried. Costs one node nothing.
     pub(super) fn choose(&self, tried: &Tried) -> InFlight {
-        self.refresh();
-        let current = self.current.borrow();
-        match &current.legs[..] {
+        let mut known = self.0.borrow_mut();
+        known.follow();
+        match &known.legs[..] {
             [only] => InFlight { leg: only.clone(), is_counted: false, born: 0 },
             legs => InFlight::counted(chosen(legs, tried).clone()),
         }
@@ -71,24 +70,28 @@ impl Legs {
 
     /// Whether there is a node that was not tried.
     pub(super) fn has_another(&self, tried: &Tried) -> bool {
-        self.current.borrow().legs.iter().any(|leg| !tried.has(leg))
+        self.0.borrow().legs.iter().any(|leg| !tried.has(leg))
     }
 
-    /// Follows the cluster where its nodes are others now. The legs to those that stay, stay.
-    fn refresh(&self) {
-        let mut latest = self.latest.borrow_mut();
-        let nodes = latest.load();
-        let mut current = self.current.borrow_mut();
-        if !Arc::ptr_eq(nodes, &current.nodes) {
-            current.nodes = nodes.clone();
-            current.make(self.idle);
-        }
+    /// The name of one of the nodes.
+    pub(super) fn any_host(&self) -> Option<HeaderValue> {
+        self.0.borrow().nodes.first().map(|node| node.host.clone())
     }
 }
 
-impl Current {
-    fn make(&mut self, idle: usize) {
-        let idle = idle.div_ceil(self.nodes.len().max(1));
+impl Known {
+    /// Follows the cluster where its nodes are others now.
+    fn follow(&mut self) {
+        let nodes = self.latest.load();
+        if !Arc::ptr_eq(nodes, &self.nodes) {
+            self.nodes = nodes.clone();
+            self.make_legs();
+        }
+    }
+
+    /// Makes a leg to each node; those to nodes that stay, stay.
+    fn make_legs(&mut self) {
+        let idle = self.idle.div_ceil(self.nodes.len().max(1));
         let leg = |node: &Arc<Node>| match self.legs.iter().find(|leg| Arc::ptr_eq(&leg.node, node)) {
             Some(leg) => leg.clone(),
             None => Rc::new(Leg { node: node.clone(), kept: Rc::new(Kept::new(idle)) }),

@@ -7,8 +7,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// So many requests allow one retry.
-const REQUESTS_PER_RETRY: u64 = 5;
+/// So many requests allow one retry, which is a request again: five of clients allow one.
+const REQUESTS_PER_RETRY: u64 = 6;
 /// The most retries that are saved up, and those that are there at the start: as many requests as may well be in flight at a node
 /// that dies.
 const SAVED: u64 = 500;
@@ -18,7 +18,7 @@ const SAVED: u64 = 500;
 pub(super) struct RetryBudget(AtomicU64);
 
 impl RetryBudget {
-    /// Takes one retry out, where there is one. `requests` is how many there were in all so far.
+    /// Takes one retry out, where there is one. `requests` is how many were sent in all so far.
     pub(super) fn withdraw(&self, requests: u64) -> bool {
         let earned = requests / REQUESTS_PER_RETRY;
         let withdrawn = self.0.fetch_update(Relaxed, Relaxed, |spent| {
@@ -42,16 +42,16 @@ mod tests {
     fn a_burst_is_allowed_and_then_a_part_of_the_requests() {
         let budget = RetryBudget::default();
         assert_eq!(taken(&budget, 0), SAVED);
-        assert_eq!(taken(&budget, 4), 0);
-        assert_eq!(taken(&budget, 5), 1);
-        assert_eq!(taken(&budget, 1005), 200);
+        assert_eq!(taken(&budget, 5), 0);
+        assert_eq!(taken(&budget, 6), 1);
+        assert_eq!(taken(&budget, 1206), 200);
     }
 
     #[test]
     fn no_more_is_saved_than_the_bound() {
         let budget = RetryBudget::default();
         assert_eq!(taken(&budget, 1_000_000), SAVED);
-        assert_eq!(taken(&budget, 1_000_050), 10);
+        assert_eq!(taken(&budget, 1_000_060), 10);
     }
 
     #[test]
