@@ -30,6 +30,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use http::{
     StatusCode,
     uri::{Authority, Scheme},
@@ -96,6 +97,15 @@ impl Cluster {
         self.nodes.load().iter().any(|node| node.is_up())
     }
 
+    /// The same; where it is not known, a connection to each node is tried.
+    pub async fn is_reachable(&self) -> bool {
+        let nodes = self.nodes.load_full();
+        if !self.is_reached() {
+            join_all(nodes.iter().map(|node| self.connect(node))).await;
+        }
+        self.is_reached()
+    }
+
     /// Whether a request may be sent once more of which the cluster may have seen something. One node has no budget: its
     /// requests are sent twice at most.
     pub fn may_repeat(&self) -> bool {
@@ -136,5 +146,32 @@ impl Cluster {
         let connected = connect(&self.connector, node.uri(), self.connect_timeout).await;
         node.reached(connected.is_ok());
         connected.map(Connection::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::testing::{minimal, read};
+
+    /// The cluster of this node; keys are those of the table `[upstream]`.
+    pub(super) fn cluster(node: std::net::SocketAddr, keys: &str) -> Arc<Cluster> {
+        let text = minimal().replace("localhost:9200\"", &format!("{node}\"\n{keys}"));
+        Arc::new(Cluster::new(&read(&text).expect("right").upstream).expect("no TLS"))
+    }
+
+    #[tokio::test]
+    async fn a_cluster_is_reached_once_a_connection_could_be_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let cluster = cluster(listener.local_addr().expect("bound"), "");
+        assert!(!cluster.is_reached(), "nobody knows yet");
+        assert!(cluster.is_reachable().await && cluster.is_reached());
+        drop(listener);
+        assert!(cluster.is_reached(), "nobody has noticed yet");
+        let nodes = cluster.nodes.load_full();
+        assert!(cluster.connect(&nodes[0]).await.is_err());
+        assert!(!cluster.is_reached() && !cluster.is_reachable().await);
     }
 }

@@ -101,3 +101,44 @@ async fn sweep(kept: Weak<Kept>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        net::{TcpListener, TcpStream},
+        task::LocalSet,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_kept_for_as_long_as_it_is_young_and_as_there_is_room() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut accepted = Vec::new();
+        let mut connection = async || {
+            let stream = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+            accepted.push(listener.accept().await.expect("the other end"));
+            Connection::new(Stream::Plain(stream))
+        };
+        LocalSet::new()
+            .run_until(async {
+                let kept = Rc::new(Kept::new(1));
+                let born = kept.now();
+                kept.put(born, connection().await);
+                kept.put(born, connection().await);
+                assert_eq!(kept.take().map(|(born, _)| born), Some(born));
+                assert!(kept.take().is_none(), "there was room for one");
+                for _ in 0..OLDEST - 1 {
+                    kept.sweep();
+                }
+                kept.put(born, connection().await);
+                assert!(kept.take().is_some());
+                kept.sweep();
+                kept.put(born, connection().await);
+                assert!(kept.take().is_none(), "it is too old");
+                kept.put(kept.now(), connection().await);
+                assert!(kept.take().is_some());
+            })
+            .await;
+    }
+}

@@ -5,7 +5,7 @@ use http_body::Body as _;
 
 use super::{body::Body, headers};
 
-/// How often a request is sent, and over which connections.
+/// How often a request is sent, and over which connections. What found no connection was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempts {
     /// Once, over a kept connection where there is one: it may change something.

@@ -91,3 +91,53 @@ impl Cluster {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::{super::tests::cluster, *};
+
+    /// Answers one question for the nodes with these; what was asked.
+    async fn answer(listener: &TcpListener, nodes: &str) -> String {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4096];
+            let length = stream.read(&mut asked).await.unwrap();
+            // A connection without a question only tries whether there is one.
+            if length > 0 {
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{nodes}", nodes.len());
+                stream.write_all(head.as_bytes()).await.unwrap();
+                return String::from_utf8_lossy(&asked[..length]).into_owned();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_is_told_and_nodes_that_cannot_be_reached_stay_out() {
+        let (seed, other) =
+            (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (its, others) = (seed.local_addr().unwrap(), other.local_addr().unwrap());
+        let cluster = cluster(its, "sniff = \"1s\"\nauthorization_env = \"TEST_KEY\"");
+        let sniff = || cluster.clone().sniff(cluster.sniff.clone().unwrap());
+        let named = || cluster.nodes.load().iter().map(|node| node.authority.to_string()).collect::<Vec<_>>();
+        let node = |address: &str| format!("\"{address}\":{{\"http\":{{\"publish_address\":\"{address}\"}}}}");
+        let nodes = |nodes: &[String]| format!("{{\"nodes\":{{{}}}}}", nodes.join(","));
+
+        let unreachable = nodes(&[node("127.0.0.1:1")]);
+        let (_, asked) = tokio::join!(sniff(), answer(&seed, &unreachable));
+        let asked = asked.to_ascii_lowercase();
+        assert!(asked.starts_with("get /_nodes/http?") && asked.contains("\r\nauthorization: s3cret\r\n"), "{asked}");
+        assert_eq!(named(), [its.to_string()], "all stays as it is");
+
+        let there = nodes(&[node("127.0.0.1:1"), node(&others.to_string())]);
+        let before = cluster.nodes.load_full();
+        before[0].requests.store(60, Relaxed);
+        tokio::join!(sniff(), answer(&seed, &there));
+        assert_eq!(named(), [others.to_string()]);
+        assert_eq!(cluster.requests_before.load(Relaxed), 60);
+    }
+}
