@@ -36,6 +36,8 @@ struct Script {
     status: AtomicU16,
     /// Every connection on which something is asked is reset.
     resets: AtomicBool,
+    /// Answers break off.
+    cuts: AtomicBool,
     /// Nothing is answered, not even a check.
     is_mute: AtomicBool,
     /// A request waits before its answer, until it is released.
@@ -57,6 +59,7 @@ impl Node {
             name: address.to_string(),
             status: AtomicU16::new(200),
             resets: AtomicBool::new(false),
+            cuts: AtomicBool::new(false),
             is_mute: AtomicBool::new(false),
             holds: AtomicBool::new(false),
             released: Notify::new(),
@@ -158,7 +161,9 @@ impl Script {
                 self.status.load(Relaxed),
                 body.len()
             );
-            if stream.write_all(answer.as_bytes()).await.is_err() {
+            let cuts = self.cuts.load(Relaxed);
+            let answer = &answer[..answer.len() - usize::from(cuts)];
+            if stream.write_all(answer.as_bytes()).await.is_err() || cuts {
                 return;
             }
         }
@@ -341,6 +346,27 @@ async fn a_node_that_is_killed_under_load_loses_no_search() {
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     }
     assert!(metric(proxy, "rerank_proxy_upstream_retries_total").await >= Some(3.0));
+}
+
+#[tokio::test]
+async fn what_breaks_at_one_node_is_asked_of_another() {
+    let nodes = nodes::<2>().await;
+    // It is never left out.
+    let proxy = proxy(&nodes, &[(&["upstream", "health", "failures"], "1000")]).await;
+    let asked = async || {
+        let before = nodes[0].asked();
+        for _ in 0..30 {
+            assert_eq!(search(proxy).await, 200);
+        }
+        assert!(nodes[0].asked() > before);
+    };
+    nodes[0].script.cuts.store(true, Relaxed);
+    asked().await;
+    nodes[0].script.resets.store(true, Relaxed);
+    asked().await;
+    for _ in 0..30 {
+        assert_eq!(get(proxy).await, 200);
+    }
 }
 
 #[tokio::test]

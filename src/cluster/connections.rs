@@ -65,29 +65,13 @@ impl Connections {
         self.legs.has_another(tried)
     }
 
-    /// Sends a request whose head was stripped to a node that was not `tried`, where there is one, and answers with the response as
-    /// soon as its head is there; its body streams. The node counts among the tried ones where it gave no answer. The request's
-    /// body is gone then, unless no connection could be made.
-    pub async fn send(
-        &self,
-        outgoing: &mut Outgoing,
-        tried: &mut Tried,
-    ) -> Result<Response<Answer<Body>>, UpstreamError> {
-        let in_flight = self.legs.choose(tried);
-        let leg = in_flight.leg.clone();
-        let sent = self.send_to(in_flight, outgoing).await;
-        if sent.is_err() {
-            tried.add(leg);
-        }
-        sent
-    }
-
-    async fn send_to(
-        &self,
-        mut in_flight: InFlight,
-        outgoing: &mut Outgoing,
-    ) -> Result<Response<Answer<Body>>, UpstreamError> {
+    /// Sends a request whose head was stripped to a node that was not tried, where there is one, and answers with the response as
+    /// soon as its head is there; its body streams. The request's body is gone then, or after an error, unless no connection
+    /// could be made.
+    pub async fn send(&self, outgoing: &mut Outgoing) -> Result<Response<Answer<Body>>, UpstreamError> {
+        let mut in_flight = self.legs.choose(&outgoing.tried);
         let is_counted = in_flight.is_counted;
+        outgoing.tried.add(in_flight.leg.clone());
         let kept = if outgoing.attempts == Attempts::Last { None } else { in_flight.leg.kept.take() };
         let is_new = kept.is_none();
         let (born, connection) = match kept {

@@ -37,9 +37,12 @@ struct Known {
     idle: usize,
 }
 
-/// The nodes that one request was sent to in vain.
+/// The nodes that a request was sent to, or was to be. Most are sent to one.
 #[derive(Debug, Default)]
-pub struct Tried(Vec<Rc<Leg>>);
+pub struct Tried {
+    first: Option<Rc<Leg>>,
+    others: Vec<Rc<Leg>>,
+}
 
 /// A request in flight. It counts at its node until this is dropped.
 #[derive(Debug)]
@@ -102,11 +105,14 @@ impl Known {
 
 impl Tried {
     pub(super) fn add(&mut self, leg: Rc<Leg>) {
-        self.0.push(leg);
+        match self.first {
+            None => self.first = Some(leg),
+            Some(_) => self.others.push(leg),
+        }
     }
 
     fn has(&self, leg: &Rc<Leg>) -> bool {
-        self.0.iter().any(|tried| Arc::ptr_eq(&tried.node, &leg.node))
+        self.first.iter().chain(&self.others).any(|tried| Arc::ptr_eq(&tried.node, &leg.node))
     }
 }
 

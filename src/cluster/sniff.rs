@@ -128,7 +128,7 @@ mod tests {
         let nodes = |nodes: &[String]| format!("{{\"nodes\":{{{}}}}}", nodes.join(","));
 
         let unreachable = nodes(&[node("127.0.0.1:1")]);
-        let (_, asked) = tokio::join!(sniff(), answer(&seed, &unreachable));
+        let ((), asked) = tokio::join!(sniff(), answer(&seed, &unreachable));
         let asked = asked.to_ascii_lowercase();
         assert!(asked.starts_with("get /_nodes/http?") && asked.contains("\r\nauthorization: s3cret\r\n"), "{asked}");
         assert_eq!(named(), [its.to_string()], "all stays as it is");

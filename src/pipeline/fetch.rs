@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cluster::{
-        Outgoing,
+        Outgoing, Tried,
         answer::Answer,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding},
@@ -67,7 +67,7 @@ async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement
         Ok(answered) => answered,
         Err(error) if judgement.differs && error.is_broken() && is_within_budget(context) => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
-            return Err(Halt::Broken);
+            return Err(Halt::Broken(outgoing.tried));
         }
         Err(error) => return Err(Halt::Answered(Box::new(unanswered(context, &error)), SkipReason::UpstreamError)),
     };
@@ -77,7 +77,7 @@ async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement
         false => Halt::Answered(Box::new(Response::from_parts(head, body)), reason),
     };
     if head.status == StatusCode::TOO_MANY_REQUESTS && judgement.differs {
-        return Err(too_many(context, head, body).await);
+        return Err(too_many(context, head, body, outgoing.tried).await);
     }
     if !head.status.is_success() {
         let again = is_worth_asking_again(head.status, judgement.reshapes);
@@ -99,7 +99,7 @@ async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement
         }
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
-            return Err(Halt::Broken);
+            return Err(Halt::Broken(outgoing.tried));
         }
     };
     if coding == Coding::Identity {
@@ -137,7 +137,7 @@ pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'
 
 /// The end of a request that was answered with 429: a queue that is full stands, but a circuit breaker may have tripped
 /// on the size of what we asked for, and is asked again as the client did.
-async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>) -> Halt {
+async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>, tried: Tried) -> Halt {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
     let body = match buffer(body, bounds(context, LONGEST, 1)).await {
@@ -146,7 +146,7 @@ async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>) 
         }
         Ok(Buffered::Whole(body, _)) => Body::whole(body),
         Ok(Buffered::Unheld(body, _)) => body,
-        Err(_) => return Halt::Broken,
+        Err(_) => return Halt::Broken(tried),
     };
     Halt::Answered(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::failing::chain;
 use crate::{
-    cluster::{Attempts, Outgoing, Tried, UpstreamError, answer::Answer, body::Body, spare},
+    cluster::{Attempts, Outgoing, UpstreamError, answer::Answer, body::Body, spare},
     state::Context,
 };
 
@@ -21,7 +21,6 @@ pub(super) struct Answered {
 /// Sends a request as often as it may be sent, until the head of an answer is there; nothing of it is of use afterwards.
 pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<Answered, UpstreamError> {
     context.connections.strip(&mut outgoing.head);
-    let mut tried = Tried::default();
     let mut is_again = outgoing.attempts == Attempts::Last;
     loop {
         let attempts = outgoing.attempts;
@@ -30,12 +29,12 @@ pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<A
             context.process.metrics.upstream_retried();
         }
         let spare = if was_last { None } else { spare(&outgoing.body) };
-        let error = match context.connections.send(outgoing, &mut tried).await {
+        let error = match context.connections.send(outgoing).await {
             Ok(response) => return Ok(Answered { response, was_last }),
             Err(error) => error,
         };
         is_again = true;
-        if error.is_unconnected() && context.connections.has_another(&tried) {
+        if error.is_unconnected() && context.connections.has_another(&outgoing.tried) {
             debug!(error = %chain(&error), "sending to another node");
             continue;
         }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::{
     cluster::{
-        Cluster, Connections, Outgoing, Tried,
+        Cluster, Connections, Outgoing,
         body::{Body, Bounds, Filled, Patience, fill},
     },
     config::Settings,
@@ -74,8 +74,7 @@ impl Wire {
         head.headers = self.headers.clone();
         let mut outgoing = Outgoing::new(head, Body::empty());
         self.connections.strip(&mut outgoing.head);
-        let mut tried = Tried::default();
-        let answered = timeout(PATIENCE, self.connections.send(&mut outgoing, &mut tried)).await;
+        let answered = timeout(PATIENCE, self.connections.send(&mut outgoing)).await;
         let answered = answered.map_err(|_| Fault::Unreachable(format!("no answer within {PATIENCE:?}")))?;
         let (head, mut body) = answered.map_err(|error| unreachable(&error))?.into_parts();
         let patience = Patience::ForEachFrame(PATIENCE);
