@@ -24,7 +24,7 @@ pub(crate) mod upkeep;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -70,6 +70,8 @@ pub struct Cluster {
     configured: Vec<Authority>,
     sniff: Option<SniffConfig>,
     next_sniff: Due,
+    /// The nodes are those that the cluster named, or were once.
+    has_followed: AtomicBool,
 }
 
 impl Cluster {
@@ -89,6 +91,7 @@ impl Cluster {
             configured: config.nodes.clone(),
             sniff: config.sniff.clone(),
             next_sniff: Due::default(),
+            has_followed: AtomicBool::new(false),
         })
     }
 

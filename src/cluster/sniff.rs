@@ -1,6 +1,9 @@
 //! The nodes as the cluster itself names them. Owns who is asked, and that the state of nodes that stay, stays.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
 
 use engines::elastic::nodes::addresses;
 use futures_util::future::join_all;
@@ -62,12 +65,23 @@ impl Cluster {
         if current.len() == named.len() && current.iter().all(|node| is_named(&node)) {
             return;
         }
-        let nodes =
-            named.iter().map(async |authority| match current.iter().find(|node| node.authority == *authority) {
-                Some(known) => Some(known.clone()),
-                None => self.reachable(authority).await,
-            });
+        // At the start all nodes are new but those that were configured, which are not to do everything meanwhile.
+        let begins_slowly = self.has_followed.swap(true, Relaxed);
+        let nodes = named.iter().map(async |authority| {
+            if let Some(known) = current.iter().find(|node| node.authority == *authority) {
+                return Some(known.clone());
+            }
+            let new = self.reachable(authority).await?;
+            if begins_slowly {
+                new.standing.begin_slowly(&self.health, Instant::now());
+            }
+            Some(new)
+        });
         let nodes: Vec<Arc<Node>> = join_all(nodes).await.into_iter().flatten().collect();
+        let is_known = |node: &Arc<Node>| current.iter().any(|known| Arc::ptr_eq(known, node));
+        if nodes.len() == current.len() && nodes.iter().all(is_known) {
+            return;
+        }
         if nodes.is_empty() {
             return warn!("none of the nodes that the cluster names can be reached; asking the same ones as before");
         }

@@ -86,10 +86,7 @@ impl Standing {
             if course.failed_checks > 0 || course.out_until.is_some_and(|until| now < until) {
                 return false;
             }
-            // One failure more puts it out again; one answer makes it as good as others.
-            self.failures.store(terms.failures - 1, Relaxed);
-            course.back_since = Some(now);
-            self.share.store(grown(Duration::ZERO, terms.slow_start), Relaxed);
+            self.come_in(&mut course, terms, now);
             return true;
         }
         if let Some(since) = course.back_since {
@@ -100,6 +97,18 @@ impl Standing {
             }
         }
         false
+    }
+
+    /// Has a node that others were there before begin with a small share, as one that comes back.
+    pub(super) fn begin_slowly(&self, terms: &HealthConfig, now: Instant) {
+        self.come_in(&mut self.course(), terms, now);
+    }
+
+    fn come_in(&self, course: &mut Course, terms: &HealthConfig, now: Instant) {
+        // One failure more puts it out again; one answer makes it as good as others.
+        self.failures.store(terms.failures - 1, Relaxed);
+        course.back_since = Some(now);
+        self.share.store(grown(Duration::ZERO, terms.slow_start), Relaxed);
     }
 
     /// Puts it out, unless it is out.
@@ -193,6 +202,15 @@ mod tests {
         assert!(!node.advance(&terms, start + 1000 * SECOND));
         assert!(!node.checked(true, &terms, start + 1000 * SECOND));
         assert!(node.advance(&terms, start + 1001 * SECOND));
+    }
+
+    #[test]
+    fn a_node_that_joins_others_begins_slowly() {
+        let (node, terms, start) = (Standing::default(), terms(), Instant::now());
+        node.begin_slowly(&terms, start);
+        assert_eq!(node.share(), FIRST);
+        node.advance(&terms, start + 20 * SECOND);
+        assert_eq!(node.share(), WHOLE);
     }
 
     #[test]
