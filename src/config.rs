@@ -47,7 +47,7 @@ pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
 pub use traces::TracesConfig;
-pub use upstream::UpstreamConfig;
+pub use upstream::{HealthConfig, SniffConfig, UpstreamConfig};
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]

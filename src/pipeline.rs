@@ -36,7 +36,7 @@ pub(crate) use failing::failed;
 use fetch::{Fetched, fetch};
 use futures_util::future::join_all;
 use http::{Request, Response, request};
-pub(crate) use passing::{open_point_in_time, pass_through};
+pub(crate) use passing::{name_nodes, open_point_in_time, pass_through};
 use planning::{Run, rule_of_path};
 use prepare::{Prepared, prepare};
 pub(crate) use trace::Places;

@@ -1,7 +1,8 @@
 //! One decision for each request, by its method, its path and its headers: the proxy's own API, a search, the opening of a
-//! point in time, something to pass through, or something that cannot pass.
+//! point in time, a question for the nodes, something to pass through, or something that cannot pass.
 
 use engines::{
+    elastic::nodes,
     failure::{Failure, FailureKind},
     request::{Route, SearchRoute},
 };
@@ -13,7 +14,7 @@ use crate::{
     client_body::ClientBody,
     cluster::{Outgoing, body::Body, headers::check_request},
     config::Access,
-    pipeline::{self, failed, open_point_in_time, pass_through},
+    pipeline::{self, failed, name_nodes, open_point_in_time, pass_through},
     state::Context,
     telemetry::AccessLine,
 };
@@ -31,6 +32,8 @@ enum Decision {
     Search(SearchRoute),
     /// It opens a point in time over these indices.
     OpenPointInTime(String),
+    /// It asks for the nodes, whose addresses are to be our own.
+    NameNodes,
     /// It is for the cluster alone; `repeatable` where nobody notices when it is sent twice.
     PassThrough { repeatable: bool },
 }
@@ -38,7 +41,7 @@ enum Decision {
 impl Decision {
     /// True where the proxy has nothing to say to it.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::PassThrough { .. } | Self::OpenPointInTime(_))
+        matches!(self, Self::PassThrough { .. } | Self::OpenPointInTime(_) | Self::NameNodes)
     }
 }
 
@@ -58,6 +61,11 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
     match context.dialect().classify(&head.method, path) {
         Route::Search(route) => Decision::Search(route),
         Route::OpenPointInTime { indices } => Decision::OpenPointInTime(indices),
+        Route::PassThrough
+            if context.snapshot.settings.upstream.rewrite_nodes && nodes::is_asked(&head.method, path) =>
+        {
+            Decision::NameNodes
+        }
         Route::PassThrough => Decision::PassThrough { repeatable: context.dialect().only_reads(&head.method, path) },
     }
 }
@@ -89,6 +97,9 @@ pub fn handle(
         }
         Decision::OpenPointInTime(indices) => {
             async move { open_point_in_time(&context, &indices, streamed(head, body)).await }.boxed_local()
+        }
+        Decision::NameNodes => {
+            async move { name_nodes(&context, streamed(head, body).repeatable()).await }.boxed_local()
         }
     };
     lined(access, line, answered).right_future()

@@ -134,9 +134,12 @@ impl Process {
         let memory = Memory::new(snapshot.settings.limits.memory);
         Arc::new_cyclic(|process: &std::sync::Weak<Self>| {
             let process = process.clone();
-            let figures = move || process.upgrade().map(|process| process.snapshot().figures()).unwrap_or_default();
+            let now = move || process.upgrade().map(|process| process.snapshot());
+            let nodes = now.clone();
+            let nodes = move || nodes().map(|snapshot| snapshot.cluster.figures()).unwrap_or_default();
+            let models = move || now().map(|snapshot| snapshot.figures()).unwrap_or_default();
             Self {
-                metrics: Arc::new(Metrics::of(figures, memory.clone(), cache)),
+                metrics: Arc::new(Metrics::of(models, nodes, memory.clone(), cache)),
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
                 calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
@@ -389,8 +392,8 @@ mod tests {
         let open = serving.context(&client(), "/products/_search");
         process.replace(process.snapshot().followed_by(config("http://two:9200"), models(&ended)).unwrap());
         let next = serving.context(&client(), "/products/_search");
-        assert_eq!(open.snapshot.settings.upstream.authority, "one:9200");
-        assert_eq!(next.snapshot.settings.upstream.authority, "two:9200");
+        assert_eq!(open.snapshot.settings.upstream.urls(), "http://one:9200");
+        assert_eq!(next.snapshot.settings.upstream.urls(), "http://two:9200");
         assert!(!Arc::ptr_eq(open.connections.cluster(), next.connections.cluster()));
         assert!(when_ended.try_recv().is_err(), "the open request may still ask its models");
         drop(open);

@@ -7,6 +7,7 @@ pub(crate) mod log_seldom;
 mod memory;
 mod metrics;
 mod models;
+mod nodes;
 mod search_counts;
 mod stages;
 mod trace_context;

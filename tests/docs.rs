@@ -52,11 +52,11 @@ fn every_reason_is_explained_and_no_other() {
 #[test]
 fn every_metric_is_explained_and_no_other() {
     // A model that is run here, and has nothing to do.
-    let figures = || {
+    let models = || {
         let (name, stats) = ("some".to_owned(), Some(ScorerStats::default()));
         vec![ModelFigures { name, readiness: Readiness::Ready, stats }]
     };
-    let metrics = Metrics::of(figures, Memory::new(0), None);
+    let metrics = Metrics::of(models, Vec::new, Memory::new(0), None);
     // What has a label is not shown before it was counted.
     let shift = Some(Shift { shown: 10, kept: 8, places: 20 });
     metrics.applied(None, Counts { shift, ..Counts::of(&Scored::default()) });

@@ -39,7 +39,7 @@ async fn ask_and_tell(args: &EvalArgs, inputs: Inputs) -> anyhow::Result<()> {
     let (position, mut runs) = (Position::default(), Vec::new());
     let upstream = inputs.configurations[0].config.settings.upstream.clone();
     let subject = Subject {
-        cluster: format!("{}://{}", upstream.scheme, upstream.authority),
+        cluster: upstream.urls(),
         index: args.index.clone(),
         queries: args.source(),
         left_out: inputs.queries.left_out.to_string(),

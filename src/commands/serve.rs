@@ -44,8 +44,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
             ),
             None => None,
         };
-        let upstream = &config.upstream;
-        info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
+        info!(upstream = config.upstream.urls(), "forwarding");
         if config.is_bundled() {
             info!("neither a model nor a rule is named: every index is reranked with the two bundled models");
         }

@@ -16,7 +16,7 @@ use super::{ending::Ending, planning::rule_of_path};
 use crate::{
     client_body::ClientBody,
     cluster::{
-        Attempts, Outgoing,
+        Attempts, Outgoing, Tried,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
@@ -115,9 +115,9 @@ impl SearchCall {
         outgoing
     }
 
-    /// The request as the client sent it, after the connection broke over another form of it.
-    pub(super) fn afresh(&self) -> Outgoing {
-        Outgoing { attempts: Attempts::Last, ..self.original() }
+    /// The request as the client sent it, after the connections over which it was `tried` in another form broke.
+    pub(super) fn afresh(&self, tried: Tried) -> Outgoing {
+        Outgoing { attempts: Attempts::Last, tried, ..self.original() }
     }
 
     /// True if `forward` asks for anything else than the client did.

@@ -7,14 +7,14 @@ use super::{
     call::SearchCall,
     ending::{Ending, Searched},
 };
-use crate::cluster::body::Body;
+use crate::cluster::{Tried, body::Body};
 
 /// The reason for which a request leaves the pipeline.
 pub(super) enum Halt {
     /// There is a reason to send the client's own request.
     FallBack(SkipReason),
-    /// The connection broke: the client's own request is to be sent, once, over a new one.
-    Broken,
+    /// The connection broke: the client's own request is to be sent, once, over a new one, and not to where it was tried.
+    Broken(Tried),
     /// There is an answer to the client's own request, though nothing to rerank.
     Answered(Box<Response<Body>>, SkipReason),
     /// The client asked for what cannot be done.
@@ -32,7 +32,7 @@ impl Halt {
     pub(super) fn reason(&self) -> SkipReason {
         match self {
             Self::FallBack(reason) | Self::Answered(_, reason) => *reason,
-            Self::Broken => SkipReason::UpstreamError,
+            Self::Broken(_) => SkipReason::UpstreamError,
             Self::Failed(_) => SkipReason::Unsupported,
         }
     }
@@ -42,7 +42,7 @@ impl Halt {
         let reason = self.reason();
         match self {
             Self::FallBack(_) => Ending::FallBack(Box::new(call.original()), searched(reason)),
-            Self::Broken => Ending::FallBack(Box::new(call.afresh()), searched(reason)),
+            Self::Broken(tried) => Ending::FallBack(Box::new(call.afresh(tried)), searched(reason)),
             Self::Answered(response, _) => Ending::Answered(response, searched(reason)),
             Self::Failed(failure) => Ending::Failed(failure),
         }

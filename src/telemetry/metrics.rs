@@ -24,8 +24,9 @@ use super::{
     cache::CacheMetrics,
     memory,
     models::{ModelFigures, Models},
+    nodes::Nodes,
 };
-use crate::memory::Memory;
+use crate::{cluster::node::NodeFigures, memory::Memory};
 
 /// Makes the struct of the metrics, and their registration, out of the declarations. A metric is shown under its field's name,
 /// after the prefix `rerank_proxy_` and before its unit; the line above it is its help.
@@ -72,8 +73,10 @@ metrics! {
     truncated_passages: Counter = Counter::default();
     /// Requests that the cluster did not answer
     upstream_failures: Counter = Counter::default();
-    /// Requests sent once more on a new connection, since the one before broke
+    /// Requests sent once more, since the connection before broke or could not be made
     upstream_retries: Counter = Counter::default();
+    /// Requests not sent once more, since too many were
+    upstream_retries_denied: Counter = Counter::default();
     /// Time that reranking added to a search, from the cluster's whole answer to ours
     rerank_duration: HistogramWithExemplars<Trace> = HistogramWithExemplars::new(SECONDS.into_iter()), in Seconds;
     /// Time that a stage of a search took
@@ -153,9 +156,11 @@ fn register<const UNITS: usize>(
 }
 
 impl Metrics {
-    /// The metrics of a process whose models have the figures that `figures` reads, and with this cache where there is one.
+    /// The metrics of a process whose models have the figures that `models` reads, and its cluster's nodes those that `nodes` does,
+    /// and with this cache where there is one.
     pub fn of(
-        figures: impl Fn() -> Vec<ModelFigures> + Send + Sync + 'static,
+        models: impl Fn() -> Vec<ModelFigures> + Send + Sync + 'static,
+        nodes: impl Fn() -> Vec<NodeFigures> + Send + Sync + 'static,
         memory: Arc<Memory>,
         cache: Option<Arc<ScoreCache>>,
     ) -> Self {
@@ -163,7 +168,8 @@ impl Metrics {
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         metrics.registry.register("build", "The version of the program", build);
         metrics.registry.register_collector(Box::new(memory::Account(memory)));
-        metrics.registry.register_collector(Box::new(Models(Box::new(figures))));
+        metrics.registry.register_collector(Box::new(Models(Box::new(models))));
+        metrics.registry.register_collector(Box::new(Nodes(Box::new(nodes))));
         if let Some(cache) = cache {
             metrics.registry.register_collector(Box::new(CacheMetrics(cache)));
         }
@@ -239,9 +245,14 @@ impl Metrics {
         self.upstream_failures.inc();
     }
 
-    /// Counts a request that is sent once more, since the connection broke.
+    /// Counts a request that is sent once more, since the connection broke or could not be made.
     pub fn upstream_retried(&self) {
         self.upstream_retries.inc();
+    }
+
+    /// Counts a request that is not sent once more, since too many were.
+    pub fn upstream_retry_denied(&self) {
+        self.upstream_retries_denied.inc();
     }
 
     /// Notes how long the cluster took for a search that a rule names.
