@@ -18,7 +18,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use net::{
-    connect::{Connector, connector},
+    connect::{Connector, connect, connector},
     tls::TlsError,
 };
 
@@ -58,6 +58,15 @@ impl Cluster {
             connect_timeout: config.connect_timeout,
             preserve_host: config.preserve_host,
         })
+    }
+
+    /// Whether a node takes a connection within `at_most`; else why not. Makes one and lets go of it.
+    pub async fn is_reachable(&self, at_most: Duration) -> Result<(), String> {
+        let node = self.node();
+        match connect(&self.connector, node.uri(), at_most.min(self.connect_timeout)).await {
+            Ok(_) => Ok(()),
+            Err(source) => Err(UpstreamError::unconnected(source, &node.authority).to_string()),
+        }
     }
 
     /// The node that the next request goes to.

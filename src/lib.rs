@@ -18,7 +18,11 @@ pub mod commands;
 pub mod config;
 pub mod open_models;
 
+pub mod admin;
 mod client_body;
+mod drain;
+pub mod reload;
+mod scorers;
 pub mod server;
 pub mod state;
 

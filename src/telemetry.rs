@@ -8,6 +8,6 @@ mod metrics;
 mod models;
 mod search_counts;
 
-pub use log::start_log;
+pub use log::{LogLevel, start_log};
 pub use metrics::Metrics;
 pub use search_counts::Counts;

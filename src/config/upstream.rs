@@ -10,7 +10,7 @@ use http::{
 
 use net::tls::{ClientTls, Identity, Part, TlsError};
 
-use super::reading::section::Section;
+use super::{files::content_of, reading::section::Section};
 
 /// The cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +30,16 @@ pub struct UpstreamConfig {
     pub compressed: bool,
     /// How TLS is spoken to it.
     pub tls: ClientTls,
+    /// What the files of `tls` hold, so that a renewed certificate is a change.
+    pub tls_content: u128,
 }
 
 impl UpstreamConfig {
+    /// Whether `other` leads to the same cluster, if perhaps in another way.
+    pub fn is_same_cluster(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.authority == other.authority && self.engine == other.engine
+    }
+
     pub(super) fn read(section: &Section) -> Self {
         let url: Option<String> = section.optional("url");
         let mut engines: Vec<(&str, Option<&str>)> = Dialects::engines().map(|name| (name, Some(name))).collect();
@@ -43,6 +50,7 @@ impl UpstreamConfig {
         let preserve_host = section.or("preserve_host", true);
         let compressed = section.or("compressed", false);
         let tls = tls(section);
+        let tls_content = content_of(tls.files());
         if !section.has("url") {
             section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\"");
         }
@@ -53,7 +61,7 @@ impl UpstreamConfig {
         section.finish();
         // Without an address there is a mistake, so that this one is never used.
         let (scheme, authority) = address.unwrap_or((Scheme::HTTP, Authority::from_static("localhost:9200")));
-        Self { scheme, authority, engine, connect_timeout, preserve_host, compressed, tls }
+        Self { scheme, authority, engine, connect_timeout, preserve_host, compressed, tls, tls_content }
     }
 }
 

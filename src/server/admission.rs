@@ -150,8 +150,10 @@ mod tests {
         let config = ServerConfig {
             listen: ([127, 0, 0, 1], 0).into(),
             drain: Duration::ZERO,
+            drain_delay: Duration::ZERO,
             header_timeout: Duration::from_secs(1),
             max_connections,
+            own_paths: true,
             pin_threads: false,
         };
         Admission::new(&config, Arc::default())
