@@ -53,7 +53,7 @@ impl Proxy {
             running: Some(running),
             _admin: AdminThread::start(admin, process.clone(), reloads).unwrap(),
             serving: tokio::spawn(server::run(Listeners { proxy, api: Some(api) }, process.clone(), async {
-                _ = ended.await
+                let _ = ended.await;
             })),
             process,
         }
