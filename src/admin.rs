@@ -18,6 +18,7 @@ use crate::{
     state::{Context, Process},
 };
 pub use listener::AdminThread;
+pub(crate) use listener::CONNECTIONS;
 use readiness::Readiness;
 
 /// What is asked at the other listeners below this is answered here, too.

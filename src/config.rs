@@ -132,6 +132,11 @@ impl Settings {
         [self.api.note(self.server.listen), self.admin.note()].into_iter().flatten().collect()
     }
 
+    /// The tables whose files hold something else in `new`, under whatever path.
+    pub(crate) fn renewed(&self, new: &Self) -> Option<&'static str> {
+        (self.upstream.tls_content != new.upstream.tls_content).then_some("upstream.tls (its files)")
+    }
+
     /// The files besides the configuration that are read with it, but for those of models: whoever watches for changes watches
     /// them, too.
     pub fn files(&self) -> impl Iterator<Item = &Path> {

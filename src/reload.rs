@@ -29,7 +29,7 @@ const WAITING: usize = 16;
 /// What a reload did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reloaded {
-    /// The keys whose values changed.
+    /// The keys whose values changed, and the tables whose files did.
     pub changed: Vec<String>,
     /// The models that were loaded; all others go on.
     pub loaded: Vec<String>,
@@ -167,7 +167,8 @@ fn prepare(process: &Process, sources: &Sources) -> Result<(Config, Started), Re
 /// Has the new configuration count; the keys that changed.
 fn replace(process: &Process, config: Config, started: Started) -> Result<Vec<String>, Refused> {
     let old = process.snapshot();
-    let changed = old.effective.changed(&config.effective);
+    let mut changed = old.effective.changed(&config.effective);
+    changed.extend(old.settings.renewed(&config.settings).map(str::to_owned));
     let new = old.followed_by(config, started.scorers).map_err(|error| refused(&error.into()))?;
     process.replace(new);
     Ok(changed)

@@ -25,7 +25,7 @@ use std::{
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
-use crate::{state::Process, telemetry::log_seldom::Seldom};
+use crate::{admin, state::Process, telemetry::log_seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
@@ -58,7 +58,9 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listeners = listeners.into();
-    let mut admission = Admission::new(&process.snapshot().settings.server, process.metrics.clone());
+    let settings = process.snapshot().settings.clone();
+    let admin = settings.admin.listen.map_or(0, |_| admin::CONNECTIONS);
+    let mut admission = Admission::new(&settings.server, admin, process.metrics.clone());
     let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
     let mut end = pin!(async {

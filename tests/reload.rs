@@ -282,6 +282,33 @@ async fn a_model_that_cannot_be_loaded_is_refused() {
 }
 
 #[tokio::test]
+async fn a_renewed_certificate_under_the_same_path_makes_new_connections() {
+    let server = rerank_server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let renew = || {
+        let certificate = rcgen::generate_simple_self_signed(["search.internal".to_owned()]).unwrap().cert;
+        fs::write(&ca, certificate.pem()).unwrap();
+    };
+    renew();
+    let tls = format!("[upstream.tls]\nca = \"{}\"\n", ca.display());
+    let text = by_server("127.0.0.1:9".parse().unwrap(), server, "long", &tls).replacen("http://", "https://", 1);
+    let proxy = Proxy::start(&text).await;
+    let cluster = || proxy.process.snapshot().cluster.clone();
+    let first = cluster();
+    assert_eq!(proxy.reload().await, Ok(Vec::new()));
+    assert!(Arc::ptr_eq(&first, &cluster()), "the same certificate: connections go on");
+    renew();
+    assert_eq!(proxy.reload().await.unwrap(), ["upstream.tls (its files)"]);
+    let second = cluster();
+    assert!(!Arc::ptr_eq(&first, &second));
+    fs::write(&ca, "no certificate").unwrap();
+    assert!(proxy.reload().await.unwrap_err()[0].contains("upstream.tls.ca: "));
+    assert!(Arc::ptr_eq(&second, &cluster()));
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn limits_follow_and_models_of_old_are_let_go_without_a_request() {
     let (cluster, server) = (cluster().await, rerank_server().await);
     let proxy = Proxy::start(&by_server(cluster.address, server, "long", "")).await;

@@ -16,7 +16,7 @@ use super::Admin;
 use crate::{reload::Reloads, state::Process};
 
 /// The most connections at a time; further ones wait.
-const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 16;
 /// How long a connection may take for a head, or keep silent.
 const SILENCE: Duration = Duration::from_mins(1);
 /// How long to wait after a failed `accept`.

@@ -21,6 +21,9 @@ const SETTLED: Duration = Duration::from_millis(300);
 /// How deep folders are looked through: a model has its graphs in a folder of its own, and perhaps compiled ones below that.
 const DEPTH: usize = 3;
 
+/// How many links are followed from one to the next.
+const LINKS: usize = 8;
+
 /// What tells one state of a file from another.
 type Stamp = (PathBuf, Option<(u64, Option<SystemTime>, u64)>);
 
@@ -105,8 +108,7 @@ fn watcher(files: &[PathBuf], happened: &Arc<Notify>) -> notify::Result<Recommen
     })?;
     let mut folders = BTreeSet::new();
     for file in files {
-        let real = fs::canonicalize(file).unwrap_or_else(|_| file.clone());
-        folders.extend([file, &real].into_iter().filter_map(|file| parent(file)));
+        folders.extend(folders_to(file, LINKS));
         folders.extend(folders_in(file, DEPTH));
     }
     for folder in &folders {
@@ -116,10 +118,19 @@ fn watcher(files: &[PathBuf], happened: &Arc<Notify>) -> notify::Result<Recommen
     Ok(watcher)
 }
 
-/// The folder that a file is in.
-fn parent(file: &Path) -> Option<PathBuf> {
-    let parent = std::path::absolute(file).ok()?.parent()?.to_path_buf();
-    parent.is_dir().then_some(parent)
+/// The folder that a file is in, and those of all links on the way to it.
+fn folders_to(file: &Path, links: usize) -> Vec<PathBuf> {
+    let Ok(file) = std::path::absolute(file) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> =
+        file.parent().filter(|parent| parent.is_dir()).map(Path::to_path_buf).into_iter().collect();
+    for (place, parent) in file.ancestors().filter_map(|place| Some((place, place.parent()?))) {
+        let Ok(target) = fs::read_link(place) else { continue };
+        folders.push(parent.to_path_buf());
+        if links > 0 {
+            folders.extend(folders_to(&parent.join(target), links - 1));
+        }
+    }
+    folders
 }
 
 /// The folder itself, where it is one, and those in it.
@@ -163,4 +174,34 @@ fn inode(data: &Metadata) -> u64 {
 #[cfg(not(unix))]
 fn inode(_: &Metadata) -> u64 {
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn the_folders_of_all_links_on_the_way_to_a_file_are_watched() {
+        let root = tempfile::tempdir().expect("a folder");
+        let root = fs::canonicalize(root.path()).expect("it is there");
+        let path = |name: &str| root.join(name);
+        let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, path(at)).expect("a link");
+        fs::create_dir_all(path("releases/7")).expect("a folder");
+        fs::create_dir(path("etc")).expect("a folder");
+        fs::write(path("releases/7/rerank.toml"), "").expect("a file");
+        link("7", "releases/current");
+        link("../releases/current", "etc/conf");
+        let watched = folders_to(&path("etc/conf/rerank.toml"), LINKS);
+        for folder in ["etc/conf", "etc", "releases"] {
+            assert!(
+                watched.contains(&path(folder)) || watched.contains(&path("etc/..").join(folder)),
+                "{folder}: {watched:?}"
+            );
+        }
+        // A circle ends.
+        link("b", "a");
+        link("a", "b");
+        assert!(!folders_to(&path("a/x"), LINKS).is_empty());
+    }
 }
