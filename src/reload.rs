@@ -1,6 +1,6 @@
 //! The configuration read again while the process serves. Owns that all of it is replaced or nothing: requests that are open end on
 //! what they began with, models are there before anybody asks them, and what cannot be used or needs a restart leaves the old
-//! configuration in place. Who asks for it is for others: the signal SIGHUP, the admin listener, changed files ([`watch`]).
+//! configuration in place. Who asks for it is for others: the signal SIGHUP, the admin listener, changed files (`watch`).
 //!
 //! ```text
 //! asked ─ sources ─ Config, or every mistake ─ needs a restart? ─ new models ready ─ Snapshot ─ replaced
