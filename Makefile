@@ -36,12 +36,12 @@ demo: need-rust onnxruntime ## before and after on a bundled corpus, then stays 
 	@$(CARGO) build --release --quiet --bin rerank-proxy
 	@$(BINARIES)/release/rerank-proxy demo $(ARGS)
 
-test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsearch, OpenSearch, Solr and Redis
+test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsearch, OpenSearch, Solr, Redis and HAProxy
 
 test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 	$(CARGO) test --workspace
 
-test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server, chromium, prometheus)
+test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server, haproxy, chromium, prometheus)
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 

@@ -41,8 +41,9 @@ use call::ApiVersion;
 use fault::Fault;
 pub(crate) use fault::NO_PLACE;
 use prefix::PREFIX;
-pub use prefix::owns;
-use response::{failure, json, plain};
+use prefix::owns;
+pub(crate) use response::{failure, json, plain};
+pub(crate) use status::health;
 
 /// The header with the key of the rerank API, where `Authorization` is for the cluster. It goes no further.
 const KEY: HeaderName = HeaderName::from_static("x-rerank-key");
@@ -91,6 +92,11 @@ impl Endpoint {
         matches!(self, Self::Rerank(_) | Self::Models | Self::Info | Self::Explain)
     }
 
+    /// Whether it is there for whoever operates the proxy. At the root, health is TEI's.
+    fn is_operators(self, prefix: &str) -> bool {
+        matches!((self, prefix), (Self::Metrics, _) | (Self::Health, PREFIX))
+    }
+
     /// Whether it is answered though there are more clients than places.
     fn is_vital(self) -> bool {
         matches!(self, Self::Health | Self::Metrics)
@@ -108,6 +114,11 @@ impl Endpoint {
             _ => call::Shape::Tei,
         }
     }
+}
+
+/// Whether a path in front of the cluster is ours. The operator may leave all of them to the cluster.
+pub fn is_ours(context: &Context, path: &str) -> bool {
+    owns(path) && context.snapshot.settings.server.own_paths
 }
 
 /// Answers a request to one of our paths.
@@ -204,6 +215,9 @@ async fn dispatch(
     if endpoint.is_switchable() && !context.snapshot.settings.api.enabled {
         return failure(StatusCode::NOT_FOUND, "the rerank API is switched off here (api.enabled)");
     }
+    if endpoint.is_operators(prefix) && context.snapshot.settings.admin.only {
+        return failure(StatusCode::NOT_FOUND, "health and metrics are on the admin listener (admin.only)");
+    }
     if endpoint.is_playground() && !context.snapshot.settings.api.playground {
         return failure(StatusCode::NOT_FOUND, "the playground is switched off here (api.playground)");
     }
@@ -224,11 +238,7 @@ async fn dispatch(
     match endpoint {
         Endpoint::Health if prefix.is_empty() => status::model_health(context),
         Endpoint::Health => status::health(context),
-        Endpoint::Metrics => plain(
-            StatusCode::OK,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            context.process.metrics.encode().into_bytes(),
-        ),
+        Endpoint::Metrics => metrics(context),
         Endpoint::Info => status::info(context),
         Endpoint::Models => status::models(context),
         Endpoint::OpenApi => json(StatusCode::OK, include_str!("api/openapi.json").as_bytes().to_vec()),
@@ -236,6 +246,12 @@ async fn dispatch(
         Endpoint::Playground(file) => file.answer(&head.headers),
         Endpoint::Explain => explain::answer(context, head, body).await,
     }
+}
+
+/// The metrics of the process.
+pub(crate) fn metrics(context: &Context) -> Response<Body> {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    plain(StatusCode::OK, content_type, context.process.metrics.encode().into_bytes())
 }
 
 fn allow(method: &Method) -> &'static str {

@@ -1,10 +1,20 @@
 //! Who sends a request: what is known of the connection that it came on.
 
-use std::net::SocketAddr;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    rc::Rc,
+};
 
 /// The other end of a connection.
 #[derive(Debug)]
 pub struct Client {
     /// Where it connects from.
     pub address: SocketAddr,
+}
+
+impl Client {
+    /// Nobody whose requests are told one by one: operators, at the admin listener.
+    pub(crate) fn nobody() -> Rc<Self> {
+        Rc::new(Self { address: (Ipv4Addr::UNSPECIFIED, 0).into() })
+    }
 }

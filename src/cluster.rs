@@ -30,7 +30,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
+use futures_util::future::select_ok;
 use http::{
     StatusCode,
     uri::{Authority, Scheme},
@@ -41,6 +41,7 @@ use net::{
     stream::Stream,
     tls::TlsError,
 };
+use tokio::time::timeout;
 
 use crate::config::{HealthConfig, SniffConfig, UpstreamConfig};
 pub use connections::Connections;
@@ -95,18 +96,19 @@ impl Cluster {
         })
     }
 
-    /// Whether some node takes part whose latest connection could be made: a request's, or a check's. False before the first.
-    pub fn is_reached(&self) -> bool {
-        self.nodes.load().iter().any(|node| node.is_up())
-    }
-
-    /// The same; where it is not known, a connection to each node is tried.
-    pub async fn is_reachable(&self) -> bool {
+    /// Whether some node takes a connection within `at_most`; else why one of them does not. Makes one to each, and lets go of it.
+    pub async fn is_reachable(&self, at_most: Duration) -> Result<(), String> {
         let nodes = self.nodes.load_full();
-        if !self.is_reached() {
-            join_all(nodes.iter().map(|node| self.connect(node))).await;
-        }
-        self.is_reached()
+        let tries = nodes.iter().map(|node| {
+            Box::pin(async move {
+                match timeout(at_most, self.connect(node)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(source)) => Err(UpstreamError::unconnected(source, &node.authority).to_string()),
+                    Err(_) => Err(format!("no connection to {} within {at_most:?}", node.authority)),
+                }
+            })
+        });
+        select_ok(tries).await.map(|((), _)| ())
     }
 
     /// Whether a request may be sent once more of which the cluster may have seen something. One node has no budget: its
@@ -166,15 +168,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cluster_is_reached_once_a_connection_could_be_made() {
+    async fn a_cluster_is_reachable_while_a_node_takes_connections() {
+        let enough = Duration::from_secs(10);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let cluster = cluster(listener.local_addr().expect("bound"), "");
-        assert!(!cluster.is_reached(), "nobody knows yet");
-        assert!(cluster.is_reachable().await && cluster.is_reached());
+        let address = listener.local_addr().expect("bound");
+        let cluster = cluster(address, "");
+        assert!(!cluster.figures()[0].is_up, "nobody knows yet");
+        assert_eq!(cluster.is_reachable(enough).await, Ok(()));
+        assert!(cluster.figures()[0].is_up);
         drop(listener);
-        assert!(cluster.is_reached(), "nobody has noticed yet");
-        let nodes = cluster.nodes.load_full();
-        assert!(cluster.connect(&nodes[0]).await.is_err());
-        assert!(!cluster.is_reached() && !cluster.is_reachable().await);
+        assert!(cluster.figures()[0].is_up, "nobody has noticed yet");
+        let why = cluster.is_reachable(enough).await.expect_err("nobody is there");
+        assert!(why.contains(&address.to_string()) && !cluster.figures()[0].is_up, "{why}");
     }
 }

@@ -9,14 +9,18 @@
 
 pub mod reading;
 
+mod admin;
 mod api;
 mod bundled;
 mod cache;
 mod clients;
+mod effective;
+mod files;
 mod limits;
 mod log;
 mod long_passages;
 mod models;
+mod reload;
 pub mod rules;
 mod scoring;
 mod server;
@@ -24,24 +28,30 @@ mod tls;
 mod traces;
 mod upstream;
 
+use std::path::Path;
+
 use ::scoring::cache::CacheOptions;
 use indexmap::IndexMap;
+use net::tls::ServerTls;
 use ranking::field_values::FieldSignal;
 
 use reading::section::{Reading, Section, Variable};
 use reading::tree::Node;
 use rules::{FusedScorings, Rule};
 
+pub use admin::AdminConfig;
 pub(crate) use api::digest_of;
 pub use api::{ApiConfig, Keys};
 pub use bundled::BUNDLED;
 pub use clients::{ClientsConfig, Detail, RequestOption};
+pub use effective::Effective;
 pub use limits::LimitsConfig;
 pub use log::{Access, LogConfig, LogFormat};
 pub(crate) use long_passages::MAX_WINDOWS;
 pub use models::{LocalModel, ModelConfig, ModelPlace};
 pub use reading::mistake::{ConfigError, ConfigErrors, Origin};
 pub use reading::sources::{ENV_PREFIX, FlagSetting, Overlay, Sources};
+pub use reload::ReloadConfig;
 pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
@@ -62,6 +72,10 @@ pub struct Settings {
     pub clients: ClientsConfig,
     /// The rerank API.
     pub api: ApiConfig,
+    /// The listener for whoever operates the proxy.
+    pub admin: AdminConfig,
+    /// The reading again of the configuration.
+    pub reload: ReloadConfig,
     /// The scorers.
     pub scoring: ScoringConfig,
     /// The score cache.
@@ -84,6 +98,8 @@ pub struct Settings {
 pub struct Draft {
     /// The settings; a value that is wrong is replaced by its default, or left out.
     pub settings: Settings,
+    /// Every key with its value and where that was written.
+    pub effective: Effective,
     mistakes: Vec<ConfigError>,
 }
 
@@ -102,7 +118,8 @@ impl Draft {
     fn of(root: &Node, variable: Variable) -> Self {
         let reading = Reading::new(variable);
         let settings = settings(&Section::root(root, &reading));
-        Self { settings, mistakes: reading.into_mistakes() }
+        let (mistakes, values) = reading.into_parts();
+        Self { settings, effective: Effective::of(root, values), mistakes }
     }
 
     /// The settings, where neither they nor what was opened of them has a mistake.
@@ -116,6 +133,22 @@ impl Draft {
 }
 
 impl Settings {
+    /// Lines for the operator about who may do what from other machines.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        [self.api.note(self.server.listen), self.admin.note()].into_iter().flatten().collect()
+    }
+
+    /// The tables whose files hold something else in `new`, under whatever path.
+    pub(crate) fn renewed(&self, new: &Self) -> Option<&'static str> {
+        (self.upstream.tls_content != new.upstream.tls_content).then_some("upstream.tls (its files)")
+    }
+
+    /// The files besides the configuration that are read with it, but for those of models: whoever watches for changes watches
+    /// them, too.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.upstream.tls.files().chain(self.server.tls.iter().flat_map(ServerTls::files))
+    }
+
     /// True where the operator named neither a model nor a rule, so that all searches have the bundled models.
     pub fn is_bundled(&self) -> bool {
         let is_bundled =
@@ -169,11 +202,28 @@ fn settings(top: &Section) -> Settings {
     let traces = TracesConfig::read(&top.table("traces"));
     let models = models::Models::read(top);
     let api = ApiConfig::read(&top.table("api"), &models, server.listen, &limits);
+    let admin = AdminConfig::read(&top.table("admin"), [Some(server.listen), api.listen]);
+    let reload = ReloadConfig::read(&top.table("reload"));
     let mut fused = FusedScorings::new();
     let rules = rules::read(top, &models, &mut fused);
     top.finish();
     let models = models.into_settings();
-    Settings { server, upstream, limits, clients, api, scoring, cache, log, traces, models, fused, rules }
+    Settings {
+        server,
+        upstream,
+        limits,
+        clients,
+        api,
+        admin,
+        reload,
+        scoring,
+        cache,
+        log,
+        traces,
+        models,
+        fused,
+        rules,
+    }
 }
 
 #[cfg(test)]

@@ -18,8 +18,12 @@ pub mod commands;
 pub mod config;
 pub mod open_models;
 
+pub mod admin;
 pub mod client;
 mod client_body;
+mod drain;
+pub mod reload;
+mod scorers;
 pub mod server;
 pub mod state;
 

@@ -22,7 +22,7 @@ pub const CALL_COPIES: usize = 3;
 /// The account of the whole process, in bytes.
 #[derive(Debug)]
 pub struct Memory {
-    limit: usize,
+    limit: AtomicUsize,
     held: AtomicUsize,
 }
 
@@ -41,7 +41,7 @@ pub struct Held {
 impl Memory {
     /// An account of at most `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), held: AtomicUsize::new(0) })
     }
 
     /// How many bytes are held now.
@@ -51,7 +51,12 @@ impl Memory {
 
     /// How many may be held.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Has at most `limit` bytes held from now on; where more are, nothing is added until they are fewer.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Puts `bytes` on the account, before they are allocated.
@@ -82,8 +87,9 @@ impl Held {
     /// More than the limit would be held; these stay as they are.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), Spent> {
         let more = bytes.saturating_sub(self.bytes);
+        let limit = self.memory.limit();
         // The figure guards no other memory, so that its order among other writes does not matter.
-        let added = |held: usize| held.checked_add(more).filter(|&held| held <= self.memory.limit);
+        let added = |held: usize| held.checked_add(more).filter(|&held| held <= limit);
         self.memory.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).map_err(|_| Spent)?;
         self.bytes += more;
         Ok(())

@@ -5,7 +5,7 @@
 //! sources ─ Draft (settings, their mistakes) ─ open models (their mistakes) ─ Config, or every mistake
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use scoring::{
@@ -15,7 +15,8 @@ use scoring::{
 };
 
 use crate::config::{
-    ConfigError, ConfigErrors, Draft, FlagSetting, LocalModel, ModelConfig, ModelPlace, Origin, Settings, Sources,
+    ConfigError, ConfigErrors, Draft, Effective, FlagSetting, LocalModel, ModelConfig, ModelPlace, Origin, Settings,
+    Sources,
     rules::{DiversityConfig, Rule},
 };
 
@@ -24,6 +25,8 @@ use crate::config::{
 pub struct Config {
     /// Everything that the operator decides.
     pub settings: Settings,
+    /// Every key with its value and where that was written.
+    pub effective: Effective,
     /// The models by name.
     pub models: OpenModels,
 }
@@ -38,6 +41,16 @@ pub enum OpenModel {
     Local(ModelFolder),
     /// On a rerank server, which is not asked until a search comes.
     Remote(RemoteModel),
+}
+
+impl OpenModel {
+    /// The folder of a model on this machine.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Local(folder) => Some(folder.path().to_path_buf()),
+            Self::Remote(_) => None,
+        }
+    }
 }
 
 impl Config {
@@ -63,10 +76,11 @@ impl Config {
     /// # Errors
     /// All mistakes of the settings, and of the models that they name.
     pub fn load_from(sources: &Sources) -> Result<Self, ConfigErrors> {
-        let draft = Draft::read(sources)?;
+        let mut draft = Draft::read(sources)?;
+        let effective = std::mem::take(&mut draft.effective);
         let (models, mut mistakes) = open(&draft.settings, LockFile::of(sources));
         mistakes.extend(lacking_vectors(&draft.settings, &models));
-        Ok(Self { settings: draft.finish(mistakes)?, models })
+        Ok(Self { settings: draft.finish(mistakes)?, effective, models })
     }
 
     /// Checks that the library can run each model: that it has one of the model's execution providers, and is recent enough for

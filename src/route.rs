@@ -48,7 +48,7 @@ impl Decision {
 /// Decides what becomes of a request.
 fn decide(context: &Context, head: &request::Parts) -> Decision {
     let path = head.uri.path();
-    if api::owns(path) {
+    if api::is_ours(context, path) {
         return Decision::OwnApi;
     }
     if head.method == Method::CONNECT {
@@ -131,7 +131,7 @@ pub(crate) async fn handle_api(
 
 /// Answers a request for which there is no place: only how we are.
 pub(crate) async fn handle_in_reserve(context: Context, request: Request<ClientBody>) -> Response<Body> {
-    if api::owns(request.uri().path()) {
+    if api::is_ours(&context, request.uri().path()) {
         return Box::pin(api::handle_in_reserve(&context, request, false)).await;
     }
     Box::pin(api::discard(request, RESERVE_BODY)).await;

@@ -20,6 +20,7 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,11 +31,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{cluster::upkeep::look_after, state::Process, telemetry::log_seldom::Seldom};
+use crate::{admin, cluster::upkeep::look_after, state::Process, telemetry::log_seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
-pub use signals::{Stop, ignore_hangup};
+pub use signals::{Stop, reload_at_hangup};
 use threads::Threads;
 
 /// How long to wait after a failed `accept`, for instance when there are no file descriptors left.
@@ -55,27 +56,37 @@ impl From<TcpListener> for Listeners {
     }
 }
 
-/// Serves until `shutdown` resolves; then accepts nothing more, lets open requests finish within the configured time,
-/// and returns.
+/// Serves until `shutdown` resolves, and for as long afterwards as those who send requests may need to notice
+/// (`server.drain_delay`); then accepts nothing more, lets open requests finish within the configured time, and returns.
 pub async fn run(
     listeners: impl Into<Listeners>,
     process: Arc<Process>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listeners = listeners.into();
-    let mut admission = Admission::new(&process.snapshot().settings.server, process.metrics.clone());
+    let settings = process.snapshot().settings.clone();
+    let admin = settings.admin.listen.map_or(0, |_| admin::CONNECTIONS);
+    let mut admission = Admission::new(&settings.server, admin, process.metrics.clone());
     let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
     // Ends with this function.
     let mut upkeep = JoinSet::new();
     let serving = Arc::downgrade(&process);
     upkeep.spawn(look_after(move || Some(serving.upgrade()?.snapshot().cluster.clone())));
-    tokio::pin!(shutdown);
+    let mut end = pin!(async {
+        shutdown.await;
+        process.drain.begin();
+        let delay = process.snapshot().settings.server.drain_delay;
+        if !delay.is_zero() {
+            info!(?delay, "not ready from now on; connections are still taken for so long (server.drain_delay)");
+        }
+        process.drain.lasted(delay).await;
+    });
     loop {
         let (accepted, front) = tokio::select! {
             accepted = listeners.proxy.accept() => (accepted, Front::Proxy),
             accepted = accept(listeners.api.as_ref()) => (accepted, Front::Api),
-            () = &mut shutdown => break,
+            () = &mut end => break,
         };
         // The thread that serves the connection registers it with its own reactor.
         match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {

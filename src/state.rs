@@ -3,7 +3,6 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
     io,
     ops::Deref,
     rc::Rc,
@@ -20,24 +19,19 @@ use engines::{
     registry::{Dialects, Number},
 };
 use net::tls::{Acceptor, ServerTls, TlsError};
-use scoring::{
-    Scorer,
-    backend::Runtime,
-    cache::ScoreCache,
-    fused::{Depth, FusedScorer, Signal, Source},
-    local::{LocalScorer, ScoringOptions},
-    remote::RemoteScorer,
-};
-use tokio::sync::Semaphore;
+use scoring::{cache::ScoreCache, fused::FusedScorer};
+use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crate::{
     client::Client,
     cluster::{Cluster, Connections},
-    config::{Access, Settings, SignalConfig, SourceConfig},
+    config::{Access, Effective, Settings},
     cores,
+    drain::Drain,
     memory::Memory,
-    open_models::{Config, OpenModel, OpenModels},
+    open_models::{Config, OpenModels},
+    scorers::{self, Running, Started, fused},
     telemetry::{Metrics, ModelFigures},
 };
 
@@ -47,8 +41,7 @@ const SHADOWS: usize = 4;
 /// How many searches may be explained at once: people look at them.
 pub(crate) const EXPLAINED: usize = 8;
 
-/// The models by name, and the fused ones by their label.
-pub type Scorers = HashMap<String, Arc<dyn Scorer>>;
+pub use crate::scorers::Scorers;
 
 /// What lives as long as the process.
 pub struct Process {
@@ -58,10 +51,12 @@ pub struct Process {
     pub memory: Arc<Memory>,
     /// Permits for shadow searches.
     pub shadows: Arc<Semaphore>,
-    /// Permits for calls of the rerank API.
-    pub calls: Arc<Semaphore>,
     /// Permits for searches that are explained. A slow cluster may keep them for long, so that they are none of the above.
     pub explained: Arc<Semaphore>,
+    /// Whether it is about to end.
+    pub drain: Drain,
+    cache: Arc<ScoreCache>,
+    replaced: watch::Sender<()>,
     snapshot: Arc<ArcSwap<Snapshot>>,
 }
 
@@ -69,6 +64,8 @@ pub struct Process {
 pub struct Snapshot {
     /// What the operator decided.
     pub settings: Settings,
+    /// Each key of them, with where its value was written.
+    pub effective: Effective,
     /// The models that it names, opened.
     pub models: OpenModels,
     /// The search engines' APIs that are spoken here.
@@ -79,6 +76,8 @@ pub struct Snapshot {
     pub scorers: Scorers,
     /// What takes clients' connections where they come with TLS. A connection that is open keeps what it was taken with.
     pub(crate) acceptor: Option<Acceptor>,
+    /// Permits for calls of the rerank API.
+    pub calls: Arc<Semaphore>,
     was_replaced: AtomicBool,
 }
 
@@ -121,16 +120,17 @@ impl Process {
     /// certificates cannot be read.
     pub fn start(config: Config) -> anyhow::Result<Arc<Self>> {
         let cache = Arc::new(ScoreCache::start(config.settings.cache.clone())?);
-        let scorers = start_models(&config, &cache)?;
-        Ok(Self::with(Snapshot::new(config, scorers)?, Some(cache)))
+        let started = scorers::start(&config, &cache, None)?;
+        Ok(Self::with(Snapshot::new(config, started.scorers)?, cache.clone(), Some(cache)))
     }
 
     /// A process with models of the caller's making. Those that the configuration fuses are made of them.
     pub fn with_scorers(config: Config, models: Scorers) -> io::Result<Arc<Self>> {
-        Ok(Self::with(Snapshot::new(config, models)?, None))
+        Ok(Self::with(Snapshot::new(config, models)?, Arc::new(ScoreCache::new(0)), None))
     }
 
-    fn with(snapshot: Snapshot, cache: Option<Arc<ScoreCache>>) -> Arc<Self> {
+    /// `measured`: the cache, where its figures are of interest.
+    fn with(snapshot: Snapshot, cache: Arc<ScoreCache>, measured: Option<Arc<ScoreCache>>) -> Arc<Self> {
         let memory = Memory::new(snapshot.settings.limits.memory);
         Arc::new_cyclic(|process: &std::sync::Weak<Self>| {
             let process = process.clone();
@@ -139,14 +139,23 @@ impl Process {
             let nodes = move || nodes().map(|snapshot| snapshot.cluster.figures()).unwrap_or_default();
             let models = move || now().map(|snapshot| snapshot.figures()).unwrap_or_default();
             Self {
-                metrics: Arc::new(Metrics::of(models, nodes, memory.clone(), cache)),
+                metrics: Arc::new(Metrics::of(models, nodes, memory.clone(), measured)),
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
-                calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
                 explained: Arc::new(Semaphore::new(EXPLAINED)),
+                drain: Drain::default(),
+                cache,
+                replaced: watch::Sender::default(),
                 snapshot: Arc::new(ArcSwap::from_pointee(snapshot)),
             }
         })
+    }
+
+    /// Starts the models of a configuration that is to follow; those that run already are taken as they are.
+    pub(crate) fn start_models(&self, config: &Config) -> anyhow::Result<Started> {
+        let now = self.snapshot();
+        let running = Running { scorers: &now.scorers, models: &now.models, scoring: &now.settings.scoring };
+        scorers::start(config, &self.cache, Some(running))
     }
 
     /// The state that requests see which come now.
@@ -154,10 +163,16 @@ impl Process {
         self.snapshot.load_full()
     }
 
-    /// Has requests that come from now on see `new`; those that are open keep what they began with. A thread that has none lets
-    /// go of the old with its next.
+    /// Has requests that come from now on see `new`; those that are open keep what they began with.
     pub fn replace(&self, new: Snapshot) {
+        self.memory.set_limit(new.settings.limits.memory);
         self.snapshot.swap(Arc::new(new)).was_replaced.store(true, Ordering::Relaxed);
+        self.replaced.send_replace(());
+    }
+
+    /// Changes with each replacement.
+    pub(crate) fn replacements(&self) -> watch::Receiver<()> {
+        self.replaced.subscribe()
     }
 
     /// One of the threads that serve; it keeps at most `idle` connections to the cluster.
@@ -180,20 +195,8 @@ impl Snapshot {
         let engine = config.settings.upstream.engine;
         let dialects = engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all);
         let cluster = Arc::new(Cluster::new(&config.settings.upstream).map_err(io::Error::other)?);
-        Self::with(config, models, dialects, cluster)
-    }
-
-    /// The same in the place of `self`: where the cluster is the same, so are the connections to it, and what is remembered
-    /// of it.
-    pub fn followed_by(&self, config: Config, models: Scorers) -> io::Result<Self> {
-        if config.settings.upstream != self.settings.upstream {
-            return Self::new(config, models);
-        }
-        Self::with(config, models, self.dialects.clone(), self.cluster.clone())
-    }
-
-    fn with(config: Config, models: Scorers, dialects: Dialects, cluster: Arc<Cluster>) -> io::Result<Self> {
-        let Config { settings, models: opened } = config;
+        let calls = Arc::new(Semaphore::new(config.settings.api.concurrency));
+        let Config { settings, effective, models: opened } = config;
         let acceptor = settings.server.tls.as_ref().map(acceptor).transpose()?;
         let mut scorers = models;
         for (label, signals) in &settings.fused {
@@ -201,15 +204,28 @@ impl Snapshot {
                 scorers.insert(label.clone(), Arc::new(FusedScorer::new(signals)));
             }
         }
-        Ok(Self {
-            dialects,
-            cluster,
-            scorers,
-            acceptor,
-            models: opened,
-            settings,
-            was_replaced: AtomicBool::new(false),
-        })
+        let was_replaced = AtomicBool::new(false);
+        Ok(Self { dialects, cluster, scorers, acceptor, models: opened, settings, effective, calls, was_replaced })
+    }
+
+    /// The same in the place of `self`: where the way to the cluster is the same, so are the connections to it, and where the
+    /// cluster is, what is remembered of it.
+    pub fn followed_by(&self, config: Config, models: Scorers) -> io::Result<Self> {
+        let (own, settings) = (&self.settings, &config.settings);
+        let is_same_way = settings.upstream == own.upstream;
+        let is_same_cluster = settings.upstream.is_same_cluster(&own.upstream);
+        let is_as_many_calls = settings.api.concurrency == own.api.concurrency;
+        let mut new = Self::new(config, models)?;
+        if is_same_way {
+            new.cluster = self.cluster.clone();
+        }
+        if is_same_cluster {
+            new.dialects = self.dialects.clone();
+        }
+        if is_as_many_calls {
+            new.calls = self.calls.clone();
+        }
+        Ok(new)
     }
 
     /// What the models do at the moment.
@@ -239,8 +255,8 @@ impl Drop for Snapshot {
 }
 
 impl ServingThread {
-    /// The state for a request of this client to `path` that comes now.
-    pub fn context(&self, client: &Rc<Client>, path: &str) -> Context {
+    /// Lets go of a state that was replaced; a thread without requests would hold on to its models.
+    pub(crate) fn follow(&self) {
         let (mut seen, mut latest) = (self.seen.borrow_mut(), self.latest.borrow_mut());
         let snapshot = latest.load();
         if !Arc::ptr_eq(&seen.snapshot, snapshot) {
@@ -251,6 +267,12 @@ impl ServingThread {
             };
             *seen = Rc::new(Seen { process: self.process.clone(), snapshot: snapshot.clone(), connections });
         }
+    }
+
+    /// The state for a request of this client to `path` that comes now.
+    pub fn context(&self, client: &Rc<Client>, path: &str) -> Context {
+        self.follow();
+        let seen = self.seen.borrow();
         let dialect = seen.snapshot.dialects.number_for(path);
         Context { seen: seen.clone(), client: client.clone(), dialect }
     }
@@ -291,60 +313,11 @@ fn acceptor(tls: &ServerTls) -> io::Result<Acceptor> {
     tls.acceptor().map_err(|errors| io::Error::other(text(errors)))
 }
 
-/// Signals with their models, where those are there. Fields are numbered in their order.
-fn fused(signals: &[SignalConfig], models: &Scorers) -> Option<Vec<Signal>> {
-    let mut fields = 0..;
-    let signal = |SignalConfig { source, weighting, probability }: &SignalConfig| {
-        let name = source.name().into();
-        let source = match source {
-            SourceConfig::Cluster => Source::Cluster,
-            SourceConfig::Model { name, keep, gap } => {
-                let depth = Depth { keep: *keep, gap: *gap };
-                Source::Model { scorer: models.get(name)?.clone(), depth }
-            }
-            SourceConfig::Field(_) => Source::Field(fields.next()?),
-        };
-        Some(Signal { name, source, weighting: *weighting, probability: probability.clone() })
-    };
-    signals.iter().map(signal).collect()
-}
-
-/// Starts loading each model, and names the rerank servers.
-fn start_models(config: &Config, cache: &Arc<ScoreCache>) -> anyhow::Result<Scorers> {
-    let mut loaded: Option<Runtime> = None;
-    let mut scorers = Scorers::new();
-    let settings = &config.settings.scoring;
-    for (name, model) in &config.models {
-        let scorer: Arc<dyn Scorer> = match model {
-            OpenModel::Remote(remote) => Arc::new(RemoteScorer::new(name, remote.clone(), cache.clone())?),
-            OpenModel::Local(folder) => {
-                let runtime = match loaded.take() {
-                    Some(runtime) => runtime,
-                    None => {
-                        let runtime = Runtime::load(settings.onnxruntime.as_deref())?;
-                        config.check_library(&runtime)?;
-                        runtime
-                    }
-                };
-                let options = ScoringOptions {
-                    workers: settings.workers,
-                    threads: settings.threads,
-                    queue_tokens: settings.queue_tokens,
-                    cache: cache.clone(),
-                };
-                Arc::new(LocalScorer::start(folder.clone(), loaded.insert(runtime), options))
-            }
-        };
-        scorers.insert(name.clone(), scorer);
-    }
-    Ok(scorers)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, time::Duration};
+    use std::{collections::HashMap, sync::mpsc, time::Duration};
 
-    use scoring::{Readiness, Request, ScoreFuture, Scored};
+    use scoring::{Readiness, Request, ScoreFuture, Scored, Scorer};
 
     use super::*;
 

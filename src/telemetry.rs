@@ -15,7 +15,7 @@ mod traces;
 
 pub use access::AccessLine;
 pub(crate) use access::{SearchSummary, SearchTimes};
-pub use log::{Log, start_log, start_log_of_command};
+pub use log::{Log, LogLevel, start_log, start_log_of_command};
 pub use metrics::Metrics;
 pub use models::ModelFigures;
 pub use search_counts::{Counts, Shift};

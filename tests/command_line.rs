@@ -2,7 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+    thread,
+};
 
 fn output(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_rerank-proxy")).args(arguments).output().unwrap();
@@ -60,4 +66,30 @@ fn a_folder_that_is_not_there_is_named() {
         Command::new(env!("CARGO_BIN_EXE_rerank-proxy")).args(["man", "--into", "no/such/folder"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("no/such/folder"), "{said}");
+}
+
+#[test]
+fn health_asks_the_admin_listener_where_there_is_one() {
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = admin.local_addr().unwrap().to_string();
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = admin.accept().unwrap();
+        let mut head = [0; 4096];
+        let length = stream.read(&mut head).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfine\n").unwrap();
+        String::from_utf8_lossy(&head[..length]).into_owned()
+    });
+    let health = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+        command.arg("health").env("RERANK_PROXY_ADMIN__LISTEN", &address).output().unwrap()
+    };
+    let told = health();
+    assert!(told.status.success() && told.stdout == b"fine\n", "{told:?}");
+    assert!(asked.join().unwrap().starts_with("GET /_rerank/health HTTP/1.1\r\n"));
+    let told = health();
+    let said = String::from_utf8_lossy(&told.stderr);
+    assert!(
+        !told.status.success() && said.contains(&format!("no answer from http://{address}/_rerank/health")),
+        "{said}"
+    );
 }

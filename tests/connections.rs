@@ -475,10 +475,21 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn a_hangup_changes_nothing() {
+async fn a_hangup_has_the_configuration_read_again() {
     let cluster = cluster().await;
-    let program = Program::start(cluster.address, &[], "");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+    let program = Program::start(cluster.address, &[("RERANK_PROXY_CONFIG", file.path().to_str().unwrap())], "");
     program.signal(Signal::HUP);
-    program.logs("SIGHUP").await;
+    program.logs("the new configuration counts from now on").await;
+    write("[server]\ndrian = \"1s\"\n[log]\nlevel = \"loud\"\n");
+    program.signal(Signal::HUP);
+    program.logs(":2: server.drian: unknown key; did you mean `drain`?").await;
+    program.logs(":4: log.level: must be one of ").await;
     assert_eq!(get(program.address, SEARCH).await.unwrap().status(), 200);
+    write("[log]\nlevel = \"debug\"\n");
+    program.signal(Signal::HUP);
+    program.logs("changed=\"log.level\"").await;
+    drop(get(program.address, SEARCH).await.unwrap());
+    program.logs("DEBUG").await;
 }

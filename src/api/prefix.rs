@@ -4,6 +4,6 @@
 pub(super) const PREFIX: &str = "/_rerank";
 
 /// Whether the path is one of ours in front of a cluster.
-pub fn owns(path: &str) -> bool {
+pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with('/'))
 }

@@ -64,7 +64,7 @@ async fn answered(
     let config = &context.snapshot.settings.api;
     let usual = |fault| (version.usual_shape(), fault);
     let permit =
-        context.process.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
+        context.snapshot.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
     // What is begun on another thread goes on where the client leaves, and is in flight until it ends.
     let permit = Arc::new(permit);
     // Of the options that a search has, a call has the budget only.

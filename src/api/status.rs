@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Always 200 while the proxy forwards: a model that is still loading is no reason to take searches away from it.
-pub(super) fn health(context: &Context) -> Response<Body> {
+pub(crate) fn health(context: &Context) -> Response<Body> {
     let mut ready = true;
     let (mut models, mut devices) = (Map::new(), Map::new());
     // A cascade is as ready as its models.

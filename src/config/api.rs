@@ -141,7 +141,7 @@ impl ApiConfig {
 }
 
 /// True where other machines may reach a listener at this address.
-fn is_reached_from_elsewhere(address: SocketAddr) -> bool {
+pub(super) fn is_reached_from_elsewhere(address: SocketAddr) -> bool {
     !address.ip().to_canonical().is_loopback()
 }
 

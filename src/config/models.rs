@@ -85,6 +85,7 @@ fn model(section: &Section) -> Option<ModelConfig> {
     // Both kinds are read, so that each key is known whichever kind it is.
     let local = local::read(section, !is_remote);
     let remote = remote::read(section, is_remote);
+    section.disregard(if is_remote { &local::ONLY_LOCAL } else { &remote::ONLY_REMOTE });
     let (out_of_place, why) = match is_remote {
         true => (&local::ONLY_LOCAL[..], "belongs to a model in a folder, and this one has a `url`"),
         false => (&remote::ONLY_REMOTE[..], "belongs to a model with a `url`"),

@@ -20,6 +20,12 @@ pub struct ScoringConfig {
 }
 
 impl ScoringConfig {
+    /// Whether a model runs the same as by `other`.
+    pub(crate) fn runs_alike(&self, other: &Self) -> bool {
+        let of = |config: &Self| (config.workers, config.threads, config.queue_tokens);
+        of(self) == of(other)
+    }
+
     pub(super) fn read(section: &Section) -> Self {
         let config = Self {
             onnxruntime: section.optional("onnxruntime"),

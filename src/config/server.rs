@@ -10,6 +10,8 @@ use super::{reading::section::Section, tls};
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest time for a head: what is more is mostly a mistaken unit.
 const MAX_HEADER_TIMEOUT: Duration = Duration::from_hours(1);
+/// The longest time between SIGTERM and the end of listening: what is more is mostly a mistaken unit.
+const MAX_DRAIN_DELAY: Duration = Duration::from_hours(1);
 /// The most connections: more than a machine has ports to reach a cluster from.
 const MAX_CONNECTIONS: usize = 1_000_000;
 
@@ -18,12 +20,16 @@ const MAX_CONNECTIONS: usize = 1_000_000;
 pub struct ServerConfig {
     /// Address and port; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// The time that open requests have to finish after SIGTERM.
+    /// The time that open requests have to finish, once no more are taken.
     pub drain: Duration,
+    /// How long connections and requests are still taken after SIGTERM, while readiness says that the end is near.
+    pub drain_delay: Duration,
     /// The time that a request's head may take to come.
     pub header_timeout: Duration,
     /// The most client connections that are served at a time; 0 for as many as there are file descriptors for.
     pub max_connections: usize,
+    /// True: paths below `/_rerank/` are the proxy's own; false: they are the cluster's, as all others.
+    pub own_paths: bool,
     /// Whether each serving thread has a core of its own, where there is one for each.
     pub pin_threads: bool,
     /// How TLS is spoken with clients, of the rerank API's own listener as well; without it, HTTP is plain.
@@ -35,8 +41,10 @@ impl ServerConfig {
         let config = Self {
             listen: section.or("listen", SocketAddr::from(([127, 0, 0, 1], 9700))),
             drain: section.or("drain", Duration::from_secs(30)),
+            drain_delay: section.or("drain_delay", Duration::ZERO),
             header_timeout: section.or("header_timeout", HEADER_TIMEOUT),
             max_connections: section.or("max_connections", 0),
+            own_paths: section.or("own_paths", true),
             pin_threads: section.or("pin_threads", true),
             tls: tls::of_server(section),
         };
@@ -46,6 +54,9 @@ impl ServerConfig {
         if config.max_connections > MAX_CONNECTIONS {
             let message = format!("must be at most {MAX_CONNECTIONS}; 0 for as many as there are file descriptors for");
             section.error("max_connections", message);
+        }
+        if config.drain_delay > MAX_DRAIN_DELAY {
+            section.error("drain_delay", "must be at most 1h (one hour)");
         }
         section.finish();
         config
@@ -85,6 +96,7 @@ mod tests {
         for (keys, told) in [
             ("header_timeout = \"0s\"", "server.header_timeout: must be more than nothing and at most 1h"),
             ("header_timeout = \"2h\"", "server.header_timeout: must be more than nothing and at most 1h"),
+            ("drain_delay = \"2h\"", "server.drain_delay: must be at most 1h"),
             ("max_connections = 1000001", "server.max_connections: must be at most 1000000"),
             ("max_connections = -1", "server.max_connections: must be a whole number, 0 or more"),
         ] {

@@ -13,7 +13,7 @@ use http::{
 
 use net::tls::ClientTls;
 
-use super::{reading::section::Section, tls};
+use super::{files::content_of, reading::section::Section, tls};
 pub use health::HealthConfig;
 pub use sniff::SniffConfig;
 
@@ -40,6 +40,8 @@ pub struct UpstreamConfig {
     pub compressed: bool,
     /// How TLS is spoken to it.
     pub tls: ClientTls,
+    /// What the files of `tls` hold, so that a renewed certificate is a change.
+    pub tls_content: u128,
     /// When a node is left out.
     pub health: HealthConfig,
     /// How the nodes are found from the cluster, where the operator wants that.
@@ -49,6 +51,12 @@ pub struct UpstreamConfig {
 }
 
 impl UpstreamConfig {
+    /// Whether `other` leads to the same cluster, if perhaps in another way.
+    pub fn is_same_cluster(&self, other: &Self) -> bool {
+        let is_a_node_the_same = self.nodes.iter().any(|node| other.nodes.contains(node));
+        self.scheme == other.scheme && is_a_node_the_same && self.engine == other.engine
+    }
+
     pub(super) fn read(section: &Section) -> Self {
         let addresses = addresses(section);
         let mut engines: Vec<(&str, Option<&str>)> = Dialects::engines().map(|name| (name, Some(name))).collect();
@@ -63,14 +71,25 @@ impl UpstreamConfig {
         let preserve_host = section.or("preserve_host", true);
         let compressed = section.or("compressed", false);
         let tls = tls::of_upstream(section);
+        let tls_content = content_of(tls.files());
         let health = HealthConfig::read(&section.table("health"), is_alone);
         if addresses.scheme == Some(Scheme::HTTP) && tls != ClientTls::default() {
             section.error("tls", "belongs to a cluster whose url begins with https://");
         }
         section.finish();
-        let scheme = addresses.scheme.unwrap_or(Scheme::HTTP);
-        let nodes = addresses.nodes;
-        Self { scheme, nodes, engine, connect_timeout, preserve_host, compressed, tls, health, sniff, rewrite_nodes }
+        Self {
+            scheme: addresses.scheme.unwrap_or(Scheme::HTTP),
+            nodes: addresses.nodes,
+            engine,
+            connect_timeout,
+            preserve_host,
+            compressed,
+            tls,
+            tls_content,
+            health,
+            sniff,
+            rewrite_nodes,
+        }
     }
 
     /// The URLs of the nodes, for a person.

@@ -56,9 +56,9 @@ pub(super) struct Place {
 }
 
 impl Admission {
-    /// As many places as configured, and as there is room for.
-    pub(super) fn new(config: &ServerConfig, metrics: Arc<Metrics>) -> Self {
-        let room = descriptors::room(RESERVE);
+    /// As many places as configured, and as there is room for besides `others`, which are connections as well.
+    pub(super) fn new(config: &ServerConfig, others: usize, metrics: Arc<Metrics>) -> Self {
+        let room = descriptors::room(RESERVE + others);
         let most = match config.max_connections {
             0 => room,
             wanted if wanted > room => {
@@ -150,12 +150,14 @@ mod tests {
         let config = ServerConfig {
             listen: ([127, 0, 0, 1], 0).into(),
             drain: Duration::ZERO,
+            drain_delay: Duration::ZERO,
             header_timeout: Duration::from_secs(1),
             max_connections,
+            own_paths: true,
             pin_threads: false,
             tls: None,
         };
-        Admission::new(&config, Arc::default())
+        Admission::new(&config, 0, Arc::default())
     }
 
     #[test]

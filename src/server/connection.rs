@@ -275,7 +275,7 @@ fn answer(
     request: Request<ClientBody>,
     exchanges: Arc<Semaphore>,
 ) -> impl Future<Output = (Response<Body>, Held)> {
-    let asks_the_cluster = matches!(front, Front::Proxy) && !api::owns(request.uri().path());
+    let asks_the_cluster = matches!(front, Front::Proxy) && !api::is_ours(&context, request.uri().path());
     // Mostly there is a permit, and nothing has to wait for one.
     let exchange = if asks_the_cluster { exchanges.clone().try_acquire_owned().ok() } else { None };
     if exchange.is_some() {

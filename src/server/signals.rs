@@ -6,7 +6,8 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
-use tracing::info;
+
+use crate::reload::Reloads;
 
 /// The requests to stop, each of which resolves once.
 #[derive(Debug)]
@@ -53,15 +54,14 @@ async fn told(receiver: oneshot::Receiver<()>) {
     }
 }
 
-/// From now on SIGHUP, which would end the process, changes nothing: it is what a service manager sends to have the
-/// configuration read again, and what a closed terminal leaves behind.
+/// From now on SIGHUP, which would end the process, has the configuration read again.
 ///
 /// Fails where the signal cannot be listened for.
-pub fn ignore_hangup() -> io::Result<()> {
+pub fn reload_at_hangup(reloads: Reloads) -> io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            info!("SIGHUP: ignored; to read the configuration again, restart");
+            reloads.ask("SIGHUP").await;
         }
     });
     Ok(())

@@ -94,6 +94,7 @@ fn start(
 /// Serves connections until no more can come, then waits for the open requests.
 async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Rc<ServingThread>) {
     let (notices, _) = watch::channel(Notice::Serve);
+    let mut replacements = thread.process.replacements();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -106,6 +107,7 @@ async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Rc<Servin
                 }
                 None => break,
             },
+            Ok(()) = replacements.changed() => thread.follow(),
             // Only so that those that ended take no memory.
             Some(_) = connections.join_next() => {}
         }

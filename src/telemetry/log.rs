@@ -1,10 +1,15 @@
-//! The start of the log, on stderr. Owns that nobody waits for it: a thread of its own writes the lines, and where stderr takes them
-//! too slowly, some are lost rather than a search held up.
+//! The log, on stderr: its start, and its level, which may change later. Owns that nobody waits for it: a thread of its own writes the
+//! lines, and where stderr takes them too slowly, some are lost rather than a search held up.
 
 use std::{io::IsTerminal, sync::OnceLock};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    layer::SubscriberExt,
+    reload::{self, Handle},
+    util::SubscriberInitExt,
+};
 
 #[cfg(feature = "otlp")]
 use super::traces::Export;
@@ -27,16 +32,40 @@ pub struct Log {
     #[cfg(feature = "otlp")]
     _spans: Option<Export>,
     _lines: WorkerGuard,
+    level: LogLevel,
 }
 
-/// Starts the log on stderr, and the sending of traces where it is configured. `RUST_LOG`, where it is set, wins over the configured
-/// level. Fails where nothing can be sent.
-pub fn start_log(config: &LogConfig, traces: Option<&TracesConfig>) -> anyhow::Result<Log> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+impl Log {
+    /// What its level is changed by.
+    pub fn level(&self) -> LogLevel {
+        self.level.clone()
+    }
+}
+
+/// The level of the log that was started.
+#[derive(Debug, Clone)]
+pub struct LogLevel(Handle<EnvFilter, Registry>);
+
+impl LogLevel {
+    /// Has the log follow what is configured now.
+    pub(crate) fn follow(&self, config: &LogConfig) {
+        // It fails where there is no log any more.
+        let _ = self.0.reload(filter(config));
+    }
+}
+
+/// `RUST_LOG`, where it is set, wins over the configured level.
+fn filter(config: &LogConfig) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         let levels = OWN_CRATES.map(|name| format!("{name}={}", config.level)).join(",");
         // The configuration says by another key which requests have a line.
         EnvFilter::new(format!("{levels},{ACCESS}=info,{SPANS}=off,warn"))
-    });
+    })
+}
+
+/// Starts the log on stderr, and the sending of traces where it is configured. Fails where nothing can be sent.
+pub fn start_log(config: &LogConfig, traces: Option<&TracesConfig>) -> anyhow::Result<Log> {
+    let (filter, level) = reload::Layer::new(filter(config));
     let is_terminal = std::io::stderr().is_terminal();
     let (stderr, writes) = NonBlockingBuilder::default()
         .lossy(true)
@@ -66,6 +95,7 @@ pub fn start_log(config: &LogConfig, traces: Option<&TracesConfig>) -> anyhow::R
         #[cfg(feature = "otlp")]
         _spans: spans,
         _lines: writes,
+        level: LogLevel(level),
     })
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use engines::plan::SkipReason;
@@ -93,6 +93,12 @@ metrics! {
     refused_connections: Counter = Counter::default();
     /// Client connections that the proxy closed, by reason
     closed_connections: Family<Reason, Counter> = Family::default();
+    /// Reloads of the configuration by outcome: applied or refused
+    reloads: Family<Outcome, Counter> = counted(["applied", "refused"]);
+    /// Whether the configuration could be used when it was last read: 1, or 0
+    config_last_reload_successful: Gauge = gauge(1);
+    /// When the configuration that counts was read, in seconds since 1970
+    config_last_reload_success_timestamp: Gauge = gauge(now()), in Seconds;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -132,6 +138,25 @@ struct Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+/// A counter whose outcomes are all there from the start, so that the first of a kind is seen as an increase.
+fn counted<const OUTCOMES: usize>(outcomes: [&'static str; OUTCOMES]) -> Family<Outcome, Counter> {
+    let family = Family::default();
+    outcomes.into_iter().for_each(|outcome| drop(family.get_or_create(&Outcome { outcome })));
+    family
+}
+
+fn gauge(value: i64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(value);
+    gauge
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The buckets of times, half a millisecond to five seconds.
@@ -268,6 +293,16 @@ impl Metrics {
     /// Counts a client's connection that was closed though the client might have gone on.
     pub fn connection_closed(&self, reason: &'static str) {
         self.closed_connections.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a reload of the configuration.
+    pub(crate) fn reloaded(&self, applied: bool) {
+        let outcome = if applied { "applied" } else { "refused" };
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
+        self.config_last_reload_successful.set(i64::from(applied));
+        if applied {
+            self.config_last_reload_success_timestamp.set(now());
+        }
     }
 
     /// All metrics in the OpenMetrics text format.

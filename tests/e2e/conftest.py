@@ -1,15 +1,15 @@
 """Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
 
 A test that takes the fixture `cluster` runs on every kind of Elasticsearch and OpenSearch, or on the kinds, flavours or
-families that `@pytest.mark.engines(...)` names. One that takes `redis` gets a Redis of its own, one that takes `browser` a Chromium, one
-that takes `prometheus` needs Debian's package of that name.
+families that `@pytest.mark.engines(...)` names. One that takes `redis` gets a Redis of its own, one that takes `browser` a Chromium,
+one that takes `haproxy` may start some, one that takes `prometheus` needs Debian's package of that name.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
     RERANK_E2E_ENGINES   engines that already run, `elasticsearch-9=http://…,solr-9=http://…`; their test indices are
                          deleted, and tests on other kinds left out. For developing tests: saves starting them
     RERANK_E2E_DIRECT=1  no proxy at all: the harness tests itself, engine against engine
-    CI=true              an engine, a Redis or a browser that cannot run is a failure, not a reason to leave tests out
+    CI=true              an engine, a Redis, an HAProxy or a browser that cannot run is a failure, not a reason to leave tests out
 """
 
 import os
@@ -28,6 +28,7 @@ pytest.register_assert_rewrite("checks", "rerank_api")
 import browser
 import data
 import engines as engine_control
+import haproxy as haproxy_control
 import kinds
 import prometheus_server
 import proxy as proxy_control
@@ -57,7 +58,8 @@ def _kind(item):
 def _needs(item):
     """What a test cannot do without."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    needs = {"redis": fixtures & {"redis", "stopped_redis"}, "browser": fixtures & {"browser"}, "prometheus": fixtures & {"prometheus"}, _kind(item): _kind(item)}
+    needs = {"redis": fixtures & {"redis", "stopped_redis"}, _kind(item): _kind(item)}
+    needs |= {name: fixtures & {name} for name in ("browser", "haproxy", "prometheus")}
     return [need for need, is_needed in needs.items() if is_needed]
 
 
@@ -97,7 +99,8 @@ def pytest_collection_modifyitems(config, items):
 
 def _leave_out(items, given):
     """Marks tests on servers that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
-    missing = redis_server.left_out() | browser.left_out() | prometheus_server.left_out() | ({} if given else engine_control.left_out())
+    missing = redis_server.left_out() | haproxy_control.left_out() | browser.left_out() | prometheus_server.left_out()
+    missing |= {} if given else engine_control.left_out()
     found = {}
     for item in items:
         for need in set(_needs(item)) & set(missing):
@@ -191,6 +194,20 @@ def redis(stopped_redis):
 @pytest.fixture
 def prometheus():
     """Says that a test needs Prometheus and promtool."""
+
+
+@pytest.fixture
+def haproxy():
+    """Starts HAProxys before replicas: `haproxy([(port, admin_port), …])`."""
+    started = []
+
+    def start(replicas) -> haproxy_control.HAProxy:
+        started.append(haproxy_control.HAProxy(replicas))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
 
 
 @pytest.fixture

@@ -87,6 +87,12 @@ impl Part {
 }
 
 impl ClientTls {
+    /// The files that it names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let of_identity = self.identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+        self.ca.iter().chain(of_identity).map(PathBuf::as_path)
+    }
+
     /// The configuration of a TLS client. Reads the files.
     ///
     /// # Errors

@@ -1,9 +1,13 @@
 //! A table that is being read. Owns how a table asks for its keys, and the collecting of every mistake: nothing stops at the
 //! first one, and a key that no table asked for is one.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use bytesize::ByteSize;
+use serde_json::Value as Json;
 
 use super::{
     mistake::{ConfigError, Origin},
@@ -20,16 +24,18 @@ pub(in crate::config) struct Reading<'a> {
     mistakes: RefCell<Vec<ConfigError>>,
     /// Every key that the program knows, for the test that the example names each.
     keys: RefCell<BTreeSet<&'static str>>,
+    /// What the single values under keys come to, by the keys' paths.
+    values: RefCell<BTreeMap<String, Json>>,
 }
 
 impl<'a> Reading<'a> {
     pub(in crate::config) fn new(variable: Variable<'a>) -> Self {
-        Self { variable, mistakes: RefCell::default(), keys: RefCell::default() }
+        Self { variable, mistakes: RefCell::default(), keys: RefCell::default(), values: RefCell::default() }
     }
 
-    /// The mistakes, in the order in which they were found.
-    pub(in crate::config) fn into_mistakes(self) -> Vec<ConfigError> {
-        self.mistakes.into_inner()
+    /// The mistakes, in the order in which they were found, and what the keys come to.
+    pub(in crate::config) fn into_parts(self) -> (Vec<ConfigError>, BTreeMap<String, Json>) {
+        (self.mistakes.into_inner(), self.values.into_inner())
     }
 
     /// Every key that was asked for, without its table.
@@ -116,7 +122,10 @@ impl<'a> Section<'a> {
     pub(in crate::config) fn optional<T: Setting>(&self, key: &'static str) -> Option<T> {
         let node = self.node(key)?;
         match T::read(node) {
-            Ok(setting) => Some(setting),
+            Ok(setting) => {
+                self.note(key, setting.shown());
+                Some(setting)
+            }
             Err(message) => {
                 self.mistake(&node.origin, &self.path_of(key), message);
                 None
@@ -126,7 +135,21 @@ impl<'a> Section<'a> {
 
     /// The setting under `key`, or `default`.
     pub(in crate::config) fn or<T: Setting>(&self, key: &'static str, default: T) -> T {
-        self.optional(key).unwrap_or(default)
+        self.optional(key).unwrap_or_else(|| {
+            self.note(key, default.shown());
+            default
+        })
+    }
+
+    fn note(&self, key: &str, value: Option<Json>) {
+        let noted = value.map(|value| (self.path_of(key), value));
+        self.reading.values.borrow_mut().extend(noted);
+    }
+
+    /// Takes back what was noted of keys that do not belong here.
+    pub(in crate::config) fn disregard(&self, keys: &[&str]) {
+        let mut values = self.reading.values.borrow_mut();
+        keys.iter().for_each(|key| _ = values.remove(&self.path_of(key)));
     }
 
     /// The size under `key` in bytes, or `default`.
@@ -135,8 +158,17 @@ impl<'a> Section<'a> {
     }
 
     /// The one of `choices` whose name stands under `key`, or `default`.
-    pub(in crate::config) fn choice<T: Copy>(&self, key: &'static str, default: T, choices: &[(&str, T)]) -> T {
-        let Some(name) = self.optional::<String>(key) else { return default };
+    pub(in crate::config) fn choice<T: Copy + PartialEq>(
+        &self,
+        key: &'static str,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> T {
+        let Some(name) = self.optional::<String>(key) else {
+            let name = choices.iter().find(|(_, choice)| *choice == default).map(|(name, _)| *name);
+            name.into_iter().for_each(|name| self.note(key, Some(name.into())));
+            return default;
+        };
         chosen(&name, choices).unwrap_or_else(|| {
             self.error(key, format!("must be one of {}", names(choices)));
             default

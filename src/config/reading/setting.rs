@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
+use serde_json::{Value as Json, json};
 
 use super::{
     mistake::Origin,
@@ -16,6 +17,11 @@ pub(in crate::config) trait Setting: Sized {
     /// # Errors
     /// The sentence that says what it must be.
     fn read(node: &Node) -> Result<Self, String>;
+
+    /// The setting as it is shown: the same for equal ones, however they were written. `None`: as it was written.
+    fn shown(&self) -> Option<Json> {
+        None
+    }
 }
 
 /// Numbers and truths may come as text from flags and the environment, never from a file.
@@ -33,11 +39,19 @@ impl Setting for String {
             _ => Err("must be a text in quotes, not empty".to_owned()),
         }
     }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self))
+    }
 }
 
 impl Setting for PathBuf {
     fn read(node: &Node) -> Result<Self, String> {
         String::read(node).map(Self::from)
+    }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self.to_string_lossy()))
     }
 }
 
@@ -50,6 +64,10 @@ impl Setting for Vec<String> {
             _ => Err("must be a text or a list of texts".to_owned()),
         }
     }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self))
+    }
 }
 
 impl Setting for usize {
@@ -60,6 +78,10 @@ impl Setting for usize {
             _ => None,
         };
         number.ok_or_else(|| "must be a whole number, 0 or more".to_owned())
+    }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self))
     }
 }
 
@@ -73,12 +95,20 @@ impl Setting for f64 {
         };
         number.filter(|number| number.is_finite()).ok_or_else(|| "must be a number".to_owned())
     }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self))
+    }
 }
 
 impl Setting for f32 {
     fn read(node: &Node) -> Result<Self, String> {
         let number = f64::read(node)? as Self;
         Some(number).filter(|number| number.is_finite()).ok_or_else(|| "must be a number".to_owned())
+    }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self))
     }
 }
 
@@ -91,6 +121,10 @@ impl Setting for bool {
             _ => Err("must be true or false".to_owned()),
         }
     }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self))
+    }
 }
 
 impl Setting for Duration {
@@ -100,6 +134,10 @@ impl Setting for Duration {
             _ => None,
         }
         .ok_or_else(|| "must be a duration with its unit, such as \"300ms\" or \"5s\"".to_owned())
+    }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(humantime::format_duration(*self).to_string()))
     }
 }
 
@@ -111,6 +149,10 @@ impl Setting for ByteSize {
         }
         .ok_or_else(|| "must be a size with its unit, such as \"32MiB\"".to_owned())
     }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self.to_string()))
+    }
 }
 
 impl Setting for SocketAddr {
@@ -120,5 +162,9 @@ impl Setting for SocketAddr {
             _ => None,
         }
         .ok_or_else(|| "must be an address and a port, such as \"0.0.0.0:9700\" or \"[::]:9700\"".to_owned())
+    }
+
+    fn shown(&self) -> Option<Json> {
+        Some(json!(self.to_string()))
     }
 }

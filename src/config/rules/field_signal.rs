@@ -203,7 +203,7 @@ mod tests {
         let section = Section::root(&node, &gathered);
         let signal = read(&section);
         section.finish();
-        let mistakes: Vec<String> = gathered.into_mistakes().iter().map(ToString::to_string).collect();
+        let mistakes: Vec<String> = gathered.into_parts().0.iter().map(ToString::to_string).collect();
         if mistakes.is_empty() { Ok(signal.expect("a signal")) } else { Err(mistakes) }
     }
 

@@ -51,6 +51,12 @@ pub enum Refused {
 }
 
 impl ServerTls {
+    /// The files that are read of it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let Identity { certificate, key } = &self.identity;
+        [certificate, key].into_iter().chain(&self.client_ca).map(PathBuf::as_path)
+    }
+
     /// What takes connections so, in TLS 1.2 and 1.3. Reads the files.
     ///
     /// # Errors

@@ -154,6 +154,12 @@ impl ModelFolder {
         })
     }
 
+    /// Whether `other` is the same model from the same files, run in the same way.
+    pub fn would_run_alike(&self, other: &Self) -> bool {
+        let of = |folder: &Self| (folder.revision.clone(), folder.max_length, folder.precision);
+        self.path == other.path && self.onnx == other.onnx && self.providers == other.providers && of(self) == of(other)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,7 +7,7 @@ use http::{HeaderValue, Uri};
 use super::api::Api;
 
 /// A model on a rerank server, as the operator describes it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteModel {
     /// The address that calls go to.
     pub url: Uri,

@@ -1,0 +1,119 @@
+"""Replicas are restarted one after the other behind a real HAProxy, under load: no request fails. Needs no engine."""
+
+import http.client
+import json
+import threading
+import time
+
+import pytest
+from conftest import DIRECT
+from data import config
+from haproxy import free_port
+from proxy import Proxy
+
+from wire import ScriptedServer, address, replying, send
+
+pytestmark = pytest.mark.skipif(DIRECT, reason="needs a proxy")
+
+CLIENTS = 4
+ROUNDS = 2
+SEARCH = json.dumps({"query": {"match": {"text": "water"}}})
+READY_WITHIN_SECONDS = 60
+
+
+def canned() -> bytes:
+    """A search answer, which the model puts in another order or leaves as it is; the same for every request."""
+    hits = [{"_id": str(n), "_score": 5.0 - n, "_source": {"title": "t", "text": f"water {'deep ' * n}"}} for n in range(5)]
+    body = json.dumps({"hits": {"total": {"value": 5}, "max_score": 5.0, "hits": hits}}).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+class Replica:
+    """A proxy that can be started again at the same addresses."""
+
+    def __init__(self, file):
+        self.file, self.port, self.admin_port = str(file), free_port(), free_port()
+        self.admin = f"http://127.0.0.1:{self.admin_port}"
+        self.served = []
+
+    def start(self) -> "Replica":
+        listeners = {
+            "RERANK_PROXY_SERVER__LISTEN": f"127.0.0.1:{self.port}",
+            "RERANK_PROXY_ADMIN__LISTEN": f"127.0.0.1:{self.admin_port}",
+            "RERANK_PROXY_SERVER__DRAIN_DELAY": "2s",
+        }
+        self.proxy = Proxy("--config", self.file, environment=listeners)
+        deadline = time.monotonic() + READY_WITHIN_SECONDS
+        while send(self.admin, "GET", "/readyz").status != 200:
+            assert time.monotonic() < deadline, self.proxy.log()
+            time.sleep(0.05)
+        return self
+
+    def stop(self) -> None:
+        metrics = send(self.admin, "GET", "/metrics").text
+        line = 'rerank_proxy_searches_total{outcome="applied"} '
+        self.served.append(int(next(found for found in metrics.splitlines() if found.startswith(line))[len(line) :]))
+        assert self.proxy.stop() == 0, self.proxy.log()
+
+
+class Load:
+    """Clients that keep their connections, and ask for a search and for what passes through in turn."""
+
+    def __init__(self, url: str):
+        self.ended, self.answered, self.failures = threading.Event(), 0, []
+        self._url, self._lock = url, threading.Lock()
+        self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self):
+        client = http.client.HTTPConnection(*address(self._url), timeout=30)
+        while not self.ended.is_set():
+            for method, path, body in (("POST", "/passages/_search", SEARCH), ("GET", "/_cat/indices", None)):
+                try:
+                    client.request(method, path, body, {"content-type": "application/json"} if body else {})
+                    answer = client.getresponse()
+                    hits = json.loads(answer.read())["hits"]["hits"]
+                    failure = None if answer.status == 200 and len(hits) == 5 else f"{path}: {answer.status}"
+                except Exception as error:  # whatever it is, it is what a client would see
+                    failure = f"{path}: {error!r}"
+                    client.close()
+                with self._lock:
+                    self.answered += 1
+                    if failure:
+                        self.failures.append(failure)
+
+    def end(self):
+        self.ended.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+def test_replicas_are_restarted_one_after_the_other_and_no_request_fails(haproxy, tmp_path):
+    with ScriptedServer(replying(canned())) as upstream:
+        file = tmp_path / "rerank.toml"
+        file.write_text(config(upstream.url))
+        replicas = [Replica(file).start() for _ in range(2)]
+        load = None
+        try:
+            balancer = haproxy([(replica.port, replica.admin_port) for replica in replicas])
+            # HAProxy takes its servers as up until it has asked them.
+            load = Load(balancer.url)
+            for _ in range(ROUNDS):
+                for replica in replicas:
+                    before = load.answered
+                    while load.answered < before + 100:
+                        time.sleep(0.02)
+                    replica.stop()
+                    replica.start()
+                    # As a rollout does it: the next one when this one is seen.
+                    time.sleep(1)
+        finally:
+            if load:
+                load.end()
+            for replica in replicas:
+                if replica.proxy.process.poll() is None:
+                    replica.stop()
+        assert not load.failures, f"{len(load.failures)} of {load.answered}: {load.failures[:5]}"
+        assert all(served > 0 for replica in replicas for served in replica.served), [r.served for r in replicas]
+        print(f"{load.answered} requests, {ROUNDS * len(replicas)} restarts, no failure")
