@@ -56,7 +56,7 @@ pub(crate) async fn open_point_in_time(context: &Context, indices: &str, mut out
 /// Passes through what names the nodes, with the address that the client has for the proxy in the place of theirs, so that a client
 /// which looks for nodes keeps coming.
 pub(crate) async fn name_nodes(context: &Context, mut outgoing: Outgoing) -> Response<Body> {
-    let Some(own) = own_address(&outgoing.head) else { return pass_through(context.clone(), outgoing).await };
+    let Some(own) = own_address(context, &outgoing.head) else { return pass_through(context.clone(), outgoing).await };
     if outgoing.head.headers.contains_key(header::ACCEPT_ENCODING) {
         outgoing.head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
@@ -83,11 +83,12 @@ pub(crate) async fn name_nodes(context: &Context, mut outgoing: Outgoing) -> Res
     }
 }
 
-/// Host and port by which a client calls the proxy.
-fn own_address(head: &request::Parts) -> Option<String> {
+/// Host and port by which a client calls the proxy. Where it names no port, it is that of what is spoken here.
+fn own_address(context: &Context, head: &request::Parts) -> Option<String> {
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let authority = host.or_else(|| head.uri.authority().cloned())?;
-    Some(format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80)))
+    let implied = if context.snapshot.settings.server.tls.is_some() { 443 } else { 80 };
+    Some(format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(implied)))
 }
 
 /// Remembers the point in time. A fault here is nobody's loss: what is not known is found out by its first search.
