@@ -522,11 +522,11 @@ async fn a_certificate_is_replaced_under_load_without_a_failed_request() {
     assert_eq!(ids(&new.client().search(proxy.address).await.unwrap()), RERANKED);
 }
 
-/// What `health` says, and whether it was content.
-fn health(url: &str, flags: &[(&str, &PathBuf)]) -> (bool, String) {
+/// What `health` says, and whether it was content, in an environment with these settings.
+fn health(settings: &[(&str, &str)], flags: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
-    command.args(["health", "--url", url]);
-    flags.iter().for_each(|(flag, file)| _ = command.arg(flag).arg(file));
+    command.arg("health").args(flags).env_remove("RERANK_PROXY_CONFIG");
+    command.envs(settings.iter().map(|(key, value)| (format!("RERANK_PROXY_SERVER__{key}"), value)));
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
@@ -536,19 +536,24 @@ fn health(url: &str, flags: &[(&str, &PathBuf)]) -> (bool, String) {
 async fn health_trusts_the_listeners_own_certificate_and_shows_one_where_it_must() {
     let (authority, cluster) = (Authority::new(), cluster().await);
     let (own, other) = (authority.server(), authority.certify("other", vec![dns("localhost")]));
+    let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
+    let (own_file, own_key, other_file, other_key) =
+        (path(&own.certificate), path(&own.key), path(&other.certificate), path(&other.key));
     let proxy = Proxy::start(cluster.address, &own, &[]).await;
     // The certificate is not for an address.
     let url = format!("https://{}", proxy.address);
-    assert!(health(&url, &[("--certificate", &own.certificate)]).0);
-    let (is_content, said) = health(&url, &[("--certificate", &other.certificate)]);
+    let (is_content, said) = health(&[], &["--url", &url, "--certificate", &own_file]);
+    assert!(is_content && said.contains("\"status\""), "{said}");
+    let (is_content, said) = health(&[], &["--url", &url, "--certificate", &other_file]);
     assert!(!is_content && said.contains("no answer from"), "{said}");
 
     let ca = authority.path("ca.pem");
     let settings: [(&[&'static str], &str); 1] = [(&["server", "tls", "client_ca"], ca.to_str().unwrap())];
     let proxy = Proxy::start(cluster.address, &own, &settings).await;
-    let url = format!("https://{}", proxy.address);
-    assert!(!health(&url, &[("--certificate", &own.certificate)]).0);
-    let identity = [("--client-certificate", &other.certificate), ("--client-key", &other.key)];
-    let (is_content, said) = health(&url, &[&[("--certificate", &own.certificate)], &identity[..]].concat());
+    let anywhere = format!("0.0.0.0:{}", proxy.address.port());
+    let configured = [("LISTEN", &*anywhere), ("TLS__CERTIFICATE", &own_file), ("TLS__KEY", &own_key)];
+    assert!(!health(&configured, &[]).0, "it shows none");
+    let shown = ["--client-certificate", &*other_file, "--client-key", &other_key];
+    let (is_content, said) = health(&configured, &shown);
     assert!(is_content && said.contains("\"status\""), "{said}");
 }
