@@ -332,7 +332,7 @@ async fn of_those_only_the_ones_whose_name_is_on_the_list() {
         (&TLS12, client("shop2", Vec::new())),
         (&TLS13, client("c", vec![dns("sub.shop.internal")])),
         (&TLS13, client("d", vec![uri("spiffe://corp/shop/2")])),
-        // A name of one kind for one of another is no forgery: the authority has signed both.
+        // Letter by letter.
         (&TLS13, client("Shop", Vec::new())),
     ] {
         let refused = unknown.version(version).search(proxy.address).await.unwrap_err().to_string();
@@ -412,6 +412,27 @@ async fn who_waits_is_told_that_the_server_ends() {
     assert!(kept.read(&mut [0; 4096]).await.unwrap() > 0);
     drop(proxy.stop);
     timeout(PLENTY, kept.read_to_end(&mut Vec::new())).await.unwrap().expect("an end that was told");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_under_way_comes_whole_though_the_server_ends() {
+    const LENGTH: usize = 20_000_000;
+    let authority = Authority::new();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    let upstream = raw_upstream([head.into_bytes(), vec![b'x'; LENGTH]].concat()).await;
+    let proxy = Proxy::start(upstream, &authority.server(), &[]).await;
+    let mut reading = authority.client().connect(proxy.address).await.unwrap();
+    reading.write_all(b"GET /_cat/indices HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut read = vec![0; 1000];
+    reading.read_exact(&mut read).await.unwrap();
+    drop(proxy.stop);
+    // Only where nobody is let in any more has the server begun to end.
+    while TcpStream::connect(proxy.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    timeout(PLENTY, reading.read_to_end(&mut read)).await.unwrap().expect("an end that was told");
+    let text = String::from_utf8(read).unwrap();
+    assert_eq!(text.split_once("\r\n\r\n").unwrap().1.len(), LENGTH);
 }
 
 /// Pieces of a body that are sent one after the other, so that it has no length.
