@@ -41,7 +41,7 @@ test: test-rust test-e2e ## all tests: Rust, then end to end against Elasticsear
 test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 	$(CARGO) test --workspace
 
-test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server, chromium)
+test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server, chromium, prometheus)
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
@@ -58,6 +58,7 @@ lint: need-rust need-lints need-python ## formatting, structure, clippy and docu
 	$(CARGO) fmt --all --check
 	$(PYTHON) scripts/structure.py --self-test
 	$(PYTHON) scripts/structure.py --check
+	$(PYTHON) scripts/dashboard.py --check
 	$(PYTHON) scripts/bench_pass_through.py --self-test
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet

@@ -1,86 +1,180 @@
-//! The cluster: its nodes and how they are reached. Its submodules own the connections to them ([`connections`], and `kept` for
-//! those that wait), a request on its way there ([`request`]), the body of an answer on its way back ([`answer`]), what can go
-//! wrong ([`error`]), and [`headers`], [`body`] and content codings ([`encoding`]) on both legs.
+//! The cluster: its nodes and how they are reached. Its submodules own a node ([`node`]), whether it takes part (`standing`), which
+//! one a request goes to (`leg`), the connections to them ([`connections`], and `kept` for those that wait), what is sent once more
+//! at most (`retry_budget`), what is done without a request (`upkeep`, `due`, `own_request`, `sniff`); a request on its way there ([`request`]), the body of an
+//! answer on its way back ([`answer`]), what can go wrong ([`error`]), and [`headers`], [`body`] and content codings
+//! ([`encoding`]) on both legs.
 
 pub mod answer;
 pub mod body;
 pub mod connections;
+mod due;
 pub mod encoding;
 pub mod error;
 pub mod headers;
 mod kept;
+mod leg;
+pub mod node;
+mod own_request;
 pub mod request;
+mod retry_budget;
+mod sniff;
+mod standing;
+pub(crate) mod upkeep;
 
-use std::time::Duration;
-
-use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use http::{
+    StatusCode,
+    uri::{Authority, Scheme},
+};
+use http1::Connection;
 use net::{
-    connect::{Connector, connector},
+    connect::{ConnectError, Connector, connect, connector},
+    stream::Stream,
     tls::TlsError,
 };
 
-use crate::config::UpstreamConfig;
+use crate::config::{HealthConfig, SniffConfig, UpstreamConfig};
 pub use connections::Connections;
+use due::Due;
 pub use error::UpstreamError;
+use leg::Nodes;
+pub use leg::Tried;
+use node::{Node, NodeFigures};
 pub use request::{Attempts, Outgoing, spare};
+use retry_budget::RetryBudget;
 
 /// The cluster, as the proxy reaches it.
 #[derive(Debug)]
 pub struct Cluster {
     /// At least one. All of them answer alike.
-    nodes: Vec<Node>,
+    nodes: Arc<ArcSwap<Nodes>>,
     connector: Connector,
     connect_timeout: Duration,
     /// The client's `Host` header reaches the node; else the node's own name does.
     preserve_host: bool,
-}
-
-/// One node of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
-    /// `http` or `https`.
-    pub scheme: Scheme,
-    /// Host and port.
-    pub authority: Authority,
-    /// The same as a `Host` header, without the port that the scheme implies.
-    host: HeaderValue,
+    health: HealthConfig,
+    retries: RetryBudget,
+    /// Requests to nodes that are no more.
+    requests_before: AtomicU64,
+    scheme: Scheme,
+    /// The nodes that the operator named.
+    configured: Vec<Authority>,
+    sniff: Option<SniffConfig>,
+    next_sniff: Due,
+    /// The nodes are those that the cluster named, or were once.
+    has_followed: AtomicBool,
 }
 
 impl Cluster {
     /// The cluster of `config`; no connection is made. Fails where its certificates cannot be used.
     pub fn new(config: &UpstreamConfig) -> Result<Self, TlsError> {
+        let node = |authority: &Authority| Arc::new(Node::new(config.scheme.clone(), authority.clone()));
+        let nodes: Nodes = config.nodes.iter().map(node).collect();
         Ok(Self {
-            nodes: vec![Node::new(config.scheme.clone(), config.authority.clone())],
+            nodes: Arc::new(ArcSwap::from_pointee(nodes)),
             connector: connector(config.connect_timeout, &config.tls)?,
             connect_timeout: config.connect_timeout,
             preserve_host: config.preserve_host,
+            health: config.health.clone(),
+            retries: RetryBudget::default(),
+            requests_before: AtomicU64::new(0),
+            scheme: config.scheme.clone(),
+            configured: config.nodes.clone(),
+            sniff: config.sniff.clone(),
+            next_sniff: Due::default(),
+            has_followed: AtomicBool::new(false),
         })
     }
 
-    /// The node that the next request goes to.
-    fn node(&self) -> &Node {
-        self.nodes.first().expect("a cluster has at least one node")
+    /// Whether some node takes part whose latest connection could be made: a request's, or a check's. False before the first.
+    pub fn is_reached(&self) -> bool {
+        self.nodes.load().iter().any(|node| node.is_up())
+    }
+
+    /// The same; where it is not known, a connection to each node is tried.
+    pub async fn is_reachable(&self) -> bool {
+        let nodes = self.nodes.load_full();
+        if !self.is_reached() {
+            join_all(nodes.iter().map(|node| self.connect(node))).await;
+        }
+        self.is_reached()
+    }
+
+    /// Whether a request may be sent once more of which the cluster may have seen something. One node has no budget: its
+    /// requests are sent twice at most.
+    pub fn may_repeat(&self) -> bool {
+        let nodes = self.nodes.load();
+        let requests = || nodes.iter().map(|node| node.requests.load(Relaxed)).sum::<u64>();
+        nodes.len() < 2 || self.retries.withdraw(self.requests_before.load(Relaxed) + requests())
+    }
+
+    /// What an operator sees of each node.
+    pub fn figures(&self) -> Vec<NodeFigures> {
+        let nodes = self.nodes.load();
+        nodes.iter().map(|node| node.figures(nodes.len() < 2)).collect()
+    }
+
+    /// Notes the status that one of several nodes answered with. A gateway that finds no node behind it, and a node that finds no
+    /// cluster, are as good as none. But it may be the cluster that is in trouble, or one of its indices: then the nodes that are
+    /// left would have to do everything, so that for this reason no more than half of them are out.
+    fn answered(&self, node: &Node, status: StatusCode) {
+        match status {
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                let nodes = self.nodes.load();
+                let taking_part = nodes.iter().filter(|node| node.standing.share() > 0).count();
+                if 2 * (taking_part.saturating_sub(1)) >= nodes.len() {
+                    node.failed(&self.health);
+                }
+            }
+            _ => node.standing.succeeded(),
+        }
+    }
+
+    /// A node of which nothing is known.
+    fn node(&self, authority: &Authority) -> Arc<Node> {
+        Arc::new(Node::new(self.scheme.clone(), authority.clone()))
+    }
+
+    /// A new connection to a node.
+    async fn connect(&self, node: &Node) -> Result<Connection<Stream>, ConnectError> {
+        let connected = connect(&self.connector, node.uri(), self.connect_timeout).await;
+        node.reached(connected.is_ok());
+        connected.map(Connection::new)
     }
 }
 
-impl Node {
-    fn new(scheme: Scheme, authority: Authority) -> Self {
-        let implied = if scheme == Scheme::HTTPS { 443 } else { 80 };
-        let port = authority.port_u16().filter(|port| *port != implied);
-        let host = port.map_or_else(|| authority.host().to_owned(), |port| format!("{}:{port}", authority.host()));
-        let host = HeaderValue::from_str(&host).expect("a host is a header's value");
-        Self { scheme, authority, host }
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::config::testing::{minimal, read};
+
+    /// The cluster of this node; keys are those of the table `[upstream]`.
+    pub(super) fn cluster(node: std::net::SocketAddr, keys: &str) -> Arc<Cluster> {
+        let text = minimal().replace("localhost:9200\"", &format!("{node}\"\n{keys}"));
+        Arc::new(Cluster::new(&read(&text).expect("right").upstream).expect("no TLS"))
     }
 
-    /// What to connect to.
-    fn uri(&self) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(self.scheme.clone());
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(PathAndQuery::from_static("/"));
-        Uri::from_parts(parts).expect("scheme, authority and path together make a URI")
+    #[tokio::test]
+    async fn a_cluster_is_reached_once_a_connection_could_be_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let cluster = cluster(listener.local_addr().expect("bound"), "");
+        assert!(!cluster.is_reached(), "nobody knows yet");
+        assert!(cluster.is_reachable().await && cluster.is_reached());
+        drop(listener);
+        assert!(cluster.is_reached(), "nobody has noticed yet");
+        let nodes = cluster.nodes.load_full();
+        assert!(cluster.connect(&nodes[0]).await.is_err());
+        assert!(!cluster.is_reached() && !cluster.is_reachable().await);
     }
 }

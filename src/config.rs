@@ -21,6 +21,7 @@ pub mod rules;
 mod scoring;
 mod server;
 mod tls;
+mod traces;
 mod upstream;
 
 use ::scoring::cache::CacheOptions;
@@ -36,7 +37,7 @@ pub use api::{ApiConfig, Keys};
 pub use bundled::BUNDLED;
 pub use clients::{ClientsConfig, Detail, RequestOption};
 pub use limits::LimitsConfig;
-pub use log::{LogConfig, LogFormat};
+pub use log::{Access, LogConfig, LogFormat};
 pub(crate) use long_passages::MAX_WINDOWS;
 pub use models::{LocalModel, ModelConfig, ModelPlace};
 pub use reading::mistake::{ConfigError, ConfigErrors, Origin};
@@ -45,7 +46,8 @@ pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
 pub use server::ServerConfig;
-pub use upstream::UpstreamConfig;
+pub use traces::TracesConfig;
+pub use upstream::{HealthConfig, SniffConfig, UpstreamConfig};
 
 /// Everything that the operator decides.
 #[derive(Debug, Clone)]
@@ -66,6 +68,8 @@ pub struct Settings {
     pub cache: CacheOptions,
     /// The log.
     pub log: LogConfig,
+    /// The traces, where some are sent.
+    pub traces: Option<TracesConfig>,
     /// The models by name.
     pub models: IndexMap<String, ModelConfig>,
     /// The signals that rules fuse, by the label that stands for them in [`Rule::model`].
@@ -162,13 +166,14 @@ fn settings(top: &Section) -> Settings {
     let scoring = ScoringConfig::read(&top.table("scoring"));
     let cache = cache::read(&top.table("cache"));
     let log = LogConfig::read(&top.table("log"));
+    let traces = TracesConfig::read(&top.table("traces"));
     let models = models::Models::read(top);
     let api = ApiConfig::read(&top.table("api"), &models, server.listen, &limits);
     let mut fused = FusedScorings::new();
     let rules = rules::read(top, &models, &mut fused);
     top.finish();
     let models = models.into_settings();
-    Settings { server, upstream, limits, clients, api, scoring, cache, log, models, fused, rules }
+    Settings { server, upstream, limits, clients, api, scoring, cache, log, traces, models, fused, rules }
 }
 
 #[cfg(test)]

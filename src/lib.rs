@@ -18,6 +18,7 @@ pub mod commands;
 pub mod config;
 pub mod open_models;
 
+pub mod client;
 mod client_body;
 pub mod server;
 pub mod state;

@@ -24,7 +24,7 @@ use std::{ops::Range, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use call::SearchCall;
-use ending::{Ending, noted};
+use ending::{Ending, Searched, noted};
 use engines::{
     dialect::Assembled,
     failure::{Failure, FailureKind},
@@ -36,22 +36,24 @@ pub(crate) use failing::failed;
 use fetch::{Fetched, fetch};
 use futures_util::future::join_all;
 use http::{Request, Response, request};
-pub(crate) use passing::{open_point_in_time, pass_through};
-use planning::Run;
+pub(crate) use passing::{name_nodes, open_point_in_time, pass_through};
+use planning::{Run, rule_of_path};
 use prepare::{Prepared, prepare};
 pub(crate) use trace::Places;
 use trace::Trace;
+use tracing::{Instrument, Span};
 use whole_answer::{asked_again, put_together, response, taken_apart};
 use window::{Outcome, rerank};
 
 use crate::{
     client_body::ClientBody,
     cluster::{Outgoing, body::Body},
-    config::rules::{self, Mode},
+    config::rules::Mode,
     memory::ANSWER_COPIES,
     request_options::RequestOptions,
     rerank_header::{self, Report},
     state::Context,
+    telemetry::{SearchTimes, Stage, TraceParent, pass_on, search_span},
 };
 
 /// For how many bytes of an answer there must be room before a search is sent wider than its client did: one whose answer
@@ -59,18 +61,27 @@ use crate::{
 const ROOM_FOR_AN_ANSWER: usize = 256 * 1024;
 
 /// An answer, and what became of each search in it.
-type Reranked = (Response<Body>, Vec<Report>);
+type Reranked = (Response<Body>, Vec<Searched>);
 
 /// Answers a request that holds searches.
 pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Response<Body> {
-    match reranked(context, route, request).await {
-        Ok((response, reports)) => noted(context, response, &reports),
-        Err(Ending::FallBack(original, reports)) => {
-            noted(context, pass_through(context.clone(), *original).await, &reports)
+    let rule = rule_of_path(context, &route).map(|rule| &*rule.label);
+    let (mut head, body) = request.into_parts();
+    let span = if rule.is_some() || !route.names_indices() { search_span(&head, rule) } else { Span::none() };
+    pass_on(&span, &mut head.headers);
+    let searching = reranked(context, route, Request::from_parts(head, body)).instrument(span.clone());
+    let (response, searches) = match searching.await {
+        Ok(reranked) => reranked,
+        Err(Ending::FallBack(original, searches)) => {
+            let passing = pass_through(context.clone(), *original).instrument(Stage::Cluster.span(&span));
+            (passing.await, searches)
         }
-        Err(Ending::Answered(response, reports)) => noted(context, *response, &reports),
-        Err(Ending::Failed(failure)) => failed(context, &failure),
-    }
+        Err(Ending::Answered(response, searches)) => (*response, searches),
+        Err(Ending::Failed(failure)) => return failed(context, &failure),
+    };
+    span.record("http.response.status_code", response.status().as_u16());
+    span.record("rerank.outcome", searches.first().map(Searched::outcome));
+    noted(context, response, &searches)
 }
 
 /// The answer to a request of which at least one search is reranked, from the client's bytes on.
@@ -88,9 +99,10 @@ async fn answered(
     options: RequestOptions,
     trace: &Trace,
 ) -> Result<Reranked, Ending> {
-    let one_reason = |reason| vec![Report::Skipped(reason)];
-    let prepared = prepare(context, &call, &options, Run::Answer, trace).await;
-    trace.lap("plan");
+    let rule = rule_of_path(context, call.route());
+    let one_reason = |reason| vec![Searched::skipped(rule.map(|rule| &rule.label), reason)];
+    let preparing = prepare(context, &call, &options, Run::Answer, trace);
+    let prepared = trace.stage(context, Stage::Plan, preparing).await;
     let prepared = prepared.map_err(|halt| halt.ending(&call, one_reason))?;
     if prepared.any_shadowed() && !trace.is_on() {
         shadow::start(context, call.clone(), options);
@@ -106,12 +118,11 @@ async fn answered(
     }
 
     let asked = Instant::now();
-    let fetched = fetch(context, &call, forward).await;
+    let fetched = trace.stage(context, Stage::Cluster, fetch(context, &call, forward)).await;
     let Fetched { head, answer, mut room } =
         fetched.map_err(|halt| halt.ending(&call, |reason| prepared.all_skipped(reason)))?;
     let answered = Instant::now();
     context.process.metrics.upstream_answered(answered - asked);
-    trace.lap("cluster");
 
     let spans = taken_apart(reader, &answer, prepared.searches.len()).await.map_err(&fall_back)?;
     let outcomes = join_all(prepared.searches.iter().zip(&spans).map(async |(search, span)| match search {
@@ -122,20 +133,24 @@ async fn answered(
     }))
     .await;
 
-    let Sorted { mut parts, reports, doubtful } = sorted(&prepared, &call, outcomes, spans);
+    let Sorted { mut parts, searches, doubtful } = sorted(&prepared, &call, outcomes, spans);
     if !doubtful.is_empty() && !call.form().is_multi() {
-        return Err(Ending::FallBack(Box::new(call.original()), reports));
+        return Err(Ending::FallBack(Box::new(call.original()), searches));
     }
     if !doubtful.is_empty() {
         let own = asked_again(context, &call, reader, doubtful).await;
         parts.extend(own.ok_or_else(|| fall_back(SkipReason::UpstreamError))?);
     }
     let body = put_together(reader, answer, parts).await.map_err(&fall_back)?;
-    context.process.metrics.added(answered.elapsed());
+    context.process.metrics.added(answered.elapsed(), TraceParent::of(call.as_parts().headers));
 
     let mut response = response(&call, head, body, &mut room).await;
-    rerank_header::timing(response.headers_mut(), answered - asked, answered.elapsed());
-    Ok((response, reports))
+    let times = SearchTimes { cluster: answered - asked, rerank: answered.elapsed() };
+    rerank_header::timing(response.headers_mut(), times.cluster, times.rerank);
+    if context.logs_access() {
+        response.extensions_mut().insert(times);
+    }
+    Ok((response, searches))
 }
 
 /// The request options of a request that may be reranked. What the path and the headers settle streams through unread; where
@@ -146,9 +161,11 @@ fn wanted(
     parts: request::Parts,
     body: ClientBody,
 ) -> Result<(request::Parts, ClientBody, RequestOptions), Ending> {
-    let unread =
-        |parts, body, reason| Err(Ending::fall_back(Outgoing::new(parts, Body::streamed(body)).repeatable(), reason));
-    let rule = rules::find(&context.snapshot.settings.rules, &route.indices).filter(|_| route.names_indices());
+    let rule = rule_of_path(context, route);
+    let unread = |parts, body, reason| {
+        let original = Outgoing::new(parts, Body::streamed(body)).repeatable();
+        Err(Ending::fall_back(original, rule.map(|rule| &rule.label), reason))
+    };
     if route.names_indices() && rule.is_none() {
         return unread(parts, body, SkipReason::NoRule);
     }
@@ -168,8 +185,8 @@ fn wanted(
 struct Sorted {
     /// The new contents of these ranges of the answer.
     parts: Vec<(Range<usize>, Bytes)>,
-    /// The report on each search.
-    reports: Vec<Report>,
+    /// What became of each search.
+    searches: Vec<Searched>,
     /// The searches that the cluster might have answered better as the client wrote them, and where their answers lie.
     doubtful: Vec<(usize, Range<usize>)>,
 }
@@ -180,10 +197,10 @@ fn sorted(
     outcomes: Vec<Result<Outcome, SkipReason>>,
     spans: Vec<Range<usize>>,
 ) -> Sorted {
-    let mut sorted = Sorted { parts: Vec::with_capacity(spans.len()), reports: Vec::new(), doubtful: Vec::new() };
+    let mut sorted = Sorted { parts: Vec::with_capacity(spans.len()), searches: Vec::new(), doubtful: Vec::new() };
     let differs = prepared.assembled.as_ref().is_some_and(|assembled| call.differs(&assembled.forward));
     for (place, (outcome, span)) in outcomes.into_iter().zip(spans).enumerate() {
-        sorted.reports.push(match outcome {
+        let report = match outcome {
             Ok(Outcome::Reranked(new, counts)) => {
                 sorted.parts.push((span, new));
                 Report::applied(prepared.model(place), counts, &prepared.ignored)
@@ -200,7 +217,8 @@ fn sorted(
                 Report::Skipped(reason)
             }
             Err(reason) => Report::Skipped(reason),
-        });
+        };
+        sorted.searches.push(prepared.searched(place, report));
     }
     sorted
 }

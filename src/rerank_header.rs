@@ -52,7 +52,7 @@ impl Report {
                 (model, counts, &[][..], Some(tokens), *tells_cached)
             }
         };
-        let Counts { window, scored, cached, shed, budget_hit, truncated, good } = *counts;
+        let Counts { window, scored, cached, shed, budget_hit, truncated, good, shift: _ } = *counts;
         // An RFC 9651 string holds printable ASCII, with quote and backslash escaped.
         let model: String = model
             .chars()
@@ -77,10 +77,11 @@ const TOLD: usize = 32;
 
 /// `X-Rerank`: an item for each search of the request, in its order. Of more than [`TOLD`], the last item says how many
 /// there are in all.
-pub(crate) fn outcomes(headers: &mut HeaderMap, reports: &[Report]) {
-    let mut items: Vec<String> = reports.iter().take(TOLD).map(Report::item).collect();
-    if reports.len() > TOLD {
-        items.push(format!("more; searches={}", reports.len()));
+pub(crate) fn outcomes<'a>(headers: &mut HeaderMap, reports: impl ExactSizeIterator<Item = &'a Report>) {
+    let searches = reports.len();
+    let mut items: Vec<String> = reports.take(TOLD).map(Report::item).collect();
+    if searches > TOLD {
+        items.push(format!("more; searches={searches}"));
     }
     let text = if let [item] = &mut items[..] { std::mem::take(item) } else { items.join(", ") };
     if let Ok(value) = HeaderValue::try_from(text) {
@@ -136,9 +137,17 @@ mod tests {
         assert_eq!(time_of_reranking(header), Some(Duration::from_micros(3500)));
         assert_eq!(time_of_reranking("upstream;dur=12.34, rerank;dur=3.50"), Some(Duration::from_micros(3500)));
         assert_eq!(time_of_reranking("upstream;dur=12.34"), None);
-        let counts =
-            Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true, truncated: 0, good: None };
-        outcomes(&mut headers, &[Report::applied("m", counts, &[])]);
+        let counts = Counts {
+            window: 100,
+            scored: 99,
+            cached: 37,
+            shed: 1,
+            budget_hit: true,
+            truncated: 0,
+            good: None,
+            shift: None,
+        };
+        outcomes(&mut headers, [Report::applied("m", counts, &[])].iter());
         let header = headers["x-rerank"].to_str().expect("text");
         assert_eq!(
             (figure(header, "scored"), figure(header, "cached"), figure(header, "good")),
@@ -149,22 +158,30 @@ mod tests {
     #[test]
     fn the_header_s_syntax_is_that_of_structured_fields() {
         let mut headers = HeaderMap::new();
-        let counts =
-            Counts { window: 100, scored: 99, cached: 37, shed: 1, budget_hit: true, truncated: 0, good: None };
-        outcomes(&mut headers, &[Report::applied("my \"best\" modèl", counts, &[])]);
+        let counts = Counts {
+            window: 100,
+            scored: 99,
+            cached: 37,
+            shed: 1,
+            budget_hit: true,
+            truncated: 0,
+            good: None,
+            shift: None,
+        };
+        outcomes(&mut headers, [Report::applied("my \"best\" modèl", counts, &[])].iter());
         assert_eq!(
             headers["x-rerank"],
             r#"applied; model="my \"best\" modl"; window=100; scored=99; cached=37; budget-hit=?1; shed=1"#
         );
         let counts = Counts { truncated: 12, good: Some(0), ..counts };
-        outcomes(&mut headers, &[Report::applied("m", counts, &["x-rerank-model"])]);
+        outcomes(&mut headers, [Report::applied("m", counts, &["x-rerank-model"])].iter());
         assert_eq!(
             headers["x-rerank"],
             r#"applied; model="m"; window=100; scored=99; cached=37; budget-hit=?1; shed=1; truncated=12; good=0; ignored="x-rerank-model""#
         );
-        outcomes(&mut headers, &[Report::Skipped(SkipReason::NoQueryText), Report::Skipped(SkipReason::Sort)]);
+        outcomes(&mut headers, [Report::Skipped(SkipReason::NoQueryText), Report::Skipped(SkipReason::Sort)].iter());
         assert_eq!(headers["x-rerank"], "skipped; reason=no-query-text, skipped; reason=sort");
-        outcomes(&mut headers, &vec![Report::Skipped(SkipReason::Sort); 1000]);
+        outcomes(&mut headers, vec![Report::Skipped(SkipReason::Sort); 1000].iter());
         assert!(headers["x-rerank"].to_str().expect("text").ends_with(", more; searches=1000"));
         assert!(headers["x-rerank"].len() < 1000);
         timing(&mut headers, Duration::from_micros(12_340), Duration::from_millis(3));

@@ -1,7 +1,8 @@
 //! One decision for each request, by its method, its path and its headers: the proxy's own API, a search, the opening of a
-//! point in time, something to pass through, or something that cannot pass.
+//! point in time, a question for the nodes, something to pass through, or something that cannot pass.
 
 use engines::{
+    elastic::nodes,
     failure::{Failure, FailureKind},
     request::{Route, SearchRoute},
 };
@@ -12,8 +13,10 @@ use crate::{
     api,
     client_body::ClientBody,
     cluster::{Outgoing, body::Body, headers::check_request},
-    pipeline::{self, failed, open_point_in_time, pass_through},
+    config::Access,
+    pipeline::{self, failed, name_nodes, open_point_in_time, pass_through},
     state::Context,
+    telemetry::AccessLine,
 };
 
 /// The most bytes that are read of a body whose request is not answered: clients read no answer before all is sent.
@@ -29,8 +32,17 @@ enum Decision {
     Search(SearchRoute),
     /// It opens a point in time over these indices.
     OpenPointInTime(String),
+    /// It asks for the nodes, whose addresses are to be our own.
+    NameNodes,
     /// It is for the cluster alone; `repeatable` where nobody notices when it is sent twice.
     PassThrough { repeatable: bool },
+}
+
+impl Decision {
+    /// True where the proxy has nothing to say to it.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::PassThrough { .. } | Self::OpenPointInTime(_) | Self::NameNodes)
+    }
 }
 
 /// Decides what becomes of a request.
@@ -49,20 +61,34 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
     match context.dialect().classify(&head.method, path) {
         Route::Search(route) => Decision::Search(route),
         Route::OpenPointInTime { indices } => Decision::OpenPointInTime(indices),
+        Route::PassThrough
+            if context.snapshot.settings.upstream.rewrite_nodes && nodes::is_asked(&head.method, path) =>
+        {
+            Decision::NameNodes
+        }
         Route::PassThrough => Decision::PassThrough { repeatable: context.dialect().only_reads(&head.method, path) },
     }
 }
 
-/// Answers one request. Never fails: what cannot be answered by the cluster is answered with its kind of error.
+/// Answers one request, with its line for the access log where it has one. Never fails: what cannot be answered by the cluster is
+/// answered with its kind of error.
 ///
 /// What passes through most often does not carry the room about that the other ways need: a connection copies what waits for an answer.
-pub fn handle(context: Context, request: Request<ClientBody>) -> impl Future<Output = Response<Body>> {
+pub fn handle(
+    context: Context,
+    request: Request<ClientBody>,
+) -> impl Future<Output = (Response<Body>, Option<Box<AccessLine>>)> {
     let (head, body) = request.into_parts();
-    match decide(&context, &head) {
+    let (decision, access) = (decide(&context, &head), context.snapshot.settings.log.access);
+    let line = AccessLine::begun(access, decision.is_passing(), &context.client, &head);
+    let answered = match decision {
         Decision::PassThrough { repeatable } => {
             let outgoing = streamed(head, body);
             let outgoing = if repeatable { outgoing.repeatable() } else { outgoing };
-            return pass_through(context, outgoing).left_future();
+            if line.is_none() {
+                return pass_through(context, outgoing).map(|response| (response, None)).left_future();
+            }
+            pass_through(context, outgoing).boxed_local()
         }
         Decision::OwnApi => async move { api::handle(&context, Request::from_parts(head, body)).await }.boxed_local(),
         Decision::Refuse(failure) => async move { failed(&context, &failure) }.boxed_local(),
@@ -72,8 +98,35 @@ pub fn handle(context: Context, request: Request<ClientBody>) -> impl Future<Out
         Decision::OpenPointInTime(indices) => {
             async move { open_point_in_time(&context, &indices, streamed(head, body)).await }.boxed_local()
         }
+        Decision::NameNodes => {
+            async move { name_nodes(&context, streamed(head, body).repeatable()).await }.boxed_local()
+        }
+    };
+    lined(access, line, answered).right_future()
+}
+
+/// The answer, told to its line.
+async fn lined(
+    access: Access,
+    mut line: Option<Box<AccessLine>>,
+    answered: impl Future<Output = Response<Body>>,
+) -> (Response<Body>, Option<Box<AccessLine>>) {
+    let mut response = answered.await;
+    if let Some(line) = &mut line {
+        line.answered(access, &mut response);
     }
-    .right_future()
+    (response, line)
+}
+
+/// Answers one request on the rerank API's own listener, with its line.
+pub(crate) async fn handle_api(
+    context: Context,
+    request: Request<ClientBody>,
+) -> (Response<Body>, Option<Box<AccessLine>>) {
+    let access = context.snapshot.settings.log.access;
+    let (head, body) = request.into_parts();
+    let line = AccessLine::begun(access, false, &context.client, &head);
+    lined(access, line, api::handle_at_root(context, Request::from_parts(head, body))).await
 }
 
 /// Answers a request for which there is no place: only how we are.

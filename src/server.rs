@@ -24,10 +24,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tracing::{info, warn};
 
-use crate::{state::Process, telemetry::log_seldom::Seldom};
+use crate::{cluster::upkeep::look_after, state::Process, telemetry::log_seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
@@ -63,6 +66,10 @@ pub async fn run(
     let mut admission = Admission::new(&process.snapshot().settings.server, process.metrics.clone());
     let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
+    // Ends with this function.
+    let mut upkeep = JoinSet::new();
+    let serving = Arc::downgrade(&process);
+    upkeep.spawn(look_after(move || Some(serving.upgrade()?.snapshot().cluster.clone())));
     tokio::pin!(shutdown);
     loop {
         let (accepted, front) = tokio::select! {

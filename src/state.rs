@@ -21,7 +21,7 @@ use engines::{
 };
 use net::tls::{Acceptor, ServerTls, TlsError};
 use scoring::{
-    Scorer, ScorerStats,
+    Scorer,
     backend::Runtime,
     cache::ScoreCache,
     fused::{Depth, FusedScorer, Signal, Source},
@@ -32,12 +32,13 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::{
+    client::Client,
     cluster::{Cluster, Connections},
-    config::{Settings, SignalConfig, SourceConfig},
+    config::{Access, Settings, SignalConfig, SourceConfig},
     cores,
     memory::Memory,
     open_models::{Config, OpenModel, OpenModels},
-    telemetry::Metrics,
+    telemetry::{Metrics, ModelFigures},
 };
 
 /// How many searches may be scored in the background at once (mode `shadow`); further ones are not.
@@ -96,6 +97,8 @@ pub struct ServingThread {
 #[derive(Clone)]
 pub struct Context {
     seen: Rc<Seen>,
+    /// Who sent the request.
+    pub client: Rc<Client>,
     dialect: Number,
 }
 
@@ -131,9 +134,12 @@ impl Process {
         let memory = Memory::new(snapshot.settings.limits.memory);
         Arc::new_cyclic(|process: &std::sync::Weak<Self>| {
             let process = process.clone();
-            let stats = move || process.upgrade().map(|process| process.snapshot().stats()).unwrap_or_default();
+            let now = move || process.upgrade().map(|process| process.snapshot());
+            let nodes = now.clone();
+            let nodes = move || nodes().map(|snapshot| snapshot.cluster.figures()).unwrap_or_default();
+            let models = move || now().map(|snapshot| snapshot.figures()).unwrap_or_default();
             Self {
-                metrics: Arc::new(Metrics::of(stats, memory.clone(), cache)),
+                metrics: Arc::new(Metrics::of(models, nodes, memory.clone(), cache)),
                 memory,
                 shadows: Arc::new(Semaphore::new(SHADOWS)),
                 calls: Arc::new(Semaphore::new(snapshot.settings.api.concurrency)),
@@ -206,10 +212,13 @@ impl Snapshot {
         })
     }
 
-    /// What the models do at the moment, by name, as far as they run in this process.
-    fn stats(&self) -> Vec<(String, ScorerStats)> {
-        let stats = |(name, scorer): (&String, &Arc<dyn Scorer>)| Some((name.clone(), scorer.stats()?));
-        self.scorers.iter().filter_map(stats).collect()
+    /// What the models do at the moment.
+    fn figures(&self) -> Vec<ModelFigures> {
+        let figures = |name: &String| {
+            let scorer = self.scorers.get(name)?;
+            Some(ModelFigures { name: name.clone(), readiness: scorer.readiness(), stats: scorer.stats() })
+        };
+        self.settings.models.keys().filter_map(figures).collect()
     }
 }
 
@@ -230,8 +239,8 @@ impl Drop for Snapshot {
 }
 
 impl ServingThread {
-    /// The state for a request to `path` that comes now.
-    pub fn context(&self, path: &str) -> Context {
+    /// The state for a request of this client to `path` that comes now.
+    pub fn context(&self, client: &Rc<Client>, path: &str) -> Context {
         let (mut seen, mut latest) = (self.seen.borrow_mut(), self.latest.borrow_mut());
         let snapshot = latest.load();
         if !Arc::ptr_eq(&seen.snapshot, snapshot) {
@@ -242,7 +251,8 @@ impl ServingThread {
             };
             *seen = Rc::new(Seen { process: self.process.clone(), snapshot: snapshot.clone(), connections });
         }
-        Context { dialect: seen.snapshot.dialects.number_for(path), seen: seen.clone() }
+        let dialect = seen.snapshot.dialects.number_for(path);
+        Context { seen: seen.clone(), client: client.clone(), dialect }
     }
 }
 
@@ -252,10 +262,15 @@ impl Context {
         self.snapshot.dialects.get(self.dialect)
     }
 
+    /// Whether there is an access log.
+    pub(crate) fn logs_access(&self) -> bool {
+        self.snapshot.settings.log.access != Access::Off
+    }
+
     /// The same for a request to `path`.
     #[must_use]
     pub fn for_path(&self, path: &str) -> Self {
-        Self { seen: self.seen.clone(), dialect: self.snapshot.dialects.number_for(path) }
+        Self { dialect: self.snapshot.dialects.number_for(path), ..self.clone() }
     }
 }
 
@@ -365,16 +380,20 @@ mod tests {
         HashMap::from([("m".to_owned(), model)])
     }
 
+    fn client() -> Rc<Client> {
+        Rc::new(Client { address: ([127, 0, 0, 1], 1).into() })
+    }
+
     #[test]
     fn an_open_request_keeps_its_state_and_the_models_of_it_end_on_a_thread_of_their_own() {
         let (ended, when_ended) = mpsc::channel();
         let process = Process::with_scorers(config("http://one:9200"), models(&ended)).unwrap();
         let serving = process.serving_thread(8);
-        let open = serving.context("/products/_search");
+        let open = serving.context(&client(), "/products/_search");
         process.replace(process.snapshot().followed_by(config("http://two:9200"), models(&ended)).unwrap());
-        let next = serving.context("/products/_search");
-        assert_eq!(open.snapshot.settings.upstream.authority, "one:9200");
-        assert_eq!(next.snapshot.settings.upstream.authority, "two:9200");
+        let next = serving.context(&client(), "/products/_search");
+        assert_eq!(open.snapshot.settings.upstream.urls(), "http://one:9200");
+        assert_eq!(next.snapshot.settings.upstream.urls(), "http://two:9200");
         assert!(!Arc::ptr_eq(open.connections.cluster(), next.connections.cluster()));
         assert!(when_ended.try_recv().is_err(), "the open request may still ask its models");
         drop(open);
@@ -387,9 +406,9 @@ mod tests {
         let (ended, _when_ended) = mpsc::channel();
         let process = Process::with_scorers(config("http://one:9200"), models(&ended)).unwrap();
         let serving = process.serving_thread(8);
-        let first = serving.context("/");
+        let first = serving.context(&client(), "/");
         process.replace(process.snapshot().followed_by(config("http://one:9200"), models(&ended)).unwrap());
-        let next = serving.context("/");
+        let next = serving.context(&client(), "/");
         assert!(first.connections.are(&next.connections) && !Arc::ptr_eq(&first.snapshot, &next.snapshot));
     }
 }

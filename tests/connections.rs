@@ -7,16 +7,16 @@ mod common;
 
 use std::{
     collections::HashMap,
-    io::{BufRead, BufReader},
     net::SocketAddr,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex},
-    thread,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use common::{Cluster, Longest, config, hits};
+use common::{
+    Cluster, Longest, config, hits,
+    program::{PLENTY, Program},
+};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::SendRequest;
@@ -25,7 +25,7 @@ use rerank_proxy::{
     server::{self, Listeners},
     state::Process,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use scoring::Scorer;
 use serde_json::Value;
 use tokio::{
@@ -35,8 +35,6 @@ use tokio::{
     time::timeout,
 };
 
-/// Generous: no test waits for it unless it fails.
-const PLENTY: Duration = Duration::from_secs(30);
 const HEADER_TIMEOUT: Duration = Duration::from_millis(300);
 /// The same, as it is written.
 const HEADER_TIMEOUT_TEXT: &str = "300ms";
@@ -325,70 +323,6 @@ fn timers(local: Option<u16>, remote: u16) -> Vec<(u8, u64)> {
     open.map(timer).collect()
 }
 
-/// The program as its own process, which ends with the test.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<String>>,
-}
-
-impl Program {
-    /// In front of `upstream`, with these variables, in a shell that was told `before`.
-    fn start(upstream: SocketAddr, variables: &[(&str, &str)], before: &str) -> Self {
-        // Another build can be held against the same tests.
-        let program = std::env::var("RERANK_PROXY_BIN").unwrap_or(env!("CARGO_BIN_EXE_rerank-proxy").to_owned());
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("{before}\nexec \"$0\" serve"), &program]).env_remove("RUST_LOG");
-        command.env("RERANK_PROXY_SERVER__LISTEN", "127.0.0.1:0");
-        command.env("RERANK_PROXY_UPSTREAM__URL", format!("http://{upstream}"));
-        // A model that is asked by nobody here, and needs no library.
-        command.env("RERANK_PROXY_MODELS__M__URL", "http://127.0.0.1:9");
-        command.env("RERANK_PROXY_MODELS__M__API", "tei");
-        command.env("RERANK_PROXY_RULES__0__INDEX", "reranked");
-        command.envs(variables.iter().copied());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = Arc::new(Mutex::new(String::new()));
-        let (written, lines) = (log.clone(), BufReader::new(child.stderr.take().unwrap()).lines());
-        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| *written.lock().unwrap() += &(line + "\n")));
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://");
-        let address = address.unwrap_or_else(|| panic!("{line}{}", log.lock().unwrap())).parse().unwrap();
-        Self { child, address, log }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    async fn logs(&self, text: &str) {
-        let began = Instant::now();
-        while !self.log.lock().unwrap().contains(text) {
-            assert!(began.elapsed() < PLENTY, "no `{text}` in:\n{}", self.log.lock().unwrap());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    /// How it ended, which it must do within `limit`.
-    async fn ended_within(&mut self, limit: Duration) -> ExitStatus {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(began.elapsed() < limit, "still running:\n{}", self.log.lock().unwrap());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A cluster that says when it was asked, and answers when it is told to, with `size` bytes.
 struct Slow {
     address: SocketAddr,
@@ -445,8 +379,8 @@ async fn the_limit_of_open_files_is_raised_and_bounds_the_connections() {
     let many = [("RERANK_PROXY_SERVER__MAX_CONNECTIONS", "500")];
     // What counts is 64, what it can be raised to is more.
     let program = Program::start(cluster.address, &many, "ulimit -S -n 64");
-    program.logs("max_connections=500").await;
-    assert!(program.log.lock().unwrap().contains("before=64"));
+    program.logs("\"max_connections\":500").await;
+    assert!(program.log.lock().unwrap().contains("\"before\":64"));
     let program = Program::start(cluster.address, &many, "ulimit -n 200");
     program.logs("room for fewer client connections than server.max_connections").await;
 }

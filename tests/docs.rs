@@ -18,9 +18,9 @@ use http::{HeaderMap, StatusCode};
 use rerank_proxy::{
     config::{BUNDLED, RequestOption},
     memory::Memory,
-    telemetry::{Counts, Metrics},
+    telemetry::{Counts, Metrics, ModelFigures, Shift, Stage},
 };
-use scoring::{Provider, Scored, ScorerStats, remote::Api};
+use scoring::{Provider, Readiness, Scored, ScorerStats, remote::Api};
 use serde_json::Value;
 
 const SEARCHES: &str = include_str!("../docs/searches.md");
@@ -52,20 +52,50 @@ fn every_reason_is_explained_and_no_other() {
 #[test]
 fn every_metric_is_explained_and_no_other() {
     // A model that is run here, and has nothing to do.
-    let stats = || vec![("some".to_owned(), ScorerStats::default())];
-    let metrics = Metrics::of(stats, Memory::new(0), None);
+    let models = || {
+        let (name, stats) = ("some".to_owned(), Some(ScorerStats::default()));
+        vec![ModelFigures { name, readiness: Readiness::Ready, stats }]
+    };
+    let metrics = Metrics::of(models, Vec::new, Memory::new(0), None);
     // What has a label is not shown before it was counted.
-    metrics.applied(Counts::of(&Scored::default()));
+    let shift = Some(Shift { shown: 10, kept: 8, places: 20 });
+    metrics.applied(None, Counts { shift, ..Counts::of(&Scored::default()) });
     metrics.shadowed(Err(SkipReason::Sort));
+    metrics.took(Stage::Plan, Duration::ZERO);
     metrics.connection_closed("idle");
     metrics.called("v1", StatusCode::OK, Duration::ZERO);
     let metrics = metrics.encode();
-    let there = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let there: BTreeSet<&str> = there.collect();
+    let there = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    // Counters are named without their ending, and what only tells something with it.
+    let name = |(name, kind): (&str, &str)| if kind == "info" { format!("{name}_info") } else { name.to_owned() };
+    let there: BTreeSet<String> = there.map(name).collect();
     let explained = include_str!("../docs/scoring.md").lines().filter_map(|line| line.strip_prefix("| `rerank_proxy_"));
     let explained = explained.map(|row| &row[..row.find(['`', '{']).unwrap()]);
-    let explained: Vec<String> = explained.map(|name| format!("rerank_proxy_{name}")).collect();
-    assert_eq!(explained.iter().map(String::as_str).collect::<BTreeSet<_>>(), there);
+    assert_eq!(explained.map(|name| format!("rerank_proxy_{name}")).collect::<BTreeSet<_>>(), there);
+}
+
+#[test]
+fn dashboards_and_alerts_name_no_other_metric_and_every_alert_is_explained() {
+    let known: BTreeSet<&str> = include_str!("../docs/scoring.md")
+        .lines()
+        .chain(include_str!("../docs/cache.md").lines())
+        .filter_map(|line| line.strip_prefix("| `rerank_proxy_"))
+        .map(|row| &row[..row.find(['`', '{']).unwrap()])
+        .collect();
+    let alerts = include_str!("../deploy/prometheus/alerts.yml");
+    for text in [include_str!("../deploy/grafana/rerank-proxy.json"), alerts] {
+        for (_, named) in text.match_indices("rerank_proxy_").map(|(at, said)| text[at..].split_at(said.len())) {
+            let named = named.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap();
+            let endings = ["", "_total", "_bucket", "_sum", "_count"];
+            let is_known =
+                endings.iter().any(|ending| named.strip_suffix(ending).is_some_and(|name| known.contains(name)));
+            assert!(is_known, "there is no metric rerank_proxy_{named}");
+        }
+    }
+    let explained = include_str!("../docs/observability.md");
+    for name in alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(explained.contains(&format!("| `{name}` |")), "docs/observability.md does not explain {name}");
+    }
 }
 
 #[test]

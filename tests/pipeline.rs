@@ -564,13 +564,38 @@ async fn outcomes_are_counted() {
     search(proxy, "/i/_search?sort=stars").await;
     let metrics = metrics(proxy).await;
     for line in [
-        "rerank_proxy_searches_total{outcome=\"applied\"} 1",
-        "rerank_proxy_searches_total{outcome=\"sort\"} 1",
+        "rerank_proxy_searches_total{rule=\"*\",outcome=\"applied\"} 1",
+        "rerank_proxy_searches_total{rule=\"*\",outcome=\"sort\"} 1",
         "rerank_proxy_pairs_total{origin=\"model\"} 5",
         "rerank_proxy_rerank_duration_seconds_count 1",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn the_metrics_say_where_the_time_went_and_how_far_hits_moved() {
+    let cluster = ten_hits().await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    let traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let asked = reqwest::Client::new().get(format!("http://{proxy}/i/_search?q=x")).header("traceparent", traced);
+    assert_eq!(asked.send().await.unwrap().status(), 200);
+    let metrics = metrics(proxy).await;
+    for stage in ["plan", "cluster", "candidates", "score", "order", "rewrite"] {
+        let line = format!("rerank_proxy_stage_duration_seconds_count{{stage=\"{stage}\"}} 1");
+        assert!(metrics.contains(&line), "{line} in\n{metrics}");
+    }
+    for line in [
+        "rerank_proxy_page_overlap_count 1",
+        "rerank_proxy_displacement_count 1",
+        "# {trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"}",
+        "rerank_proxy_model_state{model=\"m\",state=\"ready\"} 1",
+        "rerank_proxy_build_info{version=",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    let sent = cluster.seen().pop().unwrap().headers;
+    assert!(sent.contains(&("traceparent".to_owned(), traced.to_owned())), "{sent:?}");
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn answered(
     let report = Report::Ranked { model: model.clone(), counts, tokens: ranking.scored.tokens(), tells_cached };
     let body = written(call, sent, ranking, model, tells_cached).await.ok_or(refused(Fault::Internal))?;
     let mut response = response::json(StatusCode::OK, room.split(body.len()).keep(body));
-    rerank_header::outcomes(response.headers_mut(), &[report]);
+    rerank_header::outcomes(response.headers_mut(), [report].iter());
     Ok((shape, response))
 }
 

@@ -1,5 +1,5 @@
 //! The body of an answer of the cluster, as it arrives. Owns what becomes of its connection when it has come to its end: the
-//! thread keeps it for a later request.
+//! thread keeps it for a later request, and the node has one request less.
 
 use std::{
     cell::RefCell,
@@ -16,7 +16,7 @@ use http1::{After, RequestBody};
 use net::stream::Stream;
 use tokio::{task::JoinSet, time::timeout};
 
-use super::kept::Kept;
+use super::leg::InFlight;
 
 /// How long a request may go on whose answer has come to its end. It counts among the open requests no more.
 const REST_OF_A_REQUEST: Duration = Duration::from_secs(30);
@@ -26,17 +26,18 @@ const REST_OF_A_REQUEST: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Answer<B> {
     body: Rc<RefCell<http1::Answer<Stream, B>>>,
-    kept: Rc<Kept>,
+    /// Until it has come to its end.
+    in_flight: Option<InFlight>,
     /// The task that sends what is left of the request, seldom anything; it ends with this. Asking for frames would not do:
     /// there are clients that take nothing of an answer before they have sent everything.
     rest: Option<JoinSet<()>>,
 }
 
 impl<B: RequestBody + 'static> Answer<B> {
-    /// An answer of which the head is there. Its connection goes to `kept`.
-    pub(super) fn new(body: http1::Answer<Stream, B>, kept: Rc<Kept>) -> Self {
+    /// An answer of which the head is there.
+    pub(super) fn new(body: http1::Answer<Stream, B>, in_flight: InFlight) -> Self {
         let (is_complete, is_sending) = (body.is_complete(), body.is_sending());
-        let mut answer = Self { body: Rc::new(RefCell::new(body)), kept, rest: None };
+        let mut answer = Self { body: Rc::new(RefCell::new(body)), in_flight: Some(in_flight), rest: None };
         if is_complete {
             answer.release_connection();
         } else if is_sending {
@@ -53,14 +54,16 @@ impl<B: RequestBody + 'static> Answer<B> {
     /// Has the connection kept for a later request once this one is answered, and sent.
     fn release_connection(&mut self) {
         let after = self.body.borrow_mut().take_connection();
+        // At the node it is in flight no more.
+        let Some(in_flight) = self.in_flight.take() else { return };
         match after {
-            Some(After::Ready(connection)) => self.kept.put(connection),
+            Some(After::Ready(connection)) => in_flight.keep(connection),
             Some(After::Sending(still)) => {
                 self.rest = None;
-                let kept = self.kept.clone();
+                let (kept, born) = (in_flight.leg.kept.clone(), in_flight.born);
                 tokio::task::spawn_local(async move {
                     if let Ok(Some(connection)) = timeout(REST_OF_A_REQUEST, still.finish()).await {
-                        kept.put(connection);
+                        kept.put(born, connection);
                     }
                 });
             }

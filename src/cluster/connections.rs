@@ -1,34 +1,40 @@
 //! Connections to the cluster: those that one serving thread keeps for later requests, and what happens to a request on its
 //! way there and to a response on its way back: nothing, but for the headers that end at this hop.
 
-use std::{rc::Rc, sync::Arc};
+use std::{fmt, rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Response, StatusCode, Version, header::HOST, request::Parts, uri::Scheme};
 use http1::Connection;
-use net::{connect::connect, stream::Stream};
+use net::stream::Stream;
 
 use super::{
-    Cluster, Node,
+    Cluster,
     answer::Answer,
     body::Body,
     error::UpstreamError,
     headers,
-    kept::Kept,
+    leg::{InFlight, Legs, Tried},
     request::{Attempts, Outgoing},
 };
 
 /// The connections of one serving thread to the nodes of a cluster. All dialects share them.
 /// Clones are the same connections.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connections {
     cluster: Arc<Cluster>,
-    kept: Rc<Kept>,
+    legs: Rc<Legs>,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connections").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
 }
 
 impl Connections {
     /// No connection is made yet. At most `idle` of them are kept for later requests.
     pub fn new(cluster: Arc<Cluster>, idle: usize) -> Self {
-        Self { cluster, kept: Rc::new(Kept::new(idle)) }
+        Self { legs: Rc::new(Legs::new(&cluster.nodes, idle)), cluster }
     }
 
     /// The cluster at their other end.
@@ -39,40 +45,64 @@ impl Connections {
     /// Whether `others` are these.
     #[cfg(test)]
     pub(crate) fn are(&self, others: &Self) -> bool {
-        Rc::ptr_eq(&self.kept, &others.kept)
+        Rc::ptr_eq(&self.legs, &others.legs)
     }
 
-    /// Takes what is for this hop alone from the head of a request, and names in it the host that it goes to.
-    pub fn address(&self, head: &mut Parts) {
-        let headers = &mut head.headers;
-        headers::strip_hop_by_hop(headers);
-        let node = self.cluster.node();
-        if !self.cluster.preserve_host {
-            headers.insert(HOST, node.host.clone());
-        } else if !headers.contains_key(HOST) {
+    /// Takes what is for this hop alone from the head of a request, once for all times that it is sent.
+    pub fn strip(&self, head: &mut Parts) {
+        headers::strip_hop_by_hop(&mut head.headers);
+        if self.cluster.preserve_host && !head.headers.contains_key(HOST) {
             // HTTP/2 has it in the URI.
             let named = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
-            headers.insert(HOST, named.unwrap_or_else(|| node.host.clone()));
+            if let Some(host) = named.or_else(|| self.legs.any_host()) {
+                head.headers.insert(HOST, host);
+            }
         }
     }
 
-    /// Sends a request that was addressed, and answers with the response as soon as its head is there; its body streams. The
-    /// request's body is gone then, or after an error.
+    /// Whether there is a node that was not tried.
+    pub fn has_another(&self, tried: &Tried) -> bool {
+        self.legs.has_another(tried)
+    }
+
+    /// Sends a request whose head was stripped to a node that was not tried, where there is one, and answers with the response as
+    /// soon as its head is there; its body streams. The request's body is gone then, or after an error, unless no connection
+    /// could be made.
     pub async fn send(&self, outgoing: &mut Outgoing) -> Result<Response<Answer<Body>>, UpstreamError> {
-        let node = self.cluster.node();
-        let connection = match outgoing.attempts {
-            Attempts::Last => Box::pin(self.new_one(node)).await?,
-            Attempts::One | Attempts::Two => self.kept_or_new(node).await?,
+        let mut in_flight = self.legs.choose(&outgoing.tried);
+        let is_counted = in_flight.is_counted;
+        outgoing.tried.add(in_flight.leg.clone());
+        let kept = if outgoing.attempts == Attempts::Last { None } else { in_flight.leg.kept.take() };
+        let is_new = kept.is_none();
+        let (born, connection) = match kept {
+            Some(kept) => kept,
+            None => Box::pin(self.new_one(&in_flight)).await?,
         };
+        in_flight.born = born;
+        let leg = in_flight.leg.clone();
+        let node = &*leg.node;
+        if !self.cluster.preserve_host {
+            outgoing.head.headers.insert(HOST, node.host.clone());
+        }
         let body = std::mem::replace(&mut outgoing.body, Body::empty());
-        let answered = connection.exchange(&outgoing.head, body).await.map_err(|source| match source {
-            // A part of a write with TLS may have left before the write failed.
-            http1::Error::Unsent(cause) if node.scheme == Scheme::HTTPS => {
-                UpstreamError::of(cause.into(), &node.authority)
+        let answered = connection.exchange(&outgoing.head, body).await.map_err(|source| {
+            let error = match source {
+                // A part of a write with TLS may have left before the write failed.
+                http1::Error::Unsent(cause) if node.scheme == Scheme::HTTPS => {
+                    UpstreamError::of(cause.into(), &node.authority)
+                }
+                source => UpstreamError::of(source, &node.authority),
+            };
+            // A kept connection that breaks says nothing of the node: it may have been closed for its age.
+            if is_counted && is_new && error.is_broken() {
+                node.failed(&self.cluster.health);
             }
-            source => UpstreamError::of(source, &node.authority),
+            error
         })?;
-        let mut response = answered.map(|body| Answer::new(body, self.kept.clone()));
+        if is_counted {
+            self.cluster.answered(node, answered.status());
+        }
+        let mut response = answered.map(|body| Answer::new(body, in_flight));
         let protocol = |what| UpstreamError::Protocol { authority: node.authority.clone(), what };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(protocol("another protocol"));
@@ -85,18 +115,17 @@ impl Connections {
         Ok(response)
     }
 
-    /// The connection that was used last, so that the others grow old; a new one where none is kept.
-    async fn kept_or_new(&self, node: &Node) -> Result<Connection<Stream>, UpstreamError> {
-        match self.kept.take() {
-            Some(connection) => Ok(connection),
-            None => Box::pin(self.new_one(node)).await,
-        }
-    }
-
-    async fn new_one(&self, node: &Node) -> Result<Connection<Stream>, UpstreamError> {
-        match connect(&self.cluster.connector, node.uri(), self.cluster.connect_timeout).await {
-            Ok(stream) => Ok(Connection::new(stream)),
-            Err(source) => Err(UpstreamError::unconnected(source, &node.authority)),
+    /// A new connection to the node of a request, and when it was made.
+    async fn new_one(&self, in_flight: &InFlight) -> Result<(u32, Connection<Stream>), UpstreamError> {
+        let (node, kept) = (&in_flight.leg.node, &in_flight.leg.kept);
+        match self.cluster.connect(node).await {
+            Ok(connection) => Ok((kept.now(), connection)),
+            Err(source) => {
+                if in_flight.is_counted {
+                    node.failed(&self.cluster.health);
+                }
+                Err(UpstreamError::unconnected(source, &node.authority))
+            }
         }
     }
 }

@@ -74,6 +74,11 @@ impl UpstreamError {
         }
     }
 
+    /// Whether there was no connection, so that nothing was sent.
+    pub fn is_unconnected(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::ConnectTimeout { .. })
+    }
+
     /// Whether there was a connection, and no answer to use came of it: over another one there may be.
     pub fn is_broken(&self) -> bool {
         matches!(self, Self::Broken { .. } | Self::Protocol { .. })

@@ -3,9 +3,9 @@
 use http::{Uri, Version, request::Parts, uri::PathAndQuery};
 use http_body::Body as _;
 
-use super::{body::Body, headers};
+use super::{body::Body, headers, leg::Tried};
 
-/// How often a request is sent, and over which connections.
+/// How often a request is sent, and over which connections. What found no connection was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attempts {
     /// Once, over a kept connection where there is one: it may change something.
@@ -25,6 +25,8 @@ pub struct Outgoing {
     pub body: Body,
     /// How often it may be sent.
     pub attempts: Attempts,
+    /// Where it was sent by now, in this form or in another: it goes elsewhere then, where there are other nodes.
+    pub tried: Tried,
 }
 
 impl Outgoing {
@@ -33,7 +35,7 @@ impl Outgoing {
         if head.version == Version::HTTP_2 {
             headers::join_cookies(&mut head.headers);
         }
-        Self { head: Box::new(head), body, attempts: Attempts::One }
+        Self { head: Box::new(head), body, attempts: Attempts::One, tried: Tried::default() }
     }
 
     /// The same request, for a client that searches or only looks.

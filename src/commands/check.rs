@@ -133,7 +133,8 @@ fn tell(config: &Config) {
     }
     let (rules, models) = (settings.rules.len(), config.models.len());
     println!(
-        "the configuration is right: {rules} rule(s), {models} model(s), {}://{} behind {}",
-        settings.upstream.scheme, settings.upstream.authority, settings.server.listen
+        "the configuration is right: {rules} rule(s), {models} model(s), {} behind {}",
+        settings.upstream.urls(),
+        settings.server.listen
     );
 }

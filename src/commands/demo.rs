@@ -56,7 +56,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         engine_listen: args.engine_listen,
         orders: orders(&config, args),
     };
-    telemetry::start_log(&config.settings.log);
+    let _log = telemetry::start_log_of_command(&config.settings.log)?;
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let start_proxy = async |upstream: String, listener: TcpListener| {
@@ -85,6 +85,7 @@ fn config(args: &DemoArgs, upstream: &str) -> anyhow::Result<Config> {
         (&["clients", "headers"], "off,on,query,model,window,budget,explain"),
         (&["upstream", "url"], upstream),
         (&["log", "level"], "warn"),
+        (&["log", "access"], "off"),
     ];
     let path;
     if let Some(model) = args.model.as_deref() {

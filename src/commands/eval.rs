@@ -29,7 +29,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         anyhow::anyhow!("{} {noun} before anything was asked:\n{}", mistakes.len(), mistakes.join("\n"))
     })?;
     let [first, ..] = &inputs.configurations[..] else { bail!("there is nothing to compare") };
-    telemetry::start_log(&first.config.settings.log);
+    let _log = telemetry::start_log_of_command(&first.config.settings.log)?;
     panics::tell_in_log();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(ask_and_tell(args, inputs))
 }
@@ -39,7 +39,7 @@ async fn ask_and_tell(args: &EvalArgs, inputs: Inputs) -> anyhow::Result<()> {
     let (position, mut runs) = (Position::default(), Vec::new());
     let upstream = inputs.configurations[0].config.settings.upstream.clone();
     let subject = Subject {
-        cluster: format!("{}://{}", upstream.scheme, upstream.authority),
+        cluster: upstream.urls(),
         index: args.index.clone(),
         queries: args.source(),
         left_out: inputs.queries.left_out.to_string(),

@@ -101,7 +101,7 @@ pub fn run(args: &RerankArgs) -> anyhow::Result<()> {
     settings.fused.clear();
     settings.scoring.queue_tokens = QUEUE_TOKENS;
     let lines = read(args)?;
-    telemetry::start_log(&config.settings.log);
+    let _log = telemetry::start_log_of_command(&config.settings.log)?;
     panics::tell_in_log();
     let ranking = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let long = config.settings.api.long_passages;

@@ -27,7 +27,7 @@ pub struct ServeArgs {
 /// open requests were answered.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let config = args.config.load()?;
-    telemetry::start_log(&config.settings.log);
+    let _log = telemetry::start_log(&config.settings.log, config.settings.traces.as_ref())?;
     panics::tell_in_log();
     server::raise_descriptor_limit();
     let process = Process::start(config)?;
@@ -44,8 +44,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
             ),
             None => None,
         };
-        let upstream = &config.upstream;
-        info!(upstream = %format_args!("{}://{}", upstream.scheme, upstream.authority), "forwarding");
+        info!(upstream = config.upstream.urls(), "forwarding");
         if config.is_bundled() {
             info!("neither a model nor a rule is named: every index is reranked with the two bundled models");
         }

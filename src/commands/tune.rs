@@ -91,7 +91,7 @@ pub fn run(args: &TuneArgs) -> anyhow::Result<()> {
         ..ConfigArgs::default()
     }
     .load()?;
-    telemetry::start_log(&config.settings.log);
+    let _log = telemetry::start_log_of_command(&config.settings.log)?;
     let judged = args.queries.read().map_err(anyhow::Error::msg)?;
     let left_out = judged.left_out.to_string();
     if !left_out.is_empty() {

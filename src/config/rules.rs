@@ -42,11 +42,16 @@ pub(crate) const MAX_BUDGET: Duration = Duration::from_mins(10);
 /// The most fields whose values a rule looks at: each is looked for in every hit.
 const MAX_FIELDS: usize = 64;
 
+/// The most characters that the metrics and the log show of a rule's indices.
+const LABEL: usize = 100;
+
 /// A rule: how the searches over some indices are reranked.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// The indices.
     pub index: IndexPatterns,
+    /// What the metrics and the log call it: its indices as they are written.
+    pub label: Arc<str>,
     /// The name of the model in the configuration, or the label of several signals.
     pub model: String,
     /// The text of a hit that the model reads.
@@ -84,8 +89,10 @@ pub struct Rule {
 impl Rule {
     /// A rule with every setting at its default.
     pub fn for_index(index: IndexPatterns, model: String) -> Self {
+        let label = index.globs().collect::<Vec<_>>().join(",").chars().take(LABEL).collect::<String>();
         Self {
             index,
+            label: label.into(),
             model,
             passage: PassageSpec::default(),
             window: DEFAULT_WINDOW,

@@ -1,4 +1,7 @@
-//! The table `[upstream]`: the cluster.
+//! The table `[upstream]`: the cluster. Owns the nodes' URLs and how they are spoken to.
+
+mod health;
+mod sniff;
 
 use std::time::Duration;
 
@@ -11,14 +14,21 @@ use http::{
 use net::tls::ClientTls;
 
 use super::{reading::section::Section, tls};
+pub use health::HealthConfig;
+pub use sniff::SniffConfig;
+
+/// The time that a connection attempt may take: to the only node, and to one of several, where the next waits to be tried. The
+/// system repeats the first packet of a connection, where it was lost, after one second.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT_OF_ONE_OF_SEVERAL: Duration = Duration::from_secs(2);
 
 /// The cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
-    /// `http` or `https`.
+    /// `http` or `https`, for all nodes.
     pub scheme: Scheme,
-    /// Host and port.
-    pub authority: Authority,
+    /// Host and port of each node: at least one, and none twice.
+    pub nodes: Vec<Authority>,
     /// The search engine whose API it speaks; `None` where each request's path tells: Solr's begin with `/solr/` or `/api/`,
     /// all others are Elasticsearch's and OpenSearch's.
     pub engine: Option<&'static str>,
@@ -30,30 +40,88 @@ pub struct UpstreamConfig {
     pub compressed: bool,
     /// How TLS is spoken to it.
     pub tls: ClientTls,
+    /// When a node is left out.
+    pub health: HealthConfig,
+    /// How the nodes are found from the cluster, where the operator wants that.
+    pub sniff: Option<SniffConfig>,
+    /// True: what names the cluster's nodes names the proxy's own address for each.
+    pub rewrite_nodes: bool,
 }
 
 impl UpstreamConfig {
     pub(super) fn read(section: &Section) -> Self {
-        let url: Option<String> = section.optional("url");
+        let addresses = addresses(section);
         let mut engines: Vec<(&str, Option<&str>)> = Dialects::engines().map(|name| (name, Some(name))).collect();
         engines.sort_unstable();
         engines.insert(0, ("auto", None));
         let engine = section.choice("engine", None, &engines);
-        let connect_timeout = section.or("connect_timeout", Duration::from_secs(5));
+        let sniff = SniffConfig::read(section, engine);
+        let rewrite_nodes = section.or("rewrite_nodes", false);
+        let is_alone = addresses.nodes.len() < 2 && sniff.is_none();
+        let connect_timeout = if is_alone { CONNECT_TIMEOUT } else { CONNECT_TIMEOUT_OF_ONE_OF_SEVERAL };
+        let connect_timeout = section.or("connect_timeout", connect_timeout);
         let preserve_host = section.or("preserve_host", true);
         let compressed = section.or("compressed", false);
         let tls = tls::of_upstream(section);
-        if !section.has("url") {
-            section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\"");
-        }
-        let address = url.and_then(|url| parse_url(&url).map_err(|message| section.error("url", message)).ok());
-        if address.as_ref().is_some_and(|(scheme, _)| *scheme == Scheme::HTTP) && tls != ClientTls::default() {
+        let health = HealthConfig::read(&section.table("health"), is_alone);
+        if addresses.scheme == Some(Scheme::HTTP) && tls != ClientTls::default() {
             section.error("tls", "belongs to a cluster whose url begins with https://");
         }
         section.finish();
-        // Without an address there is a mistake, so that this one is never used.
-        let (scheme, authority) = address.unwrap_or((Scheme::HTTP, Authority::from_static("localhost:9200")));
-        Self { scheme, authority, engine, connect_timeout, preserve_host, compressed, tls }
+        let scheme = addresses.scheme.unwrap_or(Scheme::HTTP);
+        let nodes = addresses.nodes;
+        Self { scheme, nodes, engine, connect_timeout, preserve_host, compressed, tls, health, sniff, rewrite_nodes }
+    }
+
+    /// The URLs of the nodes, for a person.
+    pub fn urls(&self) -> String {
+        let urls: Vec<String> = self.nodes.iter().map(|node| format!("{}://{node}", self.scheme)).collect();
+        urls.join(", ")
+    }
+}
+
+/// The nodes as far as they could be read. Where there is none, there is a mistake, so that this is never used.
+#[derive(Default)]
+struct Addresses {
+    scheme: Option<Scheme>,
+    nodes: Vec<Authority>,
+}
+
+/// Reads `url` or `urls`.
+fn addresses(section: &Section) -> Addresses {
+    let (url, urls): (Option<String>, Option<Vec<String>>) = (section.optional("url"), section.optional("urls"));
+    match (section.has("url"), section.has("urls")) {
+        (true, true) => section.error("urls", "contradicts `url`: leave out one or the other"),
+        (false, false) => section.error("url", "is missing: give the cluster's URL, such as \"http://localhost:9200\""),
+        _ => {}
+    }
+    let key = if urls.is_some() { "urls" } else { "url" };
+    if urls.as_ref().is_some_and(Vec::is_empty) {
+        section.error(key, "must name one node or more");
+    }
+    let mut addresses = Addresses::default();
+    for url in urls.or_else(|| Some(vec![url?])).unwrap_or_default() {
+        if let Err(message) = addresses.add(&url) {
+            section.error(key, message);
+        }
+    }
+    addresses
+}
+
+impl Addresses {
+    fn add(&mut self, url: &str) -> Result<(), String> {
+        let (scheme, node) = parse_url(url)?;
+        let port = |node: &Authority| node.port_u16().unwrap_or(if scheme == Scheme::HTTPS { 443 } else { 80 });
+        let is_same = |other: &&Authority| other.host().eq_ignore_ascii_case(node.host()) && port(other) == port(&node);
+        if self.nodes.iter().any(|other| is_same(&other)) {
+            return Err(format!("names `{node}` twice"));
+        }
+        if self.scheme.as_ref().is_some_and(|others| *others != scheme) {
+            return Err("must begin with http:// for all nodes, or with https:// for all".to_owned());
+        }
+        self.scheme = Some(scheme);
+        self.nodes.push(node);
+        Ok(())
     }
 }
 
@@ -125,6 +193,35 @@ mod tests {
         assert!(
             plain.len() == 1 && plain[0].contains("upstream.tls: belongs to a cluster whose url begins with https://")
         );
+    }
+
+    #[test]
+    fn several_nodes_are_told_apart_and_all_mistakes_are_told_at_once() {
+        let with = |keys: &str| {
+            let text = minimal().replace("url = \"http://localhost:9200\"", keys);
+            read(&text).map(|settings| settings.upstream)
+        };
+        let two = with("urls = [\"http://a:9200\", \"http://b:9200/\"]").expect("right");
+        assert_eq!((two.nodes.len(), two.connect_timeout), (2, CONNECT_TIMEOUT_OF_ONE_OF_SEVERAL));
+        assert_eq!(two.urls(), "http://a:9200, http://b:9200");
+        assert_eq!(with("urls = [\"http://a\"]").expect("right").connect_timeout, CONNECT_TIMEOUT);
+        let mistakes = with("urls = [\"http://a\", \"b:9200/x\", \"https://c\", \"http://A:80\"]").expect_err("wrong");
+        let wanted = [
+            "must be a URL such as",
+            "must begin with http:// for all nodes, or with https:// for all",
+            "names `A:80` twice",
+        ];
+        assert_eq!(mistakes.len(), wanted.len(), "{mistakes:?}");
+        for (mistake, wanted) in mistakes.iter().zip(wanted) {
+            assert!(mistake.contains(&format!("rerank.toml:2: upstream.urls: {wanted}")), "{mistake}");
+        }
+        for (keys, what) in [
+            ("urls = []", "urls: must name one node or more"),
+            ("url = \"http://a\"\nurls = [\"http://b\"]", "urls: contradicts `url`"),
+        ] {
+            let mistakes = with(keys).expect_err(keys);
+            assert!(mistakes.len() == 1 && mistakes[0].contains(&format!("upstream.{what}")), "{mistakes:?}");
+        }
     }
 
     #[test]

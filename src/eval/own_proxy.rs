@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     commands::wait_until_ready,
-    config::{Keys, RequestOption, rules},
+    config::{Access, Keys, RequestOption, rules},
     open_models::Config,
     server,
     state::Process,
@@ -40,6 +40,7 @@ pub fn for_index(mut config: Config, index: &str) -> anyhow::Result<Config> {
     settings.fused.retain(|label, _| *label == rule.model);
     settings.rules = vec![rule];
     settings.clients.headers = RequestOption::NAMES.map(|(_, option)| option).to_vec();
+    settings.log.access = Access::Off;
     settings.server.tls = None;
     settings.api.enabled = false;
     settings.api.listen = None;

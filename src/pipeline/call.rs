@@ -12,11 +12,11 @@ use engines::{
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use tracing::debug;
 
-use super::ending::Ending;
+use super::{ending::Ending, planning::rule_of_path};
 use crate::{
     client_body::ClientBody,
     cluster::{
-        Attempts, Outgoing,
+        Attempts, Outgoing, Tried,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
@@ -46,7 +46,8 @@ impl SearchCall {
         route: SearchRoute,
     ) -> Result<Arc<Self>, Ending> {
         let limits = &context.snapshot.settings.limits;
-        let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), reason);
+        let rule = rule_of_path(context, &route).map(|rule| &rule.label);
+        let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), rule, reason);
         let patience = Patience::InAll(limits.body_timeout);
         let bounds = Bounds { bytes: limits.request_body, copies: 1, patience, memory: &context.process.memory };
         let sent = match buffer(body, bounds).await {
@@ -114,9 +115,9 @@ impl SearchCall {
         outgoing
     }
 
-    /// The request as the client sent it, after the connection broke over another form of it.
-    pub(super) fn afresh(&self) -> Outgoing {
-        Outgoing { attempts: Attempts::Last, ..self.original() }
+    /// The request as the client sent it, after the connections over which it was `tried` in another form broke.
+    pub(super) fn afresh(&self, tried: Tried) -> Outgoing {
+        Outgoing { attempts: Attempts::Last, tried, ..self.original() }
     }
 
     /// True if `forward` asks for anything else than the client did.

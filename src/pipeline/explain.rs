@@ -1,7 +1,10 @@
 //! A search that is explained: sent the way of every other, with all that happens on it noted. Owns that a person sees the cluster's
 //! answer whatever becomes of reranking.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use engines::{
@@ -30,7 +33,7 @@ use crate::{
     request_options::RequestOptions,
     rerank_header::Report,
     state::Context,
-    telemetry::Counts,
+    telemetry::{Counts, Stage},
 };
 
 /// What became of a search, and how.
@@ -44,7 +47,7 @@ pub(crate) struct Explained {
     pub(crate) indices: Option<String>,
     /// The terms on which it was reranked, or would have been.
     pub(crate) terms: Option<Terms>,
-    pub(crate) stages: Vec<(&'static str, Duration)>,
+    pub(crate) stages: Vec<(Stage, Duration)>,
     pub(crate) shown: Shown,
     /// What the pages are on the account with.
     pub(crate) _room: Held,
@@ -117,13 +120,15 @@ pub(crate) async fn explained(
     body: Bytes,
     options: RequestOptions,
 ) -> Explained {
-    let (call, trace) = (SearchCall::whole(parts, body, route), Trace::begun());
+    let (call, trace, began) = (SearchCall::whole(parts, body, route), Trace::begun(), Instant::now());
     let (response, outcome) = outcome(context, &call, options, &trace).await;
     let (status, answer) = (response.status(), held(context, response).await);
+    let all = began.elapsed();
+    let Noted { indices, planned, mut stages, pages } = trace.noted();
     if !matches!(outcome, Outcome::Applied(_)) {
-        trace.lap("cluster");
+        let known: Duration = stages.iter().map(|(_, took)| *took).sum();
+        stages.push((Stage::Cluster, all.saturating_sub(known)));
     }
-    let Noted { indices, planned, stages, pages, .. } = trace.noted();
     let (answer, room, unshown) = match answer {
         Ok((answer, room)) => (answer, room, None),
         Err(reason) => (Bytes::new(), context.process.memory.nothing(), Some(reason)),
@@ -146,15 +151,15 @@ async fn outcome(
     options: RequestOptions,
     trace: &Trace,
 ) -> (Response<Body>, Outcome) {
-    let (response, reports) = match answered(context, call.clone(), options, trace).await {
+    let (response, searches) = match answered(context, call.clone(), options, trace).await {
         Ok(reranked) => reranked,
-        Err(Ending::FallBack(original, reports)) => (pass_through(context.clone(), *original).await, reports),
-        Err(Ending::Answered(response, reports)) => (*response, reports),
+        Err(Ending::FallBack(original, searches)) => (pass_through(context.clone(), *original).await, searches),
+        Err(Ending::Answered(response, searches)) => (*response, searches),
         Err(Ending::Failed(failure)) => {
             return (pass_through(context.clone(), call.original()).await, Outcome::Failed(failure.reason));
         }
     };
-    let outcome = match reports.first() {
+    let outcome = match searches.first().map(|search| &search.report) {
         Some(Report::Applied { counts, .. }) => Outcome::Applied(*counts),
         Some(Report::Skipped(reason)) => Outcome::Skipped(*reason),
         Some(Report::Ranked { .. }) | None => Outcome::Skipped(SkipReason::Internal),

@@ -14,11 +14,11 @@ use super::{
     call::SearchCall,
     failing::{broken_off, chain, stalled, unanswered},
     halt::Halt,
-    send::{Answered, send},
+    send::{Answered, is_within_budget, send},
 };
 use crate::{
     cluster::{
-        Outgoing,
+        Outgoing, Tried,
         answer::Answer,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding},
@@ -65,9 +65,9 @@ pub(super) async fn fetch_own(context: &Context, outgoing: Outgoing) -> Result<F
 async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
     let Answered { response, was_last } = match send(context, &mut outgoing).await {
         Ok(answered) => answered,
-        Err(error) if judgement.differs && error.is_broken() => {
+        Err(error) if judgement.differs && error.is_broken() && is_within_budget(context) => {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
-            return Err(Halt::Broken);
+            return Err(Halt::Broken(outgoing.tried));
         }
         Err(error) => return Err(Halt::Answered(Box::new(unanswered(context, &error)), SkipReason::UpstreamError)),
     };
@@ -77,7 +77,7 @@ async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement
         false => Halt::Answered(Box::new(Response::from_parts(head, body)), reason),
     };
     if head.status == StatusCode::TOO_MANY_REQUESTS && judgement.differs {
-        return Err(too_many(context, head, body).await);
+        return Err(too_many(context, head, body, outgoing.tried).await);
     }
     if !head.status.is_success() {
         let again = is_worth_asking_again(head.status, judgement.reshapes);
@@ -94,12 +94,12 @@ async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement
             return Err(Halt::Answered(Box::new(stalled(context)), SkipReason::UpstreamError));
         }
         Ok(Buffered::Unheld(body, why)) => return Err(unusable(head, body, why.into(), true)),
-        Err(error) if was_last && !judgement.differs => {
+        Err(error) if (was_last && !judgement.differs) || !is_within_budget(context) => {
             return Err(Halt::Answered(Box::new(broken_off(context, &error)), SkipReason::UpstreamError));
         }
         Err(error) => {
             warn!(%error, "the cluster's answer broke off; asking again as the client did");
-            return Err(Halt::Broken);
+            return Err(Halt::Broken(outgoing.tried));
         }
     };
     if coding == Coding::Identity {
@@ -137,7 +137,7 @@ pub(super) fn bounds(context: &Context, bytes: usize, copies: usize) -> Bounds<'
 
 /// The end of a request that was answered with 429: a queue that is full stands, but a circuit breaker may have tripped
 /// on the size of what we asked for, and is asked again as the client did.
-async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>) -> Halt {
+async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>, tried: Tried) -> Halt {
     const BREAKER: &[u8] = b"circuit_breaking_exception";
     const LONGEST: usize = 64 * 1024;
     let body = match buffer(body, bounds(context, LONGEST, 1)).await {
@@ -146,7 +146,7 @@ async fn too_many(context: &Context, head: response::Parts, body: Answer<Body>) 
         }
         Ok(Buffered::Whole(body, _)) => Body::whole(body),
         Ok(Buffered::Unheld(body, _)) => body,
-        Err(_) => return Halt::Broken,
+        Err(_) => return Halt::Broken(tried),
     };
     Halt::Answered(Box::new(Response::from_parts(head, body)), SkipReason::UpstreamError)
 }

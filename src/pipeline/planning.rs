@@ -7,7 +7,7 @@ use engines::{
     dialect::{Assembled, SearchRequest},
     failure::{Failure, FailureKind},
     plan::{Explain, NoPlan, SkipReason, Terms},
-    request::Search,
+    request::{Search, SearchRoute},
 };
 use ranking::order::Blend;
 
@@ -16,7 +16,7 @@ use crate::{
     config::rules::{self, Explicit, Mode, Rule},
     isolation::guarded,
     request_options::RequestOptions,
-    state::Snapshot,
+    state::{Context, Snapshot},
 };
 
 /// The purpose for which a request is prepared.
@@ -72,6 +72,20 @@ pub(super) fn unruled(
         Ok((_, mode)) => (mode == Mode::Shadow && run == Run::Answer).then_some(SkipReason::Shadow),
     };
     searches.iter().map(reason).collect()
+}
+
+/// The rule of searches whose path alone says which it is.
+pub(super) fn rule_of_path<'a>(context: &'a Context, route: &SearchRoute) -> Option<&'a Rule> {
+    rules::find(&context.snapshot.settings.rules, &route.indices).filter(|_| route.names_indices())
+}
+
+/// What the rule of each search is called.
+pub(super) fn rules_of(context: &Context, searches: &[Search]) -> Vec<Option<Arc<str>>> {
+    let rule = |search: &Search| {
+        let rule = rules::find(&context.snapshot.settings.rules, search.indices.as_deref()?)?;
+        Some(rule.label.clone())
+    };
+    searches.iter().map(rule).collect()
 }
 
 /// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.

@@ -14,9 +14,10 @@ use http::uri::PathAndQuery;
 
 use super::{
     call::SearchCall,
+    ending::Searched,
     fetch::{Fetched, fetch_original, fetch_own},
     halt::Halt,
-    planning::{Plans, Run, plans, unruled},
+    planning::{Plans, Run, plans, rules_of, unruled},
     trace::Trace,
     whole_answer::response,
 };
@@ -39,6 +40,8 @@ const PLANNED_COPIES: usize = 2;
 pub(super) struct Prepared {
     /// Each of its searches.
     pub(super) searches: Plans,
+    /// What the rule of each is called.
+    pub(super) rules: Vec<Option<Arc<str>>>,
     /// The request to send, and the reader of its answer; `None` where no search is to be reranked.
     pub(super) assembled: Option<Assembled>,
     /// Headers that the client sent but that do not count.
@@ -55,9 +58,17 @@ impl Prepared {
         self.searches.iter().any(|search| matches!(search, Err(SkipReason::Shadow)))
     }
 
-    /// The reports on all searches where the planned ones come to nothing, for this reason.
-    pub(super) fn all_skipped(&self, reason: SkipReason) -> Vec<Report> {
-        self.searches.iter().map(|search| Report::Skipped(*search.as_ref().err().unwrap_or(&reason))).collect()
+    /// What becomes of all searches where the planned ones come to nothing, for this reason.
+    pub(super) fn all_skipped(&self, reason: SkipReason) -> Vec<Searched> {
+        let skipped = |(search, rule): (&Result<_, SkipReason>, &Option<Arc<str>>)| {
+            Searched::skipped(rule.as_ref(), *search.as_ref().err().unwrap_or(&reason))
+        };
+        self.searches.iter().zip(&self.rules).map(skipped).collect()
+    }
+
+    /// What became of the search at `place`.
+    pub(super) fn searched(&self, place: usize, report: Report) -> Searched {
+        Searched { rule: self.rules[place].clone(), report }
     }
 
     /// The model of the search at `place`.
@@ -92,9 +103,10 @@ pub(super) async fn prepare(
         && let Some(reasons) = unruled(&context.snapshot, read.request.searches(), options, run)
     {
         // None of them is ours: nothing is worth rendering.
+        let rules = rules_of(context, read.request.searches());
         let searches = reasons.into_iter().map(Err).collect();
         let (ignored, room) = (options.ignored.clone(), room.split(0));
-        return Ok(Prepared { searches, assembled: None, ignored, _room: room, _rendered: None });
+        return Ok(Prepared { searches, rules, assembled: None, ignored, _room: room, _rendered: None });
     }
     if let Some(path_and_query) = question {
         read = discovered(context, call, read, path_and_query).await?;
@@ -111,6 +123,7 @@ pub(super) async fn prepare(
     }
     trace.note(|noted| noted.indices = read.request.searches().first().and_then(|search| search.indices.clone()));
     let Read { request, size } = read;
+    let rules = rules_of(context, request.searches());
     let (snapshot, own, multi) = (context.snapshot.clone(), options.clone(), call.form().is_multi());
     let plans = planned(size, move || plans(&snapshot, request, multi, &own, run)).await?;
     let (searches, assembled) = plans.map_err(|cause| match cause {
@@ -119,7 +132,7 @@ pub(super) async fn prepare(
     })?;
     // What is sent, and the plans, which say what a body says in other words.
     let room = room.split(PLANNED_COPIES * size);
-    Ok(Prepared { searches, assembled, ignored: options.ignored.clone(), _room: room, _rendered: rendered })
+    Ok(Prepared { searches, rules, assembled, ignored: options.ignored.clone(), _room: room, _rendered: rendered })
 }
 
 /// Puts on the account what planning a body takes: the body as it will be sent, and the tree of its JSON.

@@ -1,6 +1,6 @@
 //! Sending to the cluster, and sending once more where the connection breaks. Owns that rule: what changes nothing at the
-//! cluster, and what never left, goes out a second time, over a new connection. Nothing goes out a third time, and nothing
-//! again to a cluster that takes no connection.
+//! cluster, and what never left, goes out a second time, over a new connection, to another node where there is one. Nothing goes
+//! out a third time. What found no connection goes on to the next node, until all were tried.
 
 use http::Response;
 use tracing::debug;
@@ -20,11 +20,12 @@ pub(super) struct Answered {
 
 /// Sends a request as often as it may be sent, until the head of an answer is there; nothing of it is of use afterwards.
 pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<Answered, UpstreamError> {
-    context.connections.address(&mut outgoing.head);
+    context.connections.strip(&mut outgoing.head);
+    let mut is_again = outgoing.attempts == Attempts::Last;
     loop {
         let attempts = outgoing.attempts;
         let was_last = attempts == Attempts::Last;
-        if was_last {
+        if is_again {
             context.process.metrics.upstream_retried();
         }
         let spare = if was_last { None } else { spare(&outgoing.body) };
@@ -32,12 +33,31 @@ pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<A
             Ok(response) => return Ok(Answered { response, was_last }),
             Err(error) => error,
         };
+        is_again = true;
+        if error.is_unconnected() && context.connections.has_another(&outgoing.tried) {
+            debug!(error = %chain(&error), "sending to another node");
+            continue;
+        }
         match spare {
-            Some(spare) if error.is_broken() && (attempts == Attempts::Two || error.is_unsent()) => {
+            Some(spare) if may_be_repeated(context, attempts, &error) => {
                 debug!(error = %chain(&error), "sending once more, over a new connection");
                 (outgoing.body, outgoing.attempts) = (spare, Attempts::Last);
             }
             _ => return Err(error),
         }
     }
+}
+
+/// Whether a request that broke may be sent once more. What never left the proxy is no more work for the cluster.
+fn may_be_repeated(context: &Context, attempts: Attempts, error: &UpstreamError) -> bool {
+    error.is_broken() && (error.is_unsent() || (attempts == Attempts::Two && is_within_budget(context)))
+}
+
+/// Whether the budget allows one request more that the cluster has seen before.
+pub(super) fn is_within_budget(context: &Context) -> bool {
+    let is_within = context.connections.cluster().may_repeat();
+    if !is_within {
+        context.process.metrics.upstream_retry_denied();
+    }
+    is_within
 }

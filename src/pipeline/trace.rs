@@ -1,5 +1,5 @@
-//! What is noted of a request on its way, where somebody wants to know: its searches' indices, its plan, the times of the stages
-//! and the pages before and after. Owns that nothing is noted, measured or copied of any other request.
+//! What is noted of a request on its way. The times of its stages always are, for the metrics and the traces; its searches' indices,
+//! its plan and the pages before and after where somebody wants to know. Owns that nothing is copied of any other request.
 
 use std::{
     cell::RefCell,
@@ -11,8 +11,10 @@ use std::{
 use bytes::Bytes;
 use engines::{candidates::Candidates, plan::Page};
 use ranking::ranked::Ranked;
+use tracing::{Instrument, Span};
 
 use super::planned::Planned;
+use crate::{state::Context, telemetry::Stage};
 
 /// What is noted of a request.
 #[derive(Debug)]
@@ -22,16 +24,14 @@ pub(super) struct Noted {
     /// The plan of the first search, where it has one.
     pub(super) planned: Option<Arc<Planned>>,
     /// The time that each stage took, in the order in which they ended.
-    pub(super) stages: Vec<(&'static str, Duration)>,
+    pub(super) stages: Vec<(Stage, Duration)>,
     /// The pages, where the search was reranked; the second is the one in the new order.
     pub(super) pages: Option<(Pages, Bytes)>,
-    /// When the last stage ended.
-    since: Instant,
 }
 
 impl Noted {
     fn nothing() -> Self {
-        Self { indices: None, planned: None, stages: Vec::new(), pages: None, since: Instant::now() }
+        Self { indices: None, planned: None, stages: Vec::new(), pages: None }
     }
 }
 
@@ -40,8 +40,6 @@ impl Noted {
 pub(super) struct Pages {
     pub(super) before: Bytes,
     pub(super) places: Places,
-    /// The time that putting them in order took.
-    pub(super) order: Duration,
 }
 
 /// The hits of both pages, by their places in the cluster's order.
@@ -99,25 +97,18 @@ impl Trace {
         }
     }
 
-    /// Notes that a stage has ended.
-    pub(super) fn lap(&self, stage: &'static str) {
-        self.note(|noted| {
-            let now = Instant::now();
-            noted.stages.push((stage, now - noted.since));
-            noted.since = now;
-        });
+    /// Runs a stage to its end.
+    pub(super) async fn stage<T>(&self, context: &Context, stage: Stage, work: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let done = work.instrument(stage.span(&Span::current())).await;
+        self.took(context, stage, began.elapsed());
+        done
     }
 
-    /// Notes the new order, and the page in it.
-    pub(super) fn reordered(&self, pages: Pages, after: Bytes) {
-        let order = pages.order;
-        self.note(|noted| {
-            let now = Instant::now();
-            let both = now - noted.since;
-            noted.stages.extend([("order", order), ("rewrite", both.saturating_sub(order))]);
-            noted.since = now;
-            noted.pages = Some((pages, after));
-        });
+    /// Notes the time that a stage took.
+    pub(super) fn took(&self, context: &Context, stage: Stage, time: Duration) {
+        context.process.metrics.took(stage, time);
+        self.note(|noted| noted.stages.push((stage, time)));
     }
 
     /// What was noted; nothing where nobody wanted to know.

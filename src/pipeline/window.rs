@@ -1,7 +1,10 @@
 //! One search of a request, from its answer to the answer that the client gets: candidates → score → order → rewrite.
 //! Owns how these stages follow each other, and that each way to fail leaves the cluster's own page.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use engines::{
@@ -12,7 +15,7 @@ use engines::{
 };
 use ranking::{diversity, order, ranked::Ranked};
 use scoring::{Known, Priority, Request, ScoreError, Scored, held_to};
-use tracing::debug;
+use tracing::{Span, debug};
 
 use super::{
     fetch::stands,
@@ -25,7 +28,7 @@ use crate::{
     config::rules::ShownScore,
     isolation::{computed, guarded_future},
     state::Context,
-    telemetry::Counts,
+    telemetry::{Counts, Shift, Stage},
 };
 
 /// The outcome of one search.
@@ -55,7 +58,8 @@ pub(super) async fn rerank(
     trace: &Trace,
 ) -> Outcome {
     let unusable = |reason| Outcome::Unusable { reason, stands: false };
-    let (candidates, texts) = match candidates(reader, planned, &answer, size).await {
+    let read = trace.stage(context, Stage::Candidates, candidates(reader, planned, &answer, size)).await;
+    let (candidates, texts) = match read {
         Ok(Ok(candidates)) => split(candidates, planned.explain),
         Ok(Err(unreadable)) => {
             let stands = matches!(unreadable, Unreadable::Error(status) if stands(status));
@@ -63,15 +67,18 @@ pub(super) async fn rerank(
         }
         Err(reason) => return unusable(reason),
     };
-    trace.lap("candidates");
-    let scored = score(context, planned, &candidates, texts, answered, priority(trace)).await;
-    trace.lap("score");
-    let scored = match scored {
-        Ok(scored) => reordered(reader, planned, &candidates, scored, &answer, size, trace).await,
+    let scoring = score(context, planned, &candidates, texts, answered, priority(trace));
+    let scored = match trace.stage(context, Stage::Score, scoring).await {
+        Ok(scored) => reordered(reader, planned, &candidates, scored, &answer, size, trace.is_on()).await,
         Err(reason) => Err(reason),
     };
     match scored {
-        Ok((body, counts)) => Outcome::Reranked(body, counts),
+        Ok(Reordered { body, counts, pages, order, rewrite }) => {
+            trace.took(context, Stage::Order, order);
+            trace.took(context, Stage::Rewrite, rewrite);
+            trace.note(|noted| noted.pages = pages.map(|pages| (pages, body.clone())));
+            Outcome::Reranked(body, counts)
+        }
         Err(reason) => {
             let (reader, place) = (reader.clone(), planned.place);
             let page = computed(size, move || reader.original_page(place, answer, &candidates)).await;
@@ -204,6 +211,17 @@ fn by_hit<T: Clone + Default>(hits: usize, places: &[usize], entries: Vec<T>) ->
     all
 }
 
+/// A search in its new order.
+struct Reordered {
+    body: Bytes,
+    counts: Counts,
+    /// Where it is explained.
+    pages: Option<Pages>,
+    /// The time that the order took, and that the rewriting took.
+    order: Duration,
+    rewrite: Duration,
+}
+
 /// Order and rewrite: the answer with the client's page of the new order.
 async fn reordered(
     reader: &Arc<dyn AnswerReader>,
@@ -212,40 +230,41 @@ async fn reordered(
     scored: Scored,
     answer: &Bytes,
     size: usize,
-    trace: &Trace,
-) -> Result<(Bytes, Counts), SkipReason> {
-    let is_traced = trace.is_on();
+    is_explained: bool,
+) -> Result<Reordered, SkipReason> {
+    let (whole, began) = (Span::current(), Instant::now());
     let counts = Counts::of(&scored).with_good(&scored, planned.min_score);
     let (reader, planned, candidates, answer) = (reader.clone(), planned.clone(), candidates.clone(), answer.clone());
-    let (mut body, pages) = computed(size + bytes_of_vectors(&scored), move || {
-        let began = is_traced.then(Instant::now);
+    let (mut body, pages, shift, order) = computed(size + bytes_of_vectors(&scored), move || {
+        let began = Instant::now();
+        let ordering = Stage::Order.span(&whole).entered();
         let (ranked, moved) = new_order(&planned, &candidates, &scored, reader.min_score(planned.place));
-        let ordered = began.map(|began| began.elapsed());
+        drop(ordering);
+        let order = began.elapsed();
+        let _rewriting = Stage::Rewrite.span(&whole).entered();
+        let page = planned.plan.page;
+        let shift = Shift::of(ranked[page.of(ranked.len())].iter().map(|hit| hit.hit), page.from);
         let notes = |rank: usize, hit: &Ranked| notes(&planned, rank, hit, &candidates, &scored, &moved);
-        let pages = ordered.map(|order| Pages {
+        let pages = is_explained.then(|| Pages {
             before: reader.original_page(planned.place, answer.clone(), &candidates),
-            places: Places::of(planned.plan.page, &candidates, &ranked, &notes),
-            order,
+            places: Places::of(page, &candidates, &ranked, &notes),
         });
-        let order = NewOrder {
+        let new = NewOrder {
             total: planned.cut.then_some(ranked.len()),
             ranked,
             scores: planned.shown == ShownScore::Rerank,
             // What is told beside the answer is not told in it.
-            notes: if is_traced { &|_, _| Vec::new() } else { &notes },
+            notes: if is_explained { &|_, _| Vec::new() } else { &notes },
         };
-        (reader.rewrite(planned.place, &answer, &candidates, order), pages)
+        (reader.rewrite(planned.place, &answer, &candidates, new), pages, shift, order)
     })
     .await?;
     if body.len() < body.capacity() / 2 {
         // A page of a window: the rest of the room is not to be kept until the client has read it.
         body.shrink_to_fit();
     }
-    let body = Bytes::from(body);
-    if let Some(pages) = pages {
-        trace.reordered(pages, body.clone());
-    }
-    Ok((body, counts))
+    let (counts, rewrite) = (Counts { shift: Some(shift), ..counts }, began.elapsed().saturating_sub(order));
+    Ok(Reordered { body: Bytes::from(body), counts, pages, order, rewrite })
 }
 
 /// The bytes of the vectors that are compared: to compare those of 200 hits takes longer than to rewrite a small answer.

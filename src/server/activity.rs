@@ -17,6 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use super::frames::Frames;
+use crate::telemetry::AccessLine;
 
 /// What a client begins with that speaks HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -68,7 +69,7 @@ impl Activity {
         if !state.is_http2() {
             state.head_since = None;
         }
-        OpenRequest { activity: self.clone(), exchange: None }
+        OpenRequest { activity: self.clone(), held: Held::default() }
     }
 
     /// Whether there is a request that has no whole answer yet, or an answer that is not all with the system.
@@ -202,13 +203,23 @@ impl State {
 #[derive(Debug)]
 pub(super) struct OpenRequest {
     activity: Rc<Activity>,
-    exchange: Option<OwnedSemaphorePermit>,
+    held: Held,
+}
+
+/// What a request holds on to until its answer is sent.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Its line for the access log, where it has one.
+    pub(super) line: Option<Box<AccessLine>>,
+    /// The permit to ask the cluster, where it needed one.
+    #[allow(dead_code, reason = "it is there to be dropped")]
+    pub(super) exchange: Option<OwnedSemaphorePermit>,
 }
 
 impl OpenRequest {
-    /// The same request, which has a permit to ask the cluster for as long as it is open.
-    pub(super) fn with(mut self, exchange: Option<OwnedSemaphorePermit>) -> Self {
-        self.exchange = exchange;
+    /// The same request, which holds on to this for as long as it is open.
+    pub(super) fn with(mut self, held: Held) -> Self {
+        self.held = held;
         self
     }
 
@@ -237,7 +248,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ObservedBody<B> {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Unsent>, B::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let unsent = |bytes| Unsent { bytes, _open: self.open.clone() };
+        let unsent = |bytes: Bytes| {
+            if let Some(line) = &self.open.held.line {
+                line.sent(bytes.len());
+            }
+            Unsent { bytes, _open: self.open.clone() }
+        };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(unsent))))
     }
 

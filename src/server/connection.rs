@@ -30,7 +30,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{
-    activity::Activity,
+    activity::{Activity, Held},
     admission::Place,
     handshake::{NoTls, handshake},
     observed::{ObservedStream, ObservedWrites},
@@ -39,6 +39,7 @@ use super::{
 };
 use crate::{
     api,
+    client::Client,
     client_body::ClientBody,
     cluster::body::Body,
     route,
@@ -151,17 +152,18 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
     let unread = Rc::new(UnreadAnswers::new(send_timeout));
+    let client = Rc::new(Client { address: peer });
     let respond = |request: Request<ClientBody>| {
-        let context = thread.context(request.uri().path());
+        let context = thread.context(&client, request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
         let answered = match in_reserve {
             true => {
-                answer_in_reserve(front, context, request).map(|response| (response, None)).boxed_local().right_future()
+                let answered = answer_in_reserve(front, context, request).map(|response| (response, Held::default()));
+                answered.boxed_local().right_future()
             }
             false => answer(front, context, request, exchanges).left_future(),
         };
-        answered
-            .map(move |(response, exchange)| unread.track(response).map(|body| open.with(exchange).until_sent(body)))
+        answered.map(move |(response, held)| unread.track(response).map(|body| open.with(held).until_sent(body)))
     };
     let closing = Cell::new(false);
     let mut http = pin!(async {
@@ -266,28 +268,31 @@ fn http2() -> http2::Builder<ThisThread> {
     server
 }
 
-/// The answer, and the permit to ask the cluster where one was needed, which is to be kept until the answer is sent.
+/// The answer, and what is to be held until it is sent.
 fn answer(
     front: Front,
     context: Context,
     request: Request<ClientBody>,
     exchanges: Arc<Semaphore>,
-) -> impl Future<Output = (Response<Body>, Option<OwnedSemaphorePermit>)> {
+) -> impl Future<Output = (Response<Body>, Held)> {
     let asks_the_cluster = matches!(front, Front::Proxy) && !api::owns(request.uri().path());
     // Mostly there is a permit, and nothing has to wait for one.
     let exchange = if asks_the_cluster { exchanges.clone().try_acquire_owned().ok() } else { None };
     if exchange.is_some() {
-        return route::handle(context, request).map(|response| (response, exchange)).left_future();
+        return route::handle(context, request)
+            .map(|(response, line)| (response, Held { line, exchange }))
+            .left_future();
     }
     let rare = async move {
-        match front {
-            Front::Api => (api::handle_at_root(context, request).await, None),
+        let ((response, line), exchange) = match front {
+            Front::Api => (route::handle_api(context, request).await, None),
             Front::Proxy if !asks_the_cluster => (route::handle(context, request).await, None),
             Front::Proxy => match turn(exchanges).await {
-                None => (route::handle_in_reserve(context, request).await, None),
+                None => ((route::handle_in_reserve(context, request).await, None), None),
                 exchange => (route::handle(context, request).await, exchange),
             },
-        }
+        };
+        (response, Held { line, exchange })
     };
     rare.boxed_local().right_future()
 }

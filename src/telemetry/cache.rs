@@ -86,7 +86,7 @@ mod tests {
             prefix: "test:".to_owned(),
         };
         let cache = ScoreCache::start(CacheOptions { size: 0, ttl: None, shared: Some(shared) }).unwrap();
-        let text = Metrics::of(Vec::new, Memory::new(0), Some(Arc::new(cache))).encode();
+        let text = Metrics::of(Vec::new, Vec::new, Memory::new(0), Some(Arc::new(cache))).encode();
         let documented = include_str!("../../docs/cache.md");
         let names: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
@@ -102,7 +102,7 @@ mod tests {
         let cache = Arc::new(ScoreCache::new(1 << 20));
         let key = scoring::cache::Keys::of_texts("r", Default::default()).key("a");
         cache.look_up_all(&[key, key], std::time::Instant::now()).await;
-        let text = Metrics::of(Vec::new, Memory::new(0), Some(cache)).encode();
+        let text = Metrics::of(Vec::new, Vec::new, Memory::new(0), Some(cache)).encode();
         for line in [
             "rerank_proxy_cache_hits_total{level=\"memory\"} 0",
             "rerank_proxy_cache_misses_total{level=\"memory\"} 2",

@@ -2,19 +2,31 @@
 //! its unit. What each means to an operator is a row of docs/scoring.md, and a test holds both together. Figures that are read
 //! when somebody asks (of the cache, the memory, the models) are declared in the files beside this one.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use engines::plan::SkipReason;
 use http::StatusCode;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{
+        counter::Counter, exemplar::HistogramWithExemplars, family::Family, gauge::Gauge, histogram::Histogram,
+        info::Info,
+    },
     registry::{Metric, Registry, Unit},
 };
-use scoring::{ScoreCache, ScorerStats};
+use scoring::ScoreCache;
 
-use super::{cache::CacheMetrics, memory, models, search_counts::Counts};
-use crate::memory::Memory;
+use super::{
+    Counts, Shift, Stage, TraceParent,
+    cache::CacheMetrics,
+    memory,
+    models::{ModelFigures, Models},
+    nodes::Nodes,
+};
+use crate::{cluster::node::NodeFigures, memory::Memory};
 
 /// Makes the struct of the metrics, and their registration, out of the declarations. A metric is shown under its field's name,
 /// after the prefix `rerank_proxy_` and before its unit; the line above it is its help.
@@ -41,8 +53,8 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// Searches by outcome: applied, or why not
-    searches: Family<Outcome, Counter> = Family::default();
+    /// Searches by rule, and by outcome: applied, or why not
+    searches: Family<Searched, Counter> = Family::default();
     /// Searches scored off the path, by outcome
     shadow_searches: Family<Outcome, Counter> = Family::default();
     /// Calls of the rerank API by shape and status
@@ -61,10 +73,18 @@ metrics! {
     truncated_passages: Counter = Counter::default();
     /// Requests that the cluster did not answer
     upstream_failures: Counter = Counter::default();
-    /// Requests sent once more on a new connection, since the one before broke
+    /// Requests sent once more, since the connection before broke or could not be made
     upstream_retries: Counter = Counter::default();
+    /// Requests not sent once more, since too many were
+    upstream_retries_denied: Counter = Counter::default();
     /// Time that reranking added to a search, from the cluster's whole answer to ours
-    rerank_duration: Histogram = seconds(), in Seconds;
+    rerank_duration: HistogramWithExemplars<Trace> = HistogramWithExemplars::new(SECONDS.into_iter()), in Seconds;
+    /// Time that a stage of a search took
+    stage_duration: Family<StageLabel, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds), in Seconds;
+    /// The part of a reranked page that the cluster's page has as well, 0 to 1
+    page_overlap: Histogram = Histogram::new([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]);
+    /// Places that the hits of a reranked page moved, on average
+    displacement: Histogram = Histogram::new([0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]);
     /// Time that the cluster took for a search that a rule names, body included
     upstream_duration: Histogram = seconds(), in Seconds;
     /// Client connections that are open
@@ -73,6 +93,24 @@ metrics! {
     refused_connections: Counter = Counter::default();
     /// Client connections that the proxy closed, by reason
     closed_connections: Family<Reason, Counter> = Family::default();
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Searched {
+    /// Without one, the search falls under none. Rules are as many as the operator wrote.
+    rule: Option<Arc<str>>,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabel {
+    stage: &'static str,
+}
+
+/// The trace of one search, by which a figure of the histogram can be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Trace {
+    trace_id: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -96,9 +134,11 @@ struct Reason {
     reason: &'static str,
 }
 
-/// A histogram of times, half a millisecond to five seconds.
+/// The buckets of times, half a millisecond to five seconds.
+const SECONDS: [f64; 14] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0];
+
 fn seconds() -> Histogram {
-    Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0])
+    Histogram::new(SECONDS)
 }
 
 fn register<const UNITS: usize>(
@@ -116,15 +156,20 @@ fn register<const UNITS: usize>(
 }
 
 impl Metrics {
-    /// The metrics of a process whose models have the figures that `stats` reads, and with this cache where there is one.
+    /// The metrics of a process whose models have the figures that `models` reads, and its cluster's nodes those that `nodes` does,
+    /// and with this cache where there is one.
     pub fn of(
-        stats: impl Fn() -> Vec<(String, ScorerStats)> + Send + Sync + 'static,
+        models: impl Fn() -> Vec<ModelFigures> + Send + Sync + 'static,
+        nodes: impl Fn() -> Vec<NodeFigures> + Send + Sync + 'static,
         memory: Arc<Memory>,
         cache: Option<Arc<ScoreCache>>,
     ) -> Self {
         let mut metrics = Self::default();
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        metrics.registry.register("build", "The version of the program", build);
         metrics.registry.register_collector(Box::new(memory::Account(memory)));
-        metrics.registry.register_collector(Box::new(models::Models(Box::new(stats))));
+        metrics.registry.register_collector(Box::new(Models(Box::new(models))));
+        metrics.registry.register_collector(Box::new(Nodes(Box::new(nodes))));
         if let Some(cache) = cache {
             metrics.registry.register_collector(Box::new(CacheMetrics(cache)));
         }
@@ -132,19 +177,34 @@ impl Metrics {
     }
 
     /// Counts a search that was answered in the new order.
-    pub fn applied(&self, counts: Counts) {
-        self.searches.get_or_create(&Outcome { outcome: "applied" }).inc();
+    pub fn applied(&self, rule: Option<&Arc<str>>, counts: Counts) {
+        self.searches.get_or_create(&Searched { rule: rule.cloned(), outcome: "applied" }).inc();
         self.count_pairs(counts);
+        if let Some(overlap) = counts.shift.and_then(Shift::overlap) {
+            self.page_overlap.observe(overlap);
+        }
+        if let Some(displacement) = counts.shift.and_then(Shift::displacement) {
+            self.displacement.observe(displacement);
+        }
     }
 
-    /// Notes how long reranking held up an answer.
-    pub fn added(&self, time: Duration) {
-        self.rerank_duration.observe(time.as_secs_f64());
+    /// Notes how long reranking held up an answer; `of` is the trace that it belongs to. Where its caller keeps that, it is an
+    /// exemplar.
+    pub(crate) fn added(&self, time: Duration, of: Option<TraceParent<'_>>) {
+        let exemplar =
+            of.filter(|parent| parent.is_sampled).map(|parent| Trace { trace_id: parent.trace_id.to_owned() });
+        let now = exemplar.is_some().then(SystemTime::now);
+        self.rerank_duration.observe(time.as_secs_f64(), exemplar, now);
+    }
+
+    /// Notes how long a stage took.
+    pub fn took(&self, stage: Stage, time: Duration) {
+        self.stage_duration.get_or_create(&StageLabel { stage: stage.as_str() }).observe(time.as_secs_f64());
     }
 
     /// Counts a search that was answered as the cluster would.
-    pub fn skipped(&self, reason: SkipReason) {
-        self.searches.get_or_create(&Outcome { outcome: reason.as_str() }).inc();
+    pub(crate) fn skipped(&self, rule: Option<&Arc<str>>, reason: SkipReason) {
+        self.searches.get_or_create(&Searched { rule: rule.cloned(), outcome: reason.as_str() }).inc();
     }
 
     /// Counts a shadow search, scored or not.
@@ -185,9 +245,14 @@ impl Metrics {
         self.upstream_failures.inc();
     }
 
-    /// Counts a request that is sent once more, since the connection broke.
+    /// Counts a request that is sent once more, since the connection broke or could not be made.
     pub fn upstream_retried(&self) {
         self.upstream_retries.inc();
+    }
+
+    /// Counts a request that is not sent once more, since too many were.
+    pub fn upstream_retry_denied(&self) {
+        self.upstream_retries_denied.inc();
     }
 
     /// Notes how long the cluster took for a search that a rule names.

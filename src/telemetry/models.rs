@@ -7,10 +7,34 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
-use scoring::ScorerStats;
+use scoring::{Readiness, ScorerStats};
 
-/// Reads the figures of each model that runs in this process, by its name.
-pub(super) struct Models(pub(super) Box<dyn Fn() -> Vec<(String, ScorerStats)> + Send + Sync>);
+/// What a model does at the moment.
+#[derive(Debug, Clone)]
+pub struct ModelFigures {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Whether a search would be scored by it.
+    pub readiness: Readiness,
+    /// Its figures, where it runs in this process.
+    pub stats: Option<ScorerStats>,
+}
+
+/// Reads the figures of each model.
+pub(super) struct Models(pub(super) Box<dyn Fn() -> Vec<ModelFigures> + Send + Sync>);
+
+/// The states of a model, by what the metrics call them.
+const STATES: [&str; 5] = ["ready", "loading", "failed", "stuck", "paused"];
+
+fn state(readiness: &Readiness) -> &'static str {
+    match readiness {
+        Readiness::Ready => "ready",
+        Readiness::Loading => "loading",
+        Readiness::Failed(_) => "failed",
+        Readiness::Stuck(_) => "stuck",
+        Readiness::Paused(_) => "paused",
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Label {
@@ -25,9 +49,10 @@ impl fmt::Debug for Models {
 
 impl Collector for Models {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        let mut all: Vec<(Label, ScorerStats)> =
-            (self.0)().into_iter().map(|(model, stats)| (Label { model }, stats)).collect();
-        all.sort_by(|(a, _), (b, _)| a.model.cmp(&b.model));
+        let mut models = (self.0)();
+        models.sort_by(|a, b| a.name.cmp(&b.name));
+        let local = |model: &ModelFigures| Some((Label { model: model.name.clone() }, model.stats?));
+        let all: Vec<(Label, ScorerStats)> = models.iter().filter_map(local).collect();
         let mut gauge = |name: &str, help: &str, value: fn(&ScorerStats) -> Option<f64>| -> fmt::Result {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (label, stats) in &all {
@@ -48,6 +73,22 @@ impl Collector for Models {
         let mut family = encoder.encode_descriptor("inferences", help, None, MetricType::Counter)?;
         for (label, stats) in &all {
             ConstCounter::new(stats.runs).encode(family.encode_family(label)?)?;
+        }
+        let help = "How often a worker got its model, or did not";
+        let mut family = encoder.encode_descriptor("model_loads", help, None, MetricType::Counter)?;
+        for (label, stats) in &all {
+            for (outcome, count) in [("loaded", stats.loads), ("failed", stats.failed_loads)] {
+                let label = [("model", label.model.as_str()), ("outcome", outcome)];
+                ConstCounter::new(count).encode(family.encode_family(&label)?)?;
+            }
+        }
+        let help = "The state of each model: 1 for the one it is in";
+        let mut family = encoder.encode_descriptor("model_state", help, None, MetricType::Gauge)?;
+        for ModelFigures { name, readiness, .. } in &models {
+            for known in STATES {
+                let is_in = ConstGauge::new(f64::from(u8::from(state(readiness) == known)));
+                is_in.encode(family.encode_family(&[("model", name.as_str()), ("state", known)])?)?;
+            }
         }
         Ok(())
     }

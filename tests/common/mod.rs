@@ -2,6 +2,8 @@
 //! demand.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "every test file compiles this module for itself")]
 
+pub mod program;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -154,6 +156,17 @@ pub async fn proxy_with(
     proxy_of(config(upstream, &[&[second], settings].concat()), models).await
 }
 
+/// A proxy in front of several nodes of one cluster.
+pub async fn proxy_of_nodes(
+    nodes: &[SocketAddr],
+    settings: &[(&[&'static str], &str)],
+    scorer: impl Scorer,
+) -> SocketAddr {
+    let urls: Vec<String> = nodes.iter().map(|node| format!("http://{node}")).collect();
+    let config = config_of("urls", &urls.join(","), settings);
+    proxy_of(config, [("m", Arc::new(scorer) as Arc<dyn Scorer>)]).await
+}
+
 async fn proxy_of<const N: usize>(config: Config, models: [(&str, Arc<dyn Scorer>); N]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -164,8 +177,12 @@ async fn proxy_of<const N: usize>(config: Config, models: [(&str, Arc<dyn Scorer
 }
 
 pub fn config(upstream: SocketAddr, settings: &[(&[&'static str], &str)]) -> Config {
+    config_of("url", &format!("http://{upstream}"), settings)
+}
+
+fn config_of(key: &'static str, upstream: &str, settings: &[(&[&'static str], &str)]) -> Config {
     let mut flags: Vec<FlagSetting> = vec![
-        (vec!["upstream", "url"], format!("http://{upstream}"), "test"),
+        (vec!["upstream", key], upstream.to_owned(), "test"),
         (vec!["models", "m", "path"], MODEL.to_owned(), "test"),
         (vec!["rules", "0", "index"], "*".to_owned(), "test"),
         (vec!["rules", "0", "window"], "5".to_owned(), "test"),

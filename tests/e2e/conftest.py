@@ -1,7 +1,9 @@
 """Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
 
 A test that takes the fixture `cluster` runs on every kind of Elasticsearch and OpenSearch, or on the kinds, flavours or
-families that `@pytest.mark.engines(...)` names. One that takes `secured` runs on the secured engines that its file starts. One that takes `redis` gets a Redis of its own, one that takes `browser` a Chromium.
+families that `@pytest.mark.engines(...)` names. One that takes `secured` runs on the secured engines that its
+file starts. One that takes `redis` gets a Redis of its own, one that takes `browser` a Chromium, one
+that takes `prometheus` needs Debian's package of that name.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
@@ -28,6 +30,7 @@ import browser
 import data
 import engines as engine_control
 import kinds
+import prometheus_server
 import proxy as proxy_control
 import redis_server
 import rerank_api
@@ -56,7 +59,7 @@ def _kind(item):
 def _needs(item):
     """What a test cannot do without."""
     fixtures = set(getattr(item, "fixturenames", ()))
-    needs = {"redis": fixtures & {"redis", "stopped_redis"}, "browser": fixtures & {"browser"}, _kind(item): _kind(item)}
+    needs = {"redis": fixtures & {"redis", "stopped_redis"}, "browser": fixtures & {"browser"}, "prometheus": fixtures & {"prometheus"}, _kind(item): _kind(item)}
     return [need for need, is_needed in needs.items() if is_needed]
 
 
@@ -98,7 +101,7 @@ def pytest_collection_modifyitems(config, items):
 
 def _leave_out(items, given):
     """Marks tests on servers that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
-    missing = redis_server.left_out() | browser.left_out() | ({} if given else engine_control.left_out())
+    missing = redis_server.left_out() | browser.left_out() | prometheus_server.left_out() | ({} if given else engine_control.left_out())
     found = {}
     for item in items:
         for need in set(_needs(item)) & set(missing):
@@ -187,6 +190,11 @@ def stopped_redis():
 def redis(stopped_redis):
     """A Redis with nothing in it."""
     return stopped_redis.start()
+
+
+@pytest.fixture
+def prometheus():
+    """Says that a test needs Prometheus and promtool."""
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Proxy:
         self.process = subprocess.Popen(
             [str(binary()), "serve", *arguments],
             cwd=REPOSITORY,
-            env=os.environ | (environment or {}),
+            env=os.environ | {"RERANK_PROXY_LOG__FORMAT": "text"} | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -19,6 +19,7 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -45,18 +46,26 @@ READY_PATHS = {
 # The engines refuse to run as root. As root they run under this account, which every Unix has.
 UNPRIVILEGED_USER = os.environ.get("ENGINE_USER", "nobody")
 
-# Nothing that watches the machine, writes outside the run folder or waits for other nodes.
+# Nothing that watches the machine or writes outside the run folder.
 SETTINGS = """\
 cluster.name: rerank-tests
-node.name: one
-discovery.type: single-node
 network.host: 127.0.0.1
 http.port: {port}
-transport.port: 0
 node.portsfile: true
 path.data: {run}/data
 path.logs: {run}/logs
 cluster.routing.allocation.disk.threshold_enabled: false
+"""
+# Nothing that waits for other nodes.
+ALONE = "node.name: one\ndiscovery.type: single-node\ntransport.port: 0\n"
+# One of several nodes. What is found dead is left out soon: the tests wait for it.
+MEMBER = """\
+node.name: node-{number}
+transport.port: {port}
+discovery.seed_hosts: [{others}]
+cluster.initial_master_nodes: [{names}]
+cluster.fault_detection.follower_check.interval: 500ms
+cluster.fault_detection.leader_check.interval: 500ms
 """
 ELASTICSEARCH_8_SETTINGS = "xpack.security.enabled: false\naction.destructive_requires_name: false\n"
 
@@ -74,9 +83,9 @@ def left_out() -> "dict[str, str]":
 class Engine:
     """One running engine with empty data. Of a secured one, `ca` is the certificate to trust, and `secured.USER` may do anything."""
 
-    def __init__(self, kind: str, port: int = 0):
+    def __init__(self, kind: str, port: int = 0, membership: str = ALONE):
         """Starts it; `wait_until_ready` tells when it can be used. Port 0 lets the engine choose one."""
-        self.kind, self.url, self.ca = KINDS[kind], "", None
+        self.kind, self.url, self.ca, self._membership = KINDS[kind], "", None, membership
         home = fetch(self.kind)
         self._run = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=work_folder()))
         for folder in ("data", "logs", "tmp"):
@@ -106,7 +115,7 @@ class Engine:
         """The command that starts it, and its environment; what it reads lies in the run folder then."""
         flavour, config = self.kind.flavour, self._run / "config"
         shutil.copytree(home / "config", config)
-        settings = SETTINGS.format(port=port, run=self._run)
+        settings = SETTINGS.format(port=port, run=self._run) + self._membership
         if self.kind.secured:
             self.ca, _ = certify(config / "certs")
             settings += secure(self.kind, home, config)
@@ -164,6 +173,11 @@ class Engine:
             request.add_header("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
         return urllib.request.urlopen(request, timeout=10, context=tls)
 
+    def kill(self) -> None:
+        """Ends it as the loss of its machine would; its data stays until `stop`."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
     def stop(self) -> None:
         """Ends the engine and everything it started, and deletes its data."""
         for sign, seconds in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
@@ -202,6 +216,28 @@ def start_all(kinds) -> "dict[str, Engine]":
         for engine in engines.values():
             engine.stop()
         raise errors[0]
+    return engines
+
+
+def start_cluster(kind: str, count: int) -> "list[Engine]":
+    """Starts so many nodes of one cluster; returns them ready, or stops all and raises."""
+    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [holder.getsockname()[1] for holder in holders]
+    for holder in holders:
+        holder.close()
+    names = ", ".join(f"node-{number}" for number in range(count))
+    others = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+    engines = []
+    try:
+        for number, port in enumerate(ports):
+            membership = MEMBER.format(number=number, port=port, others=others, names=names)
+            engines.append(Engine(kind, membership=membership))
+        for engine in engines:
+            engine.wait_until_ready()
+    except BaseException:
+        for engine in engines:
+            engine.stop()
+        raise
     return engines
 
 

@@ -1,6 +1,6 @@
 //! Elasticsearch and OpenSearch: their search API is one dialect. This file owns which paths are searches, and how an error
 //! looks; its submodules own the request (`request` and what it reads), the forms of several searches (`multi`, `template`)
-//! and the answer (`reader`, `answer`, `filter_path`).
+//! the answer (`reader`, `answer`, `filter_path`), and the nodes that a cluster names (`nodes`).
 
 pub(crate) mod answer;
 mod conditions;
@@ -11,6 +11,7 @@ pub(crate) mod filter_path;
 mod hidden_fields;
 mod media_types;
 pub(crate) mod multi;
+pub mod nodes;
 pub(crate) mod planned;
 mod points_in_time;
 mod query_text;

@@ -55,7 +55,7 @@ pub async fn connect(connector: &Connector, uri: Uri, at_most: Duration) -> Resu
     }
 }
 
-/// A connector whose attempts may take `timeout`, and which speaks TLS as `tls` says.
+/// A connector that looks names up for each connection, tries their addresses one after the other, and whose attempts may take `timeout`, and which speaks TLS as `tls` says.
 ///
 /// # Errors
 /// What of `tls` cannot be used.
@@ -69,4 +69,33 @@ pub fn connector(timeout: Duration, tls: &ClientTls) -> Result<Connector, TlsErr
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
     Ok(builder.enable_http1().wrap_connector(Tcp(tcp)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// `localhost` stands for two addresses on most systems, on the others for one.
+    #[tokio::test]
+    async fn a_name_is_looked_up_for_each_connection_and_every_address_is_tried() {
+        let connector = connector(Duration::from_secs(5), &ClientTls::default()).expect("no TLS");
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let port = first.local_addr().expect("bound").port();
+        let to = || {
+            let uri = format!("http://localhost:{port}/").parse().expect("a URI");
+            connect(&connector, uri, Duration::from_secs(5))
+        };
+        assert!(to().await.is_ok());
+        drop(first);
+        assert!(to().await.is_err());
+        if let Ok(_second) = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await
+            && tokio::net::lookup_host(("localhost", port)).await.is_ok_and(|mut all| all.any(|one| one.is_ipv6()))
+        {
+            assert!(to().await.is_ok(), "it is where the name's other address is");
+        }
+    }
 }

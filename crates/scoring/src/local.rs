@@ -206,6 +206,8 @@ impl Scorer for LocalScorer {
             queued_pairs: self.pool.queued_pairs(),
             queued_tokens: self.pool.queued_tokens(),
             runs: self.pool.runs(),
+            loads: self.pool.loads(),
+            failed_loads: self.pool.failed_loads(),
             pairs_per_second: self.pool.pairs_per_second(),
             busy_workers: self.pool.busy_workers(),
             loaded_workers: self.pool.loaded_workers(),

@@ -132,6 +132,16 @@ impl Pool {
         self.shared.runs.load(Ordering::Relaxed)
     }
 
+    /// How often a worker got its model.
+    pub(crate) fn loads(&self) -> u64 {
+        self.shared.loads.load(Ordering::Relaxed)
+    }
+
+    /// How often a worker did not.
+    pub(crate) fn failed_loads(&self) -> u64 {
+        self.shared.failed_loads.load(Ordering::Relaxed)
+    }
+
     /// Inputs a second that all workers do together, by the latest runs; `None` before the first.
     pub(crate) fn pairs_per_second(&self) -> Option<f64> {
         Some(self.shared.cost_model.texts_per_second()? * self.loaded_workers() as f64)

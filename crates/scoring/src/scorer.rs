@@ -60,6 +60,10 @@ pub struct ScorerStats {
     pub queued_tokens: usize,
     /// Inputs that the model was run on, since the start.
     pub runs: u64,
+    /// How often a worker got its model, since the start.
+    pub loads: u64,
+    /// How often it could not, or had its model taken out of use.
+    pub failed_loads: u64,
     /// Pairs a second that all workers do together, by the latest runs; `None` before the first.
     pub pairs_per_second: Option<f64>,
     /// Scoring workers that are running something.

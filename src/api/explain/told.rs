@@ -12,7 +12,7 @@ use super::because::because;
 use crate::{
     config::{Settings, rules::Rule},
     pipeline::{Explained, ExplainedOutcome, Places, Shown, Terms},
-    telemetry::Counts,
+    telemetry::{Counts, Stage},
 };
 
 /// The most characters of the cluster's error that are told.
@@ -68,7 +68,7 @@ impl Told<'_> {
         };
         let rule = indices.as_deref().or(Some(self.indices).filter(|indices| !indices.is_empty()));
         let rule = rule.and_then(|indices| self.rule(indices));
-        let stage = |(name, took): &(&str, Duration)| json!({"name": name, "ms": millis(*took)});
+        let stage = |(stage, took): &(Stage, Duration)| json!({"name": stage.as_str(), "ms": millis(*took)});
         let (before, after) = self.pages(shown);
         let answer = Answer {
             outcome,
@@ -171,7 +171,7 @@ pub(in crate::api) fn blend(blend: Blend) -> Value {
 }
 
 fn figures(counts: Counts) -> Value {
-    let Counts { window, scored, cached, shed, budget_hit, truncated, good } = counts;
+    let Counts { window, scored, cached, shed, budget_hit, truncated, good, shift: _ } = counts;
     json!({
         "window": window,
         "scored": scored,

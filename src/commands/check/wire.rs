@@ -73,7 +73,7 @@ impl Wire {
         let (mut head, ()) = request.map_err(|error| unreachable(&error))?.into_parts();
         head.headers = self.headers.clone();
         let mut outgoing = Outgoing::new(head, Body::empty());
-        self.connections.address(&mut outgoing.head);
+        self.connections.strip(&mut outgoing.head);
         let answered = timeout(PATIENCE, self.connections.send(&mut outgoing)).await;
         let answered = answered.map_err(|_| Fault::Unreachable(format!("no answer within {PATIENCE:?}")))?;
         let (head, mut body) = answered.map_err(|error| unreachable(&error))?.into_parts();

@@ -31,6 +31,10 @@ pub(super) struct Shared {
     pub(super) loading: AtomicUsize,
     /// The number of inputs that were run, since the start.
     pub(super) runs: AtomicU64,
+    /// How often a worker got its model.
+    pub(super) loads: AtomicU64,
+    /// How often it could not, or had it taken out of use.
+    pub(super) failed_loads: AtomicU64,
     /// No model is loaded to stay before it is known.
     pub(super) layout: OnceLock<Layout>,
     /// Known as soon as a model is loaded.
@@ -72,6 +76,8 @@ impl Shared {
             backlog: Arc::default(),
             loading: AtomicUsize::new(0),
             runs: AtomicU64::new(0),
+            loads: AtomicU64::new(0),
+            failed_loads: AtomicU64::new(0),
             layout: layout.map(OnceLock::from).unwrap_or_default(),
             workers: (0..workers).map(|_| Health::default()).collect(),
             load_failure: Mutex::new(None),
@@ -88,8 +94,10 @@ impl Shared {
         self.grouping.get().copied().unwrap_or(self.options.grouping)
     }
 
-    /// Notes why no model is loaded, until one is.
+    /// Notes that a worker has its model; else why not.
     pub(super) fn set_load_failure(&self, failure: Option<String>) {
+        let count = if failure.is_none() { &self.loads } else { &self.failed_loads };
+        count.fetch_add(1, Ordering::Relaxed);
         *self.load_failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
