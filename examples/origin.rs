@@ -9,7 +9,8 @@
 //!
 //! Bodies of requests are read and dropped, of any size.
 //!
-//! `cargo run --release --example origin -- [PORT]` prints `listening on http://127.0.0.1:PORT`.
+//! `cargo run --release --example origin -- [PORT [CERTIFICATE KEY]]` prints `listening on http://127.0.0.1:PORT`, or `https` where PEM files are
+//! given.
 
 use std::{
     collections::HashMap,
@@ -20,9 +21,17 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
     sync::RwLock,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
 };
 
 const CHUNK_BYTES: usize = 8 * 1024;
@@ -34,19 +43,40 @@ type Answers = Arc<RwLock<HashMap<String, Arc<Vec<u8>>>>>;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let port: u16 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let port: u16 = arguments.first().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let tls = match &arguments[..] {
+        [_, certificate, key] => Some(acceptor(certificate, key)?),
+        _ => None,
+    };
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    println!("listening on {}://{}", if tls.is_some() { "https" } else { "http" }, listener.local_addr()?);
     let answers = Answers::default();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(serve(stream, answers.clone()));
+        let (answers, tls) = (answers.clone(), tls.clone());
+        tokio::spawn(async move {
+            match tls {
+                Some(tls) => serve(tls.accept(stream).await?, answers).await,
+                None => serve(stream, answers).await,
+            }
+        });
     }
 }
 
+fn acceptor(certificate: &str, key: &str) -> std::io::Result<TlsAcceptor> {
+    let chain =
+        CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect).map_err(std::io::Error::other)?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(std::io::Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+    Ok(TlsAcceptor::from(Arc::new(config.map_err(std::io::Error::other)?)))
+}
+
 /// Answers one request after the other until the client goes.
-async fn serve(mut stream: TcpStream, answers: Answers) -> std::io::Result<()> {
+async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, answers: Answers) -> std::io::Result<()> {
     let mut received = Vec::with_capacity(64 * 1024);
     loop {
         let head_end = loop {
@@ -74,11 +104,12 @@ async fn serve(mut stream: TcpStream, answers: Answers) -> std::io::Result<()> {
         }
         let answer = answer(path, &answers).await;
         stream.write_all(&answer).await?;
+        stream.flush().await?;
     }
 }
 
 /// Answers with so many bytes, of which only a piece is held.
-async fn send_in_pieces(stream: &mut TcpStream, size: usize) -> std::io::Result<()> {
+async fn send_in_pieces(stream: &mut (impl AsyncWrite + Unpin), size: usize) -> std::io::Result<()> {
     let piece = filler(size.min(PIECE_BYTES));
     stream.write_all(head("200 OK", size).as_bytes()).await?;
     let mut left = size;
@@ -87,7 +118,7 @@ async fn send_in_pieces(stream: &mut TcpStream, size: usize) -> std::io::Result<
         stream.write_all(&piece[..bytes]).await?;
         left -= bytes;
     }
-    Ok(())
+    stream.flush().await
 }
 
 fn content_length(head: &str) -> usize {

@@ -223,6 +223,7 @@ def options() -> argparse.ArgumentParser:
     part.add_argument("--beside", action="append", default=[], metavar="TABLE.KEY=VALUE",
                       help="one more way: the proxy with this line as well, to compare the two in one run")
     part.add_argument("--scoring", action="store_true", help="while the proxy scores searches")
+    part.add_argument("--tls", action="store_true", help="with TLS on both sides of each way; without Envoy, and not with --scoring")
     return parser
 
 
@@ -236,6 +237,9 @@ def main() -> int:
     wanted = ("nginx", "wrk") if arguments.only in (None, "pass-through") else ()
     if missing := [name for name in wanted if not program(name)]:
         print(f"error: {' and '.join(missing)} missing: Debian: apt-get install nginx-light wrk haproxy", file=sys.stderr)
+        return 1
+    if arguments.tls and arguments.scoring:
+        print("error: --tls and --scoring: the client that searches speaks plain HTTP", file=sys.stderr)
         return 1
     if arguments.check:
         return 0

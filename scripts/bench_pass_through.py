@@ -8,6 +8,8 @@ With `--scoring` the proxy scores searches all along, four at a time and none li
 scoring takes of the processor is not passing through, so the serving threads' time is counted there, which has also
 these searches' own parsing and rewriting in it.
 
+With `--tls` every way speaks TLS on both its sides, and checks the engine's certificate. Envoy is left out then.
+
 `python3 scripts/bench_pass_through.py --self-test` holds the arithmetic against made-up figures."""
 
 import contextlib
@@ -23,7 +25,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench_servers import BINARIES, CORES, listening, peer, program, proxying
+from bench_servers import BINARIES, CORES, OUTPUT, Tls, listening, peer, program, proxying
 from bench_transfer import growth
 from overload import percentile
 
@@ -50,6 +52,12 @@ model = "default"
 fields = ["title", "text"]
 window = 100
 budget = "60s"
+"""
+PROXY_TLS = """[server.tls]
+certificate = "{certificate}"
+key = "{key}"
+[upstream.tls]
+ca = "{certificate}"
 """
 # A figure of a cell, in words, the bound for every cell, and the one for the median of the cells. p50 is asked where
 # connections do not wait for each other.
@@ -287,18 +295,20 @@ def started(running: contextlib.ExitStack, model: Path, arguments) -> "tuple[dic
     wanted = arguments.ways.split(",")
     if unknown := set(wanted) - set(WAYS):
         raise SystemExit(f"error: --ways {','.join(sorted(unknown))}: expected some of {','.join(WAYS)}")
-    names = [name for name in WAYS if name in wanted]
+    names = [name for name in WAYS if name in wanted and not (arguments.tls and name == "envoy")]
+    tls = Tls.make(OUTPUT) if arguments.tls else None
     if missing := [name for name in names if name in ("nginx", "haproxy", "envoy") and not program(name)]:
         print(f"\nWARNING: {' and '.join(missing)} cannot be had here and is left out of every table", file=sys.stderr, flush=True)
-    origin = running.enter_context(listening([str(BINARIES / "examples" / "origin")]))
-    ways, plain = {}, PROXY.format(origin=origin[0], model=model)
+    keys = ["0", str(tls.certificate), str(tls.key)] if tls else []
+    origin = running.enter_context(listening([str(BINARIES / "examples" / "origin"), *keys]))
+    ways, plain = {}, PROXY.format(origin=origin[0], model=model) + (PROXY_TLS.format(**vars(tls)) if tls else "")
     for name in names:
         if name == "direct":
             ways[name] = origin
         elif name == PROXY_NAME:
             ways[name] = running.enter_context(proxying("pass-through", configured(plain, arguments.config)))
         elif name not in missing:
-            ways[name] = running.enter_context(peer(name, origin[0]))
+            ways[name] = running.enter_context(peer(name, origin[0], tls))
     if arguments.beside:
         changed = configured(plain, arguments.config + arguments.beside)
         ways[BESIDE] = running.enter_context(proxying("pass-through-changed", changed))
@@ -313,6 +323,7 @@ def measure(model: Path, arguments) -> dict:
         ways, processes = started(running, model, arguments)
         turns = len(cells) * len(ways) * rounds
         print(f"\npass-through: medians of {rounds} rounds of {seconds} s, {CORES} cores, about {turns * seconds / 60:.0f} minutes")
+        print("with TLS on both sides" if arguments.tls else "without TLS")
         print("while the proxy scores searches; CPU is that of its serving threads" if arguments.scoring else "the proxy scores nothing")
         whole, found = Others(processes), []
         for cell in cells:

@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,16 +47,23 @@ http {{
         keepalive_requests 100000000;
     }}
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{listen};
         location / {{
-            proxy_pass http://origin;
+            proxy_pass {scheme}://origin;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host $http_host;
         }}
+        {keys}
     }}
 }}
 """
+NGINX_TLS = {
+    "scheme": "https",
+    "listen": " ssl",
+    "keys": "ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_verify on;"
+    " proxy_ssl_trusted_certificate {certificate}; proxy_ssl_name localhost; proxy_ssl_protocols TLSv1.2 TLSv1.3;",
+}
 HAPROXY = """\
 global
     nbthread {cores}
@@ -66,11 +75,15 @@ defaults
     timeout server 60s
     http-reuse always
 frontend clients
-    bind 127.0.0.1:{port}
+    bind 127.0.0.1:{port}{listen}
     default_backend origin
 backend origin
-    server origin {origin}
+    server origin {origin}{keys}
 """
+HAPROXY_TLS = {
+    "listen": " ssl crt {both}",
+    "keys": " ssl verify required ca-file {certificate} verifyhost localhost",
+}
 ENVOY = """\
 static_resources:
   listeners:
@@ -106,6 +119,29 @@ static_resources:
 """
 
 
+@dataclass(frozen=True)
+class Tls:
+    """The one certificate that all servers have, and that all trust."""
+
+    certificate: Path
+    key: Path
+    both: Path
+
+    @classmethod
+    def make(cls, folder: Path) -> "Tls":
+        tls = cls(folder / "tls.pem", folder / "tls.key", folder / "both.pem")
+        made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost"
+        names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        subprocess.run([*made.split(), *names, "-keyout", tls.key, "-out", tls.certificate], check=True, capture_output=True)
+        tls.both.write_text(tls.certificate.read_text() + tls.key.read_text())
+        return tls
+
+
+# Whether a server is up is all that is asked of it in this way.
+ANY = ssl.create_default_context()
+ANY.check_hostname, ANY.verify_mode = False, ssl.CERT_NONE
+
+
 def program(name: str) -> "str | None":
     """Where a program is. Envoy comes in a wheel (scripts/requirements-bench.txt), whose command is a script around it."""
     if name == "envoy" and (found := importlib.util.find_spec("envoy")) and found.origin:
@@ -134,7 +170,7 @@ def listening(command: list):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=REPOSITORY)
     try:
         line = process.stdout.readline()
-        found = re.fullmatch(r"listening on (http://\S+)\n", line)
+        found = re.fullmatch(r"listening on (https?://\S+)\n", line)
         if not found:
             raise SystemExit(f"error: {command[0]} did not start; see {log.name}")
         yield found.group(1), process.pid
@@ -157,7 +193,7 @@ def proxying(name: str, config: str):
 def wait_until_ready(proxy: str) -> None:
     """Until the proxy has loaded its models: before, it forwards only."""
     for _ in range(1200):
-        with urllib.request.urlopen(f"{proxy}/_rerank/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"{proxy}/_rerank/health", timeout=10, context=ANY) as answer:
             health = json.load(answer)
         if health["status"] == "ready":
             return
@@ -166,8 +202,9 @@ def wait_until_ready(proxy: str) -> None:
 
 
 @contextlib.contextmanager
-def peer(name: str, origin: str):
-    """Runs `nginx`, `haproxy` or `envoy` before `origin`; gives its URL and the process's number."""
+def peer(name: str, origin: str, tls: "Tls | None" = None):
+    """Runs `nginx`, `haproxy` or `envoy` before `origin`, with TLS on both sides or on none (not Envoy); gives its URL and the process's
+    number."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     split = urlsplit(origin)
@@ -175,7 +212,10 @@ def peer(name: str, origin: str):
         os.chmod(folder, 0o755)
         template = {"nginx": NGINX, "haproxy": HAPROXY, "envoy": ENVOY}[name]
         config = Path(folder) / ("envoy.yaml" if name == "envoy" else f"{name}.conf")
-        values = {"host": split.hostname, "origin_port": split.port, "origin": split.netloc}
+        values = {"scheme": "http", "listen": "", "keys": ""}
+        if tls:
+            values |= {key: text.format(**vars(tls)) for key, text in {"nginx": NGINX_TLS, "haproxy": HAPROXY_TLS}[name].items()}
+        values |= {"host": split.hostname, "origin_port": split.port, "origin": split.netloc}
         config.write_text(template.format(cores=CORES, folder=folder, port=port, **values))
         options = {
             "nginx": ["-c", str(config), "-p", folder, "-e", f"{folder}/error.log"],
@@ -185,7 +225,7 @@ def peer(name: str, origin: str):
         }
         with open(OUTPUT / f"{name}.log", "w") as log:
             process = subprocess.Popen([program(name), *options[name]], stdout=log, stderr=log)
-        url = f"http://127.0.0.1:{port}"
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         try:
             wait_until_answers(name, url)
             yield url, process.pid
@@ -196,7 +236,7 @@ def peer(name: str, origin: str):
 
 def wait_until_answers(name: str, url: str) -> None:
     for _ in range(200):
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/fixed/1", timeout=1):
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/fixed/1", timeout=1, context=ANY):
             return
         time.sleep(0.05)
     raise SystemExit(f"error: {name} did not start; see {OUTPUT / f'{name}.log'}")

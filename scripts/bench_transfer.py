@@ -3,6 +3,7 @@
 import socket
 from urllib.parse import urlsplit
 
+from bench_servers import ANY
 from overload import resident_mib
 
 BYTES = 1 << 30
@@ -57,7 +58,8 @@ def up(url: str, process: int) -> dict:
 
 def connected(url: str) -> socket.socket:
     split = urlsplit(url)
-    return socket.create_connection((split.hostname, split.port), timeout=60)
+    stream = socket.create_connection((split.hostname, split.port), timeout=60)
+    return ANY.wrap_socket(stream) if split.scheme == "https" else stream
 
 
 def told(seen: "list[float]", process: int) -> dict:

@@ -332,7 +332,7 @@ async fn of_those_only_the_ones_whose_name_is_on_the_list() {
         (&TLS12, client("shop2", Vec::new())),
         (&TLS13, client("c", vec![dns("sub.shop.internal")])),
         (&TLS13, client("d", vec![uri("spiffe://corp/shop/2")])),
-        // A name of one kind for one of another is no forgery: the authority has signed both.
+        // Letter by letter.
         (&TLS13, client("Shop", Vec::new())),
     ] {
         let refused = unknown.version(version).search(proxy.address).await.unwrap_err().to_string();
@@ -412,6 +412,27 @@ async fn who_waits_is_told_that_the_server_ends() {
     assert!(kept.read(&mut [0; 4096]).await.unwrap() > 0);
     drop(proxy.stop);
     timeout(PLENTY, kept.read_to_end(&mut Vec::new())).await.unwrap().expect("an end that was told");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_under_way_comes_whole_though_the_server_ends() {
+    const LENGTH: usize = 20_000_000;
+    let authority = Authority::new();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
+    let upstream = raw_upstream([head.into_bytes(), vec![b'x'; LENGTH]].concat()).await;
+    let proxy = Proxy::start(upstream, &authority.server(), &[]).await;
+    let mut reading = authority.client().connect(proxy.address).await.unwrap();
+    reading.write_all(b"GET /_cat/indices HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut read = vec![0; 1000];
+    reading.read_exact(&mut read).await.unwrap();
+    drop(proxy.stop);
+    // Only where nobody is let in any more has the server begun to end.
+    while TcpStream::connect(proxy.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    timeout(PLENTY, reading.read_to_end(&mut read)).await.unwrap().expect("an end that was told");
+    let text = String::from_utf8(read).unwrap();
+    assert_eq!(text.split_once("\r\n\r\n").unwrap().1.len(), LENGTH);
 }
 
 /// Pieces of a body that are sent one after the other, so that it has no length.
@@ -522,11 +543,11 @@ async fn a_certificate_is_replaced_under_load_without_a_failed_request() {
     assert_eq!(ids(&new.client().search(proxy.address).await.unwrap()), RERANKED);
 }
 
-/// What `health` says, and whether it was content.
-fn health(url: &str, flags: &[(&str, &PathBuf)]) -> (bool, String) {
+/// What `health` says, and whether it was content, in an environment with these settings.
+fn health(settings: &[(&str, &str)], flags: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
-    command.args(["health", "--url", url]);
-    flags.iter().for_each(|(flag, file)| _ = command.arg(flag).arg(file));
+    command.arg("health").args(flags).env_remove("RERANK_PROXY_CONFIG");
+    command.envs(settings.iter().map(|(key, value)| (format!("RERANK_PROXY_SERVER__{key}"), value)));
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(said).unwrap())
@@ -536,19 +557,24 @@ fn health(url: &str, flags: &[(&str, &PathBuf)]) -> (bool, String) {
 async fn health_trusts_the_listeners_own_certificate_and_shows_one_where_it_must() {
     let (authority, cluster) = (Authority::new(), cluster().await);
     let (own, other) = (authority.server(), authority.certify("other", vec![dns("localhost")]));
+    let path = |path: &PathBuf| path.to_str().unwrap().to_owned();
+    let (own_file, own_key, other_file, other_key) =
+        (path(&own.certificate), path(&own.key), path(&other.certificate), path(&other.key));
     let proxy = Proxy::start(cluster.address, &own, &[]).await;
     // The certificate is not for an address.
     let url = format!("https://{}", proxy.address);
-    assert!(health(&url, &[("--certificate", &own.certificate)]).0);
-    let (is_content, said) = health(&url, &[("--certificate", &other.certificate)]);
+    let (is_content, said) = health(&[], &["--url", &url, "--certificate", &own_file]);
+    assert!(is_content && said.contains("\"status\""), "{said}");
+    let (is_content, said) = health(&[], &["--url", &url, "--certificate", &other_file]);
     assert!(!is_content && said.contains("no answer from"), "{said}");
 
     let ca = authority.path("ca.pem");
     let settings: [(&[&'static str], &str); 1] = [(&["server", "tls", "client_ca"], ca.to_str().unwrap())];
     let proxy = Proxy::start(cluster.address, &own, &settings).await;
-    let url = format!("https://{}", proxy.address);
-    assert!(!health(&url, &[("--certificate", &own.certificate)]).0);
-    let identity = [("--client-certificate", &other.certificate), ("--client-key", &other.key)];
-    let (is_content, said) = health(&url, &[&[("--certificate", &own.certificate)], &identity[..]].concat());
+    let anywhere = format!("0.0.0.0:{}", proxy.address.port());
+    let configured = [("LISTEN", &*anywhere), ("TLS__CERTIFICATE", &own_file), ("TLS__KEY", &own_key)];
+    assert!(!health(&configured, &[]).0, "it shows none");
+    let shown = ["--client-certificate", &*other_file, "--client-key", &other_key];
+    let (is_content, said) = health(&configured, &shown);
     assert!(is_content && said.contains("\"status\""), "{said}");
 }

@@ -3,7 +3,10 @@
 
 use std::{io, pin::pin, rc::Rc, time::Duration};
 
-use net::tls::{Acceptor, HTTP_2, Refused};
+use net::{
+    read_ahead::ReadAhead,
+    tls::{Acceptor, HTTP_2, Refused},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -51,7 +54,7 @@ pub(super) async fn handshake(
         }
         _ => {}
     }
-    match acceptor.accept(ObservedWrites::new(stream, activity.clone())).await {
+    match acceptor.accept(ObservedWrites::new(ReadAhead::new(stream), activity.clone())).await {
         Ok(stream) => {
             if let Some(protocol) = stream.get_ref().1.alpn_protocol() {
                 activity.agreed(protocol == HTTP_2);

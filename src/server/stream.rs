@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use net::tls::TlsStream;
+use net::{read_ahead::ReadAhead, tls::TlsStream};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -22,7 +22,7 @@ pub(super) enum ClientStream {
     /// As it is.
     Plain(ObservedWrites<TcpStream>),
     /// With TLS; its state is a kilobyte and more.
-    Tls(Box<TlsStream<ObservedWrites<TcpStream>>>),
+    Tls(Box<TlsStream<ObservedWrites<ReadAhead<TcpStream>>>>),
 }
 
 impl Drop for ClientStream {

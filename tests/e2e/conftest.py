@@ -1,8 +1,9 @@
 """Starts the engines that the chosen tests need once, side by side, fills them, and puts a proxy in front of each.
 
 A test that takes the fixture `cluster` runs on every kind of Elasticsearch and OpenSearch, or on the kinds, flavours or
-families that `@pytest.mark.engines(...)` names. One that takes `redis` gets a Redis of its own, one that takes `browser` a Chromium,
-one that takes `haproxy` may start some, one that takes `prometheus` needs Debian's package of that name.
+families that `@pytest.mark.engines(...)` names. One that takes `secured` runs on the secured engines that its file starts. One that takes
+`redis` gets a Redis of its own, one that takes `browser` a Chromium, one that takes `haproxy` may start some, one that takes `prometheus`
+needs Debian's package of that name.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
@@ -52,7 +53,8 @@ def _given_engines():
 
 def _kind(item):
     """The kind of engine that a test runs on, or None."""
-    return item.callspec.params.get("cluster") if hasattr(item, "callspec") else None
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return params.get("cluster", params.get("secured"))
 
 
 def _needs(item):
@@ -94,7 +96,9 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if _kind(item) not in config.not_given]
         config.hook.pytest_deselected(items=elsewhere)
     config.left_out = _leave_out(items, given)
-    config.kinds_to_start = sorted({kind for item in items if (kind := _kind(item)) and not _is_left_out(config, kind)})
+    needed = {kind for item in items if (kind := _kind(item)) and not _is_left_out(config, kind)}
+    config.kinds_to_start = sorted(kind for kind in needed if not kinds.KINDS[kind].secured)
+    config.secured_kinds = sorted(kind for kind in needed if kinds.KINDS[kind].secured)
 
 
 def _leave_out(items, given):

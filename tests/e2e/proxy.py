@@ -20,9 +20,10 @@ def binary() -> Path:
 
 
 class Proxy:
-    """A running `rerank-proxy serve`."""
+    """A running `rerank-proxy serve`. `tls` is how it is asked, where its listener speaks TLS."""
 
-    def __init__(self, *arguments: str, environment=None):
+    def __init__(self, *arguments: str, environment=None, tls=None):
+        self.tls = tls
         self._log = tempfile.NamedTemporaryFile(prefix="rerank-proxy-", suffix=".log")
         self.process = subprocess.Popen(
             [str(binary()), "serve", *arguments],
@@ -37,7 +38,7 @@ class Proxy:
         overdue.start()
         line = self.process.stdout.readline()
         overdue.cancel()
-        found = re.fullmatch(r"listening on (http://\S+)\n", line)
+        found = re.fullmatch(r"listening on (https?://\S+)\n", line)
         if not found:
             self.process.kill()
             self.process.wait()
@@ -47,7 +48,7 @@ class Proxy:
     def ready(self) -> "Proxy":
         """Waits until the models are loaded; until then it forwards only."""
         deadline = time.monotonic() + STARTS_WITHIN_SECONDS
-        while (health := send(self.url, "GET", "/_rerank/health").json())["status"] != "ready":
+        while (health := send(self.url, "GET", "/_rerank/health", tls=self.tls).json())["status"] != "ready":
             if time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"rerank-proxy does not get ready: {health}")
@@ -104,9 +105,9 @@ class Direct:
         return 0
 
 
-def start(config: str, environment=None) -> Proxy:
+def start(config: str, environment=None, tls=None) -> Proxy:
     """A proxy with this configuration, and with these environment variables on top of ours."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(config)
         file.flush()
-        return Proxy("--config", file.name, environment=environment)
+        return Proxy("--config", file.name, environment=environment, tls=tls)

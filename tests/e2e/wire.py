@@ -41,10 +41,13 @@ class Answer:
         return json.loads(self.plain_body)
 
 
-def send(url: str, method: str, path: str, body=None, headers=None, timeout: float = 60) -> Answer:
-    """One request on a connection of its own. `body` may be bytes, text, or anything JSON can say."""
+def send(url: str, method: str, path: str, body=None, headers=None, timeout: float = 60, tls=None) -> Answer:
+    """One request on a connection of its own. `body` may be bytes, text, or anything JSON can say; `tls` is whom an https URL trusts."""
     split = urlsplit(url)
-    connection = http.client.HTTPConnection(split.hostname, split.port, timeout=timeout)
+    if split.scheme == "https":
+        connection = http.client.HTTPSConnection(split.hostname, split.port, timeout=timeout, context=tls)
+    else:
+        connection = http.client.HTTPConnection(split.hostname, split.port, timeout=timeout)
     pairs = list((headers or {}).items())
     if body is not None and not isinstance(body, (bytes, str)):
         body = json.dumps(body)

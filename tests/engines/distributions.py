@@ -47,7 +47,7 @@ grant {
 def fetch(kind: Kind) -> Path:
     """Downloads, unpacks and completes the engine once; returns its folder. Safe to call from several processes."""
     work = work_folder()
-    home = work / f"{kind.flavour}-{kind.version}"
+    home = work / kind.home
     if kind.family == "solr":
         _fetch_solr(kind, home)
         return home
@@ -56,12 +56,16 @@ def fetch(kind: Kind) -> Path:
             tell(f"getting {kind.flavour} {kind.version} from Maven Central")
             group = f"org.{kind.flavour}.distribution.integ-test-zip"
             unpack(maven_file(f"{group}:{kind.flavour}:{kind.version}:zip", Path(download)), Path(download))
-            for entry in (Path(download) / home.name).iterdir():
+            for entry in (Path(download) / f"{kind.flavour}-{kind.version}").iterdir():
                 entry.rename(part / entry.name)
+            if kind.secured and kind.flavour == "opensearch":
+                _add_security(kind, part)
     if kind.modules:
         _add_published_modules(kind, home)
     if kind.flavour == "elasticsearch" and kind.major >= 8:
-        _add_root_module(kind, home)
+        _add_own_module(kind, home, "rest-root", HERE / "elasticsearch-root" / "RootPlugin.java")
+        if kind.secured:
+            _add_own_module(kind, home, "email", HERE / "elasticsearch-email" / "EmailPlugin.java")
     return home
 
 
@@ -89,17 +93,28 @@ def _add_published_modules(kind: Kind, home: Path) -> None:
                     (part / "plugin-security.policy").write_text(POLICY.replace("FLAVOUR", kind.flavour))
 
 
-def _add_root_module(kind: Kind, home: Path) -> None:
-    """Since version 8 the integ-test zip of Elasticsearch does not answer `/`, which every official client asks for."""
-    with made_once(home / "modules" / "rest-root") as part, tempfile.TemporaryDirectory() as scratch:
+def _add_security(kind: Kind, home: Path) -> None:
+    """OpenSearch's security plugin, with the one library that it needs of a module which the integ-test zip lacks."""
+    folder = home / "plugins" / "opensearch-security"
+    with tempfile.TemporaryDirectory() as download:
+        unpack(maven_file(f"org.opensearch.plugin:opensearch-security:{kind.version}.0:zip", Path(download)), folder)
+    maven_file("org.apache.commons:commons-collections4:4.4:jar", folder)
+    descriptor = folder / "plugin-descriptor.properties"
+    descriptor.write_text(re.sub(r"(?m)^extended\.plugins=.*", "extended.plugins=", descriptor.read_text()))
+
+
+def _add_own_module(kind: Kind, home: Path, name: str, source: Path) -> None:
+    """Since version 8 the integ-test zip of Elasticsearch lacks modules that are published nowhere: it does not answer `/`, which every
+    official client asks for, and cannot make the index of its security."""
+    with made_once(home / "modules" / name) as part, tempfile.TemporaryDirectory() as scratch:
         if not part:
             return
         classes = Path(scratch) / "classes"
-        compile_java(kind, HERE / "elasticsearch-root" / "RootPlugin.java", home / "lib", classes)
-        with zipfile.ZipFile(part / "rest-root.jar", "w") as jar:
+        compile_java(kind, source, home / "lib", classes)
+        with zipfile.ZipFile(part / f"{name}.jar", "w") as jar:
             for compiled in classes.rglob("*.class"):
                 jar.write(compiled, compiled.relative_to(classes))
-        _describe(part, kind, "rest-root", "engines.RootPlugin")
+        _describe(part, kind, name, f"engines.{source.stem}")
 
 
 def _fetch_solr(kind: Kind, home: Path) -> None:

@@ -12,6 +12,7 @@ each engine: an installed one, or Python's pip to get one with. `kinds.py` has t
 """
 
 import argparse
+import base64
 import json
 import os
 import pwd
@@ -19,6 +20,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,7 @@ from pathlib import Path
 from distributions import fetch
 from kinds import KINDS
 from runtimes import java_home, why_none
+from secured import PASSWORD, USER, certify, secure
 from store import work_folder
 
 HEAP = os.environ.get("ENGINE_HEAP", "512m")
@@ -72,15 +75,17 @@ def left_out() -> "dict[str, str]":
     if not shutil.which("mvn"):
         return dict.fromkeys(KINDS, "no mvn; Debian: apt-get install maven; macOS: brew install maven")
     reasons = {name: why_none(kind) for name, kind in KINDS.items()}
+    if not shutil.which("openssl"):
+        reasons |= {name: "no openssl" for name, kind in KINDS.items() if kind.secured}
     return {name: reason for name, reason in reasons.items() if reason}
 
 
 class Engine:
-    """One running engine with empty data."""
+    """One running engine with empty data. Of a secured one, `ca` is the certificate to trust, and `secured.USER` may do anything."""
 
     def __init__(self, kind: str, port: int = 0, membership: str = ALONE):
         """Starts it; `wait_until_ready` tells when it can be used. Port 0 lets the engine choose one."""
-        self.kind, self.url, self._membership = KINDS[kind], "", membership
+        self.kind, self.url, self.ca, self._membership = KINDS[kind], "", None, membership
         home = fetch(self.kind)
         self._run = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=work_folder()))
         for folder in ("data", "logs", "tmp"):
@@ -111,7 +116,10 @@ class Engine:
         flavour, config = self.kind.flavour, self._run / "config"
         shutil.copytree(home / "config", config)
         settings = SETTINGS.format(port=port, run=self._run) + self._membership
-        if flavour == "elasticsearch" and self.kind.major >= 8:
+        if self.kind.secured:
+            self.ca, _ = certify(config / "certs")
+            settings += secure(self.kind, home, config)
+        elif flavour == "elasticsearch" and self.kind.major >= 8:
             settings += ELASTICSEARCH_8_SETTINGS
         (config / f"{flavour}.yml").write_text(settings)
         self._quieten_jvm(config / "jvm.options")
@@ -148,14 +156,22 @@ class Engine:
             if self._process.poll() is not None:
                 break
             try:
-                self.url = "http://" + (self._run / "logs" / "http.ports").read_text().split()[0]
-                with urllib.request.urlopen(self.url + READY_PATHS[self.kind.family], timeout=10):
+                address = (self._run / "logs" / "http.ports").read_text().split()[0]
+                self.url = f"{'https' if self.ca else 'http'}://{address}"
+                with self._open(READY_PATHS[self.kind.family]):
                     return self
             except (OSError, IndexError, urllib.error.URLError):
                 time.sleep(0.25)
         tail = self._console.read_text(errors="replace")[-3000:]
         self.stop()
         raise RuntimeError(f"{self.kind.name} did not come up:\n{tail}")
+
+    def _open(self, path: str):
+        tls = ssl.create_default_context(cafile=self.ca) if self.ca else None
+        request = urllib.request.Request(self.url + path)
+        if self.ca:
+            request.add_header("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+        return urllib.request.urlopen(request, timeout=10, context=tls)
 
     def kill(self) -> None:
         """Ends it as the loss of its machine would; its data stays until `stop`."""

@@ -9,13 +9,21 @@ PAINLESS, MUSTACHE, PARENT_JOIN = "lang-painless", "lang-mustache-client", "pare
 
 @dataclass(frozen=True)
 class Kind:
-    """One engine. `java` is the range of Java versions that it runs on, both ends included."""
+    """One engine. `java` is the range of Java versions that it runs on, both ends included. One that is `secured` speaks TLS and wants to
+    know who asks."""
 
     name: str
     flavour: str
     version: str
     java: "tuple[int, int]"
     modules: "tuple[str, ...]" = ()
+    secured: bool = False
+
+    @property
+    def home(self) -> str:
+        """The name of the folder that it is unpacked into. OpenSearch's security is a plugin, which all that run from there would have."""
+        plugged = "-secured" if self.secured and self.flavour == "opensearch" else ""
+        return f"{self.flavour}-{self.version}{plugged}"
 
     @property
     def major(self) -> int:
@@ -37,6 +45,8 @@ KINDS = {
         Kind("opensearch-2", "opensearch", "2.19.3", (11, 23), (PAINLESS, MUSTACHE, PARENT_JOIN)),
         Kind("opensearch-3", "opensearch", "3.4.0", (21, 99), (PAINLESS, MUSTACHE, PARENT_JOIN)),
         Kind("solr-9", "solr", "9.10.1", (17, 23)),
+        Kind("elasticsearch-9-secured", "elasticsearch", "9.2.0", (21, 99), secured=True),
+        Kind("opensearch-3-secured", "opensearch", "3.4.0", (21, 99), secured=True),
     )
 }
 FLAVOURS = tuple(dict.fromkeys(kind.flavour for kind in KINDS.values()))
@@ -44,14 +54,16 @@ FAMILIES = tuple(dict.fromkeys(kind.family for kind in KINDS.values()))
 
 # What a test runs on that names no engines, and the newest of each flavour there: what a test runs on that is about the
 # proxy more than about the engine.
-ELASTIC = tuple(kind.name for kind in KINDS.values() if kind.family == "elastic")
+ELASTIC = tuple(kind.name for kind in KINDS.values() if kind.family == "elastic" and not kind.secured)
 NEWEST = tuple({KINDS[name].flavour: name for name in ELASTIC}.values())
 
 
 def named(*names: str) -> "tuple[str, ...]":
-    """The kinds that these names stand for, each a kind, a flavour or a family, in the table's order."""
+    """The kinds that these names stand for, each a kind, a flavour or a family, in the table's order. Secured ones go by their own names
+    only."""
     known = dict.fromkeys((*FAMILIES, *FLAVOURS, *KINDS))
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"no such engine: {', '.join(unknown)}; there are {', '.join(known)}")
-    return tuple(kind.name for kind in KINDS.values() if {kind.name, kind.flavour, kind.family} & set(names))
+    goes_by = lambda kind: {kind.name} if kind.secured else {kind.name, kind.flavour, kind.family}  # noqa: E731
+    return tuple(kind.name for kind in KINDS.values() if goes_by(kind) & set(names))

@@ -1,21 +1,46 @@
 //! How every connection to a server is made: to the cluster, to rerank servers, to the Hub. Owns TCP and TLS settings, so
 //! that there is one crypto provider and one set of trusted certificates. The connection itself is a [`Stream`].
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use http::Uri;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use tokio::time::timeout;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::{net::TcpStream, time::timeout};
 use tower_service::Service;
 
 use crate::{
+    read_ahead::ReadAhead,
     stream::Stream,
     tls::{ClientTls, TlsError},
 };
 
 /// Makes HTTP/1.1 connections, with TLS or without.
-pub type Connector = HttpsConnector<HttpConnector>;
+pub type Connector = HttpsConnector<Tcp>;
+
+/// Makes TCP connections that are read in large pieces.
+#[derive(Debug, Clone)]
+pub struct Tcp(HttpConnector);
+
+impl Service<Uri> for Tcp {
+    type Response = TokioIo<ReadAhead<TcpStream>>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.0.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connecting = self.0.call(uri);
+        Box::pin(async { Ok(TokioIo::new(ReadAhead::new(connecting.await?.into_inner()))) })
+    }
+}
 
 /// Why no connection was made.
 pub type ConnectError = Box<dyn std::error::Error + Send + Sync>;
@@ -43,7 +68,7 @@ pub fn connector(timeout: Duration, tls: &ClientTls) -> Result<Connector, TlsErr
     if let Some(name) = tls.expected_name()? {
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    Ok(builder.enable_http1().wrap_connector(tcp))
+    Ok(builder.enable_http1().wrap_connector(Tcp(tcp)))
 }
 
 #[cfg(test)]

@@ -15,19 +15,22 @@ use tokio::{
     task::coop::unconstrained,
 };
 
+use crate::read_ahead::ReadAhead;
+
 /// A connection to a server.
 #[derive(Debug)]
 pub enum Stream {
     /// As it is.
     Plain(TcpStream),
     /// With TLS; its state is a kilobyte and more.
-    Tls(Box<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>),
+    Tls(Box<TokioIo<MaybeHttpsStream<TokioIo<ReadAhead<TcpStream>>>>>),
 }
 
-impl From<MaybeHttpsStream<TokioIo<TcpStream>>> for Stream {
-    fn from(stream: MaybeHttpsStream<TokioIo<TcpStream>>) -> Self {
+impl From<MaybeHttpsStream<TokioIo<ReadAhead<TcpStream>>>> for Stream {
+    /// Of a connection that was just made: nothing was read of a plain one.
+    fn from(stream: MaybeHttpsStream<TokioIo<ReadAhead<TcpStream>>>) -> Self {
         match stream {
-            MaybeHttpsStream::Http(plain) => Self::Plain(plain.into_inner()),
+            MaybeHttpsStream::Http(plain) => Self::Plain(plain.into_inner().into_inner()),
             tls @ MaybeHttpsStream::Https(_) => Self::Tls(Box::new(TokioIo::new(tls))),
         }
     }
