@@ -100,9 +100,8 @@ impl Reloader {
             }
             watch.look();
             let outcome = self.reload(wishes[0].why).await;
-            if outcome.is_ok() {
-                watch = watch.followed_by(&self.process.snapshot(), self.sources.file.as_deref());
-            }
+            // Also where it was refused: a folder that was replaced is another one, and has to be watched anew.
+            watch = watch.followed_by(&self.process.snapshot(), self.sources.file.as_deref());
             for tell in wishes.into_iter().filter_map(|wish| wish.tell) {
                 // Whoever left does not want to know.
                 let _ = tell.send(outcome.clone());

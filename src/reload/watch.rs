@@ -7,17 +7,19 @@ use std::{
     fs::{self, Metadata},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 use tracing::{info, warn};
 
 use crate::{open_models::OpenModel, state::Snapshot};
 
 /// How long nothing may happen before a change counts as complete.
 const SETTLED: Duration = Duration::from_millis(300);
+/// How long a change may go on until it counts all the same: other files in the same folder may never come to rest.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How deep folders are looked through: a model has its graphs in a folder of its own, and perhaps compiled ones below that.
 const DEPTH: usize = 3;
 
@@ -43,7 +45,7 @@ impl Watch {
         watch
     }
 
-    /// The same for a snapshot that took the place of this one's. What changed since the last look, before it was read, still counts.
+    /// The same for a snapshot that may have taken the place of this one's. What changed since the last look, before it was read, still counts.
     pub(super) fn followed_by(self, snapshot: &Snapshot, file: Option<&Path>) -> Self {
         let mut next = Self::quiet(snapshot, file);
         next.look();
@@ -76,7 +78,8 @@ impl Watch {
         }
         loop {
             self.happened.notified().await;
-            while tokio::time::timeout(SETTLED, self.happened.notified()).await.is_ok() {}
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE && timeout(SETTLED, self.happened.notified()).await.is_ok() {}
             if stamps(&self.files) != self.seen {
                 return;
             }
