@@ -100,7 +100,9 @@ mod tests {
     /// The example with every comment taken off its keys.
     fn example() -> Effective {
         let lines = include_str!("../../config.example.toml").lines().map(|line| {
-            line.strip_prefix("# ").filter(|rest| rest.contains(" = ") && !rest.starts_with(' ')).unwrap_or(line)
+            let is_table = |rest: &&str| rest.starts_with('[') && rest.ends_with(']');
+            let is_key = |rest: &&str| rest.contains(" = ") && !rest.starts_with(' ');
+            line.strip_prefix("# ").filter(|rest| is_table(rest) || is_key(rest)).unwrap_or(line)
         });
         effective(&lines.collect::<Vec<_>>().join("\n"))
     }
