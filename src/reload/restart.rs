@@ -45,7 +45,7 @@ mod tests {
     use crate::config::{Draft, Sources};
 
     /// The keys that count from the reload on. Models and rules do as a whole, whatever keys they have.
-    const LIVE: [&str; 42] = [
+    const LIVE: [&str; 43] = [
         "server.drain",
         "server.drain_delay",
         "server.header_timeout",
@@ -55,6 +55,7 @@ mod tests {
         "upstream.urls",
         "upstream.health",
         "upstream.sniff",
+        "upstream.authorization_env",
         "upstream.rewrite_nodes",
         "upstream.engine",
         "upstream.connect_timeout",
