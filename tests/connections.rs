@@ -489,7 +489,7 @@ async fn a_hangup_has_the_configuration_read_again() {
     assert_eq!(get(program.address, SEARCH).await.unwrap().status(), 200);
     write("[log]\nlevel = \"debug\"\n");
     program.signal(Signal::HUP);
-    program.logs("changed=\"log.level\"").await;
+    program.logs("\"changed\":\"log.level\"").await;
     drop(get(program.address, SEARCH).await.unwrap());
     program.logs("DEBUG").await;
 }
