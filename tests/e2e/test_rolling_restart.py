@@ -51,8 +51,8 @@ class Replica:
 
     def stop(self) -> None:
         metrics = send(self.admin, "GET", "/metrics").text
-        line = 'rerank_proxy_searches_total{outcome="applied"} '
-        self.served.append(int(next(found for found in metrics.splitlines() if found.startswith(line))[len(line) :]))
+        counts = [line for line in metrics.splitlines() if line.startswith("rerank_proxy_searches_total{")]
+        self.served.append(sum(int(line.split()[1]) for line in counts if 'outcome="applied"' in line))
         assert self.proxy.stop() == 0, self.proxy.log()
 
 
