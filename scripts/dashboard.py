@@ -141,6 +141,18 @@ ROWS = {
             ],
         ),
         (
+            "Nodes of the cluster that take part",
+            "Of `upstream.urls`, or found; the number of replicas that reach each.",
+            "short",
+            [(gauge("rerank_proxy_upstream_node_up", "node"), "{{node}}")],
+        ),
+        (
+            "Configurations that were read last and count",
+            "1: yes. 0: it was refused, and the one before counts; the log has the reasons.",
+            "short",
+            [(gauge("rerank_proxy_config_last_reload_successful", "instance"), "{{instance}}")],
+        ),
+        (
             "Client connections",
             "",
             "short",

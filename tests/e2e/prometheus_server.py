@@ -12,6 +12,7 @@ from urllib.parse import quote
 from wire import send
 
 STARTS_WITHIN_SECONDS = 60
+SCRAPED_WITHIN_SECONDS = 30
 
 
 def left_out() -> "dict[str, str]":
@@ -29,6 +30,16 @@ class Prometheus:
         answer = send(self.url, "GET", f"/api/v1/query?query={quote(expression)}").json()
         assert answer["status"] == "success", f"{expression}: {answer}"
         return answer["data"]["result"]
+
+    def has_data(self, expression: str) -> bool:
+        return any(sample["value"][1] != "NaN" for sample in self.query(expression))
+
+    def wait_for(self, expression: str) -> bool:
+        """Whether there is data, which takes some scrapes: Prometheus begins seconds after its start, and a rate needs two of them."""
+        deadline = time.monotonic() + SCRAPED_WITHIN_SECONDS
+        while not (is_there := self.has_data(expression)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return is_there
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from wire import send
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 # What Grafana puts in the place of its variables: everything, and the time within which a rate is taken.
-VARIABLES = {"$job": ".*", "$instance": ".*", "$__rate_interval": "10s"}
+VARIABLES = {"$job": ".*", "$instance": ".*", "$__rate_interval": "1m"}
 QUERIES = [f"what is the {word} of a planet" for word in "air water heat light sea ice rock wind sun year".split()]
 
 
@@ -40,20 +40,16 @@ def test_every_panel_has_data_after_the_demo_and_ten_searches(prometheus):
         proxy = urlsplit(addresses["playground"])
         url = f"{proxy.scheme}://{proxy.netloc}"
         with prometheus_server.scraping(proxy.netloc, "/_rerank/metrics") as server:
+            server.wait_for("up == 1")
             for query in QUERIES:
                 answer = send(url, "POST", "/demo/_search", {"query": {"match": {"text": query}}, "size": 5})
                 assert answer.status == 200 and answer.header("x-rerank").startswith("applied"), answer
-                time.sleep(0.5)
-            without = [(title, expression) for title, expression in _expressions() if not _has_data(server, expression)]
+                time.sleep(0.3)
+            without = [(title, expression) for title, expression in _expressions() if not server.wait_for(expression)]
             assert not without, "\n".join(f"{title}: {expression}" for title, expression in without)
-
-
-def _has_data(server, expression):
-    samples = server.query(expression)
-    return any(sample["value"][1] != "NaN" for sample in samples)
 
 
 @pytest.mark.parametrize("query", ["rerank_proxy_no_such_metric", "vector(0) / vector(0)"])
 def test_a_panel_without_data_would_be_noticed(prometheus, query):
     with prometheus_server.scraping("127.0.0.1:9", "/metrics") as server:
-        assert not _has_data(server, query)
+        assert not server.has_data(query)

@@ -1,4 +1,5 @@
-"""Replicas are restarted one after the other behind a real HAProxy, under load: no request fails. Needs no engine."""
+"""Replicas behind a real HAProxy, under load: restarted one after the other, no request fails; killed, none but what was under way
+on its connections, which a client that tries again never notices. Needs no engine."""
 
 import http.client
 import json
@@ -49,6 +50,11 @@ class Replica:
             time.sleep(0.05)
         return self
 
+    def kill(self) -> None:
+        """As `kill -9` and the loss of a machine do it: nothing is said to anybody."""
+        self.proxy.process.kill()
+        self.proxy.process.wait()
+
     def stop(self) -> None:
         metrics = send(self.admin, "GET", "/metrics").text
         counts = [line for line in metrics.splitlines() if line.startswith("rerank_proxy_searches_total{")]
@@ -57,11 +63,11 @@ class Replica:
 
 
 class Load:
-    """Clients that keep their connections, and ask for a search and for what passes through in turn."""
+    """Clients that keep their connections, and ask for a search and for what passes through in turn. What fails they ask `again` times."""
 
-    def __init__(self, url: str):
-        self.ended, self.answered, self.failures = threading.Event(), 0, []
-        self._url, self._lock = url, threading.Lock()
+    def __init__(self, url: str, again: int = 0):
+        self.ended, self.answered, self.repeated, self.failures = threading.Event(), 0, 0, []
+        self._url, self._again, self._lock = url, again, threading.Lock()
         self._threads = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
         for thread in self._threads:
             thread.start()
@@ -69,19 +75,26 @@ class Load:
     def _run(self):
         client = http.client.HTTPConnection(*address(self._url), timeout=30)
         while not self.ended.is_set():
-            for method, path, body in (("POST", "/passages/_search", SEARCH), ("GET", "/_cat/indices", None)):
-                try:
-                    client.request(method, path, body, {"content-type": "application/json"} if body else {})
-                    answer = client.getresponse()
-                    hits = json.loads(answer.read())["hits"]["hits"]
-                    failure = None if answer.status == 200 and len(hits) == 5 else f"{path}: {answer.status}"
-                except Exception as error:  # whatever it is, it is what a client would see
-                    failure = f"{path}: {error!r}"
-                    client.close()
+            for request in (("POST", "/passages/_search", SEARCH), ("GET", "/_cat/indices", None)):
+                failure, tries = self._ask(client, *request), 1
+                while failure and tries <= self._again:
+                    failure, tries = self._ask(client, *request), tries + 1
                 with self._lock:
                     self.answered += 1
+                    self.repeated += tries - 1
                     if failure:
                         self.failures.append(failure)
+
+    def _ask(self, client, method, path, body):
+        """What is wrong with the answer, if something is."""
+        try:
+            client.request(method, path, body, {"content-type": "application/json"} if body else {})
+            answer = client.getresponse()
+            hits = json.loads(answer.read())["hits"]["hits"]
+            return None if answer.status == 200 and len(hits) == 5 else f"{path}: {answer.status}"
+        except Exception as error:  # whatever it is, it is what a client would see
+            client.close()
+            return f"{path}: {error!r}"
 
     def end(self):
         self.ended.set()
@@ -117,3 +130,32 @@ def test_replicas_are_restarted_one_after_the_other_and_no_request_fails(haproxy
         assert not load.failures, f"{len(load.failures)} of {load.answered}: {load.failures[:5]}"
         assert all(served > 0 for replica in replicas for served in replica.served), [r.served for r in replicas]
         print(f"{load.answered} requests, {ROUNDS * len(replicas)} restarts, no failure")
+
+
+def test_a_replica_that_is_killed_costs_no_more_than_what_was_under_way_on_it(haproxy, tmp_path):
+    with ScriptedServer(replying(canned())) as upstream:
+        file = tmp_path / "rerank.toml"
+        file.write_text(config(upstream.url))
+        replicas = [Replica(file).start() for _ in range(2)]
+        load = None
+        try:
+            load = Load(haproxy([(replica.port, replica.admin_port) for replica in replicas]).url, again=1)
+            for replica in replicas:
+                before = load.answered
+                while load.answered < before + 200:
+                    time.sleep(0.02)
+                replica.kill()
+                # The other one has all the load meanwhile.
+                time.sleep(1)
+                replica.start()
+                time.sleep(1)
+        finally:
+            if load:
+                load.end()
+            for replica in replicas:
+                if replica.proxy.process.poll() is None:
+                    replica.stop()
+        assert not load.failures, f"{len(load.failures)} of {load.answered}: {load.failures[:5]}"
+        # Each client has one request under way at a time.
+        assert load.repeated <= CLIENTS * len(replicas), load.repeated
+        print(f"{load.answered} requests, {len(replicas)} kills, {load.repeated} asked once more, no failure")
