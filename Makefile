@@ -9,6 +9,8 @@ ARGS                ?=
 TARGET      := $(CURDIR)/target
 VENV        := $(TARGET)/venv
 CLIENTS     := $(TARGET)/clients-venv
+WHEEL       := $(TARGET)/wheel
+BUNDLED     := all-MiniLM-L6-v2 ms-marco-MiniLM-L12-v2
 ONNXRUNTIME := $(TARGET)/onnxruntime
 BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
 
@@ -21,10 +23,11 @@ VENV_BASE         := $(VENV)/.base
 VENV_STAMP        := $(VENV)/.requirements
 BENCH_STAMP       := $(VENV)/.requirements-bench
 CLIENTS_STAMP     := $(CLIENTS)/.requirements
+WHEEL_STAMP       := $(WHEEL)/venv/.maturin
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench lint onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients bench lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -54,6 +57,14 @@ bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, 
 	$(CARGO) build --release --bin rerank-proxy --example origin --example load
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
 
+wheel: need-rust $(WHEEL_STAMP) ## a Python wheel with the program and the bundled models, in target/wheel (pip install, then `rerank-proxy demo`)
+	rm -rf $(WHEEL)/rerank_proxy.data $(WHEEL)/*.whl
+	mkdir -p $(WHEEL)/rerank_proxy.data/data/share/rerank-proxy/models
+	cp -r $(addprefix fixtures/models/,$(BUNDLED)) $(WHEEL)/rerank_proxy.data/data/share/rerank-proxy/models/
+	rm -r $(addsuffix /onnx,$(addprefix $(WHEEL)/rerank_proxy.data/data/share/rerank-proxy/models/,$(BUNDLED)))
+	cd deploy/python && $(WHEEL)/venv/bin/maturin build --release --out $(WHEEL)
+	@ls $(WHEEL)/*.whl
+
 lint: need-rust need-lints need-python ## formatting, structure, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
 	$(PYTHON) scripts/structure.py --self-test
@@ -81,6 +92,12 @@ $(VENV_BASE): | need-python
 $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
 	@$(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: the end-to-end tests need Python 3.11 or later, as onnxruntime does: make clean-venv, then again with PYTHON=…" >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(WHEEL_STAMP): deploy/python/pyproject.toml | need-python
+	@rm -rf $(WHEEL)/venv
+	$(PYTHON) -m venv $(WHEEL)/venv
+	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2'
 	@touch $@
 
 # What is not to be had for this machine is a column less; the benchmark says so.

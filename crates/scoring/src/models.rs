@@ -80,13 +80,15 @@ pub fn locate(name_or_path: &str, search: &[PathBuf]) -> Result<PathBuf, ModelEr
 }
 
 /// The folders that models are looked for in, best first: the configured folder, `models` in the working directory and
-/// beside the executable, and the bundled `fixtures/models` of a source checkout. Folders that do not exist are listed
+/// beside the executable, `share/rerank-proxy/models` of where it is installed, and the bundled `fixtures/models` of a source checkout. Folders that do not exist are listed
 /// too, so that an error can name them.
 pub fn search_folders(configured: Option<&Path>) -> Vec<PathBuf> {
     let executable = std::env::current_exe().unwrap_or_default();
     let mut folders: Vec<PathBuf> = configured.map(Path::to_path_buf).into_iter().collect();
     folders.push(PathBuf::from("models"));
     folders.extend(executable.parent().map(|folder| folder.join("models")));
+    let installed = executable.parent().and_then(Path::parent).map(|prefix| prefix.join("share/rerank-proxy/models"));
+    folders.extend(installed.filter(|folder| folder.is_dir()));
     folders.push(PathBuf::from("fixtures/models"));
     let above = executable.ancestors().skip(1).map(|folder| folder.join("fixtures/models"));
     folders.extend(above.filter(|folder| folder.is_dir()));

@@ -47,7 +47,8 @@ pub struct RuntimeError {
 
 impl Runtime {
     /// Loads the library. `configured` (a file, or a folder that holds it) and, failing that, `ORT_DYLIB_PATH` are
-    /// final: nothing else is tried. Otherwise: beside the executable and in `../lib`, `target/onnxruntime` above the
+    /// final: nothing else is tried. Otherwise: beside the executable, in `../lib` and in the package `onnxruntime` of a Python that is
+    /// installed there, `target/onnxruntime` above the
     /// executable and above the working directory, then the system's library folders. The first call decides for the
     /// whole process; later ones return what it loaded.
     ///
@@ -163,6 +164,7 @@ fn places(configured: Option<&Path>) -> Vec<PathBuf> {
     let working_directory = env::current_dir().unwrap_or_default();
     let beside = executable.parent().unwrap_or(Path::new("."));
     let mut places = vec![beside.to_path_buf(), beside.join("../lib")];
+    places.extend(of_python(&beside.join("../lib")));
     let above = beside.ancestors().chain(working_directory.ancestors());
     places.extend(above.map(|folder| folder.join("target/onnxruntime")).filter(|folder| folder.is_dir()));
     // Named even where it does not exist: it is where `make onnxruntime` puts the library.
@@ -177,6 +179,20 @@ fn places(configured: Option<&Path>) -> Vec<PathBuf> {
     let mut seen = std::collections::HashSet::new();
     places.retain(|place| seen.insert(place.clone()));
     places
+}
+
+/// Where Python's package `onnxruntime` has the library, beside whose programs ours was installed: pip puts them into `bin`, and packages
+/// into a folder of `lib` that is called after the version of Python.
+fn of_python(lib: &Path) -> Vec<PathBuf> {
+    let versions = lib.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let versions =
+        versions.filter(|folder| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python")));
+    let capi = |version: PathBuf| {
+        ["site-packages", "dist-packages"].map(|packages| version.join(packages).join("onnxruntime/capi"))
+    };
+    let mut found: Vec<PathBuf> = versions.flat_map(capi).filter(|folder| folder.is_dir()).collect();
+    found.sort();
+    found
 }
 
 /// The library at `place`: the file itself, or the newest one of a folder.
@@ -203,6 +219,18 @@ fn version(file: &Path) -> Option<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_library_of_a_python_package_beside_the_program_is_found() {
+        let prefix = tempfile::tempdir().unwrap();
+        let capi = prefix.path().join("lib/python3.12/site-packages/onnxruntime/capi");
+        std::fs::create_dir_all(&capi).unwrap();
+        std::fs::create_dir_all(prefix.path().join("lib/pkgconfig")).unwrap();
+        std::fs::write(capi.join("libonnxruntime.so.1.32.0"), "").unwrap();
+        let [found] = &of_python(&prefix.path().join("lib"))[..] else { panic!("one place") };
+        assert_eq!(library_at(found), Some(capi.join("libonnxruntime.so.1.32.0")));
+        assert!(of_python(&prefix.path().join("nowhere")).is_empty());
+    }
 
     #[test]
     fn library_names_are_told_from_others() {
