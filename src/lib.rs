@@ -22,6 +22,7 @@ pub mod admin;
 pub mod client;
 mod client_body;
 mod drain;
+mod forwarded;
 pub mod reload;
 mod scorers;
 pub mod server;

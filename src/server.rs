@@ -11,6 +11,7 @@ mod descriptors;
 mod frames;
 mod handshake;
 mod observed;
+mod proxy_protocol;
 mod signals;
 mod stream;
 mod threads;

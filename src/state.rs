@@ -354,7 +354,7 @@ mod tests {
     }
 
     fn client() -> Rc<Client> {
-        Rc::new(Client { address: ([127, 0, 0, 1], 1).into() })
+        Rc::new(Client { address: ([127, 0, 0, 1], 1).into(), is_secure: false })
     }
 
     #[test]

@@ -45,11 +45,13 @@ mod tests {
     use crate::config::{Draft, Sources};
 
     /// The keys that count from the reload on. Models and rules do as a whole, whatever keys they have.
-    const LIVE: [&str; 43] = [
+    const LIVE: [&str; 45] = [
         "server.drain",
         "server.drain_delay",
         "server.header_timeout",
         "server.own_paths",
+        "server.proxy_protocol",
+        "server.forwarded",
         "server.tls",
         "upstream.url",
         "upstream.urls",

@@ -145,6 +145,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Forwarded;
 
     fn admission(max_connections: usize) -> Admission {
         let config = ServerConfig {
@@ -154,6 +155,8 @@ mod tests {
             header_timeout: Duration::from_secs(1),
             max_connections,
             own_paths: true,
+            proxy_protocol: Vec::new(),
+            forwarded: Forwarded::Keep,
             pin_threads: false,
             tls: None,
         };
