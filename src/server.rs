@@ -67,7 +67,7 @@ pub async fn run(
     let listeners = listeners.into();
     let settings = process.snapshot().settings.clone();
     let admin = settings.admin.listen.map_or(0, |_| admin::CONNECTIONS);
-    let mut admission = Admission::new(&settings.server, admin, process.metrics.clone());
+    let mut admission = Admission::new(&settings.server, settings.limits.in_flight, admin, process.metrics.clone());
     let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
     // Ends with this function.

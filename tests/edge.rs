@@ -1,4 +1,5 @@
-//! Who the client is, where somebody stands in between: the PROXY protocol in, and what the cluster is told of it. Real sockets.
+//! Who the client is, where somebody stands in between: the PROXY protocol in, and what the cluster is told of it; and what one client
+//! may have at a time. Real sockets.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,17 +9,20 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use common::{
-    Cluster, Longest, hits,
+    Cluster, Faulty, Longest, hits,
     program::{PLENTY, Program},
     proxy,
 };
+use scoring::{Scale, Score, Scored};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::Semaphore,
     time::timeout,
 };
 
@@ -124,6 +128,74 @@ async fn what_a_client_says_of_itself_is_kept_as_it_is_unless_it_is_replaced() {
     }
 }
 
+/// A connection from this address of this machine.
+async fn from(own: &str, address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{own}:0").parse().unwrap()).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+async fn answer_on(mut stream: TcpStream, sent: String) -> String {
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PLENTY, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+/// A rerank call, with these headers besides.
+fn call(headers: &str) -> String {
+    let body = r#"{"query":"a","texts":["b"]}"#;
+    format!(
+        "POST /_rerank/rerank HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+#[tokio::test]
+async fn a_client_that_has_its_share_of_the_calls_is_told_so_and_others_are_served() {
+    let (begun, gate) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (tells, waits) = (begun.clone(), gate.clone());
+    let slow = Faulty(move || {
+        let (tells, waits) = (tells.clone(), waits.clone());
+        async move {
+            tells.add_permits(1);
+            let _open = waits.acquire().await;
+            Ok(Scored { scores: vec![Some(Score::fresh(1.0, Scale::AsIs))], ..Scored::default() })
+        }
+    });
+    let cluster = cluster().await;
+    let settings: [(&[&'static str], &str); 2] = [(&["api", "per_client"], "1"), (&["api", "concurrency"], "2")];
+    let address = proxy(cluster.address, &settings, slow).await;
+    let mut served = Vec::new();
+    for own in ["127.0.0.1", "127.0.0.77"] {
+        served.push(tokio::spawn(answer_on(from(own, address).await, call(""))));
+        begun.acquire().await.unwrap().forget();
+        if own == "127.0.0.1" {
+            let refused = answer_on(from(own, address).await, call("")).await;
+            assert!(refused.starts_with("HTTP/1.1 429") && refused.contains("retry-after: 1"), "{refused}");
+            assert!(refused.contains("api.per_client") && refused.contains("\"Overloaded\""), "{refused}");
+        }
+    }
+    gate.add_permits(2);
+    for served in served {
+        let answer = served.await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn no_more_requests_than_may_be_are_with_the_cluster() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings: [(&[&'static str], &str); 1] = [(&["limits", "in_flight"], "1")];
+    let address = proxy(upstream.local_addr().unwrap(), &settings, Longest).await;
+    let first = tokio::spawn(answer_on(from("127.0.0.1", address).await, ASKED.to_owned()));
+    let (mut asked, _) = timeout(PLENTY, upstream.accept()).await.unwrap().unwrap();
+    let refused = answer_on(from("127.0.0.1", address).await, ASKED.to_owned()).await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("limits.in_flight"), "{refused}");
+    asked.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    assert!(first.await.unwrap().starts_with("HTTP/1.1 200"));
+}
+
 /// HAProxy with this way to speak to its server; none where there is no HAProxy, which it says.
 struct HAProxy {
     process: Child,
@@ -181,13 +253,9 @@ async fn the_client_of_a_real_haproxy_is_in_the_access_log_and_told_to_the_clust
         let program = Program::start(cluster.address, &variables, "");
         let Some(haproxy) = HAProxy::start(program.address, speaks).await else { return };
         // A client by another address of this machine than HAProxy's own.
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
-        socket.bind("127.0.0.77:0".parse().unwrap()).unwrap();
-        let mut stream = socket.connect(haproxy.address).await.unwrap();
+        let stream = from("127.0.0.77", haproxy.address).await;
         let own = stream.local_addr().unwrap();
-        stream.write_all(ASKED.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        timeout(PLENTY, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let answer = answer_on(stream, ASKED.to_owned()).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{speaks}: {answer}\n{}", program.log.lock().unwrap());
         assert_eq!(told(&cluster, "x-forwarded-for"), [Some("127.0.0.77".to_owned())], "{speaks}");
         program.logs(&format!("\"client\":\"{own}\"")).await;

@@ -53,7 +53,7 @@ const RESERVE_LIFE: Duration = Duration::from_secs(5);
 /// its requests were taken, and is to say that it knows (RFC 9113, section 6.8).
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// How long a request waits where as many others are with the cluster as there are places for connections.
+/// How long a request waits where as many others are with the cluster as may be (`limits.in_flight`).
 const TURN: Duration = Duration::from_secs(1);
 /// The room for what a client begins with, in bytes. Most requests fit.
 const FIRST_ROOM: usize = 8 * 1024;
