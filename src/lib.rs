@@ -27,6 +27,7 @@ pub mod reload;
 mod scorers;
 pub mod server;
 pub mod state;
+mod systemd;
 
 pub mod route;
 

@@ -32,12 +32,12 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{admin, cluster::upkeep::look_after, state::Process, telemetry::log_seldom::Seldom};
+use crate::{admin, cluster::upkeep::look_after, state::Process, systemd, telemetry::log_seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
 pub use signals::{Stop, reload_at_hangup};
-use threads::Threads;
+use threads::{Pulse, Threads};
 
 /// How long to wait after a failed `accept`, for instance when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -74,6 +74,9 @@ pub async fn run(
     let mut upkeep = JoinSet::new();
     let serving = Arc::downgrade(&process);
     upkeep.spawn(look_after(move || Some(serving.upgrade()?.snapshot().cluster.clone())));
+    if let Some(within) = systemd::watchdog() {
+        upkeep.spawn(watched(threads.pulse(), within));
+    }
     let mut end = pin!(async {
         shutdown.await;
         process.drain.begin();
@@ -120,6 +123,16 @@ pub async fn run(
         warn!(?drain, "some requests did not finish in time and were cut off");
     }
     Ok(())
+}
+
+/// Tells systemd that the serving threads answer, for as long as they do: three times in each `within`, after which it takes the
+/// process for dead.
+async fn watched(pulse: Pulse, within: Duration) {
+    loop {
+        pulse.felt().await;
+        systemd::alive();
+        tokio::time::sleep(within / 3).await;
+    }
 }
 
 /// The next connection of a listener that there may be.
