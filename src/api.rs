@@ -15,6 +15,7 @@ mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hold;
+mod in_flight;
 mod prefix;
 mod rerank;
 mod response;
@@ -40,6 +41,7 @@ use crate::{
 use call::ApiVersion;
 use fault::Fault;
 pub(crate) use fault::NO_PLACE;
+pub use in_flight::Calls;
 use prefix::PREFIX;
 use prefix::owns;
 pub(crate) use response::{failure, json, plain};
@@ -261,17 +263,19 @@ fn allow(method: &Method) -> &'static str {
 /// Whether the client has one of the keys, where there are any. Digests are compared, so that the time it takes tells
 /// nothing of a key.
 fn may_enter(endpoint: Endpoint, config: &ApiConfig, headers: &HeaderMap) -> bool {
-    let bearer = |value: &HeaderValue| {
-        let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
-    };
     let Keys::Held(keys) = &config.keys else { return true };
     let given = match endpoint {
         // Its `Authorization` is for the cluster.
         Endpoint::Explain => headers.get(KEY).and_then(|value| value.to_str().ok()).map(|key| digest_of(key.trim())),
-        _ => headers.get(header::AUTHORIZATION).and_then(bearer),
+        _ => bearer(headers),
     };
     given.is_some_and(|key| keys.contains(&key))
+}
+
+/// The digest of the key that a client shows.
+fn bearer(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
 }
 
 #[cfg(test)]

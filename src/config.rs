@@ -55,7 +55,7 @@ pub use reload::ReloadConfig;
 pub(crate) use rules::MAX_BUDGET;
 pub use rules::{SignalConfig, SourceConfig};
 pub use scoring::ScoringConfig;
-pub use server::ServerConfig;
+pub use server::{Forwarded, ServerConfig};
 pub use traces::TracesConfig;
 pub use upstream::{HealthConfig, SniffConfig, UpstreamConfig};
 

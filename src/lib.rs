@@ -22,10 +22,12 @@ pub mod admin;
 pub mod client;
 mod client_body;
 mod drain;
+mod forwarded;
 pub mod reload;
 mod scorers;
 pub mod server;
 pub mod state;
+mod systemd;
 
 pub mod route;
 

@@ -19,6 +19,7 @@ use crate::{
     open_models::Config,
     scorers::Started,
     state::Process,
+    systemd,
     telemetry::LogLevel,
 };
 use watch::Watch;
@@ -112,6 +113,7 @@ impl Reloader {
     /// One reload; the log and the metrics tell how it went. A service manager that wants to be told of reloads is told here.
     async fn reload(&self, why: &'static str) -> Outcome {
         info!(why, "reading the configuration again");
+        systemd::reloading();
         let outcome = self.attempt().await;
         self.process.metrics.reloaded(outcome.is_ok());
         match &outcome {
@@ -129,6 +131,10 @@ impl Reloader {
                 mistakes.iter().for_each(|mistake| error!("refused: {mistake}"));
             }
         }
+        systemd::ready(match &outcome {
+            Ok(_) => "serving",
+            Err(_) => "serving by the old configuration: the new one was refused, the log says why",
+        });
         outcome
     }
 

@@ -14,6 +14,7 @@ use crate::{
     client_body::ClientBody,
     cluster::{Outgoing, body::Body, headers::check_request},
     config::Access,
+    forwarded,
     pipeline::{self, failed, name_nodes, open_point_in_time, pass_through},
     state::Context,
     telemetry::AccessLine,
@@ -78,9 +79,12 @@ pub fn handle(
     context: Context,
     request: Request<ClientBody>,
 ) -> impl Future<Output = (Response<Body>, Option<Box<AccessLine>>)> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let (decision, access) = (decide(&context, &head), context.snapshot.settings.log.access);
     let line = AccessLine::begun(access, decision.is_passing(), &context.client, &head);
+    if !matches!(decision, Decision::OwnApi) {
+        forwarded::tell(&context, &mut head);
+    }
     let answered = match decision {
         Decision::PassThrough { repeatable } => {
             let outgoing = streamed(head, body);

@@ -11,6 +11,7 @@ mod descriptors;
 mod frames;
 mod handshake;
 mod observed;
+mod proxy_protocol;
 mod signals;
 mod stream;
 mod threads;
@@ -31,12 +32,12 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{admin, cluster::upkeep::look_after, state::Process, telemetry::log_seldom::Seldom};
+use crate::{admin, cluster::upkeep::look_after, state::Process, systemd, telemetry::log_seldom::Seldom};
 use admission::Admission;
 use connection::{Arrival, Front};
 pub use descriptors::raise_limit as raise_descriptor_limit;
 pub use signals::{Stop, reload_at_hangup};
-use threads::Threads;
+use threads::{Pulse, Threads};
 
 /// How long to wait after a failed `accept`, for instance when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -66,13 +67,16 @@ pub async fn run(
     let listeners = listeners.into();
     let settings = process.snapshot().settings.clone();
     let admin = settings.admin.listen.map_or(0, |_| admin::CONNECTIONS);
-    let mut admission = Admission::new(&settings.server, admin, process.metrics.clone());
+    let mut admission = Admission::new(&settings.server, settings.limits.in_flight, admin, process.metrics.clone());
     let mut threads = Threads::start(&process, admission.most())?;
     let mut failures = Seldom::default();
     // Ends with this function.
     let mut upkeep = JoinSet::new();
     let serving = Arc::downgrade(&process);
     upkeep.spawn(look_after(move || Some(serving.upgrade()?.snapshot().cluster.clone())));
+    if let Some(within) = systemd::watchdog() {
+        upkeep.spawn(watched(threads.pulse(), within));
+    }
     let mut end = pin!(async {
         shutdown.await;
         process.drain.begin();
@@ -119,6 +123,16 @@ pub async fn run(
         warn!(?drain, "some requests did not finish in time and were cut off");
     }
     Ok(())
+}
+
+/// Tells systemd that the serving threads answer, for as long as they do: three times in each `within`, after which it takes the
+/// process for dead.
+async fn watched(pulse: Pulse, within: Duration) {
+    loop {
+        pulse.felt().await;
+        systemd::alive();
+        tokio::time::sleep(within / 3).await;
+    }
 }
 
 /// The next connection of a listener that there may be.

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crate::{
+    api::Calls,
     client::Client,
     cluster::{Cluster, Connections},
     config::{Access, Effective, Settings},
@@ -76,8 +77,8 @@ pub struct Snapshot {
     pub scorers: Scorers,
     /// What takes clients' connections where they come with TLS. A connection that is open keeps what it was taken with.
     pub(crate) acceptor: Option<Acceptor>,
-    /// Permits for calls of the rerank API.
-    pub calls: Arc<Semaphore>,
+    /// The places for calls of the rerank API.
+    pub calls: Arc<Calls>,
     was_replaced: AtomicBool,
 }
 
@@ -195,7 +196,7 @@ impl Snapshot {
         let engine = config.settings.upstream.engine;
         let dialects = engine.and_then(Dialects::of_engine).unwrap_or_else(Dialects::all);
         let cluster = Arc::new(Cluster::new(&config.settings.upstream).map_err(io::Error::other)?);
-        let calls = Arc::new(Semaphore::new(config.settings.api.concurrency));
+        let calls = Calls::new(config.settings.api.concurrency);
         let Config { settings, effective, models: opened } = config;
         let acceptor = settings.server.tls.as_ref().map(acceptor).transpose()?;
         let mut scorers = models;
@@ -354,7 +355,7 @@ mod tests {
     }
 
     fn client() -> Rc<Client> {
-        Rc::new(Client { address: ([127, 0, 0, 1], 1).into() })
+        Rc::new(Client { address: ([127, 0, 0, 1], 1).into(), is_secure: false })
     }
 
     #[test]

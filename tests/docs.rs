@@ -281,6 +281,7 @@ fn links_lead_somewhere() {
         "docs/cache.md",
         "docs/scoring.md",
         "docs/tls.md",
+        "docs/edge.md",
         "docs/nodes.md",
         "docs/capacity.md",
         "docs/playground.md",

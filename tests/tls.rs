@@ -292,6 +292,27 @@ async fn who_agrees_on_one_protocol_and_speaks_the_other_is_not_answered() {
 }
 
 #[tokio::test]
+async fn for_whom_a_peer_connects_is_read_before_tls() {
+    let (authority, cluster) = (Authority::new(), cluster().await);
+    let settings: [(&[&'static str], &str); 2] =
+        [(&["server", "proxy_protocol"], "127.0.0.1"), (&["server", "forwarded"], "append")];
+    let proxy = Proxy::start(cluster.address, &authority.server(), &settings).await;
+    for address in [proxy.address, proxy.api] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n").await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = timeout(PLENTY, authority.client().connector().connect(name, stream)).await.unwrap().unwrap();
+        let answer = get(stream, SEARCH).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") || address == proxy.api, "{answer}");
+    }
+    let seen = cluster.seen();
+    let told = |name: &str| seen[0].headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str());
+    assert_eq!((told("x-forwarded-for"), told("x-forwarded-proto")), (Some("203.0.113.9"), Some("https")));
+    assert!(authority.client().search(proxy.address).await.is_err(), "without a header");
+    proxy.has_closed("proxy-protocol", 1).await;
+}
+
+#[tokio::test]
 async fn only_clients_with_a_certificate_of_the_authority_are_let_in() {
     let (authority, foreign, cluster) = (Authority::new(), Authority::new(), cluster().await);
     let ca = authority.path("ca.pem");

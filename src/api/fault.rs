@@ -8,7 +8,7 @@ use crate::{cluster::encoding::DecodeError, document_ranking::NotRanked, memory:
 
 /// Why there is no answer on a connection of the reserve.
 pub(crate) const NO_PLACE: &str = "rerank-proxy has as many client connections, or open requests, as it may have \
-    (server.max_connections); beyond them, it only answers /_rerank/health and /_rerank/metrics";
+    (server.max_connections, limits.in_flight); beyond them, it only answers /_rerank/health and /_rerank/metrics";
 
 /// Why a call is not answered with a ranking. The text is for whoever sent it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,11 @@ pub(super) enum Fault {
     /// As many calls are in flight as may be.
     #[error("as many calls are under way as this server takes at a time ({0}); try again later")]
     Crowded(usize),
+    /// As many calls of this client are in flight as may be.
+    #[error(
+        "as many of your calls are under way as a client may have at a time here ({0}, api.per_client); try again later"
+    )]
+    Greedy(usize),
     /// What this process may hold of requests and answers is held.
     #[error("too much is held for other calls and searches (limits.memory); try again later")]
     NoMemory(Spent),
@@ -70,7 +75,7 @@ impl Fault {
             Self::Locked | Self::LockedToExplain => StatusCode::UNAUTHORIZED,
             Self::Closed => StatusCode::FORBIDDEN,
             Self::NoModel(_) => StatusCode::NOT_FOUND,
-            Self::Crowded(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => {
+            Self::Crowded(_) | Self::Greedy(_) | Self::NoMemory(_) | Self::NotRanked(NotRanked::Overloaded) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::NotRanked(_) | Self::NoPlace => StatusCode::SERVICE_UNAVAILABLE,
@@ -86,9 +91,11 @@ impl Fault {
                 "Validation"
             }
             Self::Locked | Self::LockedToExplain | Self::Closed => "Unauthorized",
-            Self::Crowded(_) | Self::NoMemory(_) | Self::NoPlace | Self::NotRanked(NotRanked::Overloaded) => {
-                "Overloaded"
-            }
+            Self::Crowded(_)
+            | Self::Greedy(_)
+            | Self::NoMemory(_)
+            | Self::NoPlace
+            | Self::NotRanked(NotRanked::Overloaded) => "Overloaded",
             Self::NotRanked(NotRanked::Unavailable(_)) => "Unhealthy",
             Self::NotRanked(_) | Self::Internal => "Backend",
         }

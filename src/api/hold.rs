@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
+use tokio::time::timeout_at;
 
 use super::fault::Fault;
 use crate::{
@@ -28,7 +28,7 @@ pub(super) async fn hold(
     body: &mut ClientBody,
     began: Instant,
     budget: Duration,
-    permit: &Arc<OwnedSemaphorePermit>,
+    permit: &Arc<impl Send + Sync + 'static>,
 ) -> Result<(Bytes, Held), Fault> {
     let limit = context.snapshot.settings.api.request_body;
     // Who sends slowly is not to keep others from calling.

@@ -13,6 +13,7 @@ use super::{
     call::{self, ApiVersion, Call, Limits, Shape},
     fault::Fault,
     hold::hold,
+    in_flight::{Caller, NoPlace},
     response, waiting,
 };
 use crate::{
@@ -63,8 +64,13 @@ async fn answered(
 ) -> Result<(Shape, Response<Body>), Refused> {
     let config = &context.snapshot.settings.api;
     let usual = |fault| (version.usual_shape(), fault);
-    let permit =
-        context.snapshot.calls.clone().try_acquire_owned().map_err(|_| usual(Fault::Crowded(config.concurrency)))?;
+    let permit = context.snapshot.calls.begin(|| caller(context, headers), config.per_client);
+    let permit = permit.map_err(|why| {
+        usual(match why {
+            NoPlace::ForAnyone => Fault::Crowded(config.concurrency),
+            NoPlace::ForThisClient => Fault::Greedy(config.per_client),
+        })
+    })?;
     // What is begun on another thread goes on where the client leaves, and is in flight until it ends.
     let permit = Arc::new(permit);
     // Of the options that a search has, a call has the budget only.
@@ -107,6 +113,15 @@ async fn answered(
     let mut response = response::json(StatusCode::OK, room.split(body.len()).keep(body));
     rerank_header::outcomes(response.headers_mut(), [report].iter());
     Ok((shape, response))
+}
+
+/// Who calls: whose key it is, or else from where.
+fn caller(context: &Context, headers: &HeaderMap) -> Caller {
+    let address = || Caller::at(context.client.address.ip());
+    match context.snapshot.settings.api.keys {
+        Keys::Held(_) => super::bearer(headers).map_or_else(address, Caller::Key),
+        Keys::NotNeeded | Keys::Unsaid => address(),
+    }
 }
 
 /// The model that a client means, by the name that we have for it.

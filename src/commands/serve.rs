@@ -14,6 +14,7 @@ use crate::{
     reload::Reloader,
     server::{self, Listeners, Stop},
     state::Process,
+    systemd::{self, Sockets},
     telemetry,
 };
 
@@ -32,6 +33,7 @@ pub struct ServeArgs {
 /// Reads the configuration, starts everything, and serves until SIGTERM or SIGINT. Fails where a second one comes before all
 /// open requests were answered.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let sockets = Sockets::handed_over()?;
     let config = args.config.load()?;
     let log = telemetry::start_log(&config.settings.log, config.settings.traces.as_ref())?;
     panics::tell_in_log();
@@ -43,13 +45,14 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let (reloader, reloads) = Reloader::new(process.clone(), args.config.sources(), Some(log.level()));
         tokio::spawn(reloader.run());
         server::reload_at_hangup(reloads.clone())?;
-        let listeners = listen(&settings).await?;
-        let admin = match settings.admin.listen {
-            Some(address) => Some(bind(address, "admin.listen").await?),
-            None => None,
-        };
+        let (listeners, admin) = listen(&settings, sockets).await?;
         tell(&settings, &listeners, admin.as_ref())?;
         let admin = admin.map(|admin| AdminThread::start(admin.into_std()?, process.clone(), reloads)).transpose()?;
+        systemd::ready("serving; models load in the background");
+        let stop = async {
+            stop.await;
+            systemd::stopping();
+        };
         let ended = tokio::select! {
             ended = server::run(listeners, process, stop) => Ok(ended?),
             () = stop_now => Err(anyhow!("a second signal to stop: open requests were cut off")),
@@ -59,17 +62,26 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Takes the addresses at which clients come in.
-async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
-    let proxy = bind(settings.server.listen, "server.listen").await?;
+/// Takes the addresses at which clients and operators come in.
+async fn listen(settings: &Settings, mut sockets: Sockets) -> anyhow::Result<(Listeners, Option<TcpListener>)> {
+    let proxy = bind(&mut sockets, "proxy", "server.listen", settings.server.listen).await?;
     let api = match settings.api.listen {
-        Some(address) => Some(bind(address, "api.listen").await?),
+        Some(address) => Some(bind(&mut sockets, "api", "api.listen", address).await?),
         None => None,
     };
-    Ok(Listeners { proxy, api })
+    let admin = match settings.admin.listen {
+        Some(address) => Some(bind(&mut sockets, "admin", "admin.listen", address).await?),
+        None => None,
+    };
+    sockets.finish()?;
+    Ok((Listeners { proxy, api }, admin))
 }
 
-async fn bind(address: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+/// The socket of this name that systemd hands over; else a new one.
+async fn bind(sockets: &mut Sockets, name: &str, key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    if let Some(socket) = sockets.take(name, key, address)? {
+        return Ok(TcpListener::from_std(socket)?);
+    }
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address} ({key})"))
 }
 

@@ -51,6 +51,8 @@ pub struct ApiConfig {
     pub request_body: usize,
     /// The most calls in flight at once.
     pub concurrency: usize,
+    /// The most calls of one client in flight at once; 0 for no bound of its own.
+    pub per_client: usize,
     /// The treatment of documents that are longer than the model reads, where a call does not say it.
     pub long_passages: LongPassages,
 }
@@ -72,6 +74,7 @@ impl ApiConfig {
             max_documents: section.or("max_documents", DOCUMENTS),
             request_body: section.bytes("request_body", ByteSize::mib(32)),
             concurrency: section.or("concurrency", CONCURRENCY),
+            per_client: section.or("per_client", 0),
             long_passages: long_passages::read(section, false),
         };
         if listen.is_some_and(|listen| listen == proxy && listen.port() != 0) {

@@ -7,6 +7,9 @@ use bytesize::ByteSize;
 use super::reading::section::Section;
 use crate::memory::{ANSWER_COPIES, REQUEST_COPIES};
 
+/// The most requests with the cluster that can be asked for: nobody means more, and tokio's semaphore has its own bound.
+const MAX_IN_FLIGHT: usize = 1 << 20;
+
 /// The limits, in bytes and time.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
@@ -16,6 +19,8 @@ pub struct LimitsConfig {
     pub answer: usize,
     /// The memory of all requests and answers together.
     pub memory: usize,
+    /// The most requests that are with the cluster at a time; 0 for as many as there may be connections.
+    pub in_flight: usize,
     /// The time that a body that is to be buffered may take to come; of the cluster's, the longest pause in it.
     pub body_timeout: Duration,
     /// The time that a client may take to read an answer that is buffered.
@@ -28,9 +33,14 @@ impl LimitsConfig {
             request_body: section.bytes("request_body", ByteSize::mib(1)),
             answer: section.bytes("answer", ByteSize::mib(32)),
             memory: section.bytes("memory", ByteSize::mib(256)),
+            in_flight: section.or("in_flight", 0),
             body_timeout: section.or("body_timeout", Duration::from_secs(30)),
             send_timeout: section.or("send_timeout", Duration::from_mins(1)),
         };
+        if config.in_flight > MAX_IN_FLIGHT {
+            let message = format!("must be at most {MAX_IN_FLIGHT}; 0 for as many as there may be connections");
+            section.error("in_flight", message);
+        }
         for (key, largest, copies) in
             [("request_body", config.request_body, REQUEST_COPIES), ("answer", config.answer, ANSWER_COPIES)]
         {

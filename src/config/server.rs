@@ -1,7 +1,11 @@
 //! The table `[server]`: the listener in front of the cluster.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use net::tls::ServerTls;
 
 use super::{reading::section::Section, tls};
@@ -14,6 +18,17 @@ const MAX_HEADER_TIMEOUT: Duration = Duration::from_hours(1);
 const MAX_DRAIN_DELAY: Duration = Duration::from_hours(1);
 /// The most connections: more than a machine has ports to reach a cluster from.
 const MAX_CONNECTIONS: usize = 1_000_000;
+
+/// What the cluster is told of who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarded {
+    /// What the client says, untouched.
+    Keep,
+    /// What the client says, and the client after it.
+    Append,
+    /// The client, whatever it says.
+    Replace,
+}
 
 /// The listener.
 #[derive(Debug, Clone)]
@@ -30,6 +45,10 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// True: paths below `/_rerank/` are the proxy's own; false: they are the cluster's, as all others.
     pub own_paths: bool,
+    /// Those who connect for others, and say for whom before anything else.
+    pub proxy_protocol: Vec<IpNet>,
+    /// What the cluster is told of clients.
+    pub forwarded: Forwarded,
     /// Whether each serving thread has a core of its own, where there is one for each.
     pub pin_threads: bool,
     /// How TLS is spoken with clients, of the rerank API's own listener as well; without it, HTTP is plain.
@@ -45,6 +64,12 @@ impl ServerConfig {
             header_timeout: section.or("header_timeout", HEADER_TIMEOUT),
             max_connections: section.or("max_connections", 0),
             own_paths: section.or("own_paths", true),
+            proxy_protocol: networks(section, "proxy_protocol"),
+            forwarded: section.choice(
+                "forwarded",
+                Forwarded::Keep,
+                &[("keep", Forwarded::Keep), ("append", Forwarded::Append), ("replace", Forwarded::Replace)],
+            ),
             pin_threads: section.or("pin_threads", true),
             tls: tls::of_server(section),
         };
@@ -62,10 +87,29 @@ impl ServerConfig {
         config
     }
 
+    /// Whether who connects from this address says first for whom it does.
+    pub(crate) fn speaks_for_others(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.proxy_protocol.iter().any(|network| network.contains(&peer))
+    }
+
     /// How URLs of the listeners begin.
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
+}
+
+/// The networks and single addresses under `key`; none where it is not there.
+fn networks(section: &Section, key: &'static str) -> Vec<IpNet> {
+    let written: Vec<String> = section.or(key, Vec::new());
+    let network = |text: &String| {
+        let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        if network.is_err() {
+            section.error(key, format!("`{text}` must be an address, or a network such as \"10.0.0.0/8\""));
+        }
+        network.ok()
+    };
+    written.iter().filter_map(network).collect()
 }
 
 #[cfg(test)]
@@ -98,11 +142,27 @@ mod tests {
             ("header_timeout = \"2h\"", "server.header_timeout: must be more than nothing and at most 1h"),
             ("drain_delay = \"2h\"", "server.drain_delay: must be at most 1h"),
             ("max_connections = 1000001", "server.max_connections: must be at most 1000000"),
+            (
+                "proxy_protocol = \"10.0.0.0/33\"",
+                "server.proxy_protocol: `10.0.0.0/33` must be an address, or a network",
+            ),
+            ("forwarded = \"add\"", "server.forwarded: must be one of keep, append, replace"),
             ("max_connections = -1", "server.max_connections: must be a whole number, 0 or more"),
         ] {
             let errors = with_server(keys).expect_err("wrong");
             assert!(errors.len() == 1 && errors[0].contains(told), "{keys}: {errors:?}");
         }
+    }
+
+    #[test]
+    fn those_who_connect_for_others_are_named_by_network_or_address() {
+        let server = with_server("proxy_protocol = [\"10.0.0.0/8\", \"::1\"]\nforwarded = \"append\"").expect("right");
+        let speaks = |peer: &str| server.speaks_for_others(peer.parse().expect("an address"));
+        assert!(speaks("10.1.2.3") && speaks("::ffff:10.1.2.3") && speaks("::1"));
+        assert!(!speaks("11.1.2.3") && !speaks("::2"));
+        assert_eq!(server.forwarded, Forwarded::Append);
+        let server = with_server("").expect("right");
+        assert!(server.proxy_protocol.is_empty() && server.forwarded == Forwarded::Keep);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use crate::config::{ConfigError, ConfigErrors, Effective};
 
 /// The keys, or the tables of keys, that belong to what lives as long as the process.
-const NEED_RESTART: [&str; 9] = [
+const NEED_RESTART: [&str; 10] = [
+    "limits.in_flight",
     "server.listen",
     "server.max_connections",
     "server.pin_threads",
@@ -45,11 +46,13 @@ mod tests {
     use crate::config::{Draft, Sources};
 
     /// The keys that count from the reload on. Models and rules do as a whole, whatever keys they have.
-    const LIVE: [&str; 43] = [
+    const LIVE: [&str; 46] = [
         "server.drain",
         "server.drain_delay",
         "server.header_timeout",
         "server.own_paths",
+        "server.proxy_protocol",
+        "server.forwarded",
         "server.tls",
         "upstream.url",
         "upstream.urls",
@@ -78,6 +81,7 @@ mod tests {
         "api.max_documents",
         "api.request_body",
         "api.concurrency",
+        "api.per_client",
         "api.long_passages",
         "admin.only",
         "reload.watch",

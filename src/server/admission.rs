@@ -57,7 +57,8 @@ pub(super) struct Place {
 
 impl Admission {
     /// As many places as configured, and as there is room for besides `others`, which are connections as well.
-    pub(super) fn new(config: &ServerConfig, others: usize, metrics: Arc<Metrics>) -> Self {
+    /// `in_flight` is how many requests may be with the cluster; 0 for as many as there are places.
+    pub(super) fn new(config: &ServerConfig, in_flight: usize, others: usize, metrics: Arc<Metrics>) -> Self {
         let room = descriptors::room(RESERVE + others);
         let most = match config.max_connections {
             0 => room,
@@ -73,7 +74,7 @@ impl Admission {
         Self {
             most,
             places: Arc::new(Semaphore::new(most)),
-            exchanges: Arc::new(Semaphore::new(most)),
+            exchanges: Arc::new(Semaphore::new(if in_flight == 0 { most } else { in_flight })),
             reserve: Arc::new(Semaphore::new(RESERVE)),
             guests: VecDeque::new(),
             metrics,
@@ -145,6 +146,7 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Forwarded;
 
     fn admission(max_connections: usize) -> Admission {
         let config = ServerConfig {
@@ -154,10 +156,12 @@ mod tests {
             header_timeout: Duration::from_secs(1),
             max_connections,
             own_paths: true,
+            proxy_protocol: Vec::new(),
+            forwarded: Forwarded::Keep,
             pin_threads: false,
             tls: None,
         };
-        Admission::new(&config, 0, Arc::default())
+        Admission::new(&config, 0, 0, Arc::default())
     }
 
     #[test]

@@ -34,6 +34,7 @@ use super::{
     admission::Place,
     handshake::{NoTls, handshake},
     observed::{ObservedStream, ObservedWrites},
+    proxy_protocol::{self, NoHeader},
     stream::ClientStream,
     unread::UnreadAnswers,
 };
@@ -52,7 +53,7 @@ const RESERVE_LIFE: Duration = Duration::from_secs(5);
 /// its requests were taken, and is to say that it knows (RFC 9113, section 6.8).
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// How long a request waits where as many others are with the cluster as there are places for connections.
+/// How long a request waits where as many others are with the cluster as may be (`limits.in_flight`).
 const TURN: Duration = Duration::from_secs(1);
 /// The room for what a client begins with, in bytes. Most requests fit.
 const FIRST_ROOM: usize = 8 * 1024;
@@ -93,6 +94,8 @@ pub(super) enum Notice {
 enum End {
     /// HTTP says so, or the stream broke.
     OfItself,
+    /// Who connects for others does not say for whom.
+    NoHeader,
     /// The client does not speak TLS as it is spoken here.
     NoTls,
     /// The client's certificate is missing, or not accepted.
@@ -113,12 +116,29 @@ impl End {
     /// What the metrics call it, where the connection might have gone on.
     fn reason(self) -> Option<&'static str> {
         match self {
+            Self::NoHeader => Some("proxy-protocol"),
             Self::NoTls => Some("tls-handshake"),
             Self::ClientCertificate => Some("client-certificate"),
             Self::HeaderTimeout => Some("header-timeout"),
             Self::MadeRoom => Some("idle"),
             Self::Unread => Some("unread"),
             Self::OfItself | Self::Closing | Self::LeftReserve => None,
+        }
+    }
+}
+
+impl From<&(dyn Error + 'static)> for End {
+    fn from(why: &(dyn Error + 'static)) -> Self {
+        let no_tls = || why.downcast_ref::<NoTls>().map(Self::from);
+        why.downcast_ref::<NoHeader>().map(Self::from).or_else(no_tls).unwrap_or(Self::OfItself)
+    }
+}
+
+impl From<&NoHeader> for End {
+    fn from(why: &NoHeader) -> Self {
+        match why {
+            NoHeader::Nothing => Self::OfItself,
+            NoHeader::Malformed | NoHeader::BrokenOff(_) => Self::NoHeader,
         }
     }
 }
@@ -143,18 +163,18 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     };
     tcp::prepare(&stream);
     let activity = Activity::new();
-    let (header_timeout, send_timeout, acceptor) = {
+    let (header_timeout, send_timeout, speaks_for_others, acceptor) = {
         let snapshot = thread.process.snapshot();
         let config = &snapshot.settings;
-        (config.server.header_timeout, config.limits.send_timeout, snapshot.acceptor.clone())
+        let speaks_for_others = config.server.speaks_for_others(peer.ip());
+        (config.server.header_timeout, config.limits.send_timeout, speaks_for_others, snapshot.acceptor.clone())
     };
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
     let exchanges = its_place.exchanges.clone();
     let unread = Rc::new(UnreadAnswers::new(send_timeout));
-    let client = Rc::new(Client { address: peer });
-    let respond = |request: Request<ClientBody>| {
-        let context = thread.context(&client, request.uri().path());
+    let respond = |client: &Rc<Client>, request: Request<ClientBody>| {
+        let context = thread.context(client, request.uri().path());
         let (open, unread, exchanges) = (activity.request(), unread.clone(), exchanges.clone());
         let answered = match in_reserve {
             true => {
@@ -167,6 +187,11 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     };
     let closing = Cell::new(false);
     let mut http = pin!(async {
+        let (address, stream) = match speaks_for_others {
+            true => Box::pin(proxy_protocol::read(stream)).await?,
+            false => (None, stream),
+        };
+        let client = Rc::new(Client { address: address.unwrap_or(peer), is_secure: acceptor.is_some() });
         let stream = match &acceptor {
             None => ClientStream::Plain(ObservedWrites::new(stream, activity.clone())),
             Some(acceptor) => Box::pin(handshake(acceptor, stream, &activity)).await?,
@@ -178,7 +203,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
         }
         if activity.is_http2() {
             let service = service_fn(|request: Request<Incoming>| {
-                let response = respond(request.map(ClientBody::Http2));
+                let response = respond(&client, request.map(ClientBody::Http2));
                 async { Ok::<_, Infallible>(response.await) }
             });
             let mut http = pin!(http2().serve_connection(TokioIo::new(stream.again(read.freeze())), service));
@@ -190,7 +215,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
             })
             .await?;
         } else {
-            let mut http = Serving::new(stream, read, |request| respond(request.map(ClientBody::Http1)));
+            let mut http = Serving::new(stream, read, |request| respond(&client, request.map(ClientBody::Http1)));
             poll_fn(|cx| {
                 if closing.take() {
                     http.graceful_shutdown();
@@ -209,7 +234,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
             ended = http.as_mut() => {
                 let Err(error) = ended else { break End::OfItself };
                 debug!(%peer, %error, "connection ended early");
-                break error.downcast_ref().map_or(End::OfItself, End::from);
+                break End::from(&*error);
             }
             end = watchdog.bites() => break end,
             () = unread.overdue(&activity) => break End::Unread,

@@ -2,7 +2,7 @@
 //! of its own. Both legs of a request run on one thread, so no step of it has to wake another core; on small answers
 //! that wake-up is most of what a proxy costs. What happens on a connection is the business of `connection`.
 
-use std::{io, rc::Rc, sync::Arc, thread};
+use std::{future::pending, io, rc::Rc, sync::Arc, thread};
 
 use tokio::{
     runtime::{Builder, LocalOptions},
@@ -20,6 +20,29 @@ use crate::{
 enum Message {
     Arrived(Arrival),
     MakeRoom,
+    /// To be answered, as a sign of life.
+    AreYouThere(oneshot::Sender<()>),
+}
+
+/// Whether all serving threads are alive: what they do, they do between the messages to them.
+pub(super) struct Pulse(Vec<mpsc::WeakUnboundedSender<Message>>);
+
+impl Pulse {
+    /// Resolves when each thread has answered, or is about to end. Never where one has
+    /// ended by itself.
+    pub(super) async fn felt(&self) {
+        let ask = |thread: &mpsc::WeakUnboundedSender<Message>| {
+            let (answer, answered) = oneshot::channel();
+            // Where it cannot be told, nobody will answer.
+            let _ = thread.upgrade()?.send(Message::AreYouThere(answer));
+            Some(answered)
+        };
+        for answered in self.0.iter().filter_map(ask).collect::<Vec<_>>() {
+            if answered.await.is_err() {
+                pending::<()>().await;
+            }
+        }
+    }
 }
 
 /// All serving threads.
@@ -44,6 +67,11 @@ impl Threads {
         self.next = (self.next + 1) % self.threads.len();
         // A thread ends only after its sender was dropped; a connection it cannot take is closed by being dropped.
         let _ = self.threads[self.next].0.send(Message::Arrived(arrival));
+    }
+
+    /// Their pulse, which does not keep them from ending.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse(self.threads.iter().map(|(sender, _)| sender.downgrade()).collect())
     }
 
     /// Has connections closed that wait for nothing.
@@ -105,6 +133,10 @@ async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Rc<Servin
                 Some(Message::MakeRoom) => {
                     notices.send_replace(Notice::MakeRoom);
                 }
+                Some(Message::AreYouThere(answer)) => {
+                    // Whoever asked may have gone.
+                    let _ = answer.send(());
+                }
                 None => break,
             },
             Ok(()) = replacements.changed() => thread.follow(),
@@ -114,4 +146,33 @@ async fn serve(mut messages: mpsc::UnboundedReceiver<Message>, thread: Rc<Servin
     }
     notices.send_replace(Notice::Close);
     while connections.join_next().await.is_some() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_pulse_is_felt_only_where_every_thread_answers() {
+        let (answering, mut asked) = mpsc::unbounded_channel();
+        let (stuck, _never_read) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(message) = asked.recv().await {
+                if let Message::AreYouThere(answer) = message {
+                    answer.send(()).unwrap();
+                }
+            }
+        });
+        Pulse(vec![answering.downgrade()]).felt().await;
+        let both = Pulse(vec![answering.downgrade(), stuck.downgrade()]);
+        tokio::task::yield_now().await;
+        assert!(both.felt().now_or_never().is_none());
+        drop(stuck);
+        both.felt().await;
+        let (ended, receiver) = mpsc::unbounded_channel();
+        drop(receiver);
+        assert!(Pulse(vec![ended.downgrade()]).felt().now_or_never().is_none());
+    }
 }

@@ -19,7 +19,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use serde::Deserialize;
 
 use super::{super::prefix::owns, asked::Asked};
-use crate::{cluster::headers::check_request, state::Context};
+use crate::{cluster::headers::check_request, forwarded, state::Context};
 
 /// What a person may write into a path though no URI holds it.
 const UNWRITTEN: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`').add(b'{').add(b'}').add(b'|');
@@ -90,6 +90,7 @@ impl ClientRequest {
         parts.method = method;
         parts.uri = uri(&head.uri, target);
         parts.headers = headers(&head.headers, media_type.as_deref())?;
+        forwarded::tell(&context, &mut parts);
         Ok(Self { context, route, parts, body, from })
     }
 }
