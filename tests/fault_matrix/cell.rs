@@ -4,14 +4,16 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::Read,
     net::SocketAddr,
-    sync::{Arc, atomic::Ordering::SeqCst},
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, atomic::Ordering::SeqCst},
     time::Duration,
 };
 
 use flate2::read::GzDecoder;
-use rerank_proxy::{server, state::Process};
+use rerank_proxy::{open_models::Config, server, state::Process};
 use scoring::Scorer;
 use serde_json::Value;
 use tokio::{
@@ -54,11 +56,31 @@ impl Proxy {
     async fn start(cluster: SocketAddr, settings: Settings, scorer: Arc<dyn Scorer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = common::config(cluster, settings);
-        let process = Process::with_scorers(config, [("m".to_owned(), scorer)].into()).unwrap();
+        let process = Process::with_scorers(config(cluster, settings), [("m".to_owned(), scorer)].into()).unwrap();
         let serving = tokio::spawn(server::run(listener, process.clone(), std::future::pending())).abort_handle();
         Self { address, process, serving }
     }
+}
+
+/// The configuration with these settings, of which there are few: to read one anew for each cell, and the system's authorities, would
+/// take most of the time.
+fn config(cluster: SocketAddr, settings: Settings) -> Config {
+    static AUTHORITY: LazyLock<PathBuf> = LazyLock::new(|| {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fault_matrix.pem");
+        fs::write(&file, rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap().cert.pem()).unwrap();
+        file
+    });
+    static READ: Mutex<Vec<(Settings, Config)>> = Mutex::new(Vec::new());
+    let mut read = READ.lock().unwrap();
+    let known = read.iter().find(|(known, _)| *known == settings).map(|(_, config)| config.clone());
+    let mut config = known.unwrap_or_else(|| {
+        let mut config = common::config(cluster, settings);
+        config.settings.upstream.tls.ca = Some(AUTHORITY.clone());
+        read.push((settings, config.clone()));
+        config
+    });
+    config.settings.upstream.nodes = vec![cluster.to_string().parse().unwrap()];
+    config
 }
 
 impl Drop for Proxy {
