@@ -14,6 +14,8 @@ mod client;
 mod doors;
 #[path = "fault_matrix/faults.rs"]
 mod faults;
+#[path = "fault_matrix/on_disk.rs"]
+mod on_disk;
 #[path = "fault_matrix/scorers.rs"]
 mod scorers;
 #[path = "fault_matrix/server.rs"]
@@ -67,8 +69,13 @@ async fn assert_holds<T: Future<Output = Cell>>(
         .buffered(AT_ONCE)
         .collect()
         .await;
+    assert_are(&rows, columns.len(), &tried);
+}
+
+/// Holds the rows of a table against what was found, row by row.
+fn assert_are(rows: &[Vec<&str>], columns: usize, tried: &[Cell]) {
     let mut wrong = String::new();
-    for (row, cells) in rows.iter().zip(tried.chunks(columns.len())) {
+    for (row, cells) in rows.iter().zip(tried.chunks(columns)) {
         let reasons: BTreeSet<&str> = cells.iter().flat_map(|cell| &cell.reasons).map(String::as_str).collect();
         let reasons: Vec<String> = reasons.iter().map(|reason| format!("`{reason}`")).collect();
         let found = cells.iter().map(|cell| cell.word.clone()).chain([reasons.join(", ")]);
@@ -114,6 +121,16 @@ async fn whatever_scores_do_the_client_gets_the_cluster_s_hits() {
         tried(door, Place::Nowhere, When::Always, settings, faulty.scorer.clone(), waits).await
     })
     .await;
+}
+
+/// Each row is a program of its own, which has a real model.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_wrong_on_the_disk_is_told_at_the_start_or_costs_no_search() {
+    let rows = rows("What lies on the disk");
+    let doors = SCORED.map(|door| DOORS[door]);
+    let rows_tried = rows.iter().map(|row| on_disk::tried(row[0], &doors));
+    let tried: Vec<Cell> = stream::iter(rows_tried).buffered(2).concat().await;
+    assert_are(&rows, doors.len(), &tried);
 }
 
 #[test]

@@ -45,10 +45,15 @@ pub(crate) struct Cell {
     pub(crate) reasons: BTreeSet<String>,
 }
 
+impl Cell {
+    pub(crate) fn of(word: &str) -> Self {
+        Self { word: word.to_owned(), reasons: BTreeSet::new() }
+    }
+}
+
 /// A proxy; it ends with this.
 struct Proxy {
     address: SocketAddr,
-    process: Arc<Process>,
     serving: AbortHandle,
 }
 
@@ -57,8 +62,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let process = Process::with_scorers(config(cluster, settings), [("m".to_owned(), scorer)].into()).unwrap();
-        let serving = tokio::spawn(server::run(listener, process.clone(), std::future::pending())).abort_handle();
-        Self { address, process, serving }
+        let serving = tokio::spawn(server::run(listener, process, std::future::pending())).abort_handle();
+        Self { address, serving }
     }
 }
 
@@ -134,61 +139,82 @@ pub(crate) async fn tried(
     scorer: Arc<dyn Scorer>,
     waits: bool,
 ) -> Cell {
-    let own = own_answer(door, place).await;
-    let good = if when == When::Always { Answer::Nothing } else { own_answer(door, Place::Nowhere).await };
     let cluster = Cluster::start(place, when).await;
     let proxy = Proxy::start(cluster.address, settings, scorer).await;
-    let mut client = Client::connect(proxy.address).await;
+    through(proxy.address, &cluster, door, waits).await
+}
+
+/// The same through this proxy.
+pub(crate) async fn through(proxy: SocketAddr, cluster: &Cluster, door: Door, waits: bool) -> Cell {
+    let own = own_answer(door, cluster.place).await;
+    let good = match cluster.when {
+        When::Always => Answer::Nothing,
+        _ => own_answer(door, Place::Nowhere).await,
+    };
+    let mut client = Client::connect(proxy).await;
     let patience = if waits { NOTHING } else { PLENTY };
-    let (before, answer) = loop {
-        let before = cluster.asked();
-        let asking = async {
-            if door.is_on_point_in_time {
-                client.ask_for_long(&Door::before(), &cluster, patience).await?;
-            }
-            client.ask_for_long(&door.request(), &cluster, patience).await
-        };
-        let answer = timeout(PLENTY, asking).await;
-        // A connection may not be kept yet when the next request comes, which then finds nothing to break.
-        if when != When::OnKept || door.kind == Kind::Own || cluster.counts.met.load(SeqCst) > 0 {
-            break (before, answer.ok().flatten());
-        }
-        assert!(matches!(answer, Ok(Some(Answer::Whole(_)))), "before the fault: {answer:?}");
-    };
-    let times = cluster.asked() - before;
-    let reply = match &answer {
-        Some(Answer::Whole(reply) | Answer::Cut(reply)) => Some(reply),
-        _ => None,
-    };
-    let reasons = reply.map(|reply| reasons_of(&reply.said)).unwrap_or_default();
-    let mut word = match &answer {
+    let (times, answer) = asked(&mut client, cluster, door, patience).await;
+    let (mut word, said) = match &answer {
         None if waits => {
             drop(client);
             let left = until(|| cluster.counts.left.load(SeqCst) > 0);
             assert!(timeout(PLENTY, left).await.is_ok(), "the connection to the cluster stays though the client left");
-            return Cell { word: "waits".to_owned(), reasons };
+            return Cell::of("waits");
         }
-        None => "HANGS".to_owned(),
-        Some(Answer::Nothing) => "NOTHING".to_owned(),
+        None => ("HANGS".to_owned(), ""),
+        Some(Answer::Nothing) => ("NOTHING".to_owned(), ""),
         Some(Answer::Cut(reply)) => match &own {
-            Answer::Cut(own) if is_same_as_far_as_it_came(reply, own) => "cut".to_owned(),
-            _ => format!("CUT OTHERWISE {reply:?}"),
+            Answer::Cut(own) if is_same_as_far_as_it_came(reply, own) => ("cut".to_owned(), &*reply.said),
+            _ => (format!("CUT OTHERWISE {reply:?}"), ""),
         },
-        Some(Answer::Whole(reply)) => whole_word(door, reply, [&own, &good]),
+        Some(Answer::Whole(reply)) => (whole_word(door, reply, [&own, &good]), &*reply.said),
     };
-    if matches!(own, Answer::Whole(_)) && !["same", "reranked", "ranked"].contains(&&*word) {
+    let reasons = reasons_of(said);
+    if matches!(own, Answer::Whole(_)) && !["same", "reranked"].contains(&&*word) {
         word = format!("{word} IN PLACE OF {own:?}");
     }
-    if let Some(Answer::Whole(reply)) = &answer {
-        assert_is_counted(&proxy, door, reply);
-        if let Err(wrong) = timeout(PLENTY, usable_or_closed(client, reply)).await.unwrap_or(Err("hangs")) {
-            word = format!("{word}, then the connection {wrong}");
-        }
+    if !reasons.is_empty() {
+        assert_are_counted(proxy, door, &reasons).await;
+    }
+    if let Some(Answer::Whole(reply)) = &answer
+        && let Err(wrong) = timeout(PLENTY, usable_or_closed(client, reply)).await.unwrap_or(Err("hangs"))
+    {
+        word = format!("{word}, then the connection {wrong}");
     }
     if times > 1 {
         word = format!("{times}× {word}");
     }
     Cell { word, reasons }
+}
+
+/// The status and the body of an answer that is reranked, or ranked.
+pub(crate) async fn whole_answer(proxy: SocketAddr, door: Door) -> (u16, Vec<u8>) {
+    match timeout(PLENTY, Client::connect(proxy).await.ask(&door.request())).await {
+        Ok(Answer::Whole(reply)) if door.kind == Kind::Own || reply.said.contains("applied") => {
+            (reply.status, reply.body)
+        }
+        answer => panic!("{}: {answer:?}", door.name),
+    }
+}
+
+/// How often the cluster was asked, and what came of it; `None` where that is nothing, and the connection stays.
+async fn asked(client: &mut Client, cluster: &Cluster, door: Door, patience: Duration) -> (usize, Option<Answer>) {
+    loop {
+        let before = cluster.asked();
+        let asking = async {
+            if door.is_on_point_in_time {
+                client.ask_for_long(&Door::before(), cluster, patience).await?;
+            }
+            client.ask_for_long(&door.request(), cluster, patience).await
+        };
+        let answer = timeout(PLENTY, asking).await.ok().flatten();
+        // A connection may not be kept yet when the next request comes, which then finds nothing to break.
+        let is_met = door.kind == Kind::Own || cluster.counts.met.load(SeqCst) > 0;
+        if cluster.when != When::OnKept || is_met {
+            return (cluster.asked() - before, answer);
+        }
+        assert!(matches!(answer, Some(Answer::Whole(_))), "before the fault: {answer:?}");
+    }
 }
 
 /// What the cluster itself answers to the client's own request.
@@ -305,12 +331,14 @@ fn pages(door: Door, reply: &Reply) -> Vec<Vec<Value>> {
 }
 
 /// What `X-Rerank` says is counted.
-fn assert_is_counted(proxy: &Proxy, door: Door, reply: &Reply) {
-    let metrics = proxy.process.metrics.encode();
-    for reason in reasons_of(&reply.said) {
-        let is_it = |line: &str| {
-            line.starts_with("rerank_proxy_searches_total{") && line.contains(&format!("outcome=\"{reason}\""))
-        };
+async fn assert_are_counted(proxy: SocketAddr, door: Door, reasons: &BTreeSet<String>) {
+    let Answer::Whole(metrics) = Client::connect(proxy).await.ask(&request("GET /_rerank/metrics", "")).await else {
+        panic!("there are no metrics");
+    };
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    for reason in reasons {
+        let reason = format!("outcome=\"{reason}\"");
+        let is_it = |line: &str| line.starts_with("rerank_proxy_searches_total{") && line.contains(&reason);
         assert!(metrics.lines().any(is_it), "{}: {reason} is not counted in\n{metrics}", door.name);
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Counts {
 /// The cluster; it ends with this.
 pub(crate) struct Cluster {
     pub(crate) address: SocketAddr,
+    pub(crate) place: Place,
+    pub(crate) when: When,
     pub(crate) counts: Arc<Counts>,
     _tasks: JoinSet<()>,
     _queued: Vec<TcpStream>,
@@ -82,7 +84,7 @@ impl Cluster {
             }
             _ => drop(tasks.spawn(accept(socket.listen(64).unwrap(), place, when, counts.clone()))),
         }
-        Self { address, counts, _tasks: tasks, _queued: queued }
+        Self { address, place, when, counts, _tasks: tasks, _queued: queued }
     }
 
     pub(crate) fn asked(&self) -> usize {
