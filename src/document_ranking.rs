@@ -79,6 +79,7 @@ pub async fn rank(scorer: &Arc<dyn Scorer>, documents: Documents<'_>) -> Result<
     } else {
         portions::score(&**scorer, request).await
     };
+    let scored = scored.and_then(|scored| scored.of_passages(count));
     let scored = scored.map_err(|error| match error {
         ScoreError::Overloaded => NotRanked::Overloaded,
         ScoreError::Unavailable(cause) => NotRanked::Unavailable(cause),

@@ -278,6 +278,7 @@ fn links_lead_somewhere() {
         "docs/solr.md",
         "docs/models.md",
         "docs/fields.md",
+        "docs/faults.md",
         "docs/cache.md",
         "docs/scoring.md",
         "docs/tls.md",

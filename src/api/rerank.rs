@@ -21,7 +21,7 @@ use crate::{
     cluster::body::Body,
     config::{Keys, MAX_WINDOWS, RequestOption},
     document_ranking::{Documents, Ranking, rank},
-    isolation::{call_apart, computed},
+    isolation::{call_apart, computed, guarded_future},
     request_options::RequestOptions,
     rerank_header::{self, Report},
     state::Context,
@@ -98,7 +98,8 @@ async fn answered(
     let texts = call.documents.iter_mut().map(|document| mem::take(&mut document.text)).collect();
     let (model, scorer) = model(context, call.model.as_deref()).map_err(refused)?;
     let documents = Documents { query: &call.query, texts, long: call.long.unwrap_or(config.long_passages), deadline };
-    let ranking = rank(scorer, documents).await.map_err(|reason| refused(reason.into()))?;
+    let ranking = guarded_future(Box::pin(rank(scorer, documents))).await.map_err(|_| refused(Fault::Internal))?;
+    let ranking = ranking.map_err(|reason| refused(reason.into()))?;
     if !call.may_truncate {
         whole(&ranking).map_err(refused)?;
     }

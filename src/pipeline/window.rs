@@ -157,6 +157,7 @@ async fn score(
         vectors: planned.needs_vectors(),
     }));
     let scored = held_to(deadline, scoring).await.ok_or(SkipReason::Budget)??;
+    let scored = scored.and_then(|scored| scored.of_passages(places.len()));
     let mut scored = scored.map_err(|error| match error {
         ScoreError::Overloaded => SkipReason::Overloaded,
         ScoreError::Unavailable(cause) => {

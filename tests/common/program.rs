@@ -24,6 +24,11 @@ pub struct Program {
 impl Program {
     /// In front of `upstream`, with these variables, in a shell that was told `before`.
     pub fn start(upstream: SocketAddr, variables: &[(&str, &str)], before: &str) -> Self {
+        Self::try_start(upstream, variables, before).unwrap_or_else(|told| panic!("{told}"))
+    }
+
+    /// The same; what it told on its end, where it does not start.
+    pub fn try_start(upstream: SocketAddr, variables: &[(&str, &str)], before: &str) -> Result<Self, String> {
         // Another build can be held against the same tests.
         let program = std::env::var("RERANK_PROXY_BIN").unwrap_or(env!("CARGO_BIN_EXE_rerank-proxy").to_owned());
         let mut command = Command::new("sh");
@@ -38,12 +43,17 @@ impl Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (written, lines) = (log.clone(), BufReader::new(child.stderr.take().unwrap()).lines());
-        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| *written.lock().unwrap() += &(line + "\n")));
+        let told = move || lines.map_while(Result::ok).for_each(|line| *written.lock().unwrap() += &(line + "\n"));
+        let told = thread::spawn(told);
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://");
-        let address = address.unwrap_or_else(|| panic!("{line}{}", log.lock().unwrap())).parse().unwrap();
-        Self { child, address, log }
+        let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
+            child.wait().unwrap();
+            told.join().unwrap();
+            return Err(line + &log.lock().unwrap());
+        };
+        let address = address.parse().unwrap();
+        Ok(Self { child, address, log })
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -124,6 +124,19 @@ impl Scored {
         self.scores.iter().flatten().filter(|score| score.truncated).count()
     }
 
+    /// These scores without what is no number.
+    ///
+    /// # Errors
+    /// There is not one for each of so many passages, so that nobody knows which passage a score is of.
+    pub fn of_passages(mut self, passages: usize) -> Result<Self, ScoreError> {
+        if self.scores.len() != passages {
+            let scores = self.scores.len();
+            return Err(ScoreError::Unavailable(format!("it gave {scores} scores for {passages} passages")));
+        }
+        self.scores.iter_mut().for_each(|score| *score = score.filter(|score| score.raw.is_finite()));
+        Ok(self)
+    }
+
     /// These scores, or the failure where it left nothing to order by. A failure of some passages is no failure of the
     /// window, nor is it one where there was no time.
     pub(crate) fn unless_all_failed(self, failure: Option<ScoreError>) -> Result<Self, ScoreError> {
