@@ -24,7 +24,7 @@ CLIENTS_STAMP     := $(CLIENTS)/.requirements
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench lint onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients bench soak lint onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -53,6 +53,10 @@ bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, 
 	@$(VENV)/bin/python scripts/bench.py --check $(ARGS)
 	$(CARGO) build --release --bin rerank-proxy --example origin --example load
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
+
+soak: need-rust onnxruntime ## saturation, faults, reloads and hostile clients for 15 min, each answer checked (ARGS="--seconds 60 --seed 7"; needs redis-server)
+	$(BUILD_PROGRAM) --example soak
+	$(BINARIES)/debug/examples/soak $(BINARIES)/debug/rerank-proxy $(ARGS)
 
 lint: need-rust need-lints need-python ## formatting, structure, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check

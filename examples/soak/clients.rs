@@ -10,7 +10,7 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    doors::{self, Asked, Door},
+    doors::{self, Asked, Door, Expected},
     faults::Faults,
     proxy::Proxy,
     verdict::{Answer, Orders, Verdict, judge},
@@ -93,7 +93,7 @@ impl Clients {
         let verdict = judge(asked, got, &faults, &self.orders);
         let mut records = self.lock();
         if let Ok(answer) = got
-            && asked.door.is_search()
+            && matches!(asked.expected, Expected::Search(_))
             && !answer.rerank.is_empty()
         {
             *records.outcomes.entry(outcome(&answer.rerank)).or_default() += 1;
@@ -103,7 +103,7 @@ impl Clients {
         match verdict {
             Verdict::Right => {
                 record.right += 1;
-                (if faults.is_empty() { &mut record.calm_ms } else { &mut record.troubled_ms }).push(took_ms);
+                (if self.faults.is_calm(began) { &mut record.calm_ms } else { &mut record.troubled_ms }).push(took_ms);
             }
             Verdict::Explained(why) => {
                 record.explained += 1;

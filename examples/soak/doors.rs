@@ -24,13 +24,6 @@ pub enum Door {
     Metrics,
 }
 
-impl Door {
-    /// True where the proxy has the whole request, and may send it once more.
-    pub fn is_search(self) -> bool {
-        matches!(self, Self::Search | Self::RemoteSearch | Self::Msearch | Self::Template | Self::PointInTime)
-    }
-}
-
 /// A request.
 #[derive(Debug)]
 pub struct Asked {
@@ -41,6 +34,13 @@ pub struct Asked {
     /// The body comes in chunks, its length unsaid.
     pub in_chunks: bool,
     pub expected: Expected,
+}
+
+impl Asked {
+    /// True where the proxy holds the whole request, and may send it once more.
+    pub fn is_held_search(&self) -> bool {
+        matches!(self.expected, Expected::Search(_) | Expected::Searches(_))
+    }
 }
 
 /// What must come where nothing goes wrong.

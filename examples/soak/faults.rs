@@ -30,8 +30,16 @@ pub enum Fault {
     ConnectionFlood,
 }
 
-/// Why an answer that was under way when a fault ended may still show it: pools hold connections that broke, breakers are open.
-const AFTERMATH: Duration = Duration::from_secs(3);
+impl Fault {
+    /// How long after its end it may still show: pools hold connections that broke, and a rerank server that failed is left alone for a
+    /// while, which doubles.
+    fn aftermath(self) -> Duration {
+        match self {
+            Self::ScorerDead | Self::ScorerSlow | Self::ScorerFails => Duration::from_secs(30),
+            _ => Duration::from_secs(3),
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Episode {
@@ -58,9 +66,16 @@ impl Faults {
 
     /// The faults that may show in what happened between these times.
     pub fn between(&self, from: Instant, to: Instant) -> Vec<Fault> {
-        let is_at_work =
-            |episode: &&Episode| episode.began <= to && episode.ended.is_none_or(|ended| ended + AFTERMATH >= from);
+        let is_at_work = |episode: &&Episode| {
+            episode.began <= to && episode.ended.is_none_or(|ended| ended + episode.fault.aftermath() >= from)
+        };
         self.lock().iter().rev().take(64).filter(is_at_work).map(|episode| episode.fault).collect()
+    }
+
+    /// True where nothing went wrong in this time, nor just before.
+    pub fn is_calm(&self, from: Instant) -> bool {
+        let is_over = |episode: &Episode| episode.ended.is_some_and(|ended| ended + Duration::from_secs(3) < from);
+        self.lock().iter().rev().take(64).all(is_over)
     }
 
     pub fn counts(&self) -> BTreeMap<Fault, usize> {

@@ -47,7 +47,7 @@ pub fn judge(asked: &Asked, got: &Result<Answer, String>, faults: &[Fault], orde
         Ok(answer) if answer.status == 200 => answer,
         Ok(answer) => return judge_error(asked, answer, faults),
         Err(_) if faults.contains(&Fault::ConnectionFlood) => return Verdict::Explained("no place for the connection"),
-        Err(_) if breaks_connections(faults) && !asked.door.is_search() => {
+        Err(_) if breaks_connections(faults) && !asked.is_held_search() => {
             return Verdict::Explained("answer broken off");
         }
         Err(why) => return Verdict::Finding(format!("no answer: {why}; faults: {faults:?}")),
@@ -85,13 +85,13 @@ fn judge_error(asked: &Asked, answer: &Answer, faults: &[Fault]) -> Verdict {
         503 if faults.contains(&Fault::ConnectionFlood) && kind == "too_many_connections_exception" && is_shaped => {
             Verdict::Explained("503, no place for the connection")
         }
-        503 if faults.contains(&Fault::ConnectionFlood) && asked.door == Door::RerankCall => {
+        503 if faults.contains(&Fault::ConnectionFlood) && matches!(asked.door, Door::RerankCall | Door::Explain) => {
             Verdict::Explained("503, no place for the connection")
         }
         503 if scorer_fails && matches!(asked.expected, Expected::Ranking { is_remote: true, .. }) => {
             Verdict::Explained("503, rerank server away")
         }
-        502 if breaks_connections(faults) && is_shaped && asked.door.is_search() => Verdict::LostSearch,
+        502 if breaks_connections(faults) && is_shaped && asked.is_held_search() => Verdict::LostSearch,
         502 if breaks_connections(faults) && is_shaped => Verdict::Explained("502, connection to the node broke"),
         status => {
             let body = String::from_utf8_lossy(&answer.body[..answer.body.len().min(300)]).into_owned();
