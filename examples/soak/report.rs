@@ -98,7 +98,7 @@ impl Report {
             self.records.wrong,
             self.findings.len()
         ));
-        line("| door | requests | right | errors that a fault explains | p50 / p99 calm, ms | p50 / p99 with faults, ms |".into());
+        line("| door | requests | right | explained errors | p50 / p99 calm, ms | p50 / p99 with faults, ms |".into());
         line("|---|---|---|---|---|---|".into());
         for (door, record) in &self.records.doors {
             let Record { asked, right, explained, calm_ms, troubled_ms } = record;
@@ -133,7 +133,7 @@ impl Report {
         line(listed("Faults", self.faults.iter().map(|(fault, count)| (words(&format!("{fault:?}")), *count))));
         let lost = ("search lost, the retry budget being spent".to_owned(), self.records.lost_searches);
         let explained = self.records.explanations.iter().map(|(why, count)| ((*why).to_owned(), *count));
-        line(listed("Errors that a fault explains", explained.chain([lost])));
+        line(listed("Errors that a fault or a limit explains", explained.chain([lost])));
         line(listed(
             "Searches by `X-Rerank`",
             self.records.outcomes.iter().map(|(name, count)| (name.clone(), *count)),

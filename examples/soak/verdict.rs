@@ -30,7 +30,7 @@ pub struct Answer {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
     Right,
-    /// An error, and what it is; a fault explains it.
+    /// An error, and what it is; a fault explains it, or a limit that was reached.
     Explained(&'static str),
     /// The proxy could not send a search once more. It may only be that too many were: see the metric.
     LostSearch,
@@ -91,6 +91,9 @@ fn judge_error(asked: &Asked, answer: &Answer, faults: &[Fault]) -> Verdict {
         503 if scorer_fails && matches!(asked.expected, Expected::Ranking { is_remote: true, .. }) => {
             Verdict::Explained("503, rerank server away")
         }
+        // Saturation is no fault: these limits are documented.
+        429 if asked.door == Door::Explain => Verdict::Explained("429, as many explanations at a time as there may be"),
+        429 if asked.door == Door::RerankCall => Verdict::Explained("429, too much waits for the model"),
         502 if breaks_connections(faults) && is_shaped && asked.is_held_search() => Verdict::LostSearch,
         502 if breaks_connections(faults) && is_shaped => Verdict::Explained("502, connection to the node broke"),
         status => {
