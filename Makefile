@@ -27,7 +27,7 @@ WHEEL_STAMP       := $(WHEEL)/venv/.maturin
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -56,6 +56,10 @@ bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, 
 	@$(VENV)/bin/python scripts/bench.py --check $(ARGS)
 	$(CARGO) build --release --bin rerank-proxy --example origin --example load
 	BINARIES=$(BINARIES)/release $(VENV)/bin/python scripts/bench.py $(ARGS)
+
+soak: need-rust onnxruntime ## saturation, faults, reloads and hostile clients for 15 min, each answer checked (ARGS="--seconds 60 --seed 7"; needs redis-server)
+	$(BUILD_PROGRAM) --example soak
+	$(BINARIES)/debug/examples/soak $(BINARIES)/debug/rerank-proxy $(ARGS)
 
 wheel: need-rust $(WHEEL_STAMP) ## a Python wheel with the program and the bundled models, in target/wheel (pip install, then `rerank-proxy demo`)
 	rm -rf $(WHEEL)/rerank_proxy.data $(WHEEL)/*.whl

@@ -49,6 +49,11 @@ fn answers_in_http_are_read_as_hyper_reads_them() {
     run("http1_answer", 5_000, http1::oracle::answer);
 }
 
+#[test]
+fn requests_in_http_are_served_as_hyper_serves_them() {
+    run("http1_request", 5_000, http1::server_oracle::request);
+}
+
 /// Each seed, and `rounds` mutations of each kind.
 fn run(target: &str, rounds: usize, entry_point: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);

@@ -18,6 +18,8 @@ mod lists;
 pub mod oracle;
 mod sending;
 pub mod server;
+#[cfg(feature = "fuzzing")]
+pub mod server_oracle;
 
 pub use answer::{After, Answer, StillSending};
 pub use connection::Connection;
