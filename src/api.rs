@@ -19,6 +19,7 @@ mod in_flight;
 mod prefix;
 mod rerank;
 mod response;
+mod shown_key;
 mod status;
 pub(crate) mod text;
 mod ui;
@@ -27,7 +28,7 @@ mod waiting;
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
@@ -35,7 +36,7 @@ use tokio::time::timeout;
 use crate::{
     client_body::ClientBody,
     cluster::body::Body,
-    config::{ApiConfig, Keys, digest_of},
+    config::{ApiConfig, Keys},
     state::Context,
 };
 use call::ApiVersion;
@@ -46,9 +47,6 @@ use prefix::PREFIX;
 use prefix::owns;
 pub(crate) use response::{failure, json, plain};
 pub(crate) use status::health;
-
-/// The header with the key of the rerank API, where `Authorization` is for the cluster. It goes no further.
-const KEY: HeaderName = HeaderName::from_static("x-rerank-key");
 
 /// How long the rest of a body is read, after an answer that did not need it.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -266,16 +264,10 @@ fn may_enter(endpoint: Endpoint, config: &ApiConfig, headers: &HeaderMap) -> boo
     let Keys::Held(keys) = &config.keys else { return true };
     let given = match endpoint {
         // Its `Authorization` is for the cluster.
-        Endpoint::Explain => headers.get(KEY).and_then(|value| value.to_str().ok()).map(|key| digest_of(key.trim())),
-        _ => bearer(headers),
+        Endpoint::Explain => shown_key::own(headers),
+        _ => shown_key::bearer(headers),
     };
     given.is_some_and(|key| keys.contains(&key))
-}
-
-/// The digest of the key that a client shows.
-fn bearer(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| digest_of(key.trim()))
 }
 
 #[cfg(test)]

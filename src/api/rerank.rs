@@ -14,7 +14,7 @@ use super::{
     fault::Fault,
     hold::hold,
     in_flight::{Caller, NoPlace},
-    response, waiting,
+    response, shown_key, waiting,
 };
 use crate::{
     client_body::ClientBody,
@@ -120,7 +120,7 @@ async fn answered(
 fn caller(context: &Context, headers: &HeaderMap) -> Caller {
     let address = || Caller::at(context.client.address.ip());
     match context.snapshot.settings.api.keys {
-        Keys::Held(_) => super::bearer(headers).map_or_else(address, Caller::Key),
+        Keys::Held(_) => shown_key::bearer(headers).map_or_else(address, Caller::Key),
         Keys::NotNeeded | Keys::Unsaid => address(),
     }
 }

@@ -30,14 +30,21 @@ pub(super) enum NoHeader {
     BrokenOff(#[from] io::Error),
 }
 
-/// For whom the peer connects, where it says so, and the stream behind that.
+/// For whom a peer connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ConnectsFor {
+    Itself,
+    Client(SocketAddr),
+}
+
+/// For whom the peer connects, where it is not for itself, and the stream behind that.
 pub(super) async fn read(mut stream: TcpStream) -> Result<(Option<SocketAddr>, TcpStream), NoHeader> {
     if stream.peek(&mut [0]).await? == 0 {
         return Err(NoHeader::Nothing);
     }
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;
-    let address = if start == SIGNATURE {
+    let connects_for = if start == SIGNATURE {
         let mut fixed = [0; 4];
         stream.read_exact(&mut fixed).await?;
         let [version_and_command, family_and_protocol, length @ ..] = fixed;
@@ -53,7 +60,10 @@ pub(super) async fn read(mut stream: TcpStream) -> Result<(Option<SocketAddr>, T
     } else {
         None
     };
-    Ok((address.ok_or(NoHeader::Malformed)?, stream))
+    match connects_for.ok_or(NoHeader::Malformed)? {
+        ConnectsFor::Itself => Ok((None, stream)),
+        ConnectsFor::Client(address) => Ok((Some(address), stream)),
+    }
 }
 
 /// The line that begins with `start`. What is behind it stays unread.
@@ -74,31 +84,31 @@ async fn line(stream: &mut TcpStream, start: Vec<u8>) -> Result<Vec<u8>, NoHeade
     Ok(line)
 }
 
-/// The client that a whole line of version 1 names, or none; `None` where that is no such line.
-fn of_text(line: &[u8]) -> Option<Option<SocketAddr>> {
+/// What a whole line of version 1 says; `None` where that is no such line.
+fn of_text(line: &[u8]) -> Option<ConnectsFor> {
     let line = str::from_utf8(line).ok()?.strip_suffix("\r\n")?.strip_prefix("PROXY ")?;
     let parts: Vec<&str> = line.split(' ').collect();
     match parts[..] {
         // Whatever follows (section 2.1).
-        ["UNKNOWN", ..] => Some(None),
+        ["UNKNOWN", ..] => Some(ConnectsFor::Itself),
         ["TCP4", source, destination, from, to] => of_parts::<Ipv4Addr>([source, destination], [from, to]),
         ["TCP6", source, destination, from, to] => of_parts::<Ipv6Addr>([source, destination], [from, to]),
         _ => None,
     }
 }
 
-fn of_parts<A: FromStr + Into<IpAddr>>(addresses: [&str; 2], ports: [&str; 2]) -> Option<Option<SocketAddr>> {
+fn of_parts<A: FromStr + Into<IpAddr>>(addresses: [&str; 2], ports: [&str; 2]) -> Option<ConnectsFor> {
     let [source, _] = [addresses[0].parse::<A>().ok()?, addresses[1].parse().ok()?];
     let [from, _] = [port(ports[0])?, port(ports[1])?];
-    Some(Some(SocketAddr::new(source.into(), from)))
+    Some(ConnectsFor::Client(SocketAddr::new(source.into(), from)))
 }
 
 fn port(text: &str) -> Option<u16> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// The client that a header of version 2 names, or none; `None` where that is no such header.
-fn of_binary(version_and_command: u8, family_and_protocol: u8, rest: &[u8]) -> Option<Option<SocketAddr>> {
+/// What a header of version 2 says; `None` where that is no such header.
+fn of_binary(version_and_command: u8, family_and_protocol: u8, rest: &[u8]) -> Option<ConnectsFor> {
     let is_local = match version_and_command {
         0x20 => true,
         0x21 => false,
@@ -121,7 +131,7 @@ fn of_binary(version_and_command: u8, family_and_protocol: u8, rest: &[u8]) -> O
         _ => return None,
     };
     // The peer itself asks, to see how we are, whatever stands there.
-    Some(source.filter(|_| !is_local))
+    Some(source.filter(|_| !is_local).map_or(ConnectsFor::Itself, ConnectsFor::Client))
 }
 
 #[cfg(test)]
@@ -223,9 +233,9 @@ mod tests {
         fn lines_of_version_1_name_whom_they_were_written_for(a: u32, b: u128, from: u16, to: u16) {
             let (v4, v6) = (Ipv4Addr::from(a), Ipv6Addr::from(b));
             let line = format!("PROXY TCP4 {v4} {v4} {from} {to}\r\n");
-            prop_assert_eq!(of_text(line.as_bytes()), Some(Some((v4, from).into())));
+            prop_assert_eq!(of_text(line.as_bytes()), Some(ConnectsFor::Client((v4, from).into())));
             let line = format!("PROXY TCP6 {v6} {v6} {from} {to}\r\n");
-            prop_assert_eq!(of_text(line.as_bytes()), Some(Some((v6, from).into())));
+            prop_assert_eq!(of_text(line.as_bytes()), Some(ConnectsFor::Client((v6, from).into())));
         }
 
         #[test]

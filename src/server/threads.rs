@@ -161,7 +161,7 @@ mod tests {
         tokio::spawn(async move {
             while let Some(message) = asked.recv().await {
                 if let Message::AreYouThere(answer) = message {
-                    answer.send(()).unwrap();
+                    let _ = answer.send(());
                 }
             }
         });
