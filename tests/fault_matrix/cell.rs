@@ -173,8 +173,9 @@ pub(crate) async fn through(proxy: SocketAddr, cluster: &Cluster, door: Door, wa
     if matches!(own, Answer::Whole(_)) && !["same", "reranked"].contains(&&*word) {
         word = format!("{word} IN PLACE OF {own:?}");
     }
-    if !reasons.is_empty() {
-        assert_are_counted(proxy, door, &reasons).await;
+    let is_failure = door.kind != Kind::Own && matches!(&*word, "502" | "504");
+    if is_failure || !reasons.is_empty() {
+        assert_are_counted(proxy, door, &reasons, is_failure).await;
     }
     if let Some(Answer::Whole(reply)) = &answer
         && let Err(wrong) = timeout(PLENTY, usable_or_closed(client, reply)).await.unwrap_or(Err("hangs"))
@@ -330,12 +331,14 @@ fn pages(door: Door, reply: &Reply) -> Vec<Vec<Value>> {
     }
 }
 
-/// What `X-Rerank` says is counted.
-async fn assert_are_counted(proxy: SocketAddr, door: Door, reasons: &BTreeSet<String>) {
+/// What `X-Rerank` says is counted, and so is a failure of the cluster.
+async fn assert_are_counted(proxy: SocketAddr, door: Door, reasons: &BTreeSet<String>, is_failure: bool) {
     let Answer::Whole(metrics) = Client::connect(proxy).await.ask(&request("GET /_rerank/metrics", "")).await else {
         panic!("there are no metrics");
     };
     let metrics = String::from_utf8(metrics.body).unwrap();
+    let has_none = metrics.lines().any(|line| line == "rerank_proxy_upstream_failures_total 0");
+    assert!(!(is_failure && has_none), "{}: the failure is not counted in\n{metrics}", door.name);
     for reason in reasons {
         let reason = format!("outcome=\"{reason}\"");
         let is_it = |line: &str| line.starts_with("rerank_proxy_searches_total{") && line.contains(&reason);
