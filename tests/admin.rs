@@ -25,7 +25,11 @@ use rerank_proxy::{
 };
 use scoring::{Readiness, ScoreError, ScoreFuture, Scored, Scorer};
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 /// A proxy with an admin listener.
 struct Proxy {
@@ -218,6 +222,17 @@ async fn it_answers_while_every_serving_thread_is_busy() {
     for search in searches {
         assert_eq!(search.await.unwrap(), 200);
     }
+}
+
+#[tokio::test]
+async fn it_answers_while_silent_connections_take_all_places() {
+    let proxy = Proxy::start(cluster().await.address, &[], Longest).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(proxy.admin).await.unwrap());
+    }
+    let probe = tokio::time::timeout(Duration::from_secs(20), proxy.get("/livez"));
+    assert_eq!(probe.await.expect("it answers before they are tired").0, 200);
 }
 
 #[tokio::test]

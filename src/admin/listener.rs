@@ -1,6 +1,9 @@
 //! The admin listener's thread: accepts connections and speaks HTTP/1.1 on them. What is answered is not its business.
 
-use std::{convert::Infallible, io, net::TcpListener, rc::Rc, sync::Arc, thread, time::Duration};
+use std::{
+    cell::Cell, collections::VecDeque, convert::Infallible, io, net::TcpListener, rc::Rc, sync::Arc, thread,
+    time::Duration,
+};
 
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -15,12 +18,20 @@ use tracing::{debug, warn};
 use super::Admin;
 use crate::{reload::Reloads, state::Process};
 
-/// The most connections at a time; further ones wait.
+/// The most connections at a time. Further ones take the place of those that wait for nothing, the oldest first, or wait for one.
 pub(crate) const CONNECTIONS: usize = 16;
 /// How long a connection may take for a head, or keep silent.
 const SILENCE: Duration = Duration::from_mins(1);
 /// How long to wait after a failed `accept`.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection that is open, or was until a moment ago.
+struct Guest {
+    /// Dropping it ends the connection.
+    stays: oneshot::Sender<Infallible>,
+    /// A request of it is being answered.
+    is_answered: Rc<Cell<bool>>,
+}
 
 /// The thread, which ends when this is dropped.
 #[derive(Debug)]
@@ -70,13 +81,28 @@ async fn serve(listener: TcpListener, admin: Rc<Admin>) {
         Err(error) => return warn!(%error, "cannot serve the admin listener"),
     };
     let places = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Ok(place) = places.clone().acquire_owned().await {
+    let mut guests = VecDeque::<Guest>::new();
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                guests.retain(|guest| !guest.stays.is_closed());
+                // Who says nothing, or reads nothing, keeps no probe out: that would have the process ended.
+                if places.available_permits() == 0
+                    && let Some(silent) = guests.iter().position(|guest| !guest.is_answered.get())
+                {
+                    guests.remove(silent);
+                }
+                let Ok(place) = places.clone().acquire_owned().await else { return };
+                let (stays, leaves) = oneshot::channel();
+                let is_answered = Rc::new(Cell::new(false));
+                guests.push_back(Guest { stays, is_answered: is_answered.clone() });
                 let admin = admin.clone();
                 tokio::task::spawn_local(async move {
                     let _place = place;
-                    connection(stream, admin).await;
+                    tokio::select! {
+                        () = connection(stream, admin, &is_answered) => {}
+                        _ = leaves => debug!("a connection of the admin listener ended for a newer one"),
+                    }
                 });
             }
             Err(error) => {
@@ -87,11 +113,17 @@ async fn serve(listener: TcpListener, admin: Rc<Admin>) {
     }
 }
 
-async fn connection(stream: TcpStream, admin: Rc<Admin>) {
+/// Serves a connection; `is_answered` while a request of it is.
+async fn connection(stream: TcpStream, admin: Rc<Admin>, is_answered: &Cell<bool>) {
     net::tcp::prepare(&stream);
     let service = service_fn(|request: Request<Incoming>| {
         let admin = admin.clone();
-        async move { Ok::<_, Infallible>(admin.answer(&request.into_parts().0).await) }
+        async move {
+            is_answered.set(true);
+            let answer = admin.answer(&request.into_parts().0).await;
+            is_answered.set(false);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(SILENCE);

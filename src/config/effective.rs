@@ -114,10 +114,11 @@ fn without_secrets(value: &Json) -> Json {
 /// A text as it is; of a URL neither user and password nor what stands behind `?`, where some servers want a key.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let rest = rest.rsplit_once('@').map_or(rest.to_owned(), |(_, host)| format!("***@{host}"));
-    match rest.split_once('?') {
-        Some((path, _)) => format!("{scheme}://{path}?***"),
-        None => format!("{scheme}://{rest}"),
+    // What stands behind `?` goes first: an `@` in it ends no password.
+    let (place, query) = rest.split_once('?').map_or((rest, ""), |(place, _)| (place, "?***"));
+    match place.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://***@{host}{query}"),
+        None => format!("{scheme}://{place}{query}"),
     }
 }
 
@@ -160,6 +161,7 @@ mod tests {
         assert_eq!(shown["cache.redis.url"]["value"], "redis://***@cache:6379/0");
         assert_eq!(shown["models.far.url"]["value"], "http://***@far/rerank?***");
         assert!(!format!("{shown} {effective:?}").contains("s3cret"));
+        assert_eq!(without_password("http://otel:4318/?key=a@s3cret"), "http://otel:4318/?***");
         let other = super::tests::effective(&text.replace("me:s3cret", "me:an0ther"));
         assert_eq!(effective.changed(&other), ["cache.redis.url"], "a new password is a change");
     }

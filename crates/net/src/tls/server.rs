@@ -10,7 +10,7 @@ use rustls::{
     Error, ServerConfig,
     crypto::ring::Ticketer,
     pki_types::CertificateDer,
-    server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{NoClientAuth, NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -72,8 +72,14 @@ impl ServerTls {
                 .with_client_cert_verifier(clients)
                 .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
             config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1_1.to_vec()];
-            // Sessions are resumed by what clients keep, encrypted: the threads have no table to share.
-            config.ticketer = Ticketer::new()?;
+            if self.client_ca.is_some() {
+                // Who resumes a session is not looked at again: a certificate would be good for as long as its client comes back.
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+            } else {
+                // Sessions are resumed by what clients keep, encrypted: the threads have no table to share.
+                config.ticketer = Ticketer::new()?;
+            }
             Ok(config)
         };
         config(identity, clients).map(|config| Acceptor(Arc::new(config))).map_err(|error: Error| vec![error.into()])
