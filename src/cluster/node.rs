@@ -29,7 +29,9 @@ pub(super) struct Node {
     pub(super) pending: AtomicU32,
     /// Requests that were sent here, or were to be.
     pub(super) requests: AtomicU64,
-    /// The latest connection could be made.
+    /// A connection was tried.
+    was_tried: AtomicBool,
+    /// The latest one could be made.
     is_reached: AtomicBool,
     failures: AtomicU64,
     ejections: AtomicU64,
@@ -42,8 +44,8 @@ pub(super) struct Node {
 pub struct NodeFigures {
     /// Host and port.
     pub node: String,
-    /// The latest connection could be made, and it is not out.
-    pub is_up: bool,
+    /// The latest connection could be made, and it is not out; `None` where nobody has tried yet.
+    pub is_up: Option<bool>,
     /// What is counted where there are several nodes.
     pub counts: Option<NodeCounts>,
 }
@@ -72,6 +74,7 @@ impl Node {
             standing: Standing::default(),
             pending: AtomicU32::new(0),
             requests: AtomicU64::new(0),
+            was_tried: AtomicBool::new(false),
             is_reached: AtomicBool::new(false),
             failures: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
@@ -91,6 +94,7 @@ impl Node {
     /// Notes whether a connection could be made.
     pub(super) fn reached(&self, was_reached: bool) {
         self.is_reached.store(was_reached, Relaxed);
+        self.was_tried.store(true, Relaxed);
     }
 
     /// Whether the latest connection could be made, and the node is not out.
@@ -136,6 +140,10 @@ impl Node {
             ejections: self.ejections.load(Relaxed),
         };
         let counts = (!is_alone).then_some(counts);
-        NodeFigures { node: self.authority.to_string(), is_up: self.is_up(), counts }
+        NodeFigures {
+            node: self.authority.to_string(),
+            is_up: self.was_tried.load(Relaxed).then(|| self.is_up()),
+            counts,
+        }
     }
 }

@@ -18,6 +18,8 @@ use crate::config::SniffConfig;
 
 /// What is asked, and the parts of the answer that are read.
 const QUESTION: &str = "/_nodes/http?filter_path=nodes.*.roles,nodes.*.http.publish_address";
+/// The most nodes that are followed: each is connected to, and no cluster that is searched through one proxy has more.
+const MOST: usize = 512;
 /// How many nodes are asked at a time until one answers.
 const ASKED: usize = 4;
 
@@ -60,6 +62,10 @@ impl Cluster {
     async fn follow(&self, mut named: Vec<Authority>) {
         named.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         named.dedup();
+        if named.len() > MOST {
+            warn!(named = named.len(), followed = MOST, "the cluster names more nodes than are followed");
+            named.truncate(MOST);
+        }
         let current = self.nodes.load_full();
         let is_named = |node: &&Arc<Node>| named.contains(&node.authority);
         if current.len() == named.len() && current.iter().all(|node| is_named(&node)) {

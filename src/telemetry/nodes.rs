@@ -31,7 +31,9 @@ impl Collector for Nodes {
         let help = "Whether a node takes part, and its latest connection could be made: 1, or 0";
         let mut family = encoder.encode_descriptor("upstream_node_up", help, None, MetricType::Gauge)?;
         for figures in &nodes {
-            ConstGauge::new(i64::from(figures.is_up)).encode(family.encode_family(&label(figures))?)?;
+            if let Some(is_up) = figures.is_up {
+                ConstGauge::new(i64::from(is_up)).encode(family.encode_family(&label(figures))?)?;
+            }
         }
         let mut counter = |name: &str, help: &str, value: fn(&NodeCounts) -> u64| -> fmt::Result {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
