@@ -318,7 +318,7 @@ async fn limits_follow_and_models_of_old_are_let_go_without_a_request() {
     let limits = "[limits]\nmemory = \"300MiB\"\n[api]\nconcurrency = 2\n";
     proxy.write(&by_server(cluster.address, server, "long", limits));
     proxy.reload().await.unwrap();
-    assert_eq!((proxy.process.memory.limit(), proxy.process.snapshot().calls.available_permits()), (300 << 20, 2));
+    assert_eq!((proxy.process.memory.limit(), proxy.process.snapshot().calls.free()), (300 << 20, 2));
     until(|| first.strong_count() == 0).await;
     proxy.stop().await;
 }

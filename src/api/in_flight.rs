@@ -60,6 +60,11 @@ impl Calls {
         Arc::new(Self { places: Arc::new(Semaphore::new(at_a_time)), of_each: Mutex::default() })
     }
 
+    /// How many more calls there may be.
+    pub fn free(&self) -> usize {
+        self.places.available_permits()
+    }
+
     /// A place for a call of this client, which may have so many; 0 for as many as there are.
     pub(super) fn begin(self: &Arc<Self>, caller: impl FnOnce() -> Caller, share: usize) -> Result<InFlight, NoPlace> {
         let permit = self.places.clone().try_acquire_owned().map_err(|_| NoPlace::ForAnyone)?;
