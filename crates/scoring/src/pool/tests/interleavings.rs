@@ -11,7 +11,7 @@ use shuttle::thread;
 use super::*;
 
 /// How many interleavings are tried.
-const SCHEDULES: usize = 2_000;
+const SCHEDULES: usize = 200;
 
 /// How often each text was run.
 type Runs = Arc<shuttle::sync::Mutex<HashMap<String, usize>>>;
