@@ -36,6 +36,8 @@ impl Fault {
     fn aftermath(self) -> Duration {
         match self {
             Self::ScorerDead | Self::ScorerSlow | Self::ScorerFails => Duration::from_secs(30),
+            // A connection that came while there was no place is told so for as long as it lives in the reserve.
+            Self::ConnectionFlood => Duration::from_secs(8),
             _ => Duration::from_secs(3),
         }
     }

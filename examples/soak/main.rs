@@ -33,6 +33,7 @@ use cluster::Node;
 use faults::Faults;
 use proxy::Proxy;
 use report::Report;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How many clients ask at any time. More than the proxy has cores, by far.
 const CLIENTS: u64 = 24;
@@ -68,7 +69,13 @@ impl Arguments {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments = Arguments::read()?;
-    let report = soak(&arguments).await?;
+    // Whoever interrupts it leaves neither proxy nor Redis behind: they end with what the run holds.
+    let mut ended = signal(SignalKind::terminate())?;
+    let report = tokio::select! {
+        report = soak(&arguments) => report?,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = ended.recv() => bail!("interrupted"),
+    };
     println!("{}", report.table());
     if let Some(file) = &arguments.json {
         std::fs::write(file, report.json().to_string())?;

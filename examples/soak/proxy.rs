@@ -23,7 +23,7 @@ use crate::cluster::Node;
 /// How many connections the proxy takes: few enough that a flood fills all places.
 pub const MAX_CONNECTIONS: usize = 300;
 /// How long the proxy may take to begin, with its model.
-const BEGINS_WITHIN: Duration = Duration::from_secs(60);
+const BEGINS_WITHIN: Duration = Duration::from_mins(1);
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What reloads change.
@@ -88,7 +88,7 @@ impl Proxy {
             folder,
             log,
             issuer,
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?,
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?,
             fixed,
         };
         let began = Instant::now();

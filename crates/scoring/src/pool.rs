@@ -8,6 +8,7 @@ mod cost_model;
 mod grouping;
 mod job;
 mod layout;
+mod locks;
 mod measuring;
 mod options;
 mod pairs;

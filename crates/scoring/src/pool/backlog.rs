@@ -1,8 +1,9 @@
 //! The backlog: how much was admitted and is not yet answered or given up, all jobs together.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use super::cost_model::Estimate;
+use super::{
+    cost_model::Estimate,
+    locks::atomic::{AtomicUsize, Ordering},
+};
 
 /// Counts what was admitted and is not yet answered or given up.
 #[derive(Default)]

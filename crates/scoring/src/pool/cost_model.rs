@@ -2,11 +2,14 @@
 //! time to a token by the length of the input). Owns the estimates that admission is decided by; decides nothing.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
-use super::work::Work;
+use super::{
+    locks::{Mutex, MutexGuard},
+    work::Work,
+};
 use crate::request::LongPassages;
 
 /// Lengths are told apart by their power of two, from 16 tokens on: attention makes a long input's tokens dearer, and

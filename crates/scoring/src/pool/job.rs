@@ -2,10 +2,7 @@
 //! the worker threads to the waiting task; knows neither queue nor model.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,6 +11,10 @@ use tokio::sync::Notify;
 use super::{
     backlog::Backlog,
     cost_model::Estimate,
+    locks::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     work::{Outcome, Work},
 };
 use crate::{cache::Key, model_output::ModelOutput};

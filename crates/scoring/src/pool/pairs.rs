@@ -3,11 +3,14 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Instant,
 };
 
-use super::job::Job;
+use super::{
+    job::Job,
+    locks::{Mutex, MutexGuard},
+};
 use crate::{cache::Key, model_output::ModelOutput};
 
 /// Every pair that somebody waits for.

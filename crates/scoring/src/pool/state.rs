@@ -1,15 +1,21 @@
 //! The state that the pool's handle and its threads share.
 
 use std::{
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use super::{
-    backlog::Backlog, cost_model::CostModel, grouping::Grouping, layout::Layout, options::PoolOptions, pairs::Pairs,
+    backlog::Backlog,
+    cost_model::CostModel,
+    grouping::Grouping,
+    layout::Layout,
+    locks::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    options::PoolOptions,
+    pairs::Pairs,
     queue::Queue,
 };
 use crate::{backend::Loader, cache::ScoreCache, readiness::Readiness};

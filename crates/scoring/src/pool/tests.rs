@@ -1,5 +1,7 @@
 //! The pool under models that hang, panic, fail and return nonsense.
 
+#[cfg(feature = "shuttle")]
+mod interleavings;
 mod stress;
 
 use std::{
