@@ -32,15 +32,15 @@ impl Cluster {
         for node in nodes.iter() {
             node.advance(&self.health, now);
             if let Some(interval) = self.health.interval
-                && node.check.is_now(interval, now)
+                && let Some(turn) = node.check.turn(interval, now)
             {
-                runs.spawn(check(self.clone(), node.clone()));
+                runs.spawn(turn.of(check(self.clone(), node.clone())));
             }
         }
         if let Some(sniff) = &self.sniff
-            && self.next_sniff.is_now(sniff.interval, now)
+            && let Some(turn) = self.next_sniff.turn(sniff.interval, now)
         {
-            runs.spawn(self.clone().sniff(sniff.clone()));
+            runs.spawn(turn.of(self.clone().sniff(sniff.clone())));
         }
         let shortest = self.health.interval.unwrap_or(LOOKS.1).min(self.health.ejection);
         (shortest / 8).clamp(LOOKS.0, LOOKS.1)
