@@ -374,6 +374,20 @@ async fn unfinished_heads_neither_keep_out_health_nor_searches_for_long() {
 }
 
 #[tokio::test]
+async fn a_head_beyond_the_limit_never_reaches_the_cluster() {
+    let cluster = cluster().await;
+    let program = Program::start(cluster.address, &[("RERANK_PROXY_LIMITS__HEAD", "8KiB")], "");
+    let head = |bytes: usize| format!("GET /_cat/indices HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n", "c".repeat(bytes));
+    for (bytes, status) in [(7000, "200"), (9000, "431")] {
+        let mut stream = sent(program.address, head(bytes).as_bytes()).await;
+        let mut said = [0; 12];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&said), format!("HTTP/1.1 {status}"));
+    }
+    assert_eq!(cluster.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn the_limit_of_open_files_is_raised_and_bounds_the_connections() {
     let cluster = cluster().await;
     let many = [("RERANK_PROXY_SERVER__MAX_CONNECTIONS", "500")];

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use http1::server::MAX_BUFFER;
 
 use super::reading::section::Section;
 use crate::memory::{ANSWER_COPIES, REQUEST_COPIES};
@@ -10,9 +11,14 @@ use crate::memory::{ANSWER_COPIES, REQUEST_COPIES};
 /// The most requests with the cluster that can be asked for: nobody means more, and tokio's semaphore has its own bound.
 const MAX_IN_FLIGHT: usize = 1 << 20;
 
+/// The least that a head may be limited to, in bytes: less than any client says.
+const MIN_HEAD: usize = 4 * 1024;
+
 /// The limits, in bytes and time.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
+    /// The longest head of a request.
+    pub head: usize,
     /// The largest body of a search.
     pub request_body: usize,
     /// The largest answer that is reranked.
@@ -30,6 +36,7 @@ pub struct LimitsConfig {
 impl LimitsConfig {
     pub(super) fn read(section: &Section) -> Self {
         let config = Self {
+            head: section.bytes("head", ByteSize::kib(MAX_BUFFER as u64 / 1024)),
             request_body: section.bytes("request_body", ByteSize::mib(1)),
             answer: section.bytes("answer", ByteSize::mib(32)),
             memory: section.bytes("memory", ByteSize::mib(256)),
@@ -37,6 +44,9 @@ impl LimitsConfig {
             body_timeout: section.or("body_timeout", Duration::from_secs(30)),
             send_timeout: section.or("send_timeout", Duration::from_mins(1)),
         };
+        if !(MIN_HEAD..=MAX_BUFFER).contains(&config.head) {
+            section.error("head", format!("must be {}KiB to {}KiB", MIN_HEAD / 1024, MAX_BUFFER / 1024));
+        }
         if config.in_flight > MAX_IN_FLIGHT {
             let message = format!("must be at most {MAX_IN_FLIGHT}; 0 for as many as there may be connections");
             section.error("in_flight", message);

@@ -46,7 +46,7 @@ mod tests {
     use crate::config::{Draft, Sources};
 
     /// The keys that count from the reload on. Models and rules do as a whole, whatever keys they have.
-    const LIVE: [&str; 46] = [
+    const LIVE: [&str; 47] = [
         "server.drain",
         "server.drain_delay",
         "server.header_timeout",
@@ -65,6 +65,7 @@ mod tests {
         "upstream.preserve_host",
         "upstream.compressed",
         "upstream.tls",
+        "limits.head",
         "limits.request_body",
         "limits.answer",
         "limits.memory",

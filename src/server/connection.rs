@@ -57,6 +57,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const TURN: Duration = Duration::from_secs(1);
 /// The room for what a client begins with, in bytes. Most requests fit.
 const FIRST_ROOM: usize = 8 * 1024;
+/// The longest head of a request in HTTP/2, in bytes: a connection has many, and each is held decoded.
+const HTTP_2_HEAD: u32 = 16 * 1024;
 /// How many requests one connection of HTTP/2 may have open: as many as RFC 9113, section 6.5.2, asks for at least.
 const STREAMS: u32 = 100;
 
@@ -163,11 +165,13 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
     };
     tcp::prepare(&stream);
     let activity = Activity::new();
-    let (header_timeout, send_timeout, speaks_for_others, acceptor) = {
+    let (header_timeout, send_timeout, max_head, speaks_for_others, acceptor) = {
         let snapshot = thread.process.snapshot();
         let config = &snapshot.settings;
         let speaks_for_others = config.server.speaks_for_others(peer.ip());
-        (config.server.header_timeout, config.limits.send_timeout, speaks_for_others, snapshot.acceptor.clone())
+        let (server, limits) = (&config.server, &config.limits);
+        let acceptor = snapshot.acceptor.clone();
+        (server.header_timeout, limits.send_timeout, limits.head, speaks_for_others, acceptor)
     };
     let mut must_leave = its_place.reserve.take();
     let (in_reserve, in_reserve_until) = (must_leave.is_some(), Instant::now() + RESERVE_LIFE);
@@ -206,7 +210,7 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
                 let response = respond(&client, request.map(ClientBody::Http2));
                 async { Ok::<_, Infallible>(response.await) }
             });
-            let mut http = pin!(http2().serve_connection(TokioIo::new(stream.again(read.freeze())), service));
+            let mut http = pin!(http2(max_head).serve_connection(TokioIo::new(stream.again(read.freeze())), service));
             poll_fn(|cx| {
                 if closing.take() {
                     http.as_mut().graceful_shutdown();
@@ -215,7 +219,8 @@ pub(super) async fn serve(arrival: Arrival, thread: Rc<ServingThread>, mut notic
             })
             .await?;
         } else {
-            let mut http = Serving::new(stream, read, |request| respond(&client, request.map(ClientBody::Http1)));
+            let http = Serving::new(stream, read, |request| respond(&client, request.map(ClientBody::Http1)));
+            let mut http = http.with_max_head(max_head);
             poll_fn(|cx| {
                 if closing.take() {
                     http.graceful_shutdown();
@@ -287,9 +292,10 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 }
 
 /// No `Date` of our own: what the cluster does not do, the proxy does not either.
-fn http2() -> http2::Builder<ThisThread> {
+fn http2(max_head: usize) -> http2::Builder<ThisThread> {
     let mut server = http2::Builder::new(ThisThread);
     server.timer(TokioTimer::new()).auto_date_header(false).max_concurrent_streams(STREAMS);
+    server.max_header_list_size(u32::try_from(max_head).map_or(HTTP_2_HEAD, |head| head.min(HTTP_2_HEAD)));
     server
 }
 

@@ -50,6 +50,8 @@ pub struct Serving<S, H, F, B: ResponseBody> {
     answer: Answering<B>,
     /// A request was answered, and none has come since.
     is_idle: bool,
+    /// The longest head that is read, in bytes.
+    max_head: usize,
     /// The client was told so, and is heard no further.
     refused: Option<StatusCode>,
 }
@@ -72,8 +74,16 @@ where
             in_flight: Box::pin(None),
             answer: Answering::new(),
             is_idle: false,
+            max_head: MAX_BUFFER,
             refused: None,
         }
+    }
+
+    /// The same, which reads no head of more bytes than that; it is [`MAX_BUFFER`] at most.
+    #[must_use]
+    pub fn with_max_head(mut self, bytes: usize) -> Self {
+        self.max_head = bytes.min(MAX_BUFFER);
+        self
     }
 
     /// Ends the connection as soon as no request is open on it. It is to be polled after that.
@@ -161,8 +171,10 @@ where
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
         loop {
             let mut input = self.input.borrow_mut();
+            let (at_hand, most) = (input.bytes.len(), self.max_head);
             let head = match self.heads.read(&mut input.bytes, &mut self.answer.spare) {
-                Ok(None) if input.bytes.len() >= MAX_BUFFER => Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+                Ok(None) if at_hand >= most => Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+                Ok(Some(_)) if at_hand - input.bytes.len() > most => Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
                 head => head,
             };
             match head {

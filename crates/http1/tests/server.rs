@@ -53,6 +53,29 @@ async fn answers(said: &str) -> (String, bool) {
 const REFUSED: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test]
+async fn a_head_beyond_the_limit_is_refused_in_one_piece_and_in_many() {
+    let head = |cookie: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nCookie: {}\r\n\r\n", "c".repeat(cookie));
+    for (cookie, piece, status) in [(3000, 8192, "200"), (5000, 8192, "431"), (5000, 100, "431"), (3000, 100, "200")] {
+        let (ours, mut client) = tokio::io::duplex(64 * 1024);
+        let serving = Serving::new(ours, BytesMut::new(), echo).with_max_head(4096);
+        let said = async move {
+            for part in head(cookie).as_bytes().chunks(piece) {
+                if client.write_all(part).await.is_err() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            let mut said = [0; 12];
+            client.read_exact(&mut said).await.unwrap();
+            String::from_utf8(said.to_vec()).unwrap()
+        };
+        // The client leaves with its answer, and the server is at its end then.
+        let (_, said) = tokio::join!(serving, said);
+        assert_eq!(said, format!("HTTP/1.1 {status}"), "{cookie} bytes in pieces of {piece}");
+    }
+}
+
+#[tokio::test]
 async fn what_two_servers_could_read_in_two_ways_is_refused() {
     for headers in [
         "content-length: 5\r\ncontent-length: 6\r\n",
