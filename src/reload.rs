@@ -43,35 +43,35 @@ pub struct Refused(pub Vec<String>);
 /// What became of a reload.
 pub type Outcome = Result<Reloaded, Refused>;
 
-/// A wish that the configuration be read again, and who wants to know what became of that.
-struct Wish {
+/// A request that the configuration be read again, and who wants to know what became of that.
+struct ReloadRequest {
     why: &'static str,
     tell: Option<oneshot::Sender<Outcome>>,
 }
 
-/// Takes wishes for a reload. Clones reach the same [`Reloader`].
+/// Takes requests for a reload. Clones reach the same [`Reloader`].
 #[derive(Clone)]
-pub struct Reloads(mpsc::Sender<Wish>);
+pub struct Reloads(mpsc::Sender<ReloadRequest>);
 
 /// Does the reloads, one at a time.
 pub struct Reloader {
     process: Arc<Process>,
     sources: Sources,
     log: Option<LogLevel>,
-    wishes: mpsc::Receiver<Wish>,
+    requests: mpsc::Receiver<ReloadRequest>,
 }
 
 impl Reloads {
     /// Asks for a reload that begins from now on. `why` is for the log.
     pub async fn ask(&self, why: &'static str) {
         // Without a reloader the process is about to end.
-        let _ = self.0.send(Wish { why, tell: None }).await;
+        let _ = self.0.send(ReloadRequest { why, tell: None }).await;
     }
 
     /// The same, and what became of it.
     pub async fn outcome(&self, why: &'static str) -> Outcome {
         let (tell, told) = oneshot::channel();
-        let _ = self.0.send(Wish { why, tell: Some(tell) }).await;
+        let _ = self.0.send(ReloadRequest { why, tell: Some(tell) }).await;
         told.await.unwrap_or_else(|_| Err(Refused(vec!["the process is about to end".to_owned()])))
     }
 }
@@ -79,8 +79,8 @@ impl Reloads {
 impl Reloader {
     /// Reads `sources` whenever it is asked to, for `process`; `log` where its level may follow.
     pub fn new(process: Arc<Process>, sources: Sources, log: Option<LogLevel>) -> (Self, Reloads) {
-        let (wish, wishes) = mpsc::channel(WAITING);
-        (Self { process, sources, log, wishes }, Reloads(wish))
+        let (request, requests) = mpsc::channel(WAITING);
+        (Self { process, sources, log, requests }, Reloads(request))
     }
 
     /// Does as it is asked until nobody is left who could.
@@ -88,22 +88,22 @@ impl Reloader {
         let mut watch = Watch::start(&self.process.snapshot(), self.sources.file.as_deref());
         loop {
             let first = tokio::select! {
-                wish = self.wishes.recv() => match wish {
-                    Some(wish) => wish,
+                request = self.requests.recv() => match request {
+                    Some(request) => request,
                     None => return,
                 },
-                () = watch.changed() => Wish { why: "a file changed", tell: None },
+                () = watch.changed() => ReloadRequest { why: "a file changed", tell: None },
             };
             // Whoever asked by now is served by what is read from now on; who asks later, by one more.
-            let mut wishes = vec![first];
-            while let Ok(wish) = self.wishes.try_recv() {
-                wishes.push(wish);
+            let mut requests = vec![first];
+            while let Ok(request) = self.requests.try_recv() {
+                requests.push(request);
             }
             watch.look();
-            let outcome = self.reload(wishes[0].why).await;
+            let outcome = self.reload(requests[0].why).await;
             // Also where it was refused: a folder that was replaced is another one, and has to be watched anew.
             watch = watch.followed_by(&self.process.snapshot(), self.sources.file.as_deref());
-            for tell in wishes.into_iter().filter_map(|wish| wish.tell) {
+            for tell in requests.into_iter().filter_map(|request| request.tell) {
                 // Whoever left does not want to know.
                 let _ = tell.send(outcome.clone());
             }

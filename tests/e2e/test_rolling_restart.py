@@ -1,6 +1,7 @@
 """Replicas behind a real HAProxy, under load: restarted one after the other, no request fails; killed, none but what was under way
 on its connections, which a client that tries again never notices. Needs no engine."""
 
+import contextlib
 import http.client
 import json
 import threading
@@ -96,31 +97,30 @@ class Load:
             client.close()
             return f"{path}: {error!r}"
 
+    def wait_for(self, requests: int) -> None:
+        """Returns when so many more were answered."""
+        before = self.answered
+        while self.answered < before + requests:
+            time.sleep(0.02)
+
     def end(self):
         self.ended.set()
         for thread in self._threads:
             thread.join(60)
 
 
-def test_replicas_are_restarted_one_after_the_other_and_no_request_fails(haproxy, tmp_path):
+@contextlib.contextmanager
+def loaded_replicas(haproxy, folder, again: int = 0):
+    """Two replicas behind a HAProxy, and the load on it, which has ended with the context: not a request of it may have failed."""
     with ScriptedServer(replying(canned())) as upstream:
-        file = tmp_path / "rerank.toml"
+        file = folder / "rerank.toml"
         file.write_text(config(upstream.url))
         replicas = [Replica(file).start() for _ in range(2)]
         load = None
         try:
-            balancer = haproxy([(replica.port, replica.admin_port) for replica in replicas])
             # HAProxy takes its servers as up until it has asked them.
-            load = Load(balancer.url)
-            for _ in range(ROUNDS):
-                for replica in replicas:
-                    before = load.answered
-                    while load.answered < before + 100:
-                        time.sleep(0.02)
-                    replica.stop()
-                    replica.start()
-                    # As a rollout does it: the next one when this one is seen.
-                    time.sleep(1)
+            load = Load(haproxy([(replica.port, replica.admin_port) for replica in replicas]).url, again)
+            yield replicas, load
         finally:
             if load:
                 load.end()
@@ -128,34 +128,30 @@ def test_replicas_are_restarted_one_after_the_other_and_no_request_fails(haproxy
                 if replica.proxy.process.poll() is None:
                     replica.stop()
         assert not load.failures, f"{len(load.failures)} of {load.answered}: {load.failures[:5]}"
-        assert all(served > 0 for replica in replicas for served in replica.served), [r.served for r in replicas]
-        print(f"{load.answered} requests, {ROUNDS * len(replicas)} restarts, no failure")
+
+
+def test_replicas_are_restarted_one_after_the_other_and_no_request_fails(haproxy, tmp_path):
+    with loaded_replicas(haproxy, tmp_path) as (replicas, load):
+        for _ in range(ROUNDS):
+            for replica in replicas:
+                load.wait_for(100)
+                replica.stop()
+                replica.start()
+                # As a rollout does it: the next one when this one is seen.
+                time.sleep(1)
+    assert all(served > 0 for replica in replicas for served in replica.served), [r.served for r in replicas]
+    print(f"{load.answered} requests, {ROUNDS * len(replicas)} restarts, no failure")
 
 
 def test_a_replica_that_is_killed_costs_no_more_than_what_was_under_way_on_it(haproxy, tmp_path):
-    with ScriptedServer(replying(canned())) as upstream:
-        file = tmp_path / "rerank.toml"
-        file.write_text(config(upstream.url))
-        replicas = [Replica(file).start() for _ in range(2)]
-        load = None
-        try:
-            load = Load(haproxy([(replica.port, replica.admin_port) for replica in replicas]).url, again=1)
-            for replica in replicas:
-                before = load.answered
-                while load.answered < before + 200:
-                    time.sleep(0.02)
-                replica.kill()
-                # The other one has all the load meanwhile.
-                time.sleep(1)
-                replica.start()
-                time.sleep(1)
-        finally:
-            if load:
-                load.end()
-            for replica in replicas:
-                if replica.proxy.process.poll() is None:
-                    replica.stop()
-        assert not load.failures, f"{len(load.failures)} of {load.answered}: {load.failures[:5]}"
-        # Each client has one request under way at a time.
-        assert load.repeated <= CLIENTS * len(replicas), load.repeated
-        print(f"{load.answered} requests, {len(replicas)} kills, {load.repeated} asked once more, no failure")
+    with loaded_replicas(haproxy, tmp_path, again=1) as (replicas, load):
+        for replica in replicas:
+            load.wait_for(200)
+            replica.kill()
+            # The other one has all the load meanwhile.
+            time.sleep(1)
+            replica.start()
+            time.sleep(1)
+    # Each client has one request under way at a time.
+    assert load.repeated <= CLIENTS * len(replicas), load.repeated
+    print(f"{load.answered} requests, {len(replicas)} kills, {load.repeated} asked once more, no failure")
