@@ -27,7 +27,7 @@ WHEEL_STAMP       := $(WHEEL)/venv/.maturin
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients bench soak fuzz lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -60,6 +60,16 @@ bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, 
 soak: need-rust onnxruntime ## saturation, faults, reloads and hostile clients for 15 min, each answer checked (ARGS="--seconds 60 --seed 7"; needs redis-server)
 	$(BUILD_PROGRAM) --example soak
 	$(BINARIES)/debug/examples/soak $(BINARIES)/debug/rerank-proxy $(ARGS)
+
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: need-rust ## every fuzz target for 10 million inputs or 30 min (FUZZ_TARGETS="plan call"; needs nightly Rust, a C++ compiler and cargo-fuzz)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "error: cargo-fuzz is missing: cargo install cargo-fuzz; and nightly Rust: rustup toolchain install nightly" >&2; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(TARGET)/fuzz/corpus/$$target && echo "fuzzing $$target" && \
+		$(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz/build $$target $(TARGET)/fuzz/corpus/$$target fuzz/corpus/$$target -- \
+			-runs=10000000 -max_total_time=1800 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
 
 wheel: need-rust $(WHEEL_STAMP) ## a Python wheel with the program and the bundled models, in target/wheel (pip install, then `rerank-proxy demo`)
 	rm -rf $(WHEEL)/rerank_proxy.data $(WHEEL)/*.whl
