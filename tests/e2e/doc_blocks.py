@@ -108,3 +108,10 @@ def _one_line(text: str) -> str:
         out.append(char)
         at += 1
     return "".join(out)
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether this was printed: `…` stands for anything within a line, and alone at the end for further lines."""
+    body, _, rest = shown.strip().partition("\n…")
+    further = r"(\n.*)*" if shown.strip().endswith("\n…") else re.escape(rest)
+    return re.fullmatch(re.escape(body).replace("…", "[^\n]*") + further, printed.strip()) is not None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import DIRECT
-from doc_blocks import REPOSITORY, Block, blocks, commands, pages
+from doc_blocks import REPOSITORY, Block, blocks, commands, matches, pages
 
 import proxy as proxy_control
 from wire import send
@@ -165,13 +165,6 @@ class Page:
         for process in self.staying:
             process.terminate()
             process.wait(60)
-
-
-def matches(shown: str, printed: str) -> bool:
-    """Whether this was printed: `…` stands for anything within a line, and alone at the end for further lines."""
-    body, _, rest = shown.strip().partition("\n…")
-    further = r"(\n.*)*" if shown.strip().endswith("\n…") else re.escape(rest)
-    return re.fullmatch(re.escape(body).replace("…", "[^\n]*") + further, printed.strip()) is not None
 
 
 def lay_out(folder: Path) -> None:
