@@ -1,8 +1,6 @@
 # What a person who works on rerank-proxy runs. `make` alone lists it.
 
 ONNXRUNTIME_VERSION := 1.32.0
-MDBOOK_VERSION      := 0.5.4
-ACTIONLINT_VERSION  := 1.7.12
 PYTHON              ?= python3
 CARGO               ?= cargo
 ARGS                ?=
@@ -14,7 +12,6 @@ CLIENTS     := $(TARGET)/clients-venv
 WHEEL       := $(TARGET)/wheel
 BUNDLED     := all-MiniLM-L6-v2 ms-marco-MiniLM-L12-v2
 ONNXRUNTIME := $(TARGET)/onnxruntime
-TOOLS       := $(TARGET)/tools
 BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
 
 # With a test beside it the program is built with the features that `cargo test` builds it with; alone, a dozen packages and
@@ -27,11 +24,10 @@ VENV_STAMP        := $(VENV)/.requirements
 BENCH_STAMP       := $(VENV)/.requirements-bench
 CLIENTS_STAMP     := $(CLIENTS)/.requirements
 WHEEL_STAMP       := $(WHEEL)/venv/.maturin
-MDBOOK_STAMP      := $(TOOLS)/.mdbook-$(MDBOOK_VERSION)
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench book workflows soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -73,12 +69,6 @@ wheel: need-rust $(WHEEL_STAMP) ## a Python wheel with the program and the bundl
 	cd deploy/python && $(WHEEL)/venv/bin/maturin build --release --out $(WHEEL)
 	@ls $(WHEEL)/*.whl
 
-book: need-rust need-python $(MDBOOK_STAMP) ## the documentation as a book, in target/book, its links checked (mdBook from crates.io: some minutes, once)
-	@$(PYTHON) scripts/book.py $(TOOLS)/bin/mdbook
-
-workflows: ## the workflows of .github, checked by actionlint (needs Go)
-	go run github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION) .github/workflows/*.yml
-
 lint: need-rust need-lints need-python ## formatting, structure, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
 	$(PYTHON) scripts/structure.py --self-test
@@ -107,10 +97,6 @@ $(VENV_BASE): | need-python
 $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
 	@$(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: the end-to-end tests need Python 3.11 or later, as onnxruntime does: make clean-venv, then again with PYTHON=…" >&2; exit 1; }
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
-
-$(MDBOOK_STAMP):
-	$(CARGO) install mdbook --quiet --locked --version $(MDBOOK_VERSION) --no-default-features --features search --root $(TOOLS)
 	@touch $@
 
 $(WHEEL_STAMP): deploy/python/pyproject.toml | need-python
@@ -151,3 +137,21 @@ clean-engines: ## removes the downloaded engines
 
 clean-venv: ## removes the Python environments
 	rm -rf $(VENV) $(CLIENTS)
+
+# The documentation as a book, and what GitHub runs.
+MDBOOK_VERSION     := 0.5.4
+ACTIONLINT_VERSION := 1.7.12
+TOOLS              := $(TARGET)/tools
+MDBOOK_STAMP       := $(TOOLS)/.mdbook-$(MDBOOK_VERSION)
+
+.PHONY: book workflows
+
+book: need-rust need-python $(MDBOOK_STAMP) ## the documentation as a book, in target/book, its links checked (mdBook from crates.io: some minutes, once)
+	@$(PYTHON) scripts/book.py $(TOOLS)/bin/mdbook
+
+workflows: ## the workflows of .github, checked by actionlint (needs Go)
+	go run github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION) .github/workflows/*.yml
+
+$(MDBOOK_STAMP):
+	$(CARGO) install mdbook --quiet --locked --version $(MDBOOK_VERSION) --no-default-features --features search --root $(TOOLS)
+	@touch $@
