@@ -37,15 +37,25 @@ def lay_out() -> None:
     for file in ("book.toml", "book.css"):
         shutil.copy(ROOT / "docs" / file, WORK)
     summary = contents()
-    (pages / "SUMMARY.md").write_text(summary)
     named = LINK.findall(summary)
+    # The list grows while it is gone through: what a page links to is copied, and a page that the contents do not name is their last.
     for page in named:
-        text = (ROOT / page).read_text()
-        for link in LINK.findall(text):
-            target = (ROOT / page).parent / unquote(link)
-            if "://" not in link and target.is_file() and from_top(target.parent, target.name) not in named:
-                copy(from_top(target.parent, target.name), pages)
         copy(page, pages)
+        for link in LINK.findall((ROOT / page).read_text()):
+            target = (ROOT / page).parent / unquote(link)
+            if "://" in link or not target.is_file():
+                continue
+            path = from_top(target.parent, target.name)
+            if target.suffix != ".md":
+                copy(path, pages)
+            elif path not in named:
+                named.append(path)
+                summary += f"- [{title(target)}]({path})\n"
+    (pages / "SUMMARY.md").write_text(summary)
+
+
+def title(page: Path) -> str:
+    return next(line for line in page.read_text().splitlines() if line.startswith("# ")).removeprefix("# ")
 
 
 def copy(path: str, pages: Path) -> None:
