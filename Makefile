@@ -84,6 +84,7 @@ lint: need-rust need-lints need-python ## formatting, structure, clippy and docu
 	$(PYTHON) scripts/structure.py --self-test
 	$(PYTHON) scripts/structure.py --check
 	$(PYTHON) scripts/dashboard.py --check
+	$(PYTHON) scripts/configuration.py --check
 	$(PYTHON) scripts/bench_pass_through.py --self-test
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
@@ -146,3 +147,21 @@ clean-engines: ## removes the downloaded engines
 
 clean-venv: ## removes the Python environments
 	rm -rf $(VENV) $(CLIENTS)
+
+# The documentation as a book, and what GitHub runs.
+MDBOOK_VERSION     := 0.5.4
+ACTIONLINT_VERSION := 1.7.12
+TOOLS              := $(TARGET)/tools
+MDBOOK_STAMP       := $(TOOLS)/.mdbook-$(MDBOOK_VERSION)
+
+.PHONY: book workflows
+
+book: need-rust need-python $(MDBOOK_STAMP) ## the documentation as a book, in target/book, its links checked (mdBook from crates.io: some minutes, once)
+	@$(PYTHON) scripts/book.py $(TOOLS)/bin/mdbook
+
+workflows: ## the workflows of .github, checked by actionlint (needs Go)
+	go run github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION) .github/workflows/*.yml
+
+$(MDBOOK_STAMP):
+	$(CARGO) install mdbook --quiet --locked --version $(MDBOOK_VERSION) --no-default-features --features search --root $(TOOLS)
+	@touch $@
