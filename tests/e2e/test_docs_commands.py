@@ -34,6 +34,9 @@ MODELS = {
     "ms-marco-MiniLM-L12-v2": "ms-marco-MiniLM-L12-v2",
     "all-MiniLM-L6-v2": "all-MiniLM-L6-v2",
 }
+# Where shells look for completions. zsh has a list of such folders, which counts from 1.
+COMPLETIONS = (".local/share/bash-completion/completions", ".config/fish/completions", "zsh")
+BEFORE_EACH = 'fpath=("" "$HOME/zsh")\n'
 # Of the judged queries, so many are asked for: a page shows how, not how good.
 QUERIES, DOCUMENTS = 3, 60
 
@@ -125,7 +128,7 @@ class Page:
         if block.stays:
             return self._start(block, text)
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text],
+            ["bash", "-euo", "pipefail", "-c", BEFORE_EACH + text],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -169,7 +172,7 @@ class Page:
 
 def lay_out(folder: Path) -> None:
     """The files that the commands of the pages name."""
-    for path in ("bin", "models", "beir/scifact/qrels", "target/release", ".local/share/bash-completion/completions"):
+    for path in ("bin", "models", "beir/scifact/qrels", "target/release", *COMPLETIONS):
         (folder / path).mkdir(parents=True)
     for program in ("bin/rerank-proxy", "target/release/rerank-proxy"):
         (folder / program).symlink_to(proxy_control.binary().resolve())
