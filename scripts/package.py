@@ -126,14 +126,13 @@ def units(program):
 
 
 def wheel(options, tree, version, machine):
-    legal = [f"{DOC}/LICENSE", f"{DOC}/THIRD-PARTY-LICENSES.txt"]
-    program = tree[0].content
-    tag = f"py3-none-manylinux_{'_'.join(map(str, formats.glibc(program)))}_{machine}"
-    return formats.wheel(options.out, "rerank_proxy", version, tag, tree, commit_time(), options.quick, {
-        "METADATA": wheel_metadata(version),
-        **{f"licenses/{Path(file.path).name}": file.content for file in tree if file.path in legal},
-        "sboms/rerank-proxy.cdx.json": next(file.content for file in tree if file.path.endswith(".cdx.json")),
-    })
+    # A wheel has a place of its own for licences and bills of materials. ONNX Runtime's come with ONNX Runtime.
+    documents = {Path(file.path).name: file.content for file in tree if file.path.startswith(f"{DOC}/")}
+    info = {"METADATA": wheel_metadata(version), "sboms/rerank-proxy.cdx.json": documents["sbom.cdx.json"]}
+    info |= {f"licenses/{name}": documents[name] for name in ("LICENSE", "THIRD-PARTY-LICENSES.txt")}
+    tag = f"py3-none-manylinux_{'_'.join(map(str, formats.glibc(tree[0].content)))}_{machine}"
+    installed = [file for file in tree if not file.path.startswith(f"{DOC}/") or file.path.endswith(".toml")]
+    return formats.wheel(options.out, "rerank_proxy", version, tag, installed, commit_time(), options.quick, info)
 
 
 def wheel_metadata(version):

