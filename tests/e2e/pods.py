@@ -1,0 +1,78 @@
+"""Pods of Kubernetes manifests as this machine can run them: the container's variables, flags and mounted files, with what stands in Secrets
+made up, and each path in the container leading to a folder here. Owns what a kubelet would do; says nothing about clusters."""
+
+import re
+from pathlib import Path
+
+import yaml
+from proxy import REPOSITORY
+from secured import certify
+
+# What a Secret may hold that the program reads as a file, and where such a file comes from.
+CERTIFICATE, KEY = "tls.crt", "tls.key"
+VARIABLE = re.compile(r'ENV (.+?)\nEXPOSE', re.DOTALL)
+
+
+def documents(text: str) -> "list[dict]":
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def image_variables() -> "dict[str, str]":
+    """The variables that the image has, by the Dockerfile; its models are where the repository has them."""
+    (said,) = VARIABLE.findall((REPOSITORY / "Dockerfile").read_text())
+    variables = dict(word.split("=", 1) for word in said.replace("\\\n", " ").split())
+    assert variables["RERANK_PROXY_SCORING__MODELS_DIR"] == "/models"
+    return variables | {"RERANK_PROXY_SCORING__MODELS_DIR": str(REPOSITORY / "fixtures" / "models")}
+
+
+class Pod:
+    """A pod that has the proxy's container in it, among the documents that it was rendered with."""
+
+    def __init__(self, spec: dict, manifests: "list[dict]", folder: Path):
+        self.spec = spec
+        (self.container,) = [one for one in spec["containers"] if one["name"] == "rerank-proxy"]
+        self._config_maps = {one["metadata"]["name"]: one["data"] for one in manifests if one["kind"] == "ConfigMap"}
+        self._mounts = {mount["mountPath"]: self._mounted(mount, folder) for mount in self.container["volumeMounts"]}
+
+    def _mounted(self, mount: dict, folder: Path) -> str:
+        """The folder here that stands for the mount."""
+        assert "subPath" not in mount, f"{mount}: a single file is never updated"
+        (volume,) = [one for one in self.spec["volumes"] if one["name"] == mount["name"]]
+        place = folder / mount["name"]
+        place.mkdir()
+        if "configMap" in volume:
+            for name, text in self._config_maps[volume["configMap"]["name"]].items():
+                (place / name).write_text(text)
+        elif "secret" in volume:
+            certificate, key = certify(place, "made-up")
+            for name, file in ((CERTIFICATE, certificate), (KEY, key), ("ca.crt", certificate)):
+                (place / name).write_bytes(file.read_bytes())
+        else:
+            assert "persistentVolumeClaim" in volume, volume
+        return str(place)
+
+    def here(self, text: str) -> str:
+        """The text with each path of the container as it is here."""
+        for path, place in self._mounts.items():
+            text = text.replace(f"{path}/", f"{place}/")
+        return text
+
+    def localise(self) -> None:
+        """Puts the paths of this machine into the mounted files."""
+        for place in self._mounts.values():
+            for file in Path(place).glob("*.toml"):
+                file.write_text(self.here(file.read_text()))
+
+    def environment(self) -> "dict[str, str]":
+        told = {one["name"]: one["value"] if "value" in one else "made up" for one in self.container["env"]}
+        return {name: self.here(value) for name, value in (image_variables() | told).items()}
+
+    def arguments(self) -> "list[str]":
+        return [self.here(word) for word in self.container["args"]]
+
+
+def pod_specs(manifests: "list[dict]") -> "list[dict]":
+    """Of the Deployments, and what the chart's mode `sidecar` hands out."""
+    own = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment"]
+    handed = [one["data"]["pod.yaml"] for one in manifests if one["kind"] == "ConfigMap" and "pod.yaml" in one["data"]]
+    return own + [yaml.safe_load(text) for text in handed]
