@@ -283,6 +283,8 @@ fn links_lead_somewhere() {
         "docs/scoring.md",
         "docs/tls.md",
         "docs/edge.md",
+        "docs/containers.md",
+        "docs/kubernetes.md",
         "docs/nodes.md",
         "docs/capacity.md",
         "docs/playground.md",
