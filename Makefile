@@ -27,7 +27,7 @@ WHEEL_STAMP       := $(WHEEL)/venv/.maturin
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e test-deploy clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e test-deploy test-image clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -48,8 +48,13 @@ test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
-test-deploy: venv ## the Helm chart and the Kustomize base rendered, and held against Kubernetes' schemas (needs go; UPDATE=1 keeps what is rendered)
+test-deploy: need-rust onnxruntime venv ## Helm chart and Kustomize base held against Kubernetes' schemas, every compose file as processes (needs go; UPDATE=1 keeps what is rendered)
 	$(VENV)/bin/python -m pytest -c tests/deploy/pytest.ini tests/deploy $(ARGS)
+	$(BUILD_PROGRAM)
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest -m deploy tests/e2e/test_compose.py $(ARGS)
+
+test-image: venv ## the image IMAGE before a real Elasticsearch: the official client's search is reranked (ARGS="--runtime podman"; needs mvn)
+	$(VENV)/bin/python tests/deploy/image_smoke.py $(ARGS) $(or $(IMAGE),rerank-proxy)
 
 clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
 	$(BUILD_PROGRAM)

@@ -68,6 +68,7 @@ def _needs(item):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "engines(*names): runs on these kinds, flavours or families of engines only")
+    config.addinivalue_line("markers", "deploy: runs with `make test-deploy` only (pytest.ini)")
 
 
 def pytest_report_header():

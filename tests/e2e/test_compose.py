@@ -86,7 +86,7 @@ def ids(answer) -> "list[str]":
 def test_elasticsearch_and_the_official_client(topology, engine):
     with topology("docker-compose.yml", engines={"elasticsearch": engine}) as running:
         assert f'"count":{PASSAGES}' in running.log("loader")
-        through, direct = (Elasticsearch(url) for url in (running.url("rerank-proxy", 9700), engine))
+        through, direct = (Elasticsearch(url, request_timeout=60) for url in (running.url("rerank-proxy", 9700), engine))
         asked = {"index": INDEX, "query": {"match": {"text": QUERY}}, "size": 5}
         ours, theirs = through.search(**asked), direct.search(**asked)
         assert ours.meta.headers["x-rerank"].startswith("applied")
@@ -121,6 +121,7 @@ def found_by_the_other(admin: str) -> float:
     return float(found.group(1)) if found else 0
 
 
+@pytest.mark.deploy
 @needs_a_proxy
 @pytest.mark.engines("opensearch-3")
 def test_opensearch(topology, engine):
@@ -130,6 +131,7 @@ def test_opensearch(topology, engine):
         assert ids(search(running.url("rerank-proxy", 9700))) != ids(theirs)
 
 
+@pytest.mark.deploy
 @needs_a_proxy
 @pytest.mark.engines("solr-9")
 def test_solr(topology, engine):
@@ -145,6 +147,7 @@ def test_solr(topology, engine):
         assert found[0] != found[1] and len(found[0]) == 5
 
 
+@pytest.mark.deploy
 @needs_a_proxy
 @pytest.mark.engines("elasticsearch-9")
 def test_prometheus_has_the_metrics_and_the_alerts(topology, engine, prometheus):
