@@ -1,15 +1,15 @@
 """Pods of Kubernetes manifests as this machine can run them: the container's variables, flags and mounted files, with what stands in Secrets
 made up, and each path in the container leading to a folder here. Owns what a kubelet would do; says nothing about clusters."""
 
+import functools
 import re
+import tempfile
 from pathlib import Path
 
 import yaml
 from proxy import REPOSITORY
 from secured import certify
 
-# What a Secret may hold that the program reads as a file, and where such a file comes from.
-CERTIFICATE, KEY = "tls.crt", "tls.key"
 VARIABLE = re.compile(r'ENV (.+?)\nEXPOSE', re.DOTALL)
 
 
@@ -23,6 +23,14 @@ def image_variables() -> "dict[str, str]":
     variables = dict(word.split("=", 1) for word in said.replace("\\\n", " ").split())
     assert variables["RERANK_PROXY_SCORING__MODELS_DIR"] == "/models"
     return variables | {"RERANK_PROXY_SCORING__MODELS_DIR": str(REPOSITORY / "fixtures" / "models")}
+
+
+@functools.cache
+def made_up() -> "tuple[str, str]":
+    """A certificate and its key, as a Secret may hold them."""
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = certify(Path(folder), "made-up")
+        return certificate.read_text(), key.read_text()
 
 
 class Pod:
@@ -41,12 +49,11 @@ class Pod:
         place = folder / mount["name"]
         place.mkdir()
         if "configMap" in volume:
-            for name, text in self._config_maps[volume["configMap"]["name"]].items():
-                (place / name).write_text(text)
+            update(place, self._config_maps[volume["configMap"]["name"]])
         elif "secret" in volume:
-            certificate, key = certify(place, "made-up")
-            for name, file in ((CERTIFICATE, certificate), (KEY, key), ("ca.crt", certificate)):
-                (place / name).write_bytes(file.read_bytes())
+            certificate, key = made_up()
+            for name, text in (("tls.crt", certificate), ("tls.key", key), ("ca.crt", certificate)):
+                (place / name).write_text(text)
         else:
             assert "persistentVolumeClaim" in volume, volume
         return str(place)
@@ -69,6 +76,20 @@ class Pod:
 
     def arguments(self) -> "list[str]":
         return [self.here(word) for word in self.container["args"]]
+
+
+def update(place: Path, files: "dict[str, str]") -> None:
+    """Puts the files of a ConfigMap into its mount as a kubelet does: a folder of its own, and the link `..data` turned to it."""
+    data, turned = place / "..data", place / "..data_tmp"
+    made = place / f"..{len(list(place.iterdir()))}"
+    made.mkdir()
+    for name, text in files.items():
+        (made / name).write_text(text)
+    turned.symlink_to(made.name)
+    turned.rename(data)
+    for name in files:
+        if not (place / name).is_symlink():
+            (place / name).symlink_to(f"..data/{name}")
 
 
 def pod_specs(manifests: "list[dict]") -> "list[dict]":

@@ -3,21 +3,28 @@ and what belongs together fits. Needs no engine and no Kubernetes."""
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pods
 import proxy as proxy_control
 import pytest
 from conftest import DIRECT
+from haproxy import free_port
+from wire import send
 
 RENDERED = sorted((proxy_control.REPOSITORY / "tests" / "deploy" / "rendered").glob("*.yaml"))
 CONFIG = "/etc/rerank-proxy/config/rerank.toml"
 PORTS = {"search": 9700, "admin": 9702}
 
-pytestmark = [
-    pytest.mark.skipif(DIRECT, reason="needs a proxy"),
-    pytest.mark.parametrize("file", RENDERED, ids=lambda file: file.stem),
-]
+RELOADS_WITHIN_SECONDS = 60
+
+pytestmark = pytest.mark.skipif(DIRECT, reason="needs a proxy")
+
+
+def pytest_generate_tests(metafunc):
+    if "file" in metafunc.fixturenames:
+        metafunc.parametrize("file", RENDERED, ids=lambda file: file.stem)
 
 
 def seconds(duration: str) -> int:
@@ -111,3 +118,26 @@ def test_services_and_policies_choose_the_pods(manifests):
 def test_no_service_of_the_searches_has_the_admin_listener(manifests):
     services = [one for one in manifests if one["kind"] == "Service" and not one["metadata"]["name"].endswith("-metrics")]
     assert services and all(port["targetPort"] == "search" for one in services for port in one["spec"]["ports"])
+
+
+def test_a_changed_config_map_is_read_while_the_pod_runs(tmp_path):
+    manifests = pods.documents(next(file for file in RENDERED if file.stem == "helm-defaults").read_text())
+    pod = pods.Pod(pods.pod_specs(manifests)[0], manifests, tmp_path)
+    admin = f"127.0.0.1:{free_port()}"
+    here = {"RERANK_PROXY_SERVER__LISTEN": "127.0.0.1:0", "RERANK_PROXY_ADMIN__LISTEN": admin}
+    with proxy_control.Proxy(environment=pod.environment() | here) as running:
+        assert explained(admin) == ("full", "default")
+        mount = Path(pod.here(CONFIG)).parent
+        pods.update(mount, {"rerank.toml": '[clients]\nexplain = "scores"\n'})
+        deadline = time.monotonic() + RELOADS_WITHIN_SECONDS
+        while (told := explained(admin))[0] != "scores":
+            assert time.monotonic() < deadline, running.log()
+            time.sleep(0.05)
+        assert "rerank.toml" in told[1]
+
+
+def explained(admin: str) -> "tuple[str, str]":
+    """The key `clients.explain` that counts, and where it is from."""
+    told = send(f"http://{admin}", "GET", "/config").json()
+    key = told["clients.explain"] if "clients.explain" in told else told["clients"]["explain"]
+    return key["value"], str(key["from"])
