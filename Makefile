@@ -43,7 +43,7 @@ PACKAGED    := $(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION) program-for $(
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e test-deploy test-image clients bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -63,6 +63,14 @@ test-rust: need-rust onnxruntime ## unit and integration tests in Rust
 test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-k scenarios" chooses; needs mvn, redis-server, haproxy, chromium, prometheus)
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
+
+test-deploy: need-rust onnxruntime venv ## Helm chart and Kustomize base held against Kubernetes' schemas, every compose file as processes (needs go; UPDATE=1 keeps what is rendered)
+	$(VENV)/bin/python -m pytest -c tests/deploy/pytest.ini tests/deploy $(ARGS)
+	$(BUILD_PROGRAM)
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest -m deploy tests/e2e/test_compose.py $(ARGS)
+
+test-image: venv ## the image IMAGE before a real Elasticsearch: the official client's search is reranked (ARGS="--runtime podman"; needs mvn)
+	$(VENV)/bin/python tests/deploy/image_smoke.py $(ARGS) $(or $(IMAGE),rerank-proxy)
 
 clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
 	$(BUILD_PROGRAM)
