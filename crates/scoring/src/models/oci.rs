@@ -214,7 +214,7 @@ async fn manifest(web: &Web, reference: &Reference, version: &str, access: &mut 
 async fn token(web: &Web, registry: &Url, headers: &HeaderMap) -> anyhow::Result<HeaderValue> {
     let challenge = headers.get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Some(parameters) = challenge.strip_prefix("Bearer ") else {
-        bail!("{} wants a user and a password, which are not sent: use a registry that lets anybody read", registry)
+        bail!("{registry} wants a user and a password, which are not sent: use a registry that lets anybody read")
     };
     let parameter = |name: &str| {
         let (_, rest) = parameters.split_once(&format!("{name}=\""))?;

@@ -3,7 +3,7 @@
 
 use std::{
     io::{IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -75,9 +75,7 @@ pub async fn pull(
     while let Some(file) = files.get(next).copied() {
         next += 1;
         let target = folder.join(&file.path);
-        fetch(&hub.web, &offer.access, file, &target, &mut locked)
-            .await
-            .with_context(|| format!("{} is not pulled ({again})", wanted.name))?;
+        fetch(&hub.web, &offer.access, file, &target, &mut locked, &again).await?;
         if is_onnx(&file.path) {
             // Its external data may have any names, which only the file itself tells.
             for external in external_files(&offer.files, file, &target)? {
@@ -139,7 +137,7 @@ async fn image(web: &Web, reference: &Reference, locked: Option<&str>, staging: 
         download(web, &image.access, layer, &archive).await?;
         archives.push(archive);
     }
-    let archives: Vec<&Path> = archives.iter().map(|archive| archive.as_path()).collect();
+    let archives: Vec<&Path> = archives.iter().map(PathBuf::as_path).collect();
     unpacked(&archives, staging, image.digest)
 }
 
@@ -156,32 +154,36 @@ fn unpacked(archives: &[&Path], staging: &Path, revision: String) -> anyhow::Res
     Ok(Offer { revision, files, access: Access::NONE })
 }
 
-/// Gets one file to `target`, unless the locked bytes are there.
+/// Gets one file to `target`, unless the locked bytes are there. `again` says what to do where others come.
 async fn fetch(
     web: &Web,
     access: &Access,
     file: &RemoteFile,
     target: &Path,
     locked: &mut Locked,
+    again: &str,
 ) -> anyhow::Result<()> {
-    let known = locked.files.get(&file.path).cloned();
-    if let (Some(known), Some(Stated::Sha256(stated))) = (&known, &file.hash) {
-        ensure!(known.sha256 == *stated, "{}: sha256 {stated} is stated, locked is {}", file.path, known.sha256);
+    let expected = locked.files.get(&file.path).map(|known| known.sha256.clone());
+    let is_there = expected.is_some() && sha256(target).ok() == expected;
+    let is_locked = |hash: &str| match &expected {
+        Some(expected) if expected != hash => bail!("{}: sha256 is {hash}, locked is {expected}: {again}", file.path),
+        _ => Ok(()),
+    };
+    if let Some(Stated::Sha256(stated)) = &file.hash {
+        is_locked(stated)?;
     }
-    let expected = known.as_ref().map(|known| known.sha256.as_str());
-    let is_there = expected.is_some() && sha256(target).ok().as_deref() == expected;
     if is_there {
         return Ok(());
     }
     let hash = match &file.place {
-        Place::Url(_) => download(web, access, file, target).await?,
-        Place::Path(path) => brought(path, target, expected, |from, to| std::fs::copy(from, to).map(drop))?,
-        Place::Unpacked(path) => brought(path, target, expected, |from, to| std::fs::rename(from, to))?,
+        Place::Url(_) => {
+            let hash = download(web, access, file, target).await?;
+            is_locked(&hash).inspect_err(|_| drop(std::fs::remove_file(target)))?;
+            hash
+        }
+        Place::Path(path) => brought(path, target, is_locked, |from, to| std::fs::copy(from, to).map(drop))?,
+        Place::Unpacked(path) => brought(path, target, is_locked, |from, to| std::fs::rename(from, to))?,
     };
-    if expected.is_some_and(|expected| expected != hash) {
-        std::fs::remove_file(target)?;
-        bail!("{}: sha256 is {hash}, locked is {}", file.path, expected.unwrap_or_default());
-    }
     let size = target.metadata()?.len();
     locked.files.insert(file.path.clone(), LockedFile { size, sha256: hash });
     Ok(())
@@ -193,27 +195,24 @@ async fn download(web: &Web, access: &Access, file: &RemoteFile, target: &Path) 
     web.download(&Ask { url, authorization, accept: "*/*", explain }, file, target, &mut progress(file)).await
 }
 
-/// Brings a file of this machine to `target`, and returns its sha256.
+/// Brings a file of this machine to `target`, if it is the locked one, and returns its sha256.
 fn brought(
     path: &Path,
     target: &Path,
-    expected: Option<&str>,
+    is_locked: impl Fn(&str) -> anyhow::Result<()>,
     bring: fn(&Path, &Path) -> std::io::Result<()>,
 ) -> anyhow::Result<String> {
     let writing = || format!("cannot write {}", target.display());
     if let Some(pointer) = Pointer::read(path) {
         bail!("{} is {pointer}, not the file itself: fetch the large files first (git lfs pull)", path.display());
     }
+    let hash = sha256(path).with_context(|| format!("cannot read {}", path.display()))?;
+    is_locked(&hash)?;
     std::fs::create_dir_all(target.parent().unwrap_or(Path::new(""))).with_context(writing)?;
     let mut part = target.as_os_str().to_owned();
     part.push(".part");
     let part = Path::new(&part);
     bring(path, part).with_context(writing)?;
-    let hash = sha256(part).with_context(writing)?;
-    if expected.is_some_and(|expected| expected != hash) {
-        std::fs::remove_file(part).with_context(writing)?;
-        bail!("{}: sha256 is {hash}, locked is {}", path.display(), expected.unwrap_or_default());
-    }
     std::fs::rename(part, target).with_context(writing)?;
     Ok(hash)
 }

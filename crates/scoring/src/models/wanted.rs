@@ -97,8 +97,9 @@ fn read(text: &str, sha256: Option<String>) -> anyhow::Result<(String, Source)> 
         return Ok((without_ending(&name).to_owned(), Source::Archive { url, sha256 }));
     }
     let is_path = text.starts_with(['/', '.', '~']) || ARCHIVES.iter().any(|ending| text.ends_with(ending));
-    if is_path || text.ends_with(".zip") {
-        ensure!(!text.ends_with(".zip"), "{text}: zip is not unpacked here: unpack it, and pull the folder");
+    let is_zip = Path::new(text).extension().is_some_and(|ending| ending == "zip");
+    if is_path || is_zip {
+        ensure!(!is_zip, "{text}: zip is not unpacked here: unpack it, and pull the folder");
         ensure!(
             !text.starts_with('~'),
             "{text}: the shell puts the home in the place of ~ only where it is not quoted"

@@ -5,14 +5,14 @@ use std::io::Read;
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// Whether a body is packed with gzip.
 ///
 /// # Errors
 /// It is packed with something else.
 pub(super) fn is_gzip(headers: &HeaderMap) -> anyhow::Result<bool> {
-    match headers.get(header::CONTENT_ENCODING).map(|coding| coding.as_bytes()) {
+    match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
         None | Some(b"identity" | b"") => Ok(false),
         Some(b"gzip" | b"x-gzip") => Ok(true),
         Some(other) => bail!("the answer is packed with {}, which was not asked for", String::from_utf8_lossy(other)),

@@ -46,6 +46,10 @@ impl Web {
         let part = part_of(file, target);
         let writing = || format!("cannot write {}", part.display());
         std::fs::create_dir_all(target.parent().unwrap_or(Path::new(""))).with_context(writing)?;
+        if file.hash.is_none() && part.exists() {
+            // Nothing would tell whether its end belongs to this beginning.
+            std::fs::remove_file(&part).with_context(writing)?;
+        }
         let mut file = file.clone();
         let mut tries = Tries::new(self.first_wait);
         loop {
