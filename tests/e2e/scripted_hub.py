@@ -42,7 +42,7 @@ class ScriptedHub:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                asked.append((self.headers["Host"], self.path, dict(self.headers)))
+                asked.append((self.headers["Host"], self.path, self.headers))
                 status, headers, body = answer(self.path, self.headers)
                 self.send_response(status)
                 headers.setdefault("Content-Length", str(len(body)))
@@ -58,7 +58,7 @@ class ScriptedHub:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         return server
 
     def _answered(self, path, _):
