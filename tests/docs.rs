@@ -24,7 +24,7 @@ use rerank_proxy::{
     memory::Memory,
     telemetry::{Counts, Metrics, ModelFigures, Shift, Stage},
 };
-use scoring::{Provider, Readiness, Scored, ScorerStats, remote::Api};
+use scoring::{Provider, Readiness, Scored, ScorerStats, models::short_names::KNOWN, remote::Api};
 use serde_json::Value;
 
 const SEARCHES: &str = include_str!("../docs/searches.md");
@@ -51,6 +51,20 @@ fn every_reason_is_explained_and_no_other() {
         let reason = said.split('`').next().unwrap();
         assert!(reasons.contains(reason), "docs/searches.md knows a reason `{reason}`");
     }
+}
+
+#[test]
+fn every_short_name_has_its_row_and_no_other() {
+    let known = KNOWN.iter().map(|known| {
+        let (kind, measured) = (known.kind.words(), known.measured.words());
+        let (name, licence, languages) = (known.name, known.licence, known.languages);
+        let repository = known.repository;
+        format!("| `{name}` | {kind} | {} M | {licence} | {languages} | {measured} | {repository} |", known.millions)
+    });
+    let page = include_str!("../docs/models.md");
+    let (_, rows) = page.split_once("\n| name | kind | parameters |").unwrap();
+    let rows = rows.lines().skip(2).take_while(|line| line.starts_with('|')).map(str::to_owned);
+    assert_eq!(rows.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
 
 #[test]

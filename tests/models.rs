@@ -1,12 +1,20 @@
-//! Pulling models, against a Hub that is scripted: the real one is never asked.
+//! Pulling models, against a Hub that is scripted: the real one is never asked. What networks do to it, proxies, and other sources
+//! have files of their own.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
+#[path = "models/network.rs"]
+mod network;
+#[path = "models/proxies.rs"]
+mod proxies;
+#[path = "models/sources.rs"]
+mod sources;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,7 +27,9 @@ use scoring::models::{
     ModelFolder, hash,
     hub::Hub,
     lock::{self, Lock},
-    pull::{Wanted, pull},
+    pull::pull,
+    wanted::Wanted,
+    web::Web,
 };
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -64,8 +74,14 @@ async fn hub(stated: Files, sent: Files, redirect: Arc<Mutex<Option<String>>>) -
         }
     };
     let cluster = Cluster::start(answer).await;
-    let hub = Hub { endpoint: format!("http://{}", cluster.address), token: Some("secret".to_owned()), offline: false };
+    let hub = at(&format!("http://{}", cluster.address));
     (cluster, hub)
+}
+
+/// A Hub at this URL, of which nothing is waited for.
+fn at(endpoint: &str) -> Hub {
+    let web = Web { first_wait: Duration::from_millis(1), ..Web::default() };
+    Hub { endpoint: endpoint.to_owned(), token: Some("secret".to_owned()), web }
 }
 
 fn sibling(name: &str, bytes: &[u8]) -> serde_json::Value {
@@ -88,7 +104,7 @@ async fn honest() -> (Cluster, Hub) {
 }
 
 async fn pulled(hub: &Hub, what: &str, variant: Option<&str>, models: &Path) -> Result<(), String> {
-    let wanted = Wanted::parse(what).unwrap();
+    let wanted = Wanted::parse(what, None, None).unwrap();
     let result = pull(hub, &wanted, variant, models, &models.join(lock::FILE_NAME)).await;
     result.map(|_| ()).map_err(|error| format!("{error:#}"))
 }
@@ -207,9 +223,9 @@ async fn what_the_hub_does_not_give_is_explained() {
     let nobody = Hub { token: None, ..hub };
     let error = pulled(&nobody, "gated/model", None, models.path()).await.unwrap_err();
     assert!(error.contains("set HF_TOKEN"), "{error}");
-    let error = Wanted::parse("no-such-name").unwrap_err().to_string();
+    let error = Wanted::parse("no-such-name", None, None).unwrap_err().to_string();
     assert!(error.contains("models list"), "{error}");
-    assert!(Wanted::parse("../etc").is_err());
+    assert!(Wanted::parse("../etc/..", None, None).is_err());
 }
 
 /// A field of bytes, as protobuf writes it.
@@ -282,7 +298,7 @@ async fn external_data_that_the_repository_lacks_or_keeps_elsewhere_is_explained
 #[tokio::test]
 async fn offline_nothing_is_asked_and_what_is_stored_is_enough() {
     let (cluster, hub) = honest().await;
-    let offline = Hub { offline: true, ..hub.clone() };
+    let offline = Hub { web: Web { offline: true, ..hub.web.clone() }, ..hub.clone() };
     let models = tempfile::tempdir().unwrap();
     let error = pulled(&offline, "acme/tiny", None, models.path()).await.unwrap_err();
     assert!(error.contains("offline") && cluster.seen().is_empty(), "{error}");

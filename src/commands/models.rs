@@ -12,12 +12,14 @@ use scoring::{
     Runtime,
     models::{
         compiled,
+        hold::Hold,
         hub::Hub,
         locate,
         lock::{self, Lock},
-        pull::{Wanted, pull},
+        pull::pull,
         search_folders,
         short_names::KNOWN,
+        wanted::Wanted,
     },
 };
 
@@ -46,10 +48,18 @@ pub struct ModelsArgs {
 pub enum ModelsCommand {
     /// Show the short names, and what is stored
     List,
-    /// Get a model from the Hugging Face Hub
+    /// Get a model from the Hugging Face Hub, an archive, a registry of containers or a folder
     Pull {
-        /// A short name or ORG/REPOSITORY, with @REVISION for another than the newest
+        /// A short name or ORG/REPOSITORY, with @REVISION for another than the newest; ./FOLDER or ./ARCHIVE.tar.gz;
+        /// https://HOST/ARCHIVE.tar.gz; oci://HOST/NAME:TAG
+        #[arg(value_name = "MODEL|PATH|URL")]
         model: String,
+        /// What the folder of the model is called here [default: as it is called there]
+        #[arg(long)]
+        name: Option<String>,
+        /// What an archive from a server has to hash to; needed the first time
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
         /// The ONNX file, such as model_fp16 [default: quantised, as suits this machine]
         #[arg(long)]
         variant: Option<String>,
@@ -87,13 +97,11 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
     let lock_file = lock::path(args.lock.as_deref(), args.config.as_deref(), &models_dir);
     match &args.command {
         ModelsCommand::List => {
-            for known in KNOWN {
-                println!("{:<30} {:<14} {}", known.name, known.kind, known.repository);
-            }
+            list_known();
             let models = Lock::read(&lock_file)?.models;
             for folder in models_dir.read_dir().into_iter().flatten().filter_map(Result::ok) {
                 let is_locked = folder.file_name().to_str().is_some_and(|name| models.contains_key(name));
-                if !is_locked && folder.path().join("config.json").is_file() {
+                if !is_locked && folder.path().join("tokenizer.json").is_file() {
                     println!("{}: a folder of your own, not locked", folder.path().display());
                 }
             }
@@ -101,14 +109,15 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
                 let size = locked.files.values().map(|file| file.size).sum();
                 let place = models_dir.join(&name);
                 let there = if place.is_dir() { "stored in" } else { "locked, but not stored in" };
-                println!("{name}: {there} {}, {} at {}", place.display(), ByteSize(size), locked.revision);
+                let (place, size, revision) = (place.display(), ByteSize(size), &locked.revision);
+                println!("{name}: {there} {place}, {size} of {} at {revision}", locked.repository);
             }
             Ok(())
         }
-        ModelsCommand::Pull { model, variant, offline, no_build } => {
+        ModelsCommand::Pull { model, name, sha256, variant, offline, no_build } => {
             let mut hub = Hub::from_environment();
-            hub.offline |= offline;
-            let wanted = Wanted::parse(model)?;
+            hub.web.offline |= offline;
+            let wanted = Wanted::parse(model, name.as_deref(), sha256.as_deref())?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let locked = runtime.block_on(pull(&hub, &wanted, variant.as_deref(), &models_dir, &lock_file))?;
             let folder = models_dir.join(&wanted.name);
@@ -118,6 +127,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
                 !locked.files.keys().any(|file| Path::new(file).extension().is_some_and(|ending| ending == "onnx"));
             if !no_build && !offline && variant.is_none() && (is_known || has_weights_only) {
                 build::after_pull(&folder, &locked.revision, library.as_deref());
+                let _hold = Hold::of(&models_dir)?;
                 lock_graphs(&lock_file, &wanted.name, &folder)?;
             }
             Ok(())
@@ -158,6 +168,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             Ok(())
         }
         ModelsCommand::Rm { name } => {
+            let _hold = Hold::of(&models_dir)?;
             let mut lock = Lock::read(&lock_file)?;
             let locked = lock.models.remove(name);
             ensure!(
@@ -173,6 +184,20 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             println!("removed {}", folder.display());
             Ok(())
         }
+    }
+}
+
+/// The table of short names. What is said of a model is what its card says, and the last column is what was measured here.
+fn list_known() {
+    let row = |cells: [&str; 7]| {
+        let [name, kind, millions, licence, languages, measured, repository] = cells;
+        println!("{name:<29} {kind:<14} {millions:>10} {licence:<11} {languages:<13} {measured:<19} {repository}");
+    };
+    row(["name", "kind", "parameters", "licence", "languages", "measured", "repository"]);
+    for known in KNOWN {
+        let millions = format!("{} M", known.millions);
+        let (kind, measured) = (known.kind.words(), known.measured.words());
+        row([known.name, kind, &millions, known.licence, known.languages, measured, known.repository]);
     }
 }
 

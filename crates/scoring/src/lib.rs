@@ -2,7 +2,7 @@
 //! this process ([`local`]), asks a rerank server ([`remote`]), or asks several scorers and fuses what they say ([`fused`]).
 //!
 //! Nothing here knows search engines or answers HTTP. Only [`backend`] knows ONNX Runtime, only [`remote`] and
-//! [`models::hub`] make HTTP calls, and only [`cache`] knows Redis.
+//! [`models::web`] make HTTP calls, and only [`cache`] knows Redis.
 
 mod readiness;
 mod request;

@@ -1,16 +1,26 @@
 //! Models on disk: where they are looked for and what to tell an operator whose model is not there. The content of a folder
 //! is the business of [`folder`]; running it is that of [`crate::backend`].
 
+mod archive;
+mod choice;
 pub mod compiled;
 mod content;
 pub(crate) mod external;
 pub mod folder;
+mod graph_says;
+pub mod hold;
 pub mod hub;
+mod local;
 pub mod lock;
+mod oci;
+mod offer;
+mod pointer;
 pub mod pull;
 pub(crate) mod reading;
 pub mod short_names;
 pub mod variant;
+pub mod wanted;
+pub mod web;
 #[cfg(test)]
 pub(crate) mod written;
 

@@ -37,7 +37,7 @@ pub(super) struct Source {
     /// The graph; its external files are found in it.
     pub(super) onnx: PathBuf,
     /// The other files.
-    pub(super) others: [PathBuf; 2],
+    pub(super) others: Vec<PathBuf>,
     /// The settings that scores depend on besides.
     pub(super) reading: String,
 }

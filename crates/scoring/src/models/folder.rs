@@ -9,6 +9,7 @@ use super::{
     ModelError,
     compiled::{self, GraphChoice, Report},
     content::{Content, Source},
+    pointer::Pointer,
     reading::{Kind, Reading, missing},
 };
 use crate::execution_provider::Providers;
@@ -76,11 +77,9 @@ impl ModelFolder {
     /// A missing or unreadable file, external data outside of the folder, a classifier with more than one label, a pooling
     /// that we do not know, or a compiled graph that is asked for and may not be run.
     pub fn open_as(path: &Path, choice: Choice) -> Result<ModelFolder, ModelError> {
-        for name in ["config.json", "tokenizer.json"] {
-            let file = path.join(name);
-            if !file.is_file() {
-                return Err(missing(&file));
-            }
+        let tokenizer = path.join("tokenizer.json");
+        if !tokenizer.is_file() {
+            return Err(missing(&tokenizer));
         }
         let on_accelerator = choice.providers.prefer_accelerator();
         let variant = choice.variant.as_deref();
@@ -131,14 +130,16 @@ impl ModelFolder {
         at_most: Option<usize>,
         providers: Providers,
     ) -> Result<ModelFolder, ModelError> {
-        let Reading { kind, max_length, pad_id } = Reading::of(path)?;
+        let mut others = ["tokenizer.json", "config.json"].map(|name| path.join(name)).to_vec();
+        // A folder without a configuration has what the graph says, which is in its reading.
+        others.retain(|file| file.is_file());
+        [&onnx].into_iter().chain(&others).try_for_each(|file| no_pointer(file))?;
+        let Reading { kind, max_length, pad_id } = Reading::of_run(path, &onnx)?;
         let max_length = max_length.min(at_most.unwrap_or(usize::MAX));
 
-        let content = Content::read(Source {
-            onnx: onnx.clone(),
-            others: ["tokenizer.json", "config.json"].map(|name| path.join(name)),
-            reading: format!("{kind:?} {max_length}"),
-        })?;
+        let reading = format!("{kind:?} {max_length}");
+        let content = Content::read(Source { onnx: onnx.clone(), others, reading })?;
+        content.external().iter().try_for_each(|file| no_pointer(file))?;
         Ok(ModelFolder {
             path: path.to_path_buf(),
             onnx,
@@ -245,6 +246,15 @@ impl ModelFolder {
             _ => Company::Sways,
         }
     }
+}
+
+/// The mistake of a clone without the large files.
+fn no_pointer(file: &Path) -> Result<(), ModelError> {
+    let Some(pointer) = Pointer::read(file) else { return Ok(()) };
+    let problem = format!(
+        "is {pointer}, not the file itself: fetch the large files with `git lfs pull`, or the model with `rerank-proxy models pull`"
+    );
+    Err(ModelError::Unsupported { file: file.to_path_buf(), problem })
 }
 
 fn pick_onnx(folder: &Path, variant: Option<&str>, accelerated: bool) -> Result<PathBuf, ModelError> {

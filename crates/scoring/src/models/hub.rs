@@ -1,80 +1,62 @@
-//! The Hugging Face Hub in its public HTTP API: the content of a repository, and the bytes of one file. The choice of files,
-//! and where they go, is the business of [`super::pull`].
+//! The Hugging Face Hub in its public HTTP API: the content of a repository, where its files are, and what its refusals mean. The
+//! choice of files, and where they go, is the business of [`super::pull`].
 //! See <https://huggingface.co/docs/hub/api>.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{Read, Write},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail, ensure};
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use net::{
-    connect::{Connector, connector},
-    tls::ClientTls,
-};
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use anyhow::{Context as _, ensure};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use net::proxy::Proxies;
 use serde::Deserialize;
-use tokio::time::timeout;
+use url::Url;
 
-use super::hash::hex;
+use super::{
+    offer::{Access, Offer, Place, RemoteFile, Stated},
+    web::{Ask, Web, refuse},
+};
 
-/// The time without a byte after which a transfer counts as broken off.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// The number of redirects that are followed.
-const MAX_REDIRECTS: usize = 5;
+/// The most bytes that the description of a repository may have.
+const MAX_DESCRIPTION: usize = 16 << 20;
 
 /// A Hub, and how it is called.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// The URL, without a slash at the end.
+    /// The URL; a mirror may lie below a path.
     pub endpoint: String,
     /// The token for gated and private repositories.
     pub token: Option<String>,
-    /// True where nothing may be fetched.
-    pub offline: bool,
+    /// How it, and the other sources, are reached.
+    pub web: Web,
 }
 
-/// The content of a repository at one commit.
+/// The content of a repository at one commit, as the Hub tells it.
 #[derive(Debug, Deserialize)]
-pub struct RepositoryInfo {
-    /// The commit.
-    pub sha: String,
-    /// Its files.
-    pub siblings: Vec<RemoteFile>,
+struct Description {
+    sha: String,
+    siblings: Vec<Sibling>,
 }
 
 /// A file of a repository.
-#[derive(Debug, Clone, Deserialize)]
-pub struct RemoteFile {
-    /// Its path in the repository.
+#[derive(Debug, Deserialize)]
+struct Sibling {
     #[serde(rename = "rfilename")]
-    pub path: String,
-    /// In bytes.
-    pub size: Option<u64>,
+    path: String,
+    size: Option<u64>,
     /// The sha1 of the git blob; for a large file that of its pointer.
     #[serde(rename = "blobId")]
-    pub blob_id: Option<String>,
+    blob_id: Option<String>,
     /// Stated for large files.
-    pub lfs: Option<LargeFile>,
+    lfs: Option<LargeFile>,
 }
 
 /// The Hub's description of a large file.
-#[derive(Debug, Clone, Deserialize)]
-pub struct LargeFile {
-    /// In lower-case hex.
-    pub sha256: String,
+#[derive(Debug, Deserialize)]
+struct LargeFile {
+    sha256: String,
 }
 
 impl Hub {
-    /// The Hub as `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` have it.
+    /// The Hub as `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` have it, by way of the proxies of the environment.
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
@@ -84,150 +66,80 @@ impl Hub {
         let token = variable("HF_TOKEN").or_else(stored).map(|token| token.trim().to_owned());
         let offline = variable("HF_HUB_OFFLINE")
             .is_some_and(|value| matches!(value.to_uppercase().as_str(), "1" | "TRUE" | "YES" | "ON"));
-        Self { endpoint: endpoint.trim_end_matches('/').to_owned(), token, offline }
+        let web = Web { proxies: Proxies::from_environment(), offline, ..Web::default() };
+        Self { endpoint, token, web }
     }
 
     /// The content of `repository` at `revision`: a branch, a tag or a commit.
     ///
     /// # Errors
     /// The Hub cannot be reached, or has no such thing for us.
-    pub async fn info(&self, repository: &str, revision: &str) -> anyhow::Result<RepositoryInfo> {
-        let url = format!("{}/api/models/{repository}/revision/{revision}?blobs=true", self.endpoint);
-        let response = self.get(&url, 0).await?;
-        let body = response.into_body().collect().await.with_context(|| format!("{url} broke off"))?.to_bytes();
-        serde_json::from_slice(&body).with_context(|| format!("{url} is not what a Hub answers"))
-    }
-
-    /// Fetches `file` of a commit to `target`, by way of a `.part` file that a later call goes on with. Returns the
-    /// sha256 in hex. `progress` is told how many bytes there are.
-    ///
-    /// # Errors
-    /// The transfer broke off, the disk is full, or the bytes are not those that the Hub states.
-    pub async fn download(
-        &self,
-        url: &str,
-        file: &RemoteFile,
-        target: &Path,
-        progress: &mut dyn FnMut(u64),
-    ) -> anyhow::Result<String> {
-        let stated = file.lfs.as_ref().map(|lfs| &lfs.sha256).or(file.blob_id.as_ref());
-        // An earlier pull may have got this far.
-        if let (true, Ok((sha256, None))) = (stated.is_some(), verify(target, file)) {
-            return Ok(sha256);
-        }
-        let mark: String = stated.map_or("new", String::as_str).chars().take(12).collect();
-        let mut part = target.as_os_str().to_owned();
-        part.push(format!(".{mark}.part"));
-        let part = PathBuf::from(part);
-        let writing = || format!("cannot write {}", part.display());
-        if let Some(folder) = target.parent() {
-            std::fs::create_dir_all(folder).with_context(writing)?;
-        }
-        let there = part.metadata().map_or(0, |metadata| metadata.len());
-        if there == 0 || file.size != Some(there) {
-            let response = self.get(url, there).await?;
-            let goes_on = response.status() == StatusCode::PARTIAL_CONTENT;
-            let mut length = if goes_on { there } else { 0 };
-            let mut out = OpenOptions::new().create(true).write(true).append(goes_on).truncate(!goes_on).open(&part);
-            let out = out.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", writing()))?;
-            let mut body = response.into_body();
-            let broken = || format!("{url} broke off; run the same command again to go on where it stopped");
-            while let Some(frame) = timeout(PATIENCE, body.frame()).await.with_context(broken)? {
-                let Ok(data) = frame.with_context(broken)?.into_data() else { continue };
-                out.write_all(&data).with_context(writing)?;
-                length += data.len() as u64;
-                progress(length);
-            }
-            out.sync_all().with_context(writing)?;
-        }
-        let (sha256, problem) = verify(&part, file).with_context(writing)?;
-        if let Some(problem) = problem {
-            std::fs::remove_file(&part).with_context(writing)?;
-            bail!(
-                "{url}: {problem}; what came was thrown away: pull again, and if it stays so, do not trust the source"
-            );
-        }
-        std::fs::rename(&part, target).with_context(|| format!("cannot write {}", target.display()))?;
-        Ok(sha256)
-    }
-
-    async fn get(&self, url: &str, from: u64) -> anyhow::Result<Response<Incoming>> {
-        ensure!(!self.offline, "offline (HF_HUB_OFFLINE or --offline): {url} is not fetched");
-        let client = client()?;
-        let own: Uri = url.parse().with_context(|| format!("{url} is no URL"))?;
-        let mut uri = own.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let mut request = Request::get(&uri).header(header::USER_AGENT, "rerank-proxy");
-            if from > 0 {
-                request = request.header(header::RANGE, format!("bytes={from}-"));
-            }
-            // The token is for the Hub alone, not for the storage that it sends us to.
-            if let Some(token) = self.token.as_ref().filter(|_| uri.authority() == own.authority()) {
-                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let answer = timeout(PATIENCE, client.request(request.body(Empty::new())?)).await;
-            let unreachable = || format!("cannot reach {uri} (HF_ENDPOINT names another Hub)");
-            let response = answer.with_context(unreachable)?.with_context(unreachable)?;
-            if !response.status().is_redirection() {
-                refuse(url, response.status(), self.token.is_some())?;
-                return Ok(response);
-            }
-            let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            let location = location.with_context(|| format!("{uri} redirects nowhere"))?;
-            uri = if location.starts_with('/') {
-                format!("{}://{}{location}", uri.scheme_str().unwrap_or("https"), uri.authority().context("no host")?)
-            } else {
-                location.to_owned()
-            }
-            .parse()
-            .with_context(|| format!("{url} redirects to {location}"))?;
-            ensure!(own.scheme_str() != Some("https") || uri.scheme_str() == Some("https"), "{url} leaves https");
-        }
-        bail!("{url} redirects without end")
+    pub(super) async fn offer(&self, repository: &str, revision: &str) -> anyhow::Result<Offer> {
+        let authorization = self.token.as_ref().map(|token| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("HF_TOKEN is no token")?;
+            value.set_sensitive(true);
+            anyhow::Ok(value)
+        });
+        let access = Access { authorization: authorization.transpose()?, explain };
+        let endpoint = self.endpoint.trim_end_matches('/');
+        let url = |path: String| {
+            let url = Url::parse(&format!("{endpoint}/{path}")).ok().filter(Url::has_host);
+            url.with_context(|| format!("HF_ENDPOINT `{endpoint}` is no URL: give one such as https://huggingface.co"))
+        };
+        // A branch may have a slash in its name.
+        let revision = revision.replace('/', "%2F");
+        let about = url(format!("api/models/{repository}/revision/{revision}?blobs=true"))?;
+        let ask = Ask {
+            url: &about,
+            authorization: access.authorization.as_ref(),
+            accept: "application/json",
+            explain: access.explain,
+        };
+        let page = self.web.read(&ask, MAX_DESCRIPTION).await;
+        let page = page.with_context(|| format!("the Hub at {endpoint} (HF_ENDPOINT names another)"))?;
+        refuse(&ask, page.status, &page.headers)?;
+        let description: Description = serde_json::from_slice(&page.body).with_context(|| {
+            format!("{endpoint}/api/models/{repository} is not what a Hub answers (HF_ENDPOINT names another)")
+        })?;
+        let is_commit = description.sha.len() >= 7 && description.sha.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        ensure!(is_commit, "{endpoint} says that {repository} is at `{}`, which is no commit", description.sha);
+        let file = |sibling: Sibling| {
+            let mut place = url(format!("{repository}/resolve/{}", description.sha))?;
+            // As segments, so that no name ends the path.
+            place.path_segments_mut().ok().context("no path")?.extend(sibling.path.split('/'));
+            let large = sibling.lfs.map(|large| Stated::Sha256(large.sha256));
+            Ok(RemoteFile {
+                hash: large.or(sibling.blob_id.map(Stated::GitBlob)),
+                path: sibling.path,
+                place: Place::Url(place),
+                size: sibling.size,
+            })
+        };
+        let files = description.siblings.into_iter().map(file).collect::<anyhow::Result<_>>()?;
+        Ok(Offer { revision: description.sha, files, access })
     }
 }
 
-fn client() -> anyhow::Result<Client<Connector, Empty<Bytes>>> {
-    let connector = connector(PATIENCE, &ClientTls::default()).context("no trusted certificates on this machine")?;
-    Ok(Client::builder(TokioExecutor::new()).build(connector))
-}
-
-fn refuse(url: &str, status: StatusCode, has_token: bool) -> anyhow::Result<()> {
-    let hint = match status.as_u16() {
-        _ if status.is_success() => return Ok(()),
-        401 | 403 if has_token => {
+/// What a refusal of the Hub means: its error code says more than its status, which is 401 for what is not there, too.
+fn explain(status: StatusCode, headers: &HeaderMap, has_token: bool) -> Option<&'static str> {
+    let code = headers.get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
+    Some(match (code, status.as_u16()) {
+        ("GatedRepo", _) if has_token => {
             "the token may not read it: accept the model's terms on its page, or use another HF_TOKEN"
         }
-        401 | 403 => "no such repository, or one that is gated or private: check the name, or set HF_TOKEN",
-        404 => "no such repository, revision or file: check the name and what follows the @",
-        416 => "what was fetched before does not fit: delete the .part file and pull again",
-        429 => "too many requests: wait, or set HF_TOKEN",
-        _ => "try again later",
-    };
-    bail!("{url} answered {status}: {hint}")
-}
-
-/// The file's sha256, and how it differs from what the Hub states.
-fn verify(path: &Path, stated: &RemoteFile) -> std::io::Result<(String, Option<String>)> {
-    let size = path.metadata()?.len();
-    let mut blob = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-    blob.update(format!("blob {size}\0").as_bytes());
-    let mut whole = Context::new(&SHA256);
-    let (mut reader, mut buffer) = (File::open(path)?, vec![0; 1 << 18]);
-    loop {
-        let read = reader.read(&mut buffer)?;
-        if read == 0 {
-            break;
+        ("GatedRepo", _) => "the model is gated: accept its terms on its page, make a token there, and set HF_TOKEN",
+        ("RevisionNotFound", _) => "the repository has no such revision: check what follows the @",
+        ("EntryNotFound", _) => "the repository has no such file at this revision",
+        ("RepoNotFound", _) if has_token => "no such repository, or none that the token may read: check the name",
+        ("RepoNotFound", _) => "no such repository, or a private one: check the name, or set HF_TOKEN",
+        ("DisabledRepo", _) => "the Hub has disabled this repository",
+        (_, 401 | 403) if has_token => {
+            "the token may not read it, or is none: accept the model's terms on its page, or use another HF_TOKEN"
         }
-        whole.update(&buffer[..read]);
-        blob.update(&buffer[..read]);
-    }
-    let (sha256, blob) = (hex(whole.finish().as_ref()), hex(blob.finish().as_ref()));
-    let problem = match (stated.size, &stated.lfs, &stated.blob_id) {
-        (Some(expected), ..) if expected != size => Some(format!("{size} bytes came, {expected} were stated")),
-        (_, Some(lfs), _) if lfs.sha256 != sha256 => Some(format!("sha256 is {sha256}, {} was stated", lfs.sha256)),
-        (_, None, Some(id)) if *id != blob => Some(format!("git blob id is {blob}, {id} was stated")),
-        _ => None,
-    };
-    Ok((sha256, problem))
+        (_, 401 | 403) => "no such repository, or one that is gated or private: check the name, or set HF_TOKEN",
+        (_, 404) => "no such repository, revision or file: check the name and what follows the @",
+        (_, 429) if has_token => "too many requests: wait",
+        (_, 429) => "too many requests: wait, or set HF_TOKEN, which gets more of them",
+        _ => return None,
+    })
 }

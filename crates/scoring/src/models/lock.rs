@@ -27,9 +27,9 @@ pub struct Lock {
 /// One model.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locked {
-    /// `organisation/repository` on the Hub.
+    /// `organisation/repository` on the Hub, or another source: `https://…`, `oci://…`, `file:NAME`.
     pub repository: String,
-    /// The commit.
+    /// The commit, or the digest of an archive or an image.
     pub revision: String,
     /// Its files by path within the folder.
     pub files: BTreeMap<String, LockedFile>,

@@ -1,61 +1,33 @@
-//! Getting a model from the Hub: which of a repository's files are needed, and that they are the locked ones.
+//! Getting a model from where it is to the folder of models, and making sure that it is the locked one. Where its files are, and
+//! which of them are needed, is the business of others.
 
 use std::{
     io::{IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
-use graphs::onnx::file;
+use anyhow::{Context as _, bail, ensure};
 
 use super::{
-    external,
-    folder::SAFETENSORS,
+    archive::{self, Bounds},
+    choice::{external_files, is_onnx, needed},
     hash::sha256,
-    hub::{Hub, RemoteFile},
+    hold::Hold,
+    hub::Hub,
+    local,
     lock::{Lock, Locked, LockedFile},
-    short_names::KNOWN,
-    variant,
+    oci::{Image, Reference},
+    offer::{Access, Offer, Place, RemoteFile, Stated},
+    pointer::Pointer,
+    wanted::{Source, Wanted},
+    web::{Ask, Web},
 };
 
-/// A model as it was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The name of its folder.
-    pub name: String,
-    /// `organisation/repository`.
-    pub repository: String,
-    /// A branch, a tag or a commit, where one was given.
-    pub revision: Option<String>,
-}
+/// The revision of what is in a folder: it has none, and its files are held to their own hashes.
+const UNVERSIONED: &str = "unversioned";
 
-impl Wanted {
-    /// Reads `NAME`, `organisation/repository`, and either with `@revision`.
-    ///
-    /// # Errors
-    /// An unknown short name, or what is no repository.
-    pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let (what, revision) = text.split_once('@').map_or((text, None), |(what, at)| (what, Some(at.to_owned())));
-        if let Some(known) = KNOWN.iter().find(|known| known.name == what || known.repository == what) {
-            return Ok(Self { name: known.name.to_owned(), repository: known.repository.to_owned(), revision });
-        }
-        let Some((organisation, name)) = what.split_once('/') else {
-            bail!(
-                "no model goes by the short name `{what}`: `rerank-proxy models list` has them; or give ORG/REPOSITORY"
-            )
-        };
-        let is_plain = |part: &str| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
-        };
-        ensure!(is_plain(organisation) && is_plain(name), "`{what}` is no repository: give ORG/REPOSITORY");
-        let is_revision = |text: &String| !text.is_empty() && text.split('/').all(is_plain);
-        ensure!(revision.as_ref().is_none_or(is_revision), "`{text}`: what follows the @ is no revision");
-        Ok(Self { name: name.to_owned(), repository: what.to_owned(), revision })
-    }
-}
-
-/// Gets what is needed of a model to `models_dir`, and locks it in `lock_file` the first time.
+/// Gets what is needed of a model to `models_dir`, and locks it in `lock_file` the first time. `hub` is the Hub, and how other
+/// sources are reached.
 ///
 /// # Errors
 /// Says what went wrong, where, and what to do. What was fetched stays, to be gone on with.
@@ -66,41 +38,47 @@ pub async fn pull(
     models_dir: &Path,
     lock_file: &Path,
 ) -> anyhow::Result<Locked> {
+    let held = models_dir.to_path_buf();
+    let _hold = tokio::task::spawn_blocking(move || Hold::of(&held)).await??;
     let folder = models_dir.join(&wanted.name);
+    let repository = wanted.source.repository();
     let mut lock = Lock::read(lock_file)?;
     let earlier = lock.models.get(&wanted.name).cloned();
     let again = format!("`rerank-proxy models rm {}` lets go of it", wanted.name);
     if let Some(earlier) = &earlier {
-        let is_same = earlier.repository == wanted.repository;
+        let is_same = earlier.repository == repository;
         ensure!(is_same, "{} is locked to {} in {}: {again}", wanted.name, earlier.repository, lock_file.display());
     }
-    if hub.offline {
+    if hub.web.offline && !wanted.source.is_here() {
         let earlier = earlier.with_context(|| format!("offline, and {} was never pulled", wanted.name))?;
         earlier.check(&folder).context("offline, and not whole")?;
         return Ok(earlier);
     }
     let locked_revision = earlier.as_ref().map(|earlier| earlier.revision.as_str());
-    let revision = wanted.revision.as_deref().or(locked_revision).unwrap_or("main");
-    let info = hub.info(&wanted.repository, revision).await?;
+    if let (Some(earlier), Source::Archive { sha256, .. }, None) = (&earlier, &wanted.source, variant) {
+        // An archive is fetched whole, which is for nothing where its files are there.
+        let is_same = sha256.as_ref().is_none_or(|sha256| earlier.revision == format!("sha256:{sha256}"));
+        if is_same && earlier.check(&folder).is_ok() {
+            return Ok(earlier.clone());
+        }
+    }
+    let staging = models_dir.join(format!(".{}.pull", wanted.name));
+    let offer = offered(hub, &wanted.source, locked_revision, &staging).await?;
     if let Some(locked) = locked_revision {
-        ensure!(
-            info.sha == locked,
-            "{} is locked to revision {locked}, {revision} is {}: {again}",
-            wanted.name,
-            info.sha
-        );
+        let found = &offer.revision;
+        ensure!(found == locked, "{} is locked to revision {locked}, this is {found}: {again}", wanted.name);
     }
     let mut locked = earlier.unwrap_or_default();
-    (locked.repository, locked.revision) = (wanted.repository.clone(), info.sha.clone());
-    let mut files = needed(&info.siblings, variant).with_context(|| format!("{} on the Hub", wanted.repository))?;
+    (locked.repository, locked.revision) = (repository.clone(), offer.revision.clone());
+    let mut files = needed(&offer.files, variant).context(repository)?;
     let mut next = 0;
     while let Some(file) = files.get(next).copied() {
         next += 1;
         let target = folder.join(&file.path);
-        fetch(hub, wanted, &info.sha, file, &target, &mut locked).await?;
+        fetch(&hub.web, &offer.access, file, &target, &mut locked, &again).await?;
         if is_onnx(&file.path) {
             // Its external data may have any names, which only the file itself tells.
-            for external in external_files(&info.siblings, file, &target)? {
+            for external in external_files(&offer.files, file, &target)? {
                 if !files.iter().any(|known| known.path == external.path) {
                     files.push(external);
                 }
@@ -109,113 +87,134 @@ pub async fn pull(
     }
     lock.models.insert(wanted.name.clone(), locked.clone());
     lock.write(lock_file).with_context(|| format!("cannot write {}", lock_file.display()))?;
+    if staging.is_dir() {
+        std::fs::remove_dir_all(&staging).with_context(|| format!("cannot remove {}", staging.display()))?;
+    }
     Ok(locked)
 }
 
-/// Gets one file to `target`, unless the locked bytes are there.
+/// What the source has. What has to be unpacked is, in `staging`.
+async fn offered(hub: &Hub, source: &Source, locked: Option<&str>, staging: &Path) -> anyhow::Result<Offer> {
+    match source {
+        Source::Hub { repository, revision } => {
+            hub.offer(repository, revision.as_deref().or(locked).unwrap_or("main")).await
+        }
+        Source::Local(path) if path.is_dir() => {
+            let files = local::files(path, Place::Path)?;
+            Ok(Offer { revision: UNVERSIONED.to_owned(), files, access: Access::NONE })
+        }
+        Source::Local(path) => {
+            ensure!(path.is_file(), "{} is neither a folder nor an archive", path.display());
+            let hash = sha256(path).with_context(|| format!("cannot read {}", path.display()))?;
+            unpacked(&[path], staging, format!("sha256:{hash}"))
+        }
+        Source::Archive { url, sha256 } => {
+            let locked = locked.and_then(|locked| locked.strip_prefix("sha256:"));
+            let Some(hash) = sha256.as_deref().or(locked) else {
+                bail!("say what {} has to hash to, with --sha256: nothing else vouches for it", super::web::shown(url))
+            };
+            let place = Place::Url(url.clone());
+            let hash = hash.to_owned();
+            let revision = format!("sha256:{hash}");
+            let file = RemoteFile { path: "archive".to_owned(), place, size: None, hash: Some(Stated::Sha256(hash)) };
+            let archive = staging.join(&file.path);
+            download(&hub.web, &Access::NONE, &file, &archive).await?;
+            unpacked(&[&archive], staging, revision)
+        }
+        Source::Oci(reference) => image(&hub.web, reference, locked, staging).await,
+    }
+}
+
+/// What an image has: its files, or what its archives hold.
+async fn image(web: &Web, reference: &Reference, locked: Option<&str>, staging: &Path) -> anyhow::Result<Offer> {
+    let image = Image::at(web, reference, locked).await?;
+    if !image.files.is_empty() {
+        return Ok(Offer { revision: image.digest, files: image.files, access: image.access });
+    }
+    let mut archives = Vec::new();
+    for layer in &image.archives {
+        let archive = staging.join(&layer.path);
+        download(web, &image.access, layer, &archive).await?;
+        archives.push(archive);
+    }
+    let archives: Vec<&Path> = archives.iter().map(PathBuf::as_path).collect();
+    unpacked(&archives, staging, image.digest)
+}
+
+/// What archives hold, one unpacked over the other. Nothing of them stays where that fails.
+fn unpacked(archives: &[&Path], staging: &Path, revision: String) -> anyhow::Result<Offer> {
+    let folder = staging.join("unpacked");
+    // What an earlier pull left is of another archive, maybe.
+    let _ = std::fs::remove_dir_all(&folder);
+    let unpack = || {
+        archives.iter().try_for_each(|archive| archive::unpack(archive, &folder, Bounds::USUAL))?;
+        local::files(&local::model_folder(&folder)?, Place::Unpacked)
+    };
+    let files = unpack().inspect_err(|_| drop(std::fs::remove_dir_all(staging)))?;
+    Ok(Offer { revision, files, access: Access::NONE })
+}
+
+/// Gets one file to `target`, unless the locked bytes are there. `again` says what to do where others come.
 async fn fetch(
-    hub: &Hub,
-    wanted: &Wanted,
-    sha: &str,
+    web: &Web,
+    access: &Access,
     file: &RemoteFile,
     target: &Path,
     locked: &mut Locked,
+    again: &str,
 ) -> anyhow::Result<()> {
-    let known = locked.files.get(&file.path).cloned();
-    let stated = file.lfs.as_ref().map(|lfs| lfs.sha256.as_str());
-    if let (Some(known), Some(stated)) = (&known, stated) {
-        ensure!(known.sha256 == stated, "{}: the Hub states sha256 {stated}, locked is {}", file.path, known.sha256);
+    let expected = locked.files.get(&file.path).map(|known| known.sha256.clone());
+    let is_there = expected.is_some() && sha256(target).ok() == expected;
+    let is_locked = |hash: &str| match &expected {
+        Some(expected) if expected != hash => bail!("{}: sha256 is {hash}, locked is {expected}: {again}", file.path),
+        _ => Ok(()),
+    };
+    if let Some(Stated::Sha256(stated)) = &file.hash {
+        is_locked(stated)?;
     }
-    let expected = known.as_ref().map(|known| known.sha256.as_str());
-    let is_there = expected.is_some() && sha256(target).ok().as_deref() == expected;
     if is_there {
         return Ok(());
     }
-    let url = format!("{}/{}/resolve/{sha}/{}", hub.endpoint, wanted.repository, file.path);
-    let hash = hub.download(&url, file, target, &mut progress(file)).await?;
-    if expected.is_some_and(|expected| expected != hash) {
-        std::fs::remove_file(target)?;
-        let again = format!("`rerank-proxy models rm {}` lets go of it", wanted.name);
-        bail!("{url}: sha256 is {hash}, locked is {}: {again}", expected.unwrap_or_default());
-    }
+    let hash = match &file.place {
+        Place::Url(_) => {
+            let hash = download(web, access, file, target).await?;
+            is_locked(&hash).inspect_err(|_| drop(std::fs::remove_file(target)))?;
+            hash
+        }
+        Place::Path(path) => brought(path, target, is_locked, |from, to| std::fs::copy(from, to).map(drop))?,
+        Place::Unpacked(path) => brought(path, target, is_locked, |from, to| std::fs::rename(from, to))?,
+    };
     let size = target.metadata()?.len();
     locked.files.insert(file.path.clone(), LockedFile { size, sha256: hash });
     Ok(())
 }
 
-/// The repository's files in which `onnx`, stored at `target`, keeps values.
-fn external_files<'a>(
-    files: &'a [RemoteFile],
-    onnx: &RemoteFile,
+async fn download(web: &Web, access: &Access, file: &RemoteFile, target: &Path) -> anyhow::Result<String> {
+    let Place::Url(url) = &file.place else { bail!("{} is on no server", file.path) };
+    let (authorization, explain) = (access.authorization.as_ref(), access.explain);
+    web.download(&Ask { url, authorization, accept: "*/*", explain }, file, target, &mut progress(file)).await
+}
+
+/// Brings a file of this machine to `target`, if it is the locked one, and returns its sha256.
+fn brought(
+    path: &Path,
     target: &Path,
-) -> anyhow::Result<Vec<&'a RemoteFile>> {
-    let within = onnx.path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).unwrap_or_default();
-    let remote = |location: String| {
-        let is_inside = file::in_folder_of(target, &location).is_some();
-        ensure!(is_inside, "{} keeps values in `{location}`, outside of its folder: use another file", onnx.path);
-        let path = format!("{within}{}", location.trim_start_matches("./"));
-        let file = files.iter().find(|file| file.path == path);
-        file.with_context(|| format!("{} keeps values in {path}, which the repository lacks", onnx.path))
-    };
-    external::locations(target)?.into_iter().map(remote).collect()
-}
-
-fn is_onnx(path: &str) -> bool {
-    Path::new(path).extension().is_some_and(|ending| ending == "onnx")
-}
-
-/// The files that a model folder needs: the small ones, and one ONNX file with its external data; of a repository without
-/// ONNX the safetensors, which a graph can be built from.
-fn needed<'a>(files: &'a [RemoteFile], variant: Option<&str>) -> anyhow::Result<Vec<&'a RemoteFile>> {
-    // A name comes from outside, and becomes a path here.
-    let is_inside = |path: &str| path.split('/').all(|part| !part.is_empty() && part != ".." && !part.contains('\\'));
-    let files: Vec<&RemoteFile> = files.iter().filter(|file| is_inside(&file.path)).collect();
-    let candidates = variant::candidates(variant, false);
-    let has = |path: &String| files.iter().any(|file| file.path == *path);
-    let all: Vec<&str> = files.iter().map(|file| file.path.as_str()).filter(|path| is_onnx(path)).collect();
-    let weights = match candidates.into_iter().find(has) {
-        Some(onnx) => Weights::Onnx(onnx),
-        None => match (all.is_empty(), variant) {
-            (true, None) if files.iter().any(|file| SAFETENSORS.contains(&file.path.as_str())) => Weights::Safetensors,
-            (true, _) => bail!(
-                "neither an ONNX file nor model.safetensors: use a conversion, or export one with `optimum-cli export onnx`"
-            ),
-            (false, Some(variant)) => bail!("no variant {variant}; there is: {}", all.join(", ")),
-            (false, None) => bail!("no ONNX file with a usual name; choose with --variant: {}", all.join(", ")),
-        },
-    };
-    let is_wanted = |path: &str| {
-        let in_folder = path
-            .split_once('/')
-            .is_some_and(|(folder, file)| folder.starts_with(|c: char| c.is_ascii_digit()) && file == "config.json");
-        let small =
-            ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "modules.json"];
-        let sentence = path == "sentence_bert_config.json" || path == "config_sentence_transformers.json";
-        small.contains(&path) || sentence || in_folder || weights.includes(path)
-    };
-    Ok(files.into_iter().filter(|file| is_wanted(&file.path)).collect())
-}
-
-/// The weights that are pulled.
-enum Weights {
-    /// An ONNX file, with what lies beside it.
-    Onnx(String),
-    /// The file of that name, or an index and its shards.
-    Safetensors,
-}
-
-impl Weights {
-    fn includes(&self, path: &str) -> bool {
-        match self {
-            Weights::Onnx(onnx) => path
-                .strip_prefix(onnx.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with("_data") || rest.starts_with(".data")),
-            Weights::Safetensors => {
-                let is_shard = path.starts_with("model-") && path.ends_with(".safetensors");
-                SAFETENSORS.contains(&path) || is_shard
-            }
-        }
+    is_locked: impl Fn(&str) -> anyhow::Result<()>,
+    bring: fn(&Path, &Path) -> std::io::Result<()>,
+) -> anyhow::Result<String> {
+    let writing = || format!("cannot write {}", target.display());
+    if let Some(pointer) = Pointer::read(path) {
+        bail!("{} is {pointer}, not the file itself: fetch the large files first (git lfs pull)", path.display());
     }
+    let hash = sha256(path).with_context(|| format!("cannot read {}", path.display()))?;
+    is_locked(&hash)?;
+    std::fs::create_dir_all(target.parent().unwrap_or(Path::new(""))).with_context(writing)?;
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    let part = Path::new(&part);
+    bring(path, part).with_context(writing)?;
+    std::fs::rename(part, target).with_context(writing)?;
+    Ok(hash)
 }
 
 /// A line that is written over, on a terminal only.

@@ -6,7 +6,7 @@ use std::{io, path::Path};
 use graphs::{Output, Pooling};
 use serde_json::Value;
 
-use super::ModelError;
+use super::{ModelError, graph_says::Says};
 
 /// Position tables of these families begin after the padding index, so that two rows of them take no token.
 const OFFSET_POSITIONS: [&str; 6] = ["roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer"];
@@ -57,6 +57,15 @@ impl Reading {
         })
     }
 
+    /// Reads the folder at `path`, of which `onnx` is run: where there is no configuration, what the graph and the tokenizer's files
+    /// say counts.
+    ///
+    /// # Errors
+    /// Those of [`Reading::of`]; and of a folder without configuration the first thing that nothing in it says.
+    pub(super) fn of_run(path: &Path, onnx: &Path) -> Result<Reading, ModelError> {
+        if path.join("config.json").is_file() { Reading::of(path) } else { read_without_config(path, onnx) }
+    }
+
     /// The output that a compiled graph of such a model has.
     pub(crate) fn output(&self) -> Output {
         match self.kind {
@@ -88,6 +97,55 @@ fn read_kind(folder: &Path, config_file: &Path, config: &Value) -> Result<Kind, 
         file: config_file.to_path_buf(),
         problem: format!("{architecture} has {labels} labels; a reranker has one: use another model"),
     })
+}
+
+/// A folder as some exports leave it: a graph and a tokenizer. A length that nothing states is not guessed: a text of one token more
+/// than the model takes would fail.
+fn read_without_config(folder: &Path, onnx: &Path) -> Result<Reading, ModelError> {
+    let config = folder.join("config.json");
+    let unsupported = |problem: String| ModelError::Unsupported { file: onnx.to_path_buf(), problem };
+    let has_pooling = ["modules.json", "1_Pooling/config.json"].iter().any(|name| folder.join(name).is_file());
+    let kind = match Says::of(onnx)? {
+        Says::Labels(Some(1)) => Kind::CrossEncoder,
+        Says::Labels(Some(labels)) => {
+            return Err(unsupported(format!("gives {labels} labels; a reranker has one: use another model")));
+        }
+        Says::Labels(None) => {
+            return Err(unsupported(String::from(
+                "does not say how many labels it gives, and there is no config.json: put the model's beside its tokenizer",
+            )));
+        }
+        Says::Sentence if !has_pooling => Kind::BiEncoder { pooling: Pooling::Mean, normalise: true },
+        Says::Tokens if !has_pooling => {
+            let remedy = "there is no config.json, and without either nothing says how the vectors of tokens become one: put \
+                          the model's beside its tokenizer";
+            return Err(ModelError::Missing { file: folder.join("1_Pooling/config.json"), remedy: remedy.to_owned() });
+        }
+        Says::Sentence | Says::Tokens => read_bi_encoder(folder)?,
+    };
+    let read = |name: &str| Ok(read_json(&folder.join(name))?.unwrap_or(Value::Null));
+    let (tokenizer, settings) = (read("tokenizer.json")?, read("tokenizer_config.json")?);
+    let stated = [
+        read("sentence_bert_config.json")?["max_seq_length"].as_f64(),
+        settings["model_max_length"].as_f64(),
+        tokenizer["truncation"]["max_length"].as_f64(),
+    ];
+    let Some(max_length) = smallest(stated) else {
+        let remedy = "without it nothing says how many tokens the model takes: put the model's beside its tokenizer, or a \
+                      tokenizer_config.json with model_max_length";
+        return Err(ModelError::Missing { file: config, remedy: remedy.to_owned() });
+    };
+    Ok(Reading { kind, max_length, pad_id: pad_id(&tokenizer, &settings) })
+}
+
+/// The padding token by the tokenizer's own files.
+fn pad_id(tokenizer: &Value, settings: &Value) -> i64 {
+    let name = settings["pad_token"].as_str().or_else(|| settings["pad_token"]["content"].as_str());
+    let added = || {
+        let tokens = tokenizer["added_tokens"].as_array()?;
+        tokens.iter().find(|token| name.is_some() && token["content"].as_str() == name)?["id"].as_i64()
+    };
+    tokenizer["padding"]["pad_id"].as_i64().or_else(added).unwrap_or(0)
 }
 
 /// sentence-transformers' `modules.json` lists what follows the transformer, each in a folder of its own.
@@ -132,7 +190,13 @@ fn read_bi_encoder(folder: &Path) -> Result<Kind, ModelError> {
     Ok(Kind::BiEncoder { pooling, normalise })
 }
 
-/// The smallest length that any file states; placeholders such as 1e30 are none.
+/// The smallest of some stated lengths; placeholders such as 1e30 are none.
+fn smallest<const N: usize>(stated: [Option<f64>; N]) -> Option<usize> {
+    let sensible = stated.into_iter().flatten().filter(|length| (8.0..1e6).contains(length));
+    sensible.map(|length| length as usize).min()
+}
+
+/// The smallest length that any file states.
 fn read_max_length(folder: &Path, config: &Value) -> Result<usize, ModelError> {
     let sentence_bert = read_json(&folder.join("sentence_bert_config.json"))?.unwrap_or(Value::Null);
     let tokenizer = read_json(&folder.join("tokenizer_config.json"))?.unwrap_or(Value::Null);
@@ -142,8 +206,7 @@ fn read_max_length(folder: &Path, config: &Value) -> Result<usize, ModelError> {
         tokenizer["model_max_length"].as_f64(),
         config["max_position_embeddings"].as_f64().map(|positions| positions - offset),
     ];
-    let sensible = stated.into_iter().flatten().filter(|length| (8.0..1e6).contains(length));
-    Ok(sensible.map(|length| length as usize).min().unwrap_or(USUAL_MAX_LENGTH))
+    Ok(smallest(stated).unwrap_or(USUAL_MAX_LENGTH))
 }
 
 fn read_json(file: &Path) -> Result<Option<Value>, ModelError> {

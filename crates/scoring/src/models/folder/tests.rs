@@ -1,5 +1,9 @@
 //! Model folders of a few small files, whole and broken.
 
+use graphs::onnx::{
+    DimensionProto, GraphProto, ModelProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
+
 use super::*;
 use crate::models::Pooling;
 use crate::models::written;
@@ -129,6 +133,62 @@ fn files_that_were_exchanged_are_noticed_and_files_that_were_touched_are_none() 
 fn an_operator_is_noticed_across_two_reads() {
     let graph = format!("{}DynamicQuantizeLinear", "x".repeat((1 << 20) - 5));
     assert_eq!(opened(&[("onnx/model.onnx", &graph)]).company(), Company::Sways);
+}
+
+/// A graph with one output of these axes.
+fn graph(name: &str, axes: &[Option<i64>]) -> ModelProto {
+    let dim = axes.iter().map(|&dim_value| DimensionProto { dim_value, dim_param: None }).collect();
+    let tensor = TensorTypeProto { elem_type: 1, shape: Some(TensorShapeProto { dim }) };
+    let output = ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) };
+    ModelProto { graph: Some(GraphProto { output: vec![output], ..GraphProto::default() }), ..ModelProto::default() }
+}
+
+/// A folder without `config.json`, with this graph and these files.
+fn without_config(graph: ModelProto, files: &[(&str, &str)]) -> Result<ModelFolder, String> {
+    let folder = folder(files);
+    std::fs::remove_file(folder.path().join("config.json")).unwrap();
+    graphs::onnx::file::write(graph, &folder.path().join("onnx/model.onnx")).unwrap();
+    ModelFolder::open(folder.path(), None).map_err(|error| error.to_string())
+}
+
+#[test]
+fn without_a_configuration_the_graph_and_the_tokenizer_say_what_they_know() {
+    let settings = r#"{"model_max_length": 256, "pad_token": {"content": "<pad>"}}"#;
+    let tokenizer = r#"{"added_tokens": [{"id": 0, "content": "<s>"}, {"id": 1, "content": "<pad>"}]}"#;
+    let files = [("tokenizer_config.json", settings), ("tokenizer.json", tokenizer)];
+    for (name, axes) in [("logits", &[None, Some(1)][..]), ("logits", &[None]), ("score", &[None, Some(1)])] {
+        let opened = without_config(graph(name, axes), &files).unwrap();
+        assert_eq!((opened.kind(), opened.max_length(), opened.pad_id()), (Kind::CrossEncoder, 256, 1), "{name}");
+    }
+    let bi_encoder = Kind::BiEncoder { pooling: Pooling::Mean, normalise: true };
+    let sentence = without_config(graph("sentence_embedding", &[None, Some(8)]), &files).unwrap();
+    assert_eq!(sentence.kind(), bi_encoder);
+    let pooled = [&files[..], &[("1_Pooling/config.json", r#"{"pooling_mode_mean_tokens": true}"#)]].concat();
+    let tokens = graph("last_hidden_state", &[None, None, Some(8)]);
+    assert_eq!(without_config(tokens.clone(), &pooled).unwrap().kind(), bi_encoder);
+    let truncated = [("tokenizer.json", r#"{"truncation": {"max_length": 128}, "padding": {"pad_id": 3}}"#)];
+    let opened = without_config(graph("logits", &[None, Some(1)]), &truncated).unwrap();
+    assert_eq!((opened.max_length(), opened.pad_id()), (128, 3));
+
+    for (graph, files, said) in [
+        (graph("logits", &[None, Some(3)]), &files[..], "3 labels"),
+        (graph("logits", &[None, None]), &files, "how many labels"),
+        (tokens, &files, "1_Pooling/config.json is missing"),
+        (graph("start", &[None, None]), &files, "the outputs [start]"),
+        (graph("logits", &[None, Some(1)]), &[], "how many tokens"),
+    ] {
+        let error = without_config(graph, files).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_clone_without_its_large_files_is_recognised() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    for name in ["onnx/model.onnx", "tokenizer.json"] {
+        let error = refused(&[(name, pointer)], None);
+        assert!(error.contains(name) && error.contains("a pointer of Git LFS"), "{error}");
+    }
 }
 
 #[test]
