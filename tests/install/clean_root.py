@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -49,15 +50,20 @@ class CleanRoot:
 
     @contextlib.contextmanager
     def running(self, command, user="root", variables=()):
-        """A program that runs as long as the block, its stdout to be read."""
-        process = subprocess.Popen(
-            self._command(f"exec {command}", user, variables), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+        """A program that runs as long as the block, its stdout to be read. Its log is shown where the block fails."""
+        with tempfile.TemporaryFile("w+") as log:
+            process = subprocess.Popen(
+                self._command(f"exec {command}", user, variables), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+            try:
+                yield process
+            except BaseException:
+                log.seek(0)
+                print(log.read()[-4000:])
+                raise
+            finally:
+                process.kill()
+                process.wait()
 
 
 def first_reranked(url):
