@@ -22,6 +22,7 @@ use crate::{
     systemd,
     telemetry::LogLevel,
 };
+pub use watch::Seen;
 use watch::Watch;
 
 /// How many may wait for a reload to begin before others wait to say so.
@@ -58,6 +59,7 @@ pub struct Reloader {
     process: Arc<Process>,
     sources: Sources,
     log: Option<LogLevel>,
+    before: Seen,
     requests: mpsc::Receiver<ReloadRequest>,
 }
 
@@ -80,12 +82,18 @@ impl Reloader {
     /// Reads `sources` whenever it is asked to, for `process`; `log` where its level may follow.
     pub fn new(process: Arc<Process>, sources: Sources, log: Option<LogLevel>) -> (Self, Reloads) {
         let (request, requests) = mpsc::channel(WAITING);
-        (Self { process, sources, log, requests }, Reloads(request))
+        (Self { process, sources, log, before: Seen::nothing(), requests }, Reloads(request))
+    }
+
+    /// The same, where a change of the file since `before` is one that counts.
+    #[must_use]
+    pub fn since(self, before: Seen) -> Self {
+        Self { before, ..self }
     }
 
     /// Does as it is asked until nobody is left who could.
     pub async fn run(mut self) {
-        let mut watch = Watch::start(&self.process.snapshot(), self.sources.file.as_deref());
+        let mut watch = Watch::start(&self.process.snapshot(), self.sources.file.as_deref(), &self.before);
         loop {
             let first = tokio::select! {
                 request = self.requests.recv() => match request {

@@ -11,7 +11,7 @@ use crate::{
     commands::config_args::ConfigArgs,
     config::Settings,
     panics,
-    reload::Reloader,
+    reload::{Reloader, Seen},
     server::{self, Listeners, Stop},
     state::Process,
     systemd::{self, Sockets},
@@ -34,6 +34,7 @@ pub struct ServeArgs {
 /// open requests were answered.
 pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let sockets = Sockets::handed_over()?;
+    let before = Seen::now(args.config.config.as_deref());
     let config = args.config.load()?;
     let log = telemetry::start_log(&config.settings.log, config.settings.traces.as_ref())?;
     panics::tell_in_log();
@@ -43,7 +44,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let (stop, stop_now) = Stop::listen()?.into_parts();
         let (reloader, reloads) = Reloader::new(process.clone(), args.config.sources(), Some(log.level()));
-        tokio::spawn(reloader.run());
+        tokio::spawn(reloader.since(before).run());
         server::reload_at_hangup(reloads.clone())?;
         let (listeners, admin) = listen(&settings, sockets).await?;
         tell(&settings, &listeners, admin.as_ref())?;

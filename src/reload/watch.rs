@@ -29,6 +29,21 @@ const LINKS: usize = 8;
 /// What tells one state of a file from another.
 type Stamp = (PathBuf, Option<(u64, Option<SystemTime>, u64)>);
 
+/// How the configuration's file is before it is read for the first time: what changes until it is watched is not lost then.
+pub struct Seen(Vec<Stamp>);
+
+impl Seen {
+    /// How the file is now.
+    pub fn now(file: Option<&Path>) -> Self {
+        Self(file.map(|file| stamps(&[file.to_path_buf()])).unwrap_or_default())
+    }
+
+    /// Nothing that could have changed.
+    pub(super) fn nothing() -> Self {
+        Self(Vec::new())
+    }
+}
+
 /// The watched files; none where the operator does not want that, or the system does not let us.
 pub(super) struct Watch {
     files: Vec<PathBuf>,
@@ -38,10 +53,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches what `snapshot` was made of, and the configuration's `file`.
-    pub(super) fn start(snapshot: &Snapshot, file: Option<&Path>) -> Self {
+    /// Watches what `snapshot` was made of, and the configuration's `file`. What changed since `before` counts.
+    pub(super) fn start(snapshot: &Snapshot, file: Option<&Path>, before: &Seen) -> Self {
         let mut watch = Self::quiet(snapshot, file);
         watch.look();
+        watch.look_back(&before.0);
         watch
     }
 
@@ -49,13 +65,18 @@ impl Watch {
     pub(super) fn followed_by(self, snapshot: &Snapshot, file: Option<&Path>) -> Self {
         let mut next = Self::quiet(snapshot, file);
         next.look();
-        for (path, stamp) in &mut next.seen {
-            if let Ok(place) = self.seen.binary_search_by(|(known, _)| known.cmp(path)) {
-                *stamp = self.seen[place].1;
+        next.look_back(&self.seen);
+        next
+    }
+
+    /// Takes files for what they were at an earlier look, and has it compared soon.
+    fn look_back(&mut self, earlier: &[Stamp]) {
+        for (path, stamp) in &mut self.seen {
+            if let Ok(place) = earlier.binary_search_by(|(known, _)| known.cmp(path)) {
+                *stamp = earlier[place].1;
             }
         }
-        next.happened.notify_one();
-        next
+        self.happened.notify_one();
     }
 
     fn quiet(snapshot: &Snapshot, file: Option<&Path>) -> Self {

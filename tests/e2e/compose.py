@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import haproxy
@@ -50,13 +51,24 @@ def image_of(service: dict) -> str:
     return "rerank-proxy" if "build" in service else service["image"].rsplit(":", 1)[0]
 
 
-def dockerfile() -> "tuple[dict, list[str], list[str], list[str]]":
-    """The image's variables, entry point, command and health check."""
+@dataclass(frozen=True)
+class Image:
+    """What the Dockerfile says of how it is started; its models are where the repository has them."""
+
+    variables: "dict[str, str]"
+    entry: "list[str]"
+    command: "list[str]"
+    health: "list[str]"
+
+
+def dockerfile() -> Image:
     text = (REPOSITORY / "Dockerfile").read_text().replace("\\\n", " ")
-    words = dict(re.findall(r"^(ENV|ENTRYPOINT|CMD|HEALTHCHECK) (.+)$", text, re.MULTILINE))
-    variables = dict(word.split("=", 1) for word in words["ENV"].split())
-    health = words["HEALTHCHECK"].split(" CMD ", 1)[1]
-    return variables, *(json.loads(part) for part in (words["ENTRYPOINT"], words["CMD"], health))
+    said = dict(re.findall(r"^(ENV|ENTRYPOINT|CMD|HEALTHCHECK) (.+)$", text, re.MULTILINE))
+    variables = dict(word.split("=", 1) for word in said["ENV"].split())
+    assert variables["RERANK_PROXY_SCORING__MODELS_DIR"] == "/models"
+    variables["RERANK_PROXY_SCORING__MODELS_DIR"] = str(REPOSITORY / "fixtures" / "models")
+    health = said["HEALTHCHECK"].split(" CMD ", 1)[1]
+    return Image(variables, *(json.loads(part) for part in (said["ENTRYPOINT"], said["CMD"], health)))
 
 
 class Topology:
@@ -126,10 +138,9 @@ class Topology:
             return
         variables, command = {}, service.get("command", [])
         if image == "rerank-proxy":
-            variables, entry, default, _ = dockerfile()
-            assert entry == ["rerank-proxy"]
-            variables |= {"RERANK_PROXY_SCORING__MODELS_DIR": str(REPOSITORY / "fixtures" / "models")}
-            command = [str(proxy.binary()), *(command or default)]
+            built = dockerfile()
+            assert built.entry == ["rerank-proxy"]
+            variables, command = built.variables, [str(proxy.binary()), *(command or built.command)]
         elif image == "valkey/valkey":
             command = [redis_server.binary(), *command, "--bind", self.addresses[name], "--dir", self._temporary.name]
         elif image == "haproxy":
@@ -164,7 +175,7 @@ class Topology:
 
     def _wait_until_healthy(self, name: str, environment: "dict[str, str]") -> None:
         """As the runtime does it, by the image's own check; then until the models are loaded, so that searches are reranked."""
-        _, _, _, (_, *check) = dockerfile()
+        _, *check = dockerfile().health
         deadline = time.monotonic() + READY_WITHIN_SECONDS
         while not (self._is_healthy(check, environment) and self._is_ready(name)):
             alive = self._processes[name].poll() is None

@@ -2,27 +2,16 @@
 made up, and each path in the container leading to a folder here. Owns what a kubelet would do; says nothing about clusters."""
 
 import functools
-import re
 import tempfile
 from pathlib import Path
 
 import yaml
-from proxy import REPOSITORY
+from compose import dockerfile
 from secured import certify
-
-VARIABLE = re.compile(r'ENV (.+?)\nEXPOSE', re.DOTALL)
 
 
 def documents(text: str) -> "list[dict]":
     return [document for document in yaml.safe_load_all(text) if document]
-
-
-def image_variables() -> "dict[str, str]":
-    """The variables that the image has, by the Dockerfile; its models are where the repository has them."""
-    (said,) = VARIABLE.findall((REPOSITORY / "Dockerfile").read_text())
-    variables = dict(word.split("=", 1) for word in said.replace("\\\n", " ").split())
-    assert variables["RERANK_PROXY_SCORING__MODELS_DIR"] == "/models"
-    return variables | {"RERANK_PROXY_SCORING__MODELS_DIR": str(REPOSITORY / "fixtures" / "models")}
 
 
 @functools.cache
@@ -72,7 +61,7 @@ class Pod:
 
     def environment(self) -> "dict[str, str]":
         told = {one["name"]: one["value"] if "value" in one else "made up" for one in self.container["env"]}
-        return {name: self.here(value) for name, value in (image_variables() | told).items()}
+        return {name: self.here(value) for name, value in (dockerfile().variables | told).items()}
 
     def arguments(self) -> "list[str]":
         return [self.here(word) for word in self.container["args"]]

@@ -125,6 +125,7 @@ def test_a_changed_config_map_is_read_while_the_pod_runs(tmp_path):
     pod = pods.Pod(pods.pod_specs(manifests)[0], manifests, tmp_path)
     admin = f"127.0.0.1:{free_port()}"
     here = {"RERANK_PROXY_SERVER__LISTEN": "127.0.0.1:0", "RERANK_PROXY_ADMIN__LISTEN": admin}
+    here |= {"RERANK_PROXY_SERVER__DRAIN_DELAY": "0s"}
     with proxy_control.Proxy(environment=pod.environment() | here) as running:
         assert explained(admin) == ("full", "default")
         mount = Path(pod.here(CONFIG)).parent
