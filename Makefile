@@ -4,18 +4,18 @@ ONNXRUNTIME_VERSION := 1.32.0
 PYTHON              ?= python3
 CARGO               ?= cargo
 ARGS                ?=
+FOR                 ?=
 
 # Everything that is made or fetched lies here; `make clean` removes it.
 TARGET      := $(CURDIR)/target
 VENV        := $(TARGET)/venv
 CLIENTS     := $(TARGET)/clients-venv
-WHEEL       := $(TARGET)/wheel
-BUNDLED     := all-MiniLM-L6-v2 ms-marco-MiniLM-L12-v2
+DIST        := $(TARGET)/dist$(if $(FOR),/$(FOR))
 ONNXRUNTIME := $(TARGET)/onnxruntime
 BINARIES    := $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),$(TARGET))
 
-# With a test beside it the program is built with the features that `cargo test` builds it with; alone, a dozen packages and
-# the program itself would be compiled once more.
+# With a test beside it the program is built with the features that `cargo test` builds it with, which has all of it compiled already; alone,
+# our own crates would be compiled once more.
 BUILD_PROGRAM := $(CARGO) build --workspace --bin rerank-proxy --test docs
 
 # Stamps: what was made from what. The version is in the name, so a new one is fetched.
@@ -23,11 +23,27 @@ VENV_BASE         := $(VENV)/.base
 VENV_STAMP        := $(VENV)/.requirements
 BENCH_STAMP       := $(VENV)/.requirements-bench
 CLIENTS_STAMP     := $(CLIENTS)/.requirements
-WHEEL_STAMP       := $(WHEEL)/venv/.maturin
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
+# What packages are for: this machine, or with FOR=aarch64-unknown-linux-gnu another one; then zig (PyPI) compiles C and links, for
+# that glibc and later. RUNS is a program of the same source that runs here: it writes manual pages and completions.
+GLIBC             := 2.28
+RUNS              ?= $(BINARIES)/release/rerank-proxy
+ZIG               ?= $(TARGET)/zig-venv
+ZIG_STAMP         := $(TARGET)/zig-venv/.ziglang
+FOR_ONNXRUNTIME   := $(TARGET)/onnxruntime-$(FOR)
+ifeq ($(FOR),)
+PROGRAM_FOR := $(BINARIES)/release/rerank-proxy
+PACKAGE     := $(PYTHON) scripts/package.py --program $(PROGRAM_FOR) --library $(ONNXRUNTIME) --out $(DIST)
+PACKAGED    := onnxruntime program
+else
+PROGRAM_FOR := $(BINARIES)/$(FOR)/release/rerank-proxy
+PACKAGE     := $(PYTHON) scripts/package.py --target $(FOR) --program $(PROGRAM_FOR) --library $(FOR_ONNXRUNTIME) --out $(DIST) --runs $(RUNS) --strip ""
+PACKAGED    := $(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION) program-for $(if $(filter $(BINARIES)/release/%,$(RUNS)),program)
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e test-deploy test-image clients bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -48,6 +64,14 @@ test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
+test-deploy: need-rust onnxruntime venv ## Helm chart and Kustomize base held against Kubernetes' schemas, every compose file as processes (needs go; UPDATE=1 keeps what is rendered)
+	$(VENV)/bin/python -m pytest -c tests/deploy/pytest.ini tests/deploy $(ARGS)
+	$(BUILD_PROGRAM)
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest -m deploy tests/e2e/test_compose.py $(ARGS)
+
+test-image: venv ## the image IMAGE before a real Elasticsearch: the official client's search is reranked (ARGS="--runtime podman"; needs mvn)
+	$(VENV)/bin/python tests/deploy/image_smoke.py $(ARGS) $(or $(IMAGE),rerank-proxy)
+
 clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
@@ -61,19 +85,44 @@ soak: need-rust onnxruntime ## saturation, faults, reloads and hostile clients f
 	$(BUILD_PROGRAM) --example soak
 	$(BINARIES)/debug/examples/soak $(BINARIES)/debug/rerank-proxy $(ARGS)
 
-wheel: need-rust $(WHEEL_STAMP) ## a Python wheel with the program and the bundled models, in target/wheel (pip install, then `rerank-proxy demo`)
-	rm -rf $(WHEEL)/rerank_proxy.data $(WHEEL)/*.whl
-	mkdir -p $(WHEEL)/rerank_proxy.data/data/share/rerank-proxy/models
-	cp -r $(addprefix fixtures/models/,$(BUNDLED)) $(WHEEL)/rerank_proxy.data/data/share/rerank-proxy/models/
-	rm -r $(addsuffix /onnx,$(addprefix $(WHEEL)/rerank_proxy.data/data/share/rerank-proxy/models/,$(BUNDLED)))
-	cd deploy/python && $(WHEEL)/venv/bin/maturin build --release --out $(WHEEL)
-	@ls $(WHEEL)/*.whl
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: need-rust ## every fuzz target for 10 million inputs or 30 min (FUZZ_TARGETS="plan call"; needs nightly Rust, a C++ compiler and cargo-fuzz)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo "error: cargo-fuzz is missing: cargo install cargo-fuzz; and nightly Rust: rustup toolchain install nightly" >&2; exit 1; }
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p $(TARGET)/fuzz/corpus/$$target && echo "fuzzing $$target" && \
+		$(CARGO) +nightly fuzz run --target-dir $(TARGET)/fuzz/build $$target $(TARGET)/fuzz/corpus/$$target fuzz/corpus/$$target -- \
+			-runs=10000000 -max_total_time=1800 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || exit 1; \
+	done
+
+dist: $(PACKAGED) ## packages for those without Rust, in target/dist: archive, .deb, wheel, SBOM, checksums (FOR=aarch64-unknown-linux-gnu: for another machine)
+	rm -f $(addprefix $(DIST)/*.,whl deb tar.gz json)
+	$(PACKAGE) $(ARGS) archive deb wheel sbom
+	cd $(DIST) && sha256sum *.whl *.deb *.tar.gz *.json >SHA256SUMS
+
+wheel: $(PACKAGED) ## the Python wheel alone (pip install, then `rerank-proxy demo`)
+	$(PACKAGE) $(ARGS) wheel
+
+deb: $(PACKAGED) ## the Debian package alone
+	$(PACKAGE) $(ARGS) deb
+
+test-install: dist venv ## installs the packages in a clean Debian without Rust, and searches there (root, debootstrap, Debian's packages, PyPI)
+	$(VENV)/bin/python -m pytest -c tests/install/pytest.ini tests/install $(ARGS)
+
+program: need-rust
+	$(CARGO) build --release --locked --bin rerank-proxy
+
+# On 64-bit ARM the size of a page is the kernel's choice, and jemalloc fails on larger ones than it was built for.
+program-for: need-rust $(if $(filter $(TARGET)/%,$(ZIG)),$(ZIG_STAMP))
+	PATH="$(ZIG)/bin:$$PATH" CARGO_PROFILE_RELEASE_STRIP=symbols $(if $(filter aarch64%,$(FOR)),JEMALLOC_SYS_WITH_LG_PAGE=16) \
+		$(CARGO) zigbuild --release --locked --bin rerank-proxy --target $(FOR).$(GLIBC)
 
 lint: need-rust need-lints need-python ## formatting, structure, clippy and documentation, warnings denied
 	$(CARGO) fmt --all --check
 	$(PYTHON) scripts/structure.py --self-test
 	$(PYTHON) scripts/structure.py --check
 	$(PYTHON) scripts/dashboard.py --check
+	$(PYTHON) scripts/configuration.py --check
 	$(PYTHON) scripts/bench_pass_through.py --self-test
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
@@ -88,6 +137,11 @@ $(ONNXRUNTIME_STAMP): | $(VENV_BASE)
 	$(VENV)/bin/python scripts/fetch_onnxruntime.py $(ONNXRUNTIME_VERSION) $(ONNXRUNTIME)
 	@touch $@
 
+$(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION): | $(VENV_BASE)
+	@rm -rf $(FOR_ONNXRUNTIME)
+	$(VENV)/bin/python scripts/fetch_onnxruntime.py $(ONNXRUNTIME_VERSION) $(FOR_ONNXRUNTIME) $(firstword $(subst -, ,$(FOR)))
+	@touch $@
+
 $(VENV_BASE): | need-python
 	@rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
@@ -98,10 +152,10 @@ $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-$(WHEEL_STAMP): deploy/python/pyproject.toml | need-python
-	@rm -rf $(WHEEL)/venv
-	$(PYTHON) -m venv $(WHEEL)/venv
-	$(WHEEL)/venv/bin/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2'
+$(ZIG_STAMP): | need-python
+	@rm -rf $(TARGET)/zig-venv
+	$(PYTHON) -m venv $(TARGET)/zig-venv
+	$(TARGET)/zig-venv/bin/python -m pip install --quiet --disable-pip-version-check ziglang cargo-zigbuild
 	@touch $@
 
 # What is not to be had for this machine is a column less; the benchmark says so.
@@ -136,3 +190,21 @@ clean-engines: ## removes the downloaded engines
 
 clean-venv: ## removes the Python environments
 	rm -rf $(VENV) $(CLIENTS)
+
+# The documentation as a book, and what GitHub runs.
+MDBOOK_VERSION     := 0.5.4
+ACTIONLINT_VERSION := 1.7.12
+TOOLS              := $(TARGET)/tools
+MDBOOK_STAMP       := $(TOOLS)/.mdbook-$(MDBOOK_VERSION)
+
+.PHONY: book workflows
+
+book: need-rust need-python $(MDBOOK_STAMP) ## the documentation as a book, in target/book, its links checked (mdBook from crates.io: some minutes, once)
+	@$(PYTHON) scripts/book.py $(TOOLS)/bin/mdbook
+
+workflows: ## the workflows of .github, checked by actionlint (needs Go)
+	go run github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION) .github/workflows/*.yml
+
+$(MDBOOK_STAMP):
+	$(CARGO) install mdbook --quiet --locked --version $(MDBOOK_VERSION) --no-default-features --features search --root $(TOOLS)
+	@touch $@

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Puts ONNX Runtime's shared library into a folder, out of its wheel on the Python package index.
 
-    fetch_onnxruntime.py VERSION FOLDER
+    fetch_onnxruntime.py VERSION FOLDER [MACHINE]
 
-pip picks the wheel for this machine (Linux and macOS, x86_64 and arm64); nothing is installed, only the library and its
+pip picks the wheel for this machine (Linux and macOS, x86_64 and arm64), or for a Linux on MACHINE (x86_64, aarch64); nothing is installed, only the library and its
 licence are unpacked. Run with the Python of a virtual environment, so that pip is there."""
 
 import shutil
@@ -22,6 +22,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as download:
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         pip += ["--only-binary=:all:", "--python-version", WHEEL_FOR_PYTHON, "--dest", download]
+        for machine in sys.argv[3:]:
+            pip += [part for glibc in range(17, 29) for part in ("--platform", f"manylinux_2_{glibc}_{machine}")]
         done = subprocess.run([*pip, f"onnxruntime=={version}"], check=False)
         if done.returncode != 0:
             print(f"error: pip cannot get onnxruntime {version} for this platform", file=sys.stderr)

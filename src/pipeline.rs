@@ -48,7 +48,7 @@ use window::{Outcome, rerank};
 use crate::{
     client_body::ClientBody,
     cluster::{Outgoing, body::Body},
-    config::rules::Mode,
+    config::rules::{Mode, Rule},
     memory::ANSWER_COPIES,
     request_options::RequestOptions,
     rerank_header::{self, Report},
@@ -65,11 +65,12 @@ type Reranked = (Response<Body>, Vec<Searched>);
 
 /// Answers a request that holds searches.
 pub(crate) async fn search(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Response<Body> {
-    let rule = rule_of_path(context, &route).map(|rule| &*rule.label);
+    let rule = rule_of_path(context, &route);
     let (mut head, body) = request.into_parts();
-    let span = if rule.is_some() || !route.names_indices() { search_span(&head, rule) } else { Span::none() };
+    let is_ruled = rule.is_some() || !route.names_indices();
+    let span = if is_ruled { search_span(&head, rule.map(|rule| &*rule.label)) } else { Span::none() };
     pass_on(&span, &mut head.headers);
-    let searching = reranked(context, route, Request::from_parts(head, body)).instrument(span.clone());
+    let searching = reranked(context, route, rule, Request::from_parts(head, body)).instrument(span.clone());
     let (response, searches) = match searching.await {
         Ok(reranked) => reranked,
         Err(Ending::FallBack(original, searches)) => {
@@ -85,10 +86,16 @@ pub(crate) async fn search(context: &Context, route: SearchRoute, request: Reque
 }
 
 /// The answer to a request of which at least one search is reranked, from the client's bytes on.
-async fn reranked(context: &Context, route: SearchRoute, request: Request<ClientBody>) -> Result<Reranked, Ending> {
+/// `rule`: that of its path.
+async fn reranked(
+    context: &Context,
+    route: SearchRoute,
+    rule: Option<&Rule>,
+    request: Request<ClientBody>,
+) -> Result<Reranked, Ending> {
     let (parts, body) = request.into_parts();
-    let (parts, body, options) = wanted(context, &route, parts, body)?;
-    let call = SearchCall::buffered(context, parts, body, route).await?;
+    let (parts, body, options) = wanted(context, &route, rule, parts, body)?;
+    let call = SearchCall::buffered(context, parts, body, route, rule).await?;
     answered(context, call, options, &Trace::none()).await
 }
 
@@ -99,8 +106,7 @@ async fn answered(
     options: RequestOptions,
     trace: &Trace,
 ) -> Result<Reranked, Ending> {
-    let rule = rule_of_path(context, call.route());
-    let one_reason = |reason| vec![Searched::skipped(rule.map(|rule| &rule.label), reason)];
+    let one_reason = |reason| vec![Searched::skipped(call.rule(), reason)];
     let preparing = prepare(context, &call, &options, Run::Answer, trace);
     let prepared = trace.stage(context, Stage::Plan, preparing).await;
     let prepared = prepared.map_err(|halt| halt.ending(&call, one_reason))?;
@@ -158,10 +164,10 @@ async fn answered(
 fn wanted(
     context: &Context,
     route: &SearchRoute,
+    rule: Option<&Rule>,
     parts: request::Parts,
     body: ClientBody,
 ) -> Result<(request::Parts, ClientBody, RequestOptions), Ending> {
-    let rule = rule_of_path(context, route);
     let unread = |parts, body, reason| {
         let original = Outgoing::new(parts, Body::streamed(body)).repeatable();
         Err(Ending::fall_back(original, rule.map(|rule| &rule.label), reason))

@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use clap::CommandFactory;
@@ -278,42 +282,63 @@ fn anchor(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
+/// The pages that people read: those at the root, in `docs/` and beside what they are about.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = ["", "docs", "tests", "deploy/python", ".github"];
+    let entries = folders.into_iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap());
+    let mut pages: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|page| page.extension().is_some_and(|ending| ending == "md"));
+    pages.sort();
+    pages
+}
+
+/// Where the links and pictures of a page lead; what is shown as code holds none.
+fn links(text: &str) -> Vec<String> {
+    let mut is_code = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        if !is_code && !is_fence {
+            kept.extend(line.split('`').step_by(2));
+            kept.push('\n');
+        }
+    }
+    kept.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(str::to_owned).collect()
+}
+
 #[test]
 fn links_lead_somewhere() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for page in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        "tests/README.md",
-        "docs/api.md",
-        "docs/searches.md",
-        "docs/solr.md",
-        "docs/models.md",
-        "docs/fields.md",
-        "docs/faults.md",
-        "docs/cache.md",
-        "docs/scoring.md",
-        "docs/tls.md",
-        "docs/edge.md",
-        "docs/nodes.md",
-        "docs/capacity.md",
-        "docs/playground.md",
-        "docs/relevance.md",
-    ] {
-        let text = std::fs::read_to_string(root.join(page)).unwrap();
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for link in links.filter(|link| !link.contains("://")) {
-            let (file, place) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { root.join(page) } else { root.join(page).parent().unwrap().join(file) };
-            assert!(target.exists(), "{page} links to {link}");
+    for page in pages() {
+        let name = page.display();
+        for link in links(&std::fs::read_to_string(&page).unwrap()) {
+            if link.contains("://") {
+                let address: http::Uri = link.parse().unwrap_or_else(|_| panic!("{name} links to {link}"));
+                assert!(address.host().is_some_and(|host| host.contains('.')), "{name} links to {link}");
+                continue;
+            }
+            let (file, place) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{name} links to {link}");
             if !place.is_empty() {
                 let target = std::fs::read_to_string(target).unwrap();
                 let mut headings = target.lines().filter(|line| line.starts_with('#'));
-                assert!(headings.any(|heading| anchor(heading) == place), "{page} links to {link}");
+                assert!(headings.any(|heading| anchor(heading) == place), "{name} links to {link}");
             }
         }
+    }
+}
+
+#[test]
+fn every_page_is_in_the_book() {
+    let contents = include_str!("../docs/SUMMARY.md");
+    for page in pages().into_iter().filter(|page| page.parent().unwrap().ends_with("docs")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(
+            name == "SUMMARY.md" || contents.contains(&format!("]({name})")),
+            "docs/SUMMARY.md does not name {name}"
+        );
     }
 }
 

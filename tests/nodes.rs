@@ -209,6 +209,10 @@ async fn get(proxy: SocketAddr) -> u16 {
     ask(proxy, "GET", "/products/_doc/1", "").await.0
 }
 
+async fn put(proxy: SocketAddr) -> u16 {
+    ask(proxy, "PUT", "/products/_doc/1", "{}").await.0
+}
+
 async fn search(proxy: SocketAddr) -> u16 {
     ask(proxy, "POST", "/products/_search", r#"{"query":{"match":{"stars":"many"}}}"#).await.0
 }
@@ -376,7 +380,7 @@ async fn what_may_have_changed_something_is_not_sent_to_another_node() {
     for node in &nodes {
         node.script.holds.store(true, Relaxed);
     }
-    let writing = tokio::spawn(async move { ask(proxy, "PUT", "/products/_doc/1", "{}").await.0 });
+    let writing = tokio::spawn(put(proxy));
     until(async || nodes[0].asked() + nodes[1].asked() == 1).await;
     for node in &nodes {
         if node.asked() == 1 {
@@ -385,6 +389,40 @@ async fn what_may_have_changed_something_is_not_sent_to_another_node() {
     }
     assert_eq!(writing.await.unwrap(), 502);
     assert_eq!(nodes[0].asked() + nodes[1].asked(), 1);
+}
+
+#[tokio::test]
+async fn what_a_node_took_before_it_hung_is_asked_of_another_unless_it_changes_something() {
+    let nodes = nodes::<2>().await;
+    let [hung, well] = &nodes;
+    hung.script.holds.store(true, Relaxed);
+    well.script.holds.store(true, Relaxed);
+    let settings: [(&[&str], &str); 3] = [
+        (&["upstream", "health", "interval"], "50ms"),
+        (&["upstream", "health", "timeout"], "50ms"),
+        (&["upstream", "health", "failures"], "2"),
+    ];
+    let proxy = proxy(&nodes, &settings).await;
+    let mut writes: JoinSet<u16> = (0..2).map(|_| put(proxy)).collect();
+    until(async || hung.asked() == 1 && well.asked() == 1).await;
+    let mut reads = JoinSet::new();
+    for _ in 0..4 {
+        reads.spawn(get(proxy));
+        reads.spawn(search(proxy));
+    }
+    until(async || hung.asked() + well.asked() == 10).await;
+    assert_eq!(hung.asked(), 5, "both have as many");
+    hung.script.is_mute.store(true, Relaxed);
+    well.script.holds.store(false, Relaxed);
+    well.script.released.notify_waiters();
+    while let Some(status) = reads.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+    assert_eq!((hung.asked(), well.asked()), (5, 9));
+    assert_eq!(writes.join_next().await.unwrap().unwrap(), 200);
+    assert!(writes.try_join_next().is_none(), "it waits where it is");
+    hung.kill().await;
+    assert_eq!(writes.join_next().await.unwrap().unwrap(), 502);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Connections to the cluster: those that one serving thread keeps for later requests, and what happens to a request on its
 //! way there and to a response on its way back: nothing, but for the headers that end at this hop.
 
-use std::{fmt, rc::Rc, sync::Arc};
+use std::{fmt, pin::pin, rc::Rc, sync::Arc};
 
+use futures_util::future::{Either, select};
 use http::{HeaderValue, Response, StatusCode, Version, header::HOST, request::Parts, uri::Scheme};
 use http1::Connection;
 use net::stream::Stream;
@@ -14,7 +15,8 @@ use super::{
     error::UpstreamError,
     headers,
     leg::{InFlight, Legs, Tried},
-    request::{Attempts, Outgoing},
+    node::Node,
+    request::{Attempts, Outgoing, is_at_hand},
 };
 
 /// The connections of one serving thread to the nodes of a cluster. All dialects share them.
@@ -84,8 +86,17 @@ impl Connections {
         if !self.cluster.preserve_host {
             outgoing.head.headers.insert(HOST, node.host.clone());
         }
+        let can_be_asked_elsewhere =
+            is_counted && outgoing.changes_nothing && outgoing.attempts != Attempts::Last && is_at_hand(&outgoing.body);
         let body = std::mem::replace(&mut outgoing.body, Body::empty());
-        let answered = connection.exchange(&outgoing.head, body).await.map_err(|source| {
+        let answered = if can_be_asked_elsewhere {
+            let exchange = connection.exchange(&outgoing.head, body);
+            let answered = Box::pin(self.unless_silent(node, &outgoing.tried, exchange)).await;
+            answered.ok_or_else(|| UpstreamError::Silent { authority: node.authority.clone() })?
+        } else {
+            connection.exchange(&outgoing.head, body).await
+        };
+        let answered = answered.map_err(|source| {
             let error = match source {
                 // A part of a write with TLS may have left before the write failed.
                 http1::Error::Unsent(cause) if node.scheme == Scheme::HTTPS => {
@@ -113,6 +124,19 @@ impl Connections {
         headers::strip_hop_by_hop(response.headers_mut());
         *response.version_mut() = Version::HTTP_11;
         Ok(response)
+    }
+
+    /// What comes of an exchange with a node; `None` where the node falls silent before, and another may be asked. A node that hangs
+    /// keeps its connections open, so that its clients would wait for as long as they have patience.
+    async fn unless_silent<T>(&self, node: &Node, tried: &Tried, exchange: impl Future<Output = T>) -> Option<T> {
+        let mut exchange = pin!(exchange);
+        loop {
+            match select(exchange.as_mut(), pin!(node.falls_silent())).await {
+                Either::Left((answered, _)) => return Some(answered),
+                Either::Right(_) if self.legs.has_a_better(tried) && self.cluster.may_repeat() => return None,
+                Either::Right(_) => {}
+            }
+        }
     }
 
     /// A new connection to the node of a request, and when it was made.

@@ -35,6 +35,12 @@ pub enum UpstreamError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// The node fell silent before an answer came, and another may be asked: the budget has paid for it.
+    #[error("the cluster's node {authority} took the request and answers nobody any more")]
+    Silent {
+        /// Host and port.
+        authority: Authority,
+    },
     /// The connection broke before an answer came.
     #[error("the cluster at {authority} closed the connection without an answer: {source}")]
     Broken {
@@ -53,7 +59,7 @@ impl UpstreamError {
             Self::ConnectTimeout { .. } => FailureKind::ConnectTimeout,
             Self::RequestBody { .. } => FailureKind::BodyEnded,
             Self::Protocol { .. } => FailureKind::Protocol,
-            Self::Broken { .. } => FailureKind::ConnectionClosed,
+            Self::Broken { .. } | Self::Silent { .. } => FailureKind::ConnectionClosed,
         }
     }
 
@@ -81,7 +87,12 @@ impl UpstreamError {
 
     /// Whether there was a connection, and no answer to use came of it: over another one there may be.
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Broken { .. } | Self::Protocol { .. })
+        matches!(self, Self::Broken { .. } | Self::Protocol { .. } | Self::Silent { .. })
+    }
+
+    /// Whether the budget of what is sent once more has paid for another attempt already.
+    pub fn is_paid_for(&self) -> bool {
+        matches!(self, Self::Silent { .. })
     }
 
     /// Whether the connection broke before any of the request was written to it.

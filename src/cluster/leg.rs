@@ -76,6 +76,11 @@ impl Legs {
         self.0.borrow().legs.iter().any(|leg| !tried.has(leg))
     }
 
+    /// Whether there is a node that was not tried and takes part.
+    pub(super) fn has_a_better(&self, tried: &Tried) -> bool {
+        self.0.borrow().legs.iter().any(|leg| !tried.has(leg) && leg.node.standing.share() > 0)
+    }
+
     /// The name of one of the nodes.
     pub(super) fn any_host(&self) -> Option<HeaderValue> {
         self.0.borrow().nodes.first().map(|node| node.host.clone())

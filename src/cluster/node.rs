@@ -9,9 +9,13 @@ use http::{
     HeaderValue, Uri,
     uri::{Authority, PathAndQuery, Scheme},
 };
+use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::{due::Due, standing::Standing};
+use super::{
+    due::Due,
+    standing::{Checked, Standing},
+};
 use crate::config::HealthConfig;
 
 /// One node of the cluster. What is counted here is counted where there are several nodes, since threads that count together wait
@@ -37,6 +41,8 @@ pub(super) struct Node {
     ejections: AtomicU64,
     /// Its next check.
     pub(super) check: Due,
+    /// Tells those who wait for an answer that its checks fail.
+    fell_silent: Notify,
 }
 
 /// What an operator sees of a node.
@@ -79,6 +85,7 @@ impl Node {
             failures: AtomicU64::new(0),
             ejections: AtomicU64::new(0),
             check: Due::default(),
+            fell_silent: Notify::new(),
         }
     }
 
@@ -115,9 +122,18 @@ impl Node {
         if !is_well {
             self.failures.fetch_add(1, Relaxed);
         }
-        if self.standing.checked(is_well, terms, Instant::now()) {
+        let ended = self.standing.checked(is_well, terms, Instant::now());
+        if ended == Checked::WentOut {
             self.put_out();
         }
+        if ended != Checked::Stands {
+            self.fell_silent.notify_waiters();
+        }
+    }
+
+    /// Ends when a check fails, and those before it did as well: with the next one where the latest did.
+    pub(super) async fn falls_silent(&self) {
+        self.fell_silent.notified().await;
     }
 
     /// Does what is due by now.

@@ -25,6 +25,8 @@ pub struct Outgoing {
     pub body: Body,
     /// How often it may be sent.
     pub attempts: Attempts,
+    /// It only asks, in whatever form: the cluster may see it more than once.
+    pub changes_nothing: bool,
     /// Where it was sent by now, in this form or in another: it goes elsewhere then, where there are other nodes.
     pub tried: Tried,
 }
@@ -35,13 +37,13 @@ impl Outgoing {
         if head.version == Version::HTTP_2 {
             headers::join_cookies(&mut head.headers);
         }
-        Self { head: Box::new(head), body, attempts: Attempts::One, tried: Tried::default() }
+        Self { head: Box::new(head), body, attempts: Attempts::One, changes_nothing: false, tried: Tried::default() }
     }
 
     /// The same request, for a client that searches or only looks.
     #[must_use]
     pub fn repeatable(self) -> Self {
-        Self { attempts: Attempts::Two, ..self }
+        Self { attempts: Attempts::Two, changes_nothing: true, ..self }
     }
 
     /// The same request to another path.
@@ -59,7 +61,11 @@ impl Outgoing {
 pub fn spare(body: &Body) -> Option<Body> {
     match body {
         Body::Whole(whole) => Some(Body::Whole(whole.clone())),
-        body if body.is_end_stream() => Some(Body::empty()),
-        _ => None,
+        body => is_at_hand(body).then(Body::empty),
     }
+}
+
+/// Whether a body is there for another attempt.
+pub(super) fn is_at_hand(body: &Body) -> bool {
+    matches!(body, Body::Whole(_)) || body.is_end_stream()
 }

@@ -41,6 +41,17 @@ struct Course {
     times_out: u32,
 }
 
+/// What a check means for a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// Nothing: it is well, or has not failed often enough.
+    Stands,
+    /// It went out.
+    WentOut,
+    /// It stays out.
+    StaysOut,
+}
+
 impl Default for Standing {
     fn default() -> Self {
         Self { share: AtomicU32::new(WHOLE), failures: AtomicU32::new(0), course: Mutex::default() }
@@ -67,15 +78,18 @@ impl Standing {
         failures >= terms.failures && self.put_out(&mut self.course(), terms, now)
     }
 
-    /// A check came to this end. True where that put the node out.
-    pub(super) fn checked(&self, is_well: bool, terms: &HealthConfig, now: Instant) -> bool {
+    /// A check came to this end.
+    pub(super) fn checked(&self, is_well: bool, terms: &HealthConfig, now: Instant) -> Checked {
         let mut course = self.course();
         if is_well {
             course.failed_checks = 0;
-            return false;
+            return Checked::Stands;
         }
         course.failed_checks = course.failed_checks.saturating_add(1);
-        course.failed_checks >= terms.failures && self.put_out(&mut course, terms, now)
+        if course.failed_checks < terms.failures {
+            return Checked::Stands;
+        }
+        if self.put_out(&mut course, terms, now) { Checked::WentOut } else { Checked::StaysOut }
     }
 
     /// Does what is due by now: a node that was out for long enough comes back, unless its last check failed, and one that came
@@ -197,10 +211,11 @@ mod tests {
     #[test]
     fn a_node_whose_checks_fail_stays_out_until_one_succeeds() {
         let (node, terms, start) = (Standing::default(), terms(), Instant::now());
-        assert!(!node.checked(false, &terms, start) && !node.checked(false, &terms, start));
-        assert!(node.checked(false, &terms, start));
+        let check = |is_well, after: u32| node.checked(is_well, &terms, start + after * SECOND);
+        assert_eq!([check(false, 0), check(false, 1)], [Checked::Stands; 2]);
+        assert_eq!([check(false, 2), check(false, 3)], [Checked::WentOut, Checked::StaysOut]);
         assert!(!node.advance(&terms, start + 1000 * SECOND));
-        assert!(!node.checked(true, &terms, start + 1000 * SECOND));
+        assert_eq!(check(true, 1000), Checked::Stands);
         assert!(node.advance(&terms, start + 1001 * SECOND));
     }
 

@@ -12,7 +12,7 @@ use engines::{
 use http::{HeaderValue, Method, header, request, uri::PathAndQuery};
 use tracing::debug;
 
-use super::{ending::Ending, planning::rule_of_path};
+use super::ending::Ending;
 use crate::{
     client_body::ClientBody,
     cluster::{
@@ -20,6 +20,7 @@ use crate::{
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding, DecodeError},
     },
+    config::rules::Rule,
     isolation::planned_apart,
     memory::Spent,
     state::Context,
@@ -32,21 +33,24 @@ pub(super) struct SearchCall {
     /// The body as the client sent it.
     sent: Bytes,
     route: SearchRoute,
+    /// What the rule of its path is called, where the path says which it is.
+    rule: Option<Arc<str>>,
     path_and_query: PathAndQuery,
     /// The body without its content coding.
     body: Bytes,
 }
 
 impl SearchCall {
-    /// Buffers a request with a body within the limits. One that cannot be read is sent on as it is.
+    /// Buffers a request with a body within the limits. One that cannot be read is sent on as it is. `rule`: that of its path.
     pub(super) async fn buffered(
         context: &Context,
         parts: request::Parts,
         body: ClientBody,
         route: SearchRoute,
+        rule: Option<&Rule>,
     ) -> Result<Arc<Self>, Ending> {
         let limits = &context.snapshot.settings.limits;
-        let rule = rule_of_path(context, &route).map(|rule| &rule.label);
+        let rule = rule.map(|rule| &rule.label);
         let unread = |parts, body, reason| Ending::fall_back(Outgoing::new(parts, body).repeatable(), rule, reason);
         let patience = Patience::InAll(limits.body_timeout);
         let bounds = Bounds { bytes: limits.request_body, copies: 1, patience, memory: &context.process.memory };
@@ -73,18 +77,24 @@ impl SearchCall {
             Err(reason) => return Err(unread(parts, Body::whole(sent), reason)),
         };
         let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Ok(Arc::new(Self { parts, sent, route, path_and_query, body }))
+        Ok(Arc::new(Self { parts, sent, route, rule: rule.cloned(), path_and_query, body }))
     }
 
-    /// A request that is there in full, its body in no content coding.
-    pub(super) fn whole(parts: request::Parts, body: Bytes, route: SearchRoute) -> Arc<Self> {
+    /// A request that is there in full, its body in no content coding. `rule`: that of its path.
+    pub(super) fn whole(parts: request::Parts, body: Bytes, route: SearchRoute, rule: Option<&Rule>) -> Arc<Self> {
         let path_and_query = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Arc::new(Self { parts, sent: body.clone(), route, path_and_query, body })
+        let rule = rule.map(|rule| rule.label.clone());
+        Arc::new(Self { parts, sent: body.clone(), route, rule, path_and_query, body })
     }
 
     /// The path that the request came by.
     pub(super) fn route(&self) -> &SearchRoute {
         &self.route
+    }
+
+    /// What the rule of its path is called, where the path says which it is.
+    pub(super) fn rule(&self) -> Option<&Arc<str>> {
+        self.rule.as_ref()
     }
 
     /// The form in which its searches come.

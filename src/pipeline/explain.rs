@@ -22,6 +22,7 @@ use super::{
     fetch::{bounds, decoded},
     pass_through,
     planned::Planned,
+    planning::rule_of_path,
     trace::{Noted, Places, Trace},
 };
 use crate::{
@@ -120,7 +121,8 @@ pub(crate) async fn explained(
     body: Bytes,
     options: RequestOptions,
 ) -> Explained {
-    let (call, trace, began) = (SearchCall::whole(parts, body, route), Trace::begun(), Instant::now());
+    let rule = rule_of_path(context, &route);
+    let (call, trace, began) = (SearchCall::whole(parts, body, route, rule), Trace::begun(), Instant::now());
     let (response, outcome) = outcome(context, &call, options, &trace).await;
     let (status, answer) = (response.status(), held(context, response).await);
     let all = began.elapsed();

@@ -31,6 +31,9 @@ pub(super) enum Run {
 /// The plan of each search of a request, or the reason why it has none.
 pub(super) type Plans = Vec<Result<Arc<Planned>, SkipReason>>;
 
+/// What the rule of each search of a request is called, where it falls under one.
+pub(super) type Rules = Vec<Option<Arc<str>>>;
+
 /// Plans each search, and puts together what is sent where one of them is to be reranked. `multi`: whether they are
 /// several.
 pub(super) fn plans(
@@ -39,11 +42,13 @@ pub(super) fn plans(
     multi: bool,
     options: &RequestOptions,
     run: Run,
-) -> Result<(Plans, Option<Assembled>), NoPlan> {
+) -> Result<(Plans, Rules, Option<Assembled>), NoPlan> {
     let count = request.searches().len();
-    let mut searches = Vec::with_capacity(count);
+    let (mut searches, mut rules) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for place in 0..count {
-        let planned = planned(snapshot, &mut *request, place, options, run);
+        let rule = rule_of(snapshot, &request.searches()[place]);
+        rules.push(rule.map(|rule| rule.label.clone()));
+        let planned = planned(snapshot, rule, &mut *request, place, options, run);
         if planned.is_err() {
             request.withdraw(place);
         }
@@ -57,19 +62,24 @@ pub(super) fn plans(
     }
     let any = searches.iter().any(Result::is_ok);
     let assembled = if any { Some(guarded(|| request.assemble())??) } else { None };
-    Ok((searches, assembled))
+    Ok((searches, rules, assembled))
 }
 
-/// The reasons why none of the searches is worth rendering, as far as its rule alone says; `None` where one is.
+/// The reasons why none of the searches is worth rendering, as far as its rule alone says, and their rules; `None` where one is.
 pub(super) fn unruled(
     snapshot: &Snapshot,
     searches: &[Search],
     options: &RequestOptions,
     run: Run,
-) -> Option<Vec<SkipReason>> {
-    let reason = |search: &Search| match ruled(snapshot, search, options, run) {
-        Err(reason) => Some(reason),
-        Ok((_, mode)) => (mode == Mode::Shadow && run == Run::Answer).then_some(SkipReason::Shadow),
+) -> Option<(Plans, Rules)> {
+    let reason = |search: &Search| {
+        let rule = rule_of(snapshot, search);
+        let reason = match ruled(rule, options, run) {
+            Err(reason) => reason,
+            Ok((_, Mode::Shadow)) if run == Run::Answer => SkipReason::Shadow,
+            Ok(_) => return None,
+        };
+        Some((Err(reason), rule.map(|rule| rule.label.clone())))
     };
     searches.iter().map(reason).collect()
 }
@@ -79,23 +89,13 @@ pub(super) fn rule_of_path<'a>(context: &'a Context, route: &SearchRoute) -> Opt
     rules::find(&context.snapshot.settings.rules, &route.indices).filter(|_| route.names_indices())
 }
 
-/// What the rule of each search is called.
-pub(super) fn rules_of(context: &Context, searches: &[Search]) -> Vec<Option<Arc<str>>> {
-    let rule = |search: &Search| {
-        let rule = rules::find(&context.snapshot.settings.rules, search.indices.as_deref()?)?;
-        Some(rule.label.clone())
-    };
-    searches.iter().map(rule).collect()
+/// The rule that the search falls under.
+fn rule_of<'a>(snapshot: &'a Snapshot, search: &Search) -> Option<&'a Rule> {
+    rules::find(&snapshot.settings.rules, search.indices.as_deref()?)
 }
 
-/// The rule that the search falls under, and the mode in which it counts; or why it is none of ours.
-fn ruled<'a>(
-    snapshot: &'a Snapshot,
-    search: &Search,
-    options: &RequestOptions,
-    run: Run,
-) -> Result<(&'a Rule, Mode), SkipReason> {
-    let rule = search.indices.as_deref().and_then(|indices| rules::find(&snapshot.settings.rules, indices));
+/// A search's rule, and the mode in which it counts; or why the search is none of ours.
+fn ruled<'a>(rule: Option<&'a Rule>, options: &RequestOptions, run: Run) -> Result<(&'a Rule, Mode), SkipReason> {
     let rule = rule.ok_or(SkipReason::NoRule)?;
     match (options.mode(rule), run) {
         (Mode::Off, _) | (Mode::On, Run::Shadow) => Err(SkipReason::Off),
@@ -105,12 +105,13 @@ fn ruled<'a>(
 
 fn planned(
     snapshot: &Snapshot,
+    rule: Option<&Rule>,
     request: &mut dyn SearchRequest,
     place: usize,
     options: &RequestOptions,
     run: Run,
 ) -> Result<Planned, NoPlan> {
-    let (rule, mode) = ruled(snapshot, &request.searches()[place], options, run)?;
+    let (rule, mode) = ruled(rule, options, run)?;
     let model = options.model.as_ref().unwrap_or(&rule.model);
     if !snapshot.scorers.contains_key(model) && mode != Mode::Shadow {
         let names: Vec<&str> =

@@ -17,7 +17,7 @@ use super::{
     ending::Searched,
     fetch::{Fetched, fetch_original, fetch_own},
     halt::Halt,
-    planning::{Plans, Run, plans, rules_of, unruled},
+    planning::{Plans, Rules, Run, plans, unruled},
     trace::Trace,
     whole_answer::response,
 };
@@ -41,7 +41,7 @@ pub(super) struct Prepared {
     /// Each of its searches.
     pub(super) searches: Plans,
     /// What the rule of each is called.
-    pub(super) rules: Vec<Option<Arc<str>>>,
+    pub(super) rules: Rules,
     /// The request to send, and the reader of its answer; `None` where no search is to be reranked.
     pub(super) assembled: Option<Assembled>,
     /// Headers that the client sent but that do not count.
@@ -100,11 +100,9 @@ pub(super) async fn prepare(
     let mut rendered = None;
     let (mut read, question) = read(context, call).await?;
     if call.form().is_template()
-        && let Some(reasons) = unruled(&context.snapshot, read.request.searches(), options, run)
+        && let Some((searches, rules)) = unruled(&context.snapshot, read.request.searches(), options, run)
     {
         // None of them is ours: nothing is worth rendering.
-        let rules = rules_of(context, read.request.searches());
-        let searches = reasons.into_iter().map(Err).collect();
         let (ignored, room) = (options.ignored.clone(), room.split(0));
         return Ok(Prepared { searches, rules, assembled: None, ignored, _room: room, _rendered: None });
     }
@@ -123,10 +121,9 @@ pub(super) async fn prepare(
     }
     trace.note(|noted| noted.indices = read.request.searches().first().and_then(|search| search.indices.clone()));
     let Read { request, size } = read;
-    let rules = rules_of(context, request.searches());
     let (snapshot, own, multi) = (context.snapshot.clone(), options.clone(), call.form().is_multi());
     let plans = planned(size, move || plans(&snapshot, request, multi, &own, run)).await?;
-    let (searches, assembled) = plans.map_err(|cause| match cause {
+    let (searches, rules, assembled) = plans.map_err(|cause| match cause {
         NoPlan::Skip(reason) => Halt::FallBack(reason),
         NoPlan::Refuse(failure) => Halt::Failed(failure),
     })?;

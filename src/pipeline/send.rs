@@ -50,7 +50,8 @@ pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<A
 
 /// Whether a request that broke may be sent once more. What never left the proxy is no more work for the cluster.
 fn may_be_repeated(context: &Context, attempts: Attempts, error: &UpstreamError) -> bool {
-    error.is_broken() && (error.is_unsent() || (attempts == Attempts::Two && is_within_budget(context)))
+    let may_be_seen_again = || attempts == Attempts::Two && (error.is_paid_for() || is_within_budget(context));
+    error.is_broken() && (error.is_unsent() || may_be_seen_again())
 }
 
 /// Whether the budget allows one request more that the cluster has seen before.

@@ -3,7 +3,7 @@
 A test that takes the fixture `cluster` runs on every kind of Elasticsearch and OpenSearch, or on the kinds, flavours or
 families that `@pytest.mark.engines(...)` names. One that takes `secured` runs on the secured engines that its file starts. One that takes
 `redis` gets a Redis of its own, one that takes `browser` a Chromium, one that takes `haproxy` may start some, one that takes `prometheus`
-needs Debian's package of that name.
+needs Debian's package of that name, one that takes `topology` starts compose files.
 
 Environment:
     RERANK_PROXY_BIN     the binary under test (default target/debug/rerank-proxy)
@@ -27,6 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
 pytest.register_assert_rewrite("checks", "rerank_api")
 
 import browser
+import compose
 import data
 import engines as engine_control
 import haproxy as haproxy_control
@@ -61,12 +62,13 @@ def _needs(item):
     """What a test cannot do without."""
     fixtures = set(getattr(item, "fixturenames", ()))
     needs = {"redis": fixtures & {"redis", "stopped_redis"}, _kind(item): _kind(item)}
-    needs |= {name: fixtures & {name} for name in ("browser", "haproxy", "prometheus")}
+    needs |= {name: fixtures & {name} for name in ("browser", "haproxy", "prometheus", "topology")}
     return [need for need, is_needed in needs.items() if is_needed]
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "engines(*names): runs on these kinds, flavours or families of engines only")
+    config.addinivalue_line("markers", "deploy: runs with `make test-deploy` only (pytest.ini)")
 
 
 def pytest_report_header():
@@ -103,7 +105,8 @@ def pytest_collection_modifyitems(config, items):
 
 def _leave_out(items, given):
     """Marks tests on servers that cannot run here as skipped; returns {kind: (why, [names of tests])}."""
-    missing = redis_server.left_out() | haproxy_control.left_out() | browser.left_out() | prometheus_server.left_out()
+    missing = redis_server.left_out() | haproxy_control.left_out() | browser.left_out()
+    missing |= prometheus_server.left_out() | compose.left_out()
     missing |= {} if given else engine_control.left_out()
     found = {}
     for item in items:
@@ -198,6 +201,12 @@ def redis(stopped_redis):
 @pytest.fixture
 def prometheus():
     """Says that a test needs Prometheus and promtool."""
+
+
+@pytest.fixture
+def topology():
+    """Starts compose files as processes: `with topology("docker-compose.yml", engines={"elasticsearch": url}) as running`."""
+    return compose.Topology
 
 
 @pytest.fixture

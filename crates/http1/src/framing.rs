@@ -64,7 +64,15 @@ fn is_chunked(headers: &HeaderMap) -> bool {
 
 /// The length that all `Content-Length` headers agree on; `None` where there is none.
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
-    let mut said = headers.get_all(CONTENT_LENGTH).iter().flat_map(elements).map(number);
+    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    // As good as always.
+    if let (Some(only), None) = (lines.next(), lines.next())
+        && let Some(length) = number(only.as_bytes())
+    {
+        return Ok(Some(length));
+    }
+    let said = headers.get_all(CONTENT_LENGTH).iter().flat_map(elements);
+    let mut said = said.map(|element| number(element.as_bytes()));
     let Some(first) = said.next() else { return Ok(None) };
     match first.filter(|_| said.all(|other| other == first)) {
         Some(length) => Ok(Some(length)),
@@ -72,6 +80,6 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> 
     }
 }
 
-fn number(text: &str) -> Option<u64> {
-    digits(text.as_bytes()).filter(|number| *number <= MAX_LENGTH)
+fn number(text: &[u8]) -> Option<u64> {
+    digits(text).filter(|number| *number <= MAX_LENGTH)
 }

@@ -47,8 +47,8 @@ pub struct RuntimeError {
 
 impl Runtime {
     /// Loads the library. `configured` (a file, or a folder that holds it) and, failing that, `ORT_DYLIB_PATH` are
-    /// final: nothing else is tried. Otherwise: beside the executable, in `../lib` and in the package `onnxruntime` of a Python that is
-    /// installed there, `target/onnxruntime` above the
+    /// final: nothing else is tried. Otherwise: beside the executable, in `../lib/rerank-proxy` (where our packages have it), in `../lib` and
+    /// in the package `onnxruntime` of a Python that is installed there, `target/onnxruntime` above the
     /// executable and above the working directory, then the system's library folders. The first call decides for the
     /// whole process; later ones return what it loaded.
     ///
@@ -163,7 +163,7 @@ fn places(configured: Option<&Path>) -> Vec<PathBuf> {
     let executable = env::current_exe().unwrap_or_default();
     let working_directory = env::current_dir().unwrap_or_default();
     let beside = executable.parent().unwrap_or(Path::new("."));
-    let mut places = vec![beside.to_path_buf(), beside.join("../lib")];
+    let mut places = vec![beside.to_path_buf(), beside.join("../lib/rerank-proxy"), beside.join("../lib")];
     places.extend(of_python(&beside.join("../lib")));
     let above = beside.ancestors().chain(working_directory.ancestors());
     places.extend(above.map(|folder| folder.join("target/onnxruntime")).filter(|folder| folder.is_dir()));
