@@ -42,9 +42,13 @@ fn runtime() -> Runtime {
 }
 
 fn scorer(model: &str, variant: &str) -> LocalScorer {
+    started(folder(model, variant))
+}
+
+fn started(folder: ModelFolder) -> LocalScorer {
     let options =
         ScoringOptions { workers: 2, threads: 1, queue_tokens: 1 << 20, cache: Arc::new(ScoreCache::new(1 << 24)) };
-    let scorer = LocalScorer::start(folder(model, variant), &runtime(), options);
+    let scorer = LocalScorer::start(folder, &runtime(), options);
     let limit = Instant::now() + Duration::from_mins(1);
     while !scorer.readiness().is_ready() {
         assert!(Instant::now() < limit, "{}", scorer.readiness());
@@ -373,5 +377,31 @@ async fn a_quantised_score_does_not_depend_on_the_company_it_keeps() {
     let alone = scorer(TINY, "model_quantized");
     for (passage, expected) in passages.into_iter().zip(together) {
         assert_eq!(raw_scores(&alone, query, vec![passage]).await, [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_without_config_json_gives_the_same_scores() {
+    for (model, variant) in [(TINY, "model"), (MINILM, "model_quantized"), (MS_MARCO, "model_quantized")] {
+        let whole = folder(model, variant);
+        let copied = tempfile::tempdir().unwrap();
+        for name in [
+            &format!("onnx/{variant}.onnx"),
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "modules.json",
+            "sentence_bert_config.json",
+            "1_Pooling/config.json",
+        ] {
+            let (from, to) = (whole.path().join(name), copied.path().join(name));
+            std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+            assert_eq!(from.is_file(), std::fs::copy(from, to).is_ok());
+        }
+        let bare = ModelFolder::open(copied.path(), None).unwrap();
+        assert_eq!((bare.kind(), bare.max_length(), bare.pad_id()), (whole.kind(), whole.max_length(), whole.pad_id()));
+        let passages = ["Paris is the capital of France.", "Bananas are yellow.", ""].map(str::to_owned).to_vec();
+        let query = "capital of france";
+        let expected = raw_scores(&started(whole), query, passages.clone()).await;
+        assert_eq!(raw_scores(&started(bare), query, passages).await, expected, "{model}");
     }
 }

@@ -119,7 +119,12 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             hub.web.offline |= offline;
             let wanted = Wanted::parse(model, name.as_deref(), sha256.as_deref())?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let locked = runtime.block_on(pull(&hub, &wanted, variant.as_deref(), &models_dir, &lock_file))?;
+            let pulled = runtime.block_on(pull(&hub, &wanted, variant.as_deref(), &models_dir, &lock_file));
+            let is_path_as_well = !wanted.source.is_here() && Path::new(model).exists();
+            let locked = pulled.with_context(|| match is_path_as_well {
+                true => format!("{model} was taken for a repository; the folder here is ./{model}"),
+                false => format!("{} was not pulled", wanted.name),
+            })?;
             let folder = models_dir.join(&wanted.name);
             println!("{} is in {} at {}", wanted.name, folder.display(), locked.revision);
             let is_known = KNOWN.iter().any(|known| known.name == wanted.name);
@@ -168,7 +173,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             Ok(())
         }
         ModelsCommand::Rm { name } => {
-            let _hold = Hold::of(&models_dir)?;
+            let _hold = models_dir.is_dir().then(|| Hold::of(&models_dir)).transpose()?;
             let mut lock = Lock::read(&lock_file)?;
             let locked = lock.models.remove(name);
             ensure!(

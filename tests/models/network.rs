@@ -303,6 +303,8 @@ async fn what_is_no_hub_is_told_apart() {
     assert!(error.contains("cannot reach http://127.0.0.1:9/") && error.contains("HF_ENDPOINT"), "{error}");
     let error = pulled(&at("hub.example"), "acme/tiny", None, models.path()).await.unwrap_err();
     assert!(error.contains("`hub.example` is no URL"), "{error}");
+    let error = pulled(&at("https://me:s3cret@hub.example"), "acme/tiny", None, models.path()).await.unwrap_err();
+    assert!(error.contains("no user and password") && !error.contains("s3cret"), "{error}");
 }
 
 #[cfg(target_os = "linux")]

@@ -82,10 +82,12 @@ impl Hub {
         });
         let access = Access { authorization: authorization.transpose()?, explain };
         let endpoint = self.endpoint.trim_end_matches('/');
-        let url = |path: String| {
-            let url = Url::parse(&format!("{endpoint}/{path}")).ok().filter(Url::has_host);
-            url.with_context(|| format!("HF_ENDPOINT `{endpoint}` is no URL: give one such as https://huggingface.co"))
-        };
+        let base = Url::parse(endpoint).ok().filter(Url::has_host);
+        let base = base
+            .with_context(|| format!("HF_ENDPOINT `{endpoint}` is no URL: give one such as https://huggingface.co"))?;
+        let is_open = base.username().is_empty() && base.password().is_none();
+        ensure!(is_open, "HF_ENDPOINT must hold no user and password: they would end up in logs");
+        let url = |path: String| Url::parse(&format!("{endpoint}/{path}")).context("a name that is no path");
         // A branch may have a slash in its name.
         let revision = revision.replace('/', "%2F");
         let about = url(format!("api/models/{repository}/revision/{revision}?blobs=true"))?;
