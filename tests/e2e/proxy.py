@@ -16,7 +16,7 @@ STARTS_WITHIN_SECONDS = 120
 
 
 def binary() -> Path:
-    return Path(os.environ.get("RERANK_PROXY_BIN", REPOSITORY / "target" / "debug" / "rerank-proxy"))
+    return Path(os.environ.get("RERANK_PROXY_BIN", REPOSITORY / "target" / "debug" / "rerank-proxy")).absolute()
 
 
 class Proxy:
