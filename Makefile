@@ -48,9 +48,11 @@ test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
-clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
+clients: need-rust onnxruntime venv $(CLIENTS_STAMP) ## the client matrix whole, its versions at the end, and rerank calls of frameworks (PyPI, npm, Go, Maven; 2 GB in target/)
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy RERANK_CLIENTS=all $(VENV)/bin/python -m pytest tests/e2e/test_client_matrix.py tests/e2e/test_searchkit.py tests/e2e/test_solr_clients.py $(ARGS)
+	$(VENV)/bin/python tests/e2e/client_table.py
 
 bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, HAProxy and Envoy, pairs a second, overload, added latency (ARGS="--quick"; needs nginx, wrk)
 	@$(VENV)/bin/python scripts/bench.py --check $(ARGS)
@@ -135,4 +137,4 @@ clean-engines: ## removes the downloaded engines
 	rm -rf $(TARGET)/engines $${TMPDIR:-/tmp}/rerank-proxy-engines
 
 clean-venv: ## removes the Python environments
-	rm -rf $(VENV) $(CLIENTS)
+	rm -rf $(VENV) $(CLIENTS) $(TARGET)/clients-*

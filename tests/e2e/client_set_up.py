@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 
 from client_table import SOURCES
+from distributions import compile_java
+from kinds import KINDS
 from proxy import REPOSITORY
+from runtimes import java_home
+from store import maven_closure
 
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--target")
 
@@ -45,7 +49,8 @@ def _made(name: str, sources: "list[Path]", make) -> Path:
 
 def _python(client):
     """On the packages of the tests themselves."""
-    return [sys.executable, str(SOURCES / client.driver)], {}
+    driver, *arguments = client.driver.split()
+    return [sys.executable, str(SOURCES / driver), *arguments], {}
 
 
 def _python_with(name, requirements):
@@ -54,12 +59,67 @@ def _python_with(name, requirements):
 
     def of(client):
         folder = _made(name, [file], lambda folder: _run(sys.executable, *PIP, folder, "-r", file))
-        return [sys.executable, str(SOURCES / client.driver)], {"PYTHONPATH": str(folder)}
+        driver, *arguments = client.driver.split()
+        return [sys.executable, str(SOURCES / driver), *arguments], {"PYTHONPATH": str(folder)}
 
     return of
 
 
+def node_modules() -> Path:
+    """The packages of Node."""
+    wanted = SOURCES / "node" / "package.json"
+
+    def install(folder):
+        shutil.copy(wanted, folder)
+        _run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+
+    return _made("node", [wanted], install) / "node_modules"
+
+
+def _node(client):
+    """The driver may be told which of several packages to take."""
+    file, *arguments = client.driver.split()
+    return ["node", str(SOURCES / file), *arguments], {"NODE_PATH": str(node_modules())}
+
+
+def _go(client):
+    """Both majors of go-elasticsearch are driven by one source. The first build takes minutes: they have a type for everything."""
+    sources = sorted(file for file in (SOURCES / "go").rglob("*") if file.is_file())
+
+    def build(folder):
+        shutil.copytree(SOURCES / "go", folder, dirs_exist_ok=True)
+        nine = (folder / "elasticsearch" / "main.go").read_text()
+        (folder / "elasticsearch8").mkdir()
+        (folder / "elasticsearch8" / "main.go").write_text(nine.replace("go-elasticsearch/v9", "go-elasticsearch/v8"))
+        _run("go", "build", "-o", "bin/", "./...", cwd=folder)
+
+    return [str(_made("go", sources, build) / "bin" / client.driver.removeprefix("go/"))], {}
+
+
+def _java(client):
+    """Each client has jars of its own: they do not go together. Compiled as the engines' own bits of Java are."""
+    kind, jars = KINDS["elasticsearch-9"], SOURCES / "java" / f"{client.package}.txt"
+    sources = [SOURCES / "java" / "Script.java", SOURCES / client.driver]
+
+    def build(folder):
+        maven_closure(jars.read_text().split(), folder / "lib")
+        (folder / "src").mkdir()
+        for source in sources:
+            shutil.copy(source, folder / "src")
+        compile_java(kind, folder / "src", folder / "lib", folder / "classes")
+
+    folder = _made(client.package, [jars, *sources], build)
+    main = f"clients.{Path(client.driver).stem}"
+    utf8 = ("-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8")
+    return [str(java_home(kind) / "bin" / "java"), *utf8, "-cp", f"{folder}/classes:{folder}/lib/*", main], {}
+
+
 SET_UPS = {
+    "nothing": _python,
     "python": _python,
     "python-8": _python_with("python-8", "requirements-8.txt"),
+    "stores": _python_with("stores", "requirements-stores.txt"),
+    "node": _node,
+    "go": _go,
+    "java": _java,
 }

@@ -5,7 +5,6 @@ Environment:
     RERANK_CLIENTS=all   not the light ones only
 """
 
-import copy
 import json
 import os
 import re
@@ -13,9 +12,9 @@ import subprocess
 from functools import cache
 
 import pytest
+from client_matrix import ALL, CONFIG, INDICES, RULED, compare, corpus_in, fill, masked, taken_apart
 from client_table import CLIENTS, rows
 from conftest import DIRECT
-from data import documents
 from kinds import KINDS
 from proxy import REPOSITORY, start
 
@@ -23,32 +22,10 @@ import client_set_up
 from flaky import flaky_server
 from wire import send
 
-ALL = os.environ.get("RERANK_CLIENTS") == "all"
 CHOSEN = [client for client in CLIENTS if client.light or ALL]
-RULED, PLAIN = "scratch-clients", "bystander-clients"
 TIMEOUT_SECONDS = 120
 
 pytestmark = pytest.mark.skipif(DIRECT, reason="needs a proxy")
-
-CONFIG = """\
-[server]
-listen = "127.0.0.1:0"
-[upstream]
-url = "{upstream}"
-rewrite_nodes = {rewrite_nodes}
-[[rules]]
-index = ["scratch-clients", "scratch-none", "flaky-*", "always-*"]
-model = "all-MiniLM-L6-v2"
-fields = ["title", "text", "content"]
-window = 50
-budget = "60s"
-[models.all-MiniLM-L6-v2]
-name = "all-MiniLM-L6-v2"
-"""
-
-# What a run has of its own: times, ids that are drawn, and what they are called.
-DRAWN = {"took", "_scroll_id", "pit_id", "index_uuid"}
-DRAWN_IN_TEXT = re.compile(r"""(index_uuid\W+)[\w-]{22}|(?<="took":)\d+""")
 
 
 @cache
@@ -60,7 +37,6 @@ def proxy(upstream, rewrite_nodes="false"):
 
 
 RUNNING = []
-VERSIONS = {}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,18 +48,13 @@ def proxies():
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """The documents, in a file that every driver reads."""
-    file = tmp_path_factory.mktemp("clients") / "documents.json"
-    kept = ("number", "title", "text")
-    found = [{"id": f"d{document['number']}", "source": {key: document[key] for key in kept}} for document in documents()[:30]]
-    file.write_text(json.dumps(found))
-    return file
+    return corpus_in(tmp_path_factory.mktemp("clients"))
 
 
 def of(mode, engine=None):
     """The chosen clients that are asked for this, each on its engine or on the one that is named."""
     chosen = [client for client in CHOSEN if mode in client.modes]
-    pairs = [pytest.param(client, engine or client.engine, id=client.name.replace(" ", "-")) for client in chosen]
+    pairs = [pytest.param(client, engine or client.engine, id=re.sub(r"[^\w.]+", "-", client.name)) for client in chosen]
     return pytest.mark.parametrize(("client", "cluster"), pairs, indirect=["cluster"])
 
 
@@ -94,7 +65,7 @@ def drive(client, mode, url, corpus, engine=None):
         assert os.environ.get("CI") != "true", missing
         pytest.skip(missing)
     if engine:
-        send(engine, "DELETE", f"/{RULED},{PLAIN}?ignore_unavailable=true")
+        send(engine, "DELETE", f"/{INDICES}?ignore_unavailable=true")
     words, environment = client_set_up.command(client)
     done = subprocess.run(
         [*words, mode, url, str(corpus)],
@@ -106,58 +77,13 @@ def drive(client, mode, url, corpus, engine=None):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout)
-    VERSIONS[client] = told["version"]
+    assert told["version"] == client.version
     return masked(told["seen"], url)
-
-
-def masked(seen, url):
-    """Without what differs from run to run at one and the same server."""
-    if isinstance(seen, dict):
-        return {key: masked(value, url) for key, value in seen.items() if key not in DRAWN}
-    if isinstance(seen, list):
-        return [masked(value, url) for value in seen]
-    return DRAWN_IN_TEXT.sub(r"\1", seen).replace(url, "URL") if isinstance(seen, str) else seen
-
-
-def fill(engine, corpus):
-    """The ruled index, without any client."""
-    send(engine, "DELETE", f"/{RULED}?ignore_unavailable=true")
-    lines = []
-    for document in json.loads(corpus.read_text()):
-        lines += [json.dumps({"index": {"_id": document["id"]}}), json.dumps(document["source"])]
-    answer = send(engine, "POST", f"/{RULED}/_bulk?refresh=true", "\n".join([*lines, ""]), {"Content-Type": "application/x-ndjson"})
-    assert not answer.json()["errors"], answer.text
 
 
 def address(node):
     """Of a node, as clients show it."""
     return node.removeprefix("http://")
-
-
-def taken_apart(pages):
-    """Of the pages of a ruled index: the hits by their ids without scores, their order, and all that is around them."""
-    hits, around = [], copy.deepcopy(pages)
-    for page in around:
-        found = page["hits"].pop("hits")
-        page["hits"].pop("max_score", None)
-        hits += found
-        page["hits"]["how many"] = len(found)
-    by_id = {hit["_id"]: {key: hit[key] for key in hit if key != "_score"} for hit in hits}
-    return by_id, [hit["_id"] for hit in hits], around
-
-
-def compare(direct, through):
-    """The same steps with the same outcome; the hits of a ruled index in another order."""
-    assert list(through) == list(direct)
-    ruled = [step for step in direct if step.startswith("ruled ")]
-    assert ruled
-    for step in ruled:
-        theirs, ours = taken_apart(direct[step]), taken_apart(through[step])
-        assert ours[0] == theirs[0] and ours[2] == theirs[2], step
-        assert len(ours[1]) == len(set(ours[1])), step
-        assert ours[1] != theirs[1], f"{step}: not reranked"
-    for step in set(direct) - set(ruled):
-        assert through[step] == direct[step], step
 
 
 def script(client, mode, cluster, corpus):
@@ -174,9 +100,14 @@ def test_the_script_comes_to_the_same_compressed(client, cluster, corpus):
     script(client, "compressed", cluster, corpus)
 
 
+@of("store")
+def test_a_frameworks_store_takes_documents_and_finds_them(client, cluster, corpus):
+    script(client, "store", cluster, corpus)
+
+
 @of("sniff")
 def test_a_client_that_looks_for_nodes_sees_the_clusters_or_with_rewrite_nodes_the_proxy(client, cluster, corpus):
-    fill(cluster.engine, corpus)
+    fill(cluster.engine, RULED, corpus)
     past, rewritten = proxy(cluster.engine).url, proxy(cluster.engine, "true").url
     direct, through, kept = (drive(client, "sniff", url, corpus) for url in (cluster.engine, past, rewritten))
     assert direct["nodes"] == ["URL"]

@@ -10,14 +10,16 @@ const { run, MATCH, SETTINGS, MAPPINGS } = require("./script.js");
 class Adapter {
   constructor(url, { compress, sniff }) {
     this.client = new Client({ node: url, compression: compress, sniffOnStart: sniff });
+    this.sniffed = new Promise((done) => this.client.diagnostic.on("sniff", (error) => done(error)));
   }
 
   info() {
     return this.client.info();
   }
 
+  /** Once the client has looked, which it begins when it is made. */
   async nodes() {
-    await new Promise((done) => this.client.transport.sniff({ reason: "driver", context: {} }).then(done, done));
+    await this.sniffed;
     return this.client.connectionPool.connections.map((connection) => connection.url.origin).sort();
   }
 

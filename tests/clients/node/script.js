@@ -63,7 +63,7 @@ async function steps(client, documents) {
 const MODES = {
   steps,
   compressed: steps,
-  sniff: async (client) => ({ search: await shown(() => client.search(RULED, PAGE, 0)), nodes: await client.nodes() }),
+  sniff: async (client) => ({ nodes: await client.nodes(), search: await shown(() => client.search(RULED, PAGE, 0)) }),
   product: async (client) => ({ info: await shown(() => client.info()) }),
   async retries(client) {
     const seen = {};
