@@ -49,7 +49,7 @@ def shop():
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
+def sides(tmp_path_factory):
     """Of its own: the others do not speak to pages."""
     missing = engines.left_out().get(KIND) or client_set_up.left_out("node")
     if missing:
@@ -88,13 +88,13 @@ def seen(page, shop_url, cluster_url, index):
     return page.inner_text("#stats"), pages
 
 
-def test_searchkit_shows_the_same_hits_in_another_order(cluster, browser):
+def test_searchkit_shows_the_same_hits_in_another_order(sides, browser):
     with shop() as shop_url:
         page = browser.new_page()
         told = []
         page.on("console", lambda message: told.append(message.text))
         page.on("pageerror", lambda error: told.append(str(error)))
-        plain, ruled = ([seen(page, shop_url, url, index) for url in cluster] for index in (PLAIN, RULED))
+        plain, ruled = ([seen(page, shop_url, url, index) for url in sides] for index in (PLAIN, RULED))
         page.close()
     assert plain[1] == plain[0]
     assert ruled[1][0] == ruled[0][0]
