@@ -100,9 +100,11 @@ def test_the_script_comes_to_the_same_compressed(client, cluster, corpus):
     script(client, "compressed", cluster, corpus)
 
 
-@of("store")
-def test_a_frameworks_store_takes_documents_and_finds_them(client, cluster, corpus):
-    script(client, "store", cluster, corpus)
+if ALL:  # none of them is light
+
+    @of("store")
+    def test_a_frameworks_store_takes_documents_and_finds_them(client, cluster, corpus):
+        script(client, "store", cluster, corpus)
 
 
 @of("sniff")
