@@ -27,7 +27,7 @@ WHEEL_STAMP       := $(WHEEL)/venv/.maturin
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e clients bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e clients client-matrix bench soak lint wheel onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -48,10 +48,12 @@ test-e2e: need-rust onnxruntime venv ## end to end against real engines (ARGS="-
 	$(BUILD_PROGRAM)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(VENV)/bin/python -m pytest $(ARGS)
 
-clients: need-rust onnxruntime venv $(CLIENTS_STAMP) ## the client matrix whole, its versions at the end, and rerank calls of frameworks (PyPI, npm, Go, Maven; 2 GB in target/)
-	$(BUILD_PROGRAM)
+clients: client-matrix $(CLIENTS_STAMP) ## the client matrix, and rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
-	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy RERANK_CLIENTS=all $(VENV)/bin/python -m pytest tests/e2e/test_client_matrix.py tests/e2e/test_searchkit.py tests/e2e/test_solr_clients.py $(ARGS)
+
+client-matrix: need-rust onnxruntime venv ## each client at the engine and at the proxy, a table of versions at the end (ARGS="-k java"; needs mvn, npm, Go, chromium; 2 GB in target/)
+	$(BUILD_PROGRAM)
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy RERANK_CLIENTS=all $(VENV)/bin/python -m pytest $(addprefix tests/e2e/,test_client_matrix.py test_searchkit.py test_solr_clients.py) $(ARGS)
 	$(VENV)/bin/python tests/e2e/client_table.py
 
 bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, HAProxy and Envoy, pairs a second, overload, added latency (ARGS="--quick"; needs nginx, wrk)

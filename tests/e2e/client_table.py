@@ -87,9 +87,9 @@ ES8, ES9, OS3 = "elasticsearch-8", "elasticsearch-9", "opensearch-3"
 
 CLIENTS = [
     Client("elasticsearch-py 9", "elasticsearch", "python", "python/elasticsearch_py.py", ES9, light=True),
-    Client("elasticsearch-py 9, its `dsl`", "elasticsearch", "python", "python/dsl_documents.py", ES9, light=True),
+    Client("elasticsearch-py 9, its `dsl`", "elasticsearch", "python", "python/dsl_documents.py elasticsearch.dsl", ES9, light=True),
     Client("elasticsearch-py 8", "elasticsearch", "python-8", "python/elasticsearch_py.py", ES8, light=True),
-    Client("elasticsearch-dsl", "elasticsearch-dsl", "python-8", "python/dsl_documents.py", ES8, light=True),
+    Client("elasticsearch-dsl", "elasticsearch-dsl", "python-8", "python/dsl_documents.py elasticsearch_dsl", ES8, light=True),
     Client("opensearch-py", "opensearch-py", "python", "python/opensearch_py.py", OS3, ANY_PRODUCT, light=True),
     Client("Kibana's requests", "kibana", "nothing", "python/dashboards.py kibana", ES9, REQUESTS, light=True),
     Client("OpenSearch Dashboards' requests", "opensearch-dashboards", "nothing", "python/dashboards.py dashboards", OS3, REQUESTS, light=True),

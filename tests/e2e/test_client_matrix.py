@@ -1,5 +1,5 @@
 """The client matrix: each client of `client_table.py`, unmodified, is run by a driver of its own, once at the engine and once at the proxy,
-and its user sees the same; on the index under a rule the same hits in another order. In CI the light ones; `make clients` runs all.
+and its user sees the same; on the index under a rule the same hits in another order. In CI the light ones; `make client-matrix` runs all.
 
 Environment:
     RERANK_CLIENTS=all   not the light ones only

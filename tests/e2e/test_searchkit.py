@@ -1,5 +1,5 @@
 """Searchkit in a real browser: a shop's page that searches Elasticsearch by itself, from another origin, as its guide has it. Pointed at the
-proxy it shows the same hits in another order. It needs Node's packages, and runs with RERANK_CLIENTS=all (`make clients`)."""
+proxy it shows the same hits in another order. It needs Node's packages, and runs with RERANK_CLIENTS=all (`make client-matrix`)."""
 
 import contextlib
 import functools

@@ -1,14 +1,15 @@
-"""elasticsearch-dsl: documents as classes, searches that are built. Since version 9 it is a part of elasticsearch-py."""
+"""elasticsearch-dsl: documents as classes, searches that are built. It is a package, and a part of elasticsearch-py since 8.18: the first
+argument names the module."""
+
+import importlib
+import sys
 
 import elasticsearch
 
-try:
-    import elasticsearch.dsl as dsl
-except ImportError:
-    import elasticsearch_dsl as dsl
-
 import script
-from script import PAGE, PAGES, SETTINGS
+from script import PAGE, SETTINGS
+
+dsl = importlib.import_module(sys.argv.pop(1))
 
 
 class Passage(dsl.Document):
