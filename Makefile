@@ -43,7 +43,7 @@ PACKAGED    := $(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION) program-for $(
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e test-deploy test-image clients bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e test-deploy test-image clients client-matrix bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -72,9 +72,13 @@ test-deploy: need-rust onnxruntime venv ## Helm chart and Kustomize base held ag
 test-image: venv ## the image IMAGE before a real Elasticsearch: the official client's search is reranked (ARGS="--runtime podman"; needs mvn)
 	$(VENV)/bin/python tests/deploy/image_smoke.py $(ARGS) $(or $(IMAGE),rerank-proxy)
 
-clients: need-rust onnxruntime $(CLIENTS_STAMP) ## rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
-	$(BUILD_PROGRAM)
+clients: client-matrix $(CLIENTS_STAMP) ## the client matrix, and rerank calls of LangChain, LlamaIndex, Haystack and Voyage (PyPI; 500 MB in target/)
 	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(ARGS)
+
+client-matrix: need-rust onnxruntime venv ## each client at the engine and at the proxy, a table of versions at the end (ARGS="-k java"; needs mvn, npm, Go, chromium; 2 GB in target/)
+	$(BUILD_PROGRAM)
+	RERANK_PROXY_BIN=$(BINARIES)/debug/rerank-proxy RERANK_CLIENTS=all $(VENV)/bin/python -m pytest $(addprefix tests/e2e/,test_client_matrix.py test_searchkit.py test_solr_clients.py) $(ARGS)
+	$(VENV)/bin/python tests/e2e/client_table.py
 
 bench: need-rust onnxruntime venv $(BENCH_STAMP) ## pass-through against nginx, HAProxy and Envoy, pairs a second, overload, added latency (ARGS="--quick"; needs nginx, wrk)
 	@$(VENV)/bin/python scripts/bench.py --check $(ARGS)
@@ -189,7 +193,7 @@ clean-engines: ## removes the downloaded engines
 	rm -rf $(TARGET)/engines $${TMPDIR:-/tmp}/rerank-proxy-engines
 
 clean-venv: ## removes the Python environments
-	rm -rf $(VENV) $(CLIENTS)
+	rm -rf $(VENV) $(CLIENTS) $(TARGET)/clients-*
 
 # The documentation as a book, and what GitHub runs.
 MDBOOK_VERSION     := 0.5.4

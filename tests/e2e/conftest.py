@@ -24,7 +24,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "engines")]
-pytest.register_assert_rewrite("checks", "rerank_api")
+pytest.register_assert_rewrite("checks", "client_matrix", "rerank_api")
 
 import browser
 import compose
