@@ -153,7 +153,8 @@ fn url_differs_as_planned(route: &SearchRoute, sent: &Sent, assembled: &Assemble
     let (old, new) = (&sent.path_and_query, &forward.path_and_query);
     let single = plans[0].as_ref().filter(|_| !route.form.is_multi()).map(|planned| &planned.plan);
     let other = |path_and_query: &PathAndQuery| -> Vec<String> {
-        let pairs = path_and_query.query().unwrap_or_default().split('&');
+        // The cluster takes both for what stands between two parameters.
+        let pairs = path_and_query.query().unwrap_or_default().split(['&', ';']);
         let changed =
             |name: &str| matches!(name, "from" | "size") && single.is_some() || name == "filter_path" && is_filtered;
         let name = |pair: &str| url::decode(&pair.split('=').next().unwrap_or_default().replace('+', " "));
