@@ -20,7 +20,7 @@ const QUICK: usize = 256 * 1024;
 
 /// Requests of up to this many bytes are read and planned on the spot. What costs most for its length, a form of Solr's, takes
 /// about a millisecond.
-const QUICK_REQUEST: usize = 4 * 1024;
+pub(crate) const QUICK_REQUEST: usize = 4 * 1024;
 
 /// The large answers that are worked on at a time, in the whole process: as many as there are processors.
 static ANSWERS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(cores::available()));

@@ -21,8 +21,8 @@ use crate::{
         encoding::{self, Coding, DecodeError},
     },
     config::rules::Rule,
-    isolation::planned_apart,
-    memory::Spent,
+    isolation::{QUICK_REQUEST, guarded, planned_apart},
+    memory::{Memory, Spent},
     state::Context,
 };
 
@@ -64,12 +64,7 @@ impl SearchCall {
         };
         let plain = match Coding::of(&parts.headers) {
             Some(Coding::Identity) => Ok(sent.clone()),
-            Some(coding) => {
-                // What a few bytes become may be large.
-                let (coded, limit, memory) = (sent.clone(), limits.request_body, context.process.memory.clone());
-                let decoded = planned_apart(move || encoding::decode(coding, &coded, limit, &memory, 1)).await;
-                decoded.and_then(|decoded| Ok(decoded?.0))
-            }
+            Some(coding) => decoded(coding, &sent, limits.request_body, &context.process.memory).await,
             None => Err(SkipReason::ContentType),
         };
         let body = match plain {
@@ -176,6 +171,32 @@ impl SearchCall {
     }
 }
 
+/// A body without its coding: on the spot where that is quick, else apart, since what a few bytes become may be large.
+async fn decoded(coding: Coding, coded: &Bytes, limit: usize, memory: &Arc<Memory>) -> Result<Bytes, SkipReason> {
+    if let Some(body) = decoded_on_the_spot(coding, coded, limit, memory)? {
+        return Ok(body);
+    }
+    let (coded, memory) = (coded.clone(), memory.clone());
+    Ok(planned_apart(move || encoding::decode(coding, &coded, limit, &memory, 1)).await??.0)
+}
+
+/// A body without its coding where both are small; else nothing. The windows of codings besides these two are as large as their sender
+/// says, and so is the room for them.
+fn decoded_on_the_spot(
+    coding: Coding,
+    coded: &[u8],
+    limit: usize,
+    memory: &Arc<Memory>,
+) -> Result<Option<Bytes>, SkipReason> {
+    if !matches!(coding, Coding::Gzip | Coding::Deflate) || coded.len() > QUICK_REQUEST {
+        return Ok(None);
+    }
+    match guarded(|| encoding::decode(coding, coded, limit.min(QUICK_REQUEST), memory, 1))? {
+        Err(DecodeError::TooLarge) => Ok(None),
+        decoded => Ok(Some(decoded?.0)),
+    }
+}
+
 impl From<DecodeError> for SkipReason {
     fn from(error: DecodeError) -> Self {
         match error {
@@ -199,5 +220,48 @@ impl From<Unheld> for SkipReason {
             Unheld::NoMemory => Self::Overloaded,
             Unheld::Slow => Self::SlowBody,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1024 * 1024;
+    const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+
+    #[test]
+    fn a_small_compressed_search_does_not_wait_for_a_turn_among_large_ones() {
+        let on_the_spot = |coding, size| {
+            let coded = encoding::encode(coding, &vec![b' '; size]);
+            decoded_on_the_spot(coding, &coded, LIMIT, &Memory::new(usize::MAX)).unwrap()
+        };
+        for coding in [Coding::Gzip, Coding::Deflate] {
+            assert_eq!(on_the_spot(coding, QUICK_REQUEST).map(|body| body.len()), Some(QUICK_REQUEST));
+            assert_eq!(on_the_spot(coding, QUICK_REQUEST + 1), None, "a bomb is for a thread of its own");
+        }
+        assert_eq!(on_the_spot(Coding::Brotli, 8), None);
+        assert_eq!(on_the_spot(Coding::Zstd, 8), None);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_the_same_whether_it_is_decoded_on_the_spot_or_apart() {
+        for coding in CODINGS {
+            for size in [0, 1, QUICK_REQUEST, QUICK_REQUEST + 1, 100 * QUICK_REQUEST] {
+                let body = vec![b' '; size];
+                let coded = encoding::encode(coding, &body);
+                assert_eq!(
+                    decoded(coding, &coded, LIMIT, &Memory::new(usize::MAX)).await.unwrap(),
+                    body,
+                    "{coding:?} {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_body_over_the_limit_is_too_large_wherever_it_is_decoded() {
+        let coded = encoding::encode(Coding::Gzip, b"a search");
+        assert_eq!(decoded_on_the_spot(Coding::Gzip, &coded, 3, &Memory::new(usize::MAX)), Ok(None));
     }
 }
