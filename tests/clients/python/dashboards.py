@@ -81,7 +81,8 @@ class Sender:
         text = answer.read()
         coded = answer.getheader("content-encoding")
         text = (gzip.decompress(text) if coded == "gzip" else text).decode()
-        kept = ("content-type", "content-encoding", "x-elastic-product", "x-opaque-id", "warning", "x-opensearch-version")
+        # Without Warning: an engine says each of its deprecations once, to whoever comes first.
+        kept = ("content-type", "content-encoding", "x-elastic-product", "x-opaque-id", "x-opensearch-version")
         seen = {"status": answer.status, **{name: answer.getheader(name) for name in kept}}
         # Where a search of a ruled index fails for good, its error comes as the proxy asked for it, which is plain.
         seen.update({"content-encoding": "not compared"} if answer.status == 404 else {})
