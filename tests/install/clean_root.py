@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -53,7 +55,12 @@ class CleanRoot:
         """A program that runs as long as the block, its stdout to be read. Its log is shown where the block fails."""
         with tempfile.TemporaryFile("w+") as log:
             process = subprocess.Popen(
-                self._command(f"exec {command}", user, variables), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+                self._command(f"exec {command}", user, variables),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
             )
             try:
                 yield process
@@ -62,7 +69,8 @@ class CleanRoot:
                 print(log.read()[-4000:])
                 raise
             finally:
-                process.kill()
+                # With its parent alone it would not end: a process that becomes another user's is no longer told of that.
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 
