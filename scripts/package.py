@@ -15,8 +15,8 @@ The program finds library and models there by itself. What is packed depends on 
 are that of the commit (or SOURCE_DATE_EPOCH), entries are sorted, and owners are nobody's."""
 
 import argparse
+import functools
 import gzip
-import json
 import os
 import re
 import subprocess
@@ -150,18 +150,14 @@ def archive(options, tree, version):
 
 def deb(options, tree, version, machine):
     debian = ROOT / "deploy/debian"
-    inside = [File(f"usr/{file.path}", *for_debian(file.path, file.content), executable=file.executable) for file in tree]
+    # Debian has the licence of the program in `copyright`.
+    inside = [for_debian(file) for file in tree if file.path != f"{DOC}/LICENSE"]
     inside += [File(f"usr/lib/systemd/system/{unit}", text) for unit, text in units("/usr/bin/rerank-proxy")]
     inside += [
         File("etc/rerank-proxy/rerank.toml", (debian / "rerank.toml").read_bytes()),
         File(f"usr/{DOC}/copyright", (debian / "copyright").read_bytes()),
         File(f"usr/{DOC}/changelog.gz", zipped(changelog(version))),
         File("usr/share/lintian/overrides/rerank-proxy", (debian / "lintian-overrides").read_bytes()),
-    ]
-    # Debian has the licence of the program in `copyright`, and manual pages and long texts compressed.
-    inside = [
-        file._replace(path=f"{file.path}.gz") if file.content[:2] == b"\x1f\x8b" and not file.path.endswith(".gz") else file
-        for file in inside if file.path != f"usr/{DOC}/LICENSE"
     ]
     size = sum(len(file.content) for file in inside) // 1024
     glibc = max(formats.glibc(file.content) for file in inside if file.content[:4] == b"\x7fELF")
@@ -175,10 +171,13 @@ def deb(options, tree, version, machine):
     )
 
 
-def for_debian(path, content):
-    """What Debian wants compressed."""
-    is_long_text = path.startswith(DOC) and path.endswith((".txt", ".json"))
-    return (zipped(content),) if path.startswith("share/man/") or is_long_text else (content,)
+def for_debian(file):
+    """The file below /usr; Debian wants manual pages and long texts compressed."""
+    is_long_text = file.path.startswith(DOC) and file.path.endswith((".txt", ".json"))
+    placed = file._replace(path=f"usr/{file.path}")
+    if not (file.path.startswith("share/man/") or is_long_text):
+        return placed
+    return placed._replace(path=f"{placed.path}.gz", content=zipped(file.content))
 
 
 def zipped(content):
@@ -193,6 +192,7 @@ def changelog(version):
     return f"{told}\n -- {maintainer}  {when}".encode()
 
 
+@functools.cache
 def commit_time():
     """Seconds since 1970 that every packed file gets."""
     given = os.environ.get("SOURCE_DATE_EPOCH")

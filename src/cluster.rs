@@ -132,7 +132,7 @@ impl Cluster {
         match status {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 let nodes = self.nodes.load();
-                let taking_part = nodes.iter().filter(|node| node.standing.share() > 0).count();
+                let taking_part = nodes.iter().filter(|node| node.standing.takes_part()).count();
                 if 2 * (taking_part.saturating_sub(1)) >= nodes.len() {
                     node.failed(&self.health);
                 }

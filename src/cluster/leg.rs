@@ -78,7 +78,7 @@ impl Legs {
 
     /// Whether there is a node that was not tried and takes part.
     pub(super) fn has_a_better(&self, tried: &Tried) -> bool {
-        self.0.borrow().legs.iter().any(|leg| !tried.has(leg) && leg.node.standing.share() > 0)
+        self.0.borrow().legs.iter().any(|leg| !tried.has(leg) && leg.node.standing.takes_part())
     }
 
     /// The name of one of the nodes.
@@ -146,7 +146,7 @@ impl Drop for InFlight {
 /// go before those that are out, of which one is better than none.
 fn chosen<'a>(legs: &'a [Rc<Leg>], tried: &Tried) -> &'a Rc<Leg> {
     let is_new = |leg: &&Rc<Leg>| !tried.has(leg);
-    let takes_part = |leg: &&Rc<Leg>| leg.node.standing.share() > 0;
+    let takes_part = |leg: &&Rc<Leg>| leg.node.standing.takes_part();
     None.or_else(|| better_of_two(legs, |leg| is_new(leg) && takes_part(leg)))
         .or_else(|| better_of_two(legs, is_new))
         .or_else(|| better_of_two(legs, takes_part))

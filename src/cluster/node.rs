@@ -106,7 +106,7 @@ impl Node {
 
     /// Whether the latest connection could be made, and the node is not out.
     pub(super) fn is_up(&self) -> bool {
-        self.is_reached.load(Relaxed) && self.standing.share() > 0
+        self.is_reached.load(Relaxed) && self.standing.takes_part()
     }
 
     /// Notes that a request failed for a reason that is the node's.

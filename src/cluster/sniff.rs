@@ -28,7 +28,7 @@ impl Cluster {
     pub(super) async fn sniff(self: Arc<Self>, config: SniffConfig) {
         let mut asked = self.nodes.load().to_vec();
         fastrand::shuffle(&mut asked);
-        asked.sort_by_key(|node| node.standing.share() == 0);
+        asked.sort_by_key(|node| !node.standing.takes_part());
         asked.truncate(ASKED - 1);
         // Where all nodes have moved, those that were configured may be there.
         asked.extend(self.configured.get(fastrand::usize(..self.configured.len())).map(|node| self.node(node)));

@@ -64,6 +64,11 @@ impl Standing {
         self.share.load(Relaxed)
     }
 
+    /// Whether it gets requests at all.
+    pub(super) fn takes_part(&self) -> bool {
+        self.share() > 0
+    }
+
     /// A request was answered as it should be.
     pub(super) fn succeeded(&self) {
         // Mostly there is nothing to change, and a line of the cache that only is read is no cost to other threads.
@@ -96,7 +101,7 @@ impl Standing {
     /// back gets more of the requests. True where it came back.
     pub(super) fn advance(&self, terms: &HealthConfig, now: Instant) -> bool {
         let mut course = self.course();
-        if self.share() == 0 {
+        if !self.takes_part() {
             if course.failed_checks > 0 || course.out_until.is_some_and(|until| now < until) {
                 return false;
             }

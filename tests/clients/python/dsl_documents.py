@@ -7,6 +7,7 @@ import sys
 import elasticsearch
 
 import script
+from connected import Connected
 from script import PAGE, SETTINGS
 
 dsl = importlib.import_module(sys.argv.pop(1))
@@ -18,15 +19,7 @@ class Passage(dsl.Document):
     text = dsl.Text()
 
 
-class Adapter:
-    def __init__(self, url, compress, sniff):
-        options = {"sniff_on_start": True} if sniff else {}
-        self.client = elasticsearch.Elasticsearch(url, request_timeout=60, http_compress=compress, **options)
-        self.info = self.client.info
-
-    def nodes(self):
-        return sorted(node.base_url for node in self.client.transport.node_pool.all())
-
+class Adapter(Connected):
     def asked(self, index):
         return dsl.Search(using=self.client, index=index).query("match", text=script.QUERY)
 

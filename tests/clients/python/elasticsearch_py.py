@@ -4,18 +4,11 @@ import elasticsearch
 import elasticsearch.helpers
 
 import script
+from connected import Connected
 from script import MAPPINGS, MATCH, SETTINGS
 
 
-class Adapter:
-    def __init__(self, url, compress, sniff):
-        options = {"sniff_on_start": True} if sniff else {}
-        self.client = elasticsearch.Elasticsearch(url, request_timeout=60, http_compress=compress, **options)
-        self.info = self.client.info
-
-    def nodes(self):
-        return sorted(node.base_url for node in self.client.transport.node_pool.all())
-
+class Adapter(Connected):
     def create_index(self, index):
         return self.client.indices.create(index=index, settings=SETTINGS, mappings=MAPPINGS)
 

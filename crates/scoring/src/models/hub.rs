@@ -5,14 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use net::proxy::Proxies;
 use serde::Deserialize;
 use url::Url;
 
 use super::{
     offer::{Access, Offer, Place, RemoteFile, Stated},
-    web::{Ask, Web, refuse},
+    web::{Ask, Web, bearer, holds_credentials, refuse},
 };
 
 /// The most bytes that the description of a repository may have.
@@ -75,18 +75,13 @@ impl Hub {
     /// # Errors
     /// The Hub cannot be reached, or has no such thing for us.
     pub(super) async fn offer(&self, repository: &str, revision: &str) -> anyhow::Result<Offer> {
-        let authorization = self.token.as_ref().map(|token| {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("HF_TOKEN is no token")?;
-            value.set_sensitive(true);
-            anyhow::Ok(value)
-        });
-        let access = Access { authorization: authorization.transpose()?, explain };
+        let authorization = self.token.as_deref().map(bearer).transpose().context("HF_TOKEN is no token")?;
+        let access = Access { authorization, explain };
         let endpoint = self.endpoint.trim_end_matches('/');
         let base = Url::parse(endpoint).ok().filter(Url::has_host);
         let base = base
             .with_context(|| format!("HF_ENDPOINT `{endpoint}` is no URL: give one such as https://huggingface.co"))?;
-        let is_open = base.username().is_empty() && base.password().is_none();
-        ensure!(is_open, "HF_ENDPOINT must hold no user and password: they would end up in logs");
+        ensure!(!holds_credentials(&base), "HF_ENDPOINT must hold no user and password: they would end up in logs");
         let url = |path: String| Url::parse(&format!("{endpoint}/{path}")).context("a name that is no path");
         // A branch may have a slash in its name.
         let revision = revision.replace('/', "%2F");

@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     hash::hex,
     offer::{Access, Place, RemoteFile, Stated},
-    web::{Ask, Page, Web, refuse},
+    web::{Ask, Page, Web, bearer, holds_credentials, refuse},
 };
 
 /// The most bytes that a manifest or the answer with a token may have: registries allow manifests 4 MiB.
@@ -130,7 +130,7 @@ impl Reference {
         let is_here = name == "localhost" || name.starts_with("127.") || name == "[::1]";
         let scheme = if is_here { "http" } else { "https" };
         let url = Url::parse(&format!("{scheme}://{}/v2/{}/{what}/{version}", self.host, self.name))?;
-        ensure!(url.username().is_empty() && url.password().is_none(), "a password has no place there");
+        ensure!(!holds_credentials(&url), "a password has no place there");
         Ok(url)
     }
 }
@@ -235,9 +235,7 @@ async fn token(web: &Web, registry: &Url, headers: &HeaderMap) -> anyhow::Result
     let token: Option<Token> = serde_json::from_slice(&page.body).ok();
     let token = token.and_then(|token| token.token.or(token.access_token));
     let token = token.with_context(|| format!("{} gave no token", super::web::shown(&url)))?;
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).context("the registry's token is none")?;
-    value.set_sensitive(true);
-    Ok(value)
+    bearer(&token).context("the registry's token is none")
 }
 
 /// The digest of a manifest, which is that it was asked for by, where it was.

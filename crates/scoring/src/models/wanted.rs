@@ -84,7 +84,7 @@ fn read(text: &str, sha256: Option<String>) -> anyhow::Result<(String, Source)> 
     if text.starts_with("https://") || text.starts_with("http://") {
         let url = Url::parse(text).with_context(|| "what was given is no URL")?;
         ensure!(
-            url.username().is_empty() && url.password().is_none(),
+            !super::web::holds_credentials(&url),
             "the URL must hold no user and password: they would end up in logs"
         );
         let name = url.path().rsplit('/').next().unwrap_or_default().to_owned();

@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Uri,
+    header::{self, InvalidHeaderValue},
+};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use net::{
-    connect::connector,
+    connect::{Connector, connector},
     proxy::{Connected, Lasting, Proxies},
     tls::ClientTls,
 };
@@ -92,9 +95,11 @@ impl Web {
     pub(super) async fn get(&self, ask: &Ask<'_>, from: u64) -> anyhow::Result<Answer> {
         let url = shown(ask.url);
         ensure!(!self.offline, "offline (HF_HUB_OFFLINE or --offline): {url} is not fetched");
+        // Reads the certificates that are trusted here: once for all hops and attempts.
+        let mut connector = connector(PATIENCE, &ClientTls::default()).context("no trusted certificates here")?;
         let mut tries = Tries::new(self.first_wait);
         loop {
-            match self.follow(ask, from).await {
+            match self.follow(&mut connector, ask, from).await {
                 Ok(answer) => {
                     let status = answer.response.status();
                     let after = tries::retry_after(answer.response.headers());
@@ -137,7 +142,7 @@ impl Web {
         }
     }
 
-    async fn follow(&self, ask: &Ask<'_>, from: u64) -> Result<Answer, Failed> {
+    async fn follow(&self, connector: &mut Connector, ask: &Ask<'_>, from: u64) -> Result<Answer, Failed> {
         let mut url = ask.url.clone();
         let mut first: Option<HeaderMap> = None;
         for _ in 0..=MAX_REDIRECTS {
@@ -150,7 +155,7 @@ impl Web {
                 request = request.header(header::AUTHORIZATION, authorization);
             }
             let request = request.body(Empty::new()).map_err(anyhow::Error::from)?;
-            let response = self.send(&url, request).await?;
+            let response = self.send(connector, &url, request).await?;
             let first = first.get_or_insert_with(|| response.headers().clone());
             let location = response.headers().get(header::LOCATION);
             let Some(location) = location.filter(|_| is_redirect(response.status())) else {
@@ -167,14 +172,18 @@ impl Web {
         Err(anyhow!("{} redirects without end", shown(ask.url)).into())
     }
 
-    async fn send(&self, url: &Url, mut request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Failed> {
+    async fn send(
+        &self,
+        connector: &mut Connector,
+        url: &Url,
+        mut request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, Failed> {
         let uri: Uri = url.as_str().parse().with_context(|| format!("{} is no URL", shown(url)))?;
         let by = self.proxies.shown(&uri).map(|proxy| format!(" by way of the proxy {proxy}")).unwrap_or_default();
         let unreachable = || format!("cannot reach {}{by}", shown(url));
         let passing = |error: anyhow::Error| Failed { error: error.context(unreachable()), lasts: false };
 
-        let mut connector = connector(PATIENCE, &ClientTls::default()).context("no trusted certificates here")?;
-        let connected = timeout(PATIENCE, self.proxies.connect(&mut connector, &uri)).await;
+        let connected = timeout(PATIENCE, self.proxies.connect(connector, &uri)).await;
         let Connected { io, by_proxy } = match connected.map_err(|late| passing(late.into()))? {
             Ok(connected) => connected,
             Err(error) => {
@@ -236,6 +245,21 @@ pub(super) fn shown(url: &Url) -> String {
     shown.set_query(None);
     shown.set_fragment(None);
     shown.to_string()
+}
+
+/// Whether a URL holds a user or a password, which would end up in logs.
+pub(super) fn holds_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// The value of `Authorization` for a token.
+///
+/// # Errors
+/// It holds what no header may.
+pub(super) fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn is_redirect(status: StatusCode) -> bool {
