@@ -6,7 +6,7 @@ use engines::{
     failure::{Failure, FailureKind},
     request::{Route, SearchRoute},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::{Method, Request, Response, request};
 
 use crate::{
@@ -74,11 +74,11 @@ fn decide(context: &Context, head: &request::Parts) -> Decision {
 /// Answers one request, with its line for the access log where it has one. Never fails: what cannot be answered by the cluster is
 /// answered with its kind of error.
 ///
-/// What passes through most often does not carry the room about that the other ways need: a connection copies what waits for an answer.
+/// What waits for an answer is boxed here, where it is made: it is large, and would be copied by all who hand it on.
 pub fn handle(
     context: Context,
     request: Request<ClientBody>,
-) -> impl Future<Output = (Response<Body>, Option<Box<AccessLine>>)> {
+) -> LocalBoxFuture<'static, (Response<Body>, Option<Box<AccessLine>>)> {
     let (mut head, body) = request.into_parts();
     let (decision, access) = (decide(&context, &head), context.snapshot.settings.log.access);
     let line = AccessLine::begun(access, decision.is_passing(), &context.client, &head);
@@ -90,7 +90,7 @@ pub fn handle(
             let outgoing = streamed(head, body);
             let outgoing = if repeatable { outgoing.repeatable() } else { outgoing };
             if line.is_none() {
-                return pass_through(context, outgoing).map(|response| (response, None)).left_future();
+                return async move { (pass_through(context, outgoing).await, None) }.boxed_local();
             }
             pass_through(context, outgoing).boxed_local()
         }
@@ -106,7 +106,7 @@ pub fn handle(
             async move { name_nodes(&context, streamed(head, body).repeatable()).await }.boxed_local()
         }
     };
-    lined(access, line, answered).right_future()
+    lined(access, line, answered).boxed_local()
 }
 
 /// The answer, told to its line.

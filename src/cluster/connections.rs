@@ -53,7 +53,7 @@ impl Connections {
     /// Takes what is for this hop alone from the head of a request, once for all times that it is sent.
     pub fn strip(&self, head: &mut Parts) {
         headers::strip_hop_by_hop(&mut head.headers);
-        if self.cluster.preserve_host && !head.headers.contains_key(HOST) {
+        if self.cluster.preserve_host && !head.headers.keys().any(|name| *name == HOST) {
             // HTTP/2 has it in the URI.
             let named = head.uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
             if let Some(host) = named.or_else(|| self.legs.any_host()) {

@@ -1,5 +1,6 @@
 //! A request on its way to the cluster, before it is addressed to a node.
 
+use bytes::Bytes;
 use http::{Uri, Version, request::Parts, uri::PathAndQuery};
 use http_body::Body as _;
 
@@ -58,10 +59,10 @@ impl Outgoing {
 }
 
 /// The same body for another attempt; `None` where it streams, and is there but once.
-pub fn spare(body: &Body) -> Option<Body> {
+pub fn spare(body: &Body) -> Option<Bytes> {
     match body {
-        Body::Whole(whole) => Some(Body::Whole(whole.clone())),
-        body => is_at_hand(body).then(Body::empty),
+        Body::Whole(whole) => Some(whole.clone()),
+        body => body.is_end_stream().then(Bytes::new),
     }
 }
 

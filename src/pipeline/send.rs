@@ -41,7 +41,7 @@ pub(super) async fn send(context: &Context, outgoing: &mut Outgoing) -> Result<A
         match spare {
             Some(spare) if may_be_repeated(context, attempts, &error) => {
                 debug!(error = %chain(&error), "sending once more, over a new connection");
-                (outgoing.body, outgoing.attempts) = (spare, Attempts::Last);
+                (outgoing.body, outgoing.attempts) = (Body::whole(spare), Attempts::Last);
             }
             _ => return Err(error),
         }

@@ -33,7 +33,7 @@ use crate::{
     dialect::{Dialect, SearchRequest},
     failure::Failure,
     plan::SkipReason,
-    request::{RequestParts, Route, SearchForm, SearchRoute, Segments},
+    request::{RequestParts, Route, SearchForm, SearchRoute, Segments, segments},
     shown::{self, ShownHit},
 };
 use remembered::Remembered;
@@ -79,10 +79,13 @@ impl Dialect for Elastic {
 
     /// `GET` and `HEAD` only read, but for the next page of a scroll: each is there once.
     fn only_reads(&self, method: &Method, path: &str) -> bool {
-        let path = percent_decode_str(path).decode_utf8_lossy();
-        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
-        let scrolls = segments.next() == Some("_search") && segments.next() == Some("scroll");
-        matches!(*method, Method::GET | Method::HEAD) && !scrolls
+        let scrolls = |path: &str| {
+            let mut segments = segments(path);
+            segments.next() == Some("_search") && segments.next() == Some("scroll")
+        };
+        let is_coded = path.bytes().any(|byte| byte == b'%');
+        matches!(*method, Method::GET | Method::HEAD)
+            && !(scrolls(path) || is_coded && scrolls(&percent_decode_str(path).decode_utf8_lossy()))
     }
 
     fn read(&self, request: RequestParts<'_>, route: &SearchRoute) -> Result<Box<dyn SearchRequest>, SkipReason> {

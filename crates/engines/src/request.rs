@@ -27,7 +27,7 @@ pub(crate) struct Segments<'a, const N: usize> {
 impl<'a, const N: usize> Segments<'a, N> {
     pub(crate) fn of(path: &'a str) -> Self {
         let mut read = Self { segments: [""; N], count: 0 };
-        for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        for segment in segments(path) {
             let Some(place) = read.segments.get_mut(read.count) else { return Self { segments: [""; N], count: 0 } };
             *place = segment;
             read.count += 1;
@@ -38,6 +38,19 @@ impl<'a, const N: usize> Segments<'a, N> {
     pub(crate) fn as_slice(&self) -> &[&'a str] {
         &self.segments[..self.count]
     }
+}
+
+/// The segments of a path, empty ones left out. Every request's path is taken apart, so that this goes by bytes: `str::split` takes
+/// several times as long for segments this short.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    let split = move || {
+        let path = rest?;
+        let Some(end) = path.bytes().position(|byte| byte == b'/') else { return rest.take() };
+        rest = Some(&path[end + 1..]);
+        Some(&path[..end])
+    };
+    std::iter::from_fn(split).filter(|segment| !segment.is_empty())
 }
 
 /// The path of a request that carries searches.

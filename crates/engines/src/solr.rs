@@ -29,7 +29,7 @@ use crate::{
     dialect::{Dialect, SearchRequest},
     failure::Failure,
     plan::SkipReason,
-    request::{RequestParts, Route, SearchForm, SearchRoute, Segments},
+    request::{RequestParts, Route, SearchForm, SearchRoute, Segments, segments},
     shown::{self, ShownHit},
 };
 use handlers::Handlers;
@@ -44,7 +44,7 @@ pub struct Solr {
 impl Dialect for Solr {
     /// `/solr/…` and, of its second API, `/api/…`, where no Elasticsearch endpoint follows.
     fn owns(&self, path: &str) -> bool {
-        let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+        let mut segments = segments(path);
         let is_solr = matches!(segments.next(), Some("solr" | "api"));
         // What comes behind an index in Elasticsearch begins with an underscore.
         is_solr && segments.next().is_none_or(|segment| !segment.starts_with('_'))

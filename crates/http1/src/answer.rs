@@ -49,7 +49,7 @@ enum Left {
     Length(u64),
     Chunks(Chunks),
     /// They come behind the chunks.
-    Trailers(HeaderMap),
+    Trailers(Box<HeaderMap>),
     UntilClose,
     /// Nothing but to say so: how much there would be was not known beforehand, and whoever passes the body on frames it as it came.
     End,
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody> Answer<S, B> {
             Left::Trailers(trailers) => {
                 let trailers = std::mem::take(trailers);
                 self.left = Left::End;
-                Some(Frame::trailers(trailers))
+                Some(Frame::trailers(*trailers))
             }
             Left::UntilClose => {
                 let data = ready!(self.poll_read(cx))?;
@@ -226,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, B: RequestBody> Answer<S, B> {
         data.reserve(self.rest.len());
         chunks.read(&mut self.rest, data)?;
         if chunks.is_end() {
-            self.left = chunks.take_trailers()?.map_or(Left::End, Left::Trailers);
+            self.left = chunks.take_trailers()?.map_or(Left::End, |trailers| Left::Trailers(trailers.into()));
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! The exchange of a request for an answer: what a connection does until the head of the answer is there.
 
 use std::{
+    cell::Cell,
     future::poll_fn,
+    io,
     pin::pin,
     task::{Context, Poll, ready},
 };
@@ -21,6 +23,15 @@ use crate::{
 
 /// The room that is made for a head, and what comes right behind it, in bytes.
 const ROOM: usize = 32 * 1024;
+
+/// What comes first is copied out of that room where it is no longer than this, in bytes: it costs less than another room does.
+const SMALL: usize = 4 * 1024;
+
+thread_local! {
+    /// The room that the next head is read into. All connections of a thread have one together, since requests that wait are many,
+    /// and no account knows of their room.
+    static SPARE: Cell<Option<BytesMut>> = const { Cell::new(None) };
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Sends a request, and answers with the response once its head is there. Of its URI path and query are sent; its headers
@@ -94,14 +105,13 @@ fn poll_head<S: AsyncRead + Unpin>(
 ) -> Poll<Result<(Response<()>, Bytes), Error>> {
     loop {
         let before = input.len();
-        if input.capacity() == before {
-            input.reserve(ROOM);
-        }
-        let read = pin!(stream.read_buf(input)).poll(cx);
-        if read.is_pending() && before == 0 {
-            // Requests that wait are many, and no account knows of their room.
-            *input = BytesMut::new();
-        }
+        let read = match before {
+            0 => poll_first(stream, input, cx),
+            _ => {
+                input.reserve(if input.capacity() == before { ROOM } else { 0 });
+                pin!(stream.read_buf(input)).poll(cx)
+            }
+        };
         if ready!(read)? == 0 {
             return Poll::Ready(Err(if before == 0 { Error::Closed } else { Error::EndedEarly }));
         }
@@ -119,7 +129,7 @@ fn poll_head<S: AsyncRead + Unpin>(
                     drop(head);
                     *input = BytesMut::from(rest);
                 }
-                Read::Whole(head, rest) => return Poll::Ready(Ok((*head, rest))),
+                Read::Whole(head, rest) => return Poll::Ready(Ok((head, rest))),
                 Read::Part(part) => {
                     *input = part;
                     drop_empty_lines(input);
@@ -134,6 +144,24 @@ fn poll_head<S: AsyncRead + Unpin>(
             return Poll::Ready(Err(Error::HeadTooLong));
         }
     }
+}
+
+/// Reads what comes first, into nothing.
+fn poll_first<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    input: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut room = SPARE.take().unwrap_or_else(|| BytesMut::with_capacity(ROOM));
+    let read = pin!(stream.read_buf(&mut room)).poll(cx);
+    if room.len() > SMALL {
+        *input = room;
+    } else {
+        *input = BytesMut::from(&*room);
+        room.clear();
+        SPARE.set(Some(room));
+    }
+    read
 }
 
 /// Whether an answer is only a word before the answer (RFC 9110, section 15.2).

@@ -7,7 +7,7 @@ use http::{
 
 use crate::{
     Error,
-    lists::{digits, elements, ends_with, has},
+    lists::{digits, elements, ends_with, has, values},
 };
 
 /// The greatest length of a body, in bytes: hyper's, which has another use for the two numbers beyond.
@@ -36,7 +36,7 @@ impl Framing {
         if never || *method == Method::HEAD {
             return Ok(Self::Length(0));
         }
-        if headers.contains_key(TRANSFER_ENCODING) {
+        if values(headers, TRANSFER_ENCODING).next().is_some() {
             return match is_chunked(headers) {
                 // A proxy on the way that knows only HTTP/1.0 has not taken the chunks apart.
                 _ if version == Version::HTTP_10 => Err(Error::Framing("a Transfer-Encoding in HTTP/1.0")),
@@ -54,24 +54,24 @@ pub(crate) fn keeps_alive(version: Version, headers: &HeaderMap) -> bool {
 }
 
 fn has_option(headers: &HeaderMap, option: &str) -> bool {
-    headers.get_all(CONNECTION).iter().any(|value| has(value, option))
+    values(headers, CONNECTION).any(|value| has(value, option))
 }
 
 /// Whether the last coding is `chunked`.
 fn is_chunked(headers: &HeaderMap) -> bool {
-    headers.get_all(TRANSFER_ENCODING).iter().next_back().is_some_and(|last| ends_with(last, "chunked"))
+    values(headers, TRANSFER_ENCODING).last().is_some_and(|last| ends_with(last, "chunked"))
 }
 
 /// The length that all `Content-Length` headers agree on; `None` where there is none.
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Error> {
-    let mut lines = headers.get_all(CONTENT_LENGTH).iter();
+    let mut lines = values(headers, CONTENT_LENGTH);
     // As good as always.
     if let (Some(only), None) = (lines.next(), lines.next())
         && let Some(length) = number(only.as_bytes())
     {
         return Ok(Some(length));
     }
-    let said = headers.get_all(CONTENT_LENGTH).iter().flat_map(elements);
+    let said = values(headers, CONTENT_LENGTH).flat_map(elements);
     let mut said = said.map(|element| number(element.as_bytes()));
     let Some(first) = said.next() else { return Ok(None) };
     match first.filter(|_| said.all(|other| other == first)) {

@@ -36,7 +36,7 @@ pub(crate) fn write_header(name: &HeaderName, value: &[u8], out: &mut BytesMut) 
 /// A head that was read.
 pub(crate) enum Read {
     /// All of it, and what came behind it.
-    Whole(Box<Response<()>>, Bytes),
+    Whole(Response<()>, Bytes),
     /// The beginning of one.
     Part(BytesMut),
 }
@@ -52,7 +52,7 @@ pub(crate) fn read(input: BytesMut) -> Result<Read, Error> {
         parsed => parsed,
     };
     Ok(match parsed? {
-        Some((response, length)) => Read::Whole(Box::new(response), input.slice(length..)),
+        Some((response, length)) => Read::Whole(response, input.slice(length..)),
         None => Read::Part(input.try_into_mut().unwrap_or_else(|input| BytesMut::from(&*input))),
     })
 }

@@ -1,6 +1,11 @@
 //! The values of headers that say how a message is framed: lists and numbers.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The values of all headers of this name. Few headers are compared in less time than one is looked up.
+pub(crate) fn values(headers: &HeaderMap, wanted: HeaderName) -> impl Iterator<Item = &HeaderValue> {
+    headers.iter().filter(move |(name, _)| **name == wanted).map(|(_, value)| value)
+}
 
 /// Whether `element` is in a list. One that is not ASCII has none.
 pub(crate) fn has(list: &HeaderValue, element: &str) -> bool {

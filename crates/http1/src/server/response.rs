@@ -11,7 +11,7 @@ use http::{
 use hyper::ext::ReasonPhrase;
 
 use super::error::Error;
-use crate::lists::{digits, elements, has};
+use crate::lists::{digits, elements, has, values};
 
 /// What of a request decides how it is answered.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl Asked {
             version: request.version(),
             is_head: *request.method() == Method::HEAD,
             is_connect: *request.method() == Method::CONNECT,
-            takes_trailers: request.headers().get_all(TE).iter().any(|value| has(value, "trailers")),
+            takes_trailers: values(request.headers(), TE).any(|value| has(value, "trailers")),
         }
     }
 
@@ -92,7 +92,7 @@ pub(super) fn write(
     }
     say_whether_kept(asked, head, keeps_alive);
     let framing = framing(asked, head, size)?;
-    let says_close = head.headers.get_all(CONNECTION).iter().any(|value| has(value, "close"));
+    let says_close = values(&head.headers, CONNECTION).any(|value| has(value, "close"));
     *keeps_alive &= framing != Framing::UntilClose && !says_close && !leaves_http;
     write_status(head, out);
     write_headers(asked, head, size, out);
@@ -113,7 +113,7 @@ pub(super) fn write(
 
 /// Adds what a client has to know of the connection: one of HTTP/1.0 that it is kept, one of HTTP/1.1 that it is not.
 fn say_whether_kept(asked: Asked, head: &mut Parts, keeps_alive: &mut bool) {
-    let says = |option| head.headers.get_all(CONNECTION).iter().any(|value| has(value, option));
+    let says = |option| values(&head.headers, CONNECTION).any(|value| has(value, option));
     match asked.version {
         Version::HTTP_10 => {
             if !says("keep-alive") {
@@ -134,18 +134,18 @@ fn say_whether_kept(asked: Asked, head: &mut Parts, keeps_alive: &mut bool) {
 
 /// Whether the headers have a length that is written.
 fn has_length(asked: Asked, head: &Parts, size: Size) -> bool {
-    (size != Size::Nothing || asked.is_head) && head.headers.contains_key(CONTENT_LENGTH)
+    (size != Size::Nothing || asked.is_head) && values(&head.headers, CONTENT_LENGTH).next().is_some()
 }
 
 fn framing(asked: Asked, head: &Parts, size: Size) -> Result<Framing, Error> {
-    if asked.is_connect && head.status.is_success() && head.headers.contains_key(CONTENT_LENGTH) {
+    if asked.is_connect && head.status.is_success() && values(&head.headers, CONTENT_LENGTH).next().is_some() {
         return Err(Error::Answer("it takes CONNECT and has a Content-Length"));
     }
     let framing = match size {
         Size::Nothing => Framing::Length(0),
         Size::Known(length) => Framing::Length(length),
-        Size::Unknown if head.headers.contains_key(CONTENT_LENGTH) => {
-            let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter().map(|value| digits(value.as_bytes()));
+        Size::Unknown if values(&head.headers, CONTENT_LENGTH).next().is_some() => {
+            let mut lengths = values(&head.headers, CONTENT_LENGTH).map(|value| digits(value.as_bytes()));
             let first = lengths.next().flatten();
             match first.filter(|_| lengths.all(|other| other == first)) {
                 Some(length) => Framing::Length(length),
