@@ -40,9 +40,13 @@ pub fn read(file: &Path) -> io::Result<ModelProto> {
 pub fn outline(file: &Path) -> io::Result<ModelProto> {
     /// `ModelProto.graph`, `GraphProto.initializer`, `TensorProto.raw_data`.
     const RAW_VALUES: [u32; 3] = [7, 5, 9];
-    let file = File::open(file)?;
-    let length = file.metadata()?.len();
-    let bytes = without(&mut BufReader::new(file), length, &RAW_VALUES)?;
+    let opened = File::open(file)?;
+    let length = opened.metadata()?.len();
+    let bytes = match without(&mut BufReader::new(opened), length, &RAW_VALUES) {
+        // What nobody writes, such as groups, is for the whole reader to skip or to refuse.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return read(file),
+        bytes => bytes?,
+    };
     ModelProto::decode(Bytes::from(bytes)).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
