@@ -14,7 +14,13 @@ use graphs::{
     Output, Pooling, Precision, Recipe,
     onnx::{TensorProto, data_type, file},
 };
-use ort::{session::Session, value::TensorRef};
+use ort::{
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
+    value::TensorRef,
+};
 use scoring::Runtime;
 use serde_json::Value;
 
@@ -76,10 +82,14 @@ impl Fixture {
     fn build(&self, weights: &Path, precision: Precision) -> Vec<u8> {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("graph.onnx");
-        let recipe = Recipe { precision, output: self.output(), max_length: LONGEST, revision: None };
-        let built = graphs::build(&self.folder.join("config.json"), weights, &recipe, &to, &mut |_| ());
-        built.unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        self.build_at(&to, weights, precision, false);
         fs::read(to).unwrap()
+    }
+
+    fn build_at(&self, to: &Path, weights: &Path, precision: Precision, narrow: bool) {
+        let recipe = Recipe { precision, output: self.output(), max_length: LONGEST, revision: None, narrow };
+        let built = graphs::build(&self.folder.join("config.json"), weights, &recipe, to, &mut |_| ());
+        built.unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     fn graph(&self, weights: &Path, precision: Precision) -> Graph {
@@ -155,11 +165,21 @@ struct Graph(Mutex<Session>);
 
 impl Graph {
     fn open(bytes: &[u8]) -> Graph {
+        Graph(Mutex::new(Graph::builder().commit_from_memory(bytes).unwrap()))
+    }
+
+    /// One that is run as it is written, as the reference of a verification is.
+    fn open_as_written(file: &Path) -> Graph {
+        let mut builder = Graph::builder().with_optimization_level(GraphOptimizationLevel::Disable).unwrap();
+        Graph(Mutex::new(builder.commit_from_file(file).unwrap()))
+    }
+
+    fn builder() -> SessionBuilder {
         static RUNTIME: OnceLock<Runtime> = OnceLock::new();
         let runtime = RUNTIME.get_or_init(|| Runtime::load(None).unwrap_or_else(|error| panic!("{error}")));
         // Without the instructions for it, int8 sums overflow on x86.
         let builder = Session::builder(runtime.environment()).unwrap().with_precise_qmm().unwrap();
-        Graph(Mutex::new(builder.with_intra_threads(1).unwrap().commit_from_memory(bytes).unwrap()))
+        builder.with_intra_threads(1).unwrap()
     }
 
     /// The numbers that it gives, row by row.
@@ -309,6 +329,47 @@ fn a_quantised_export_gives_about_what_it_gives_itself() {
     }
 }
 
+/// The reference that int8 is held against: no larger than what it is made of, and the same scores as with floats.
+#[test]
+fn a_narrow_graph_keeps_what_the_file_has_and_says_what_floats_say() {
+    let folder = tempfile::tempdir().unwrap();
+    for fixture in exported() {
+        // The export in half precision, and in the upper half of floats.
+        let rounded = |name: &str, round: fn(f32) -> f32| {
+            let mut model = file::read(&fixture.folder.join("onnx/model.onnx")).unwrap();
+            for tensor in model.graph.iter_mut().flat_map(|graph| &mut graph.initializer) {
+                if tensor.data_type == data_type::FLOAT {
+                    let floats = tensor.raw_data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+                    tensor.raw_data = floats.flat_map(|float| round(float).to_le_bytes()).collect::<Vec<u8>>().into();
+                }
+            }
+            let to = folder.path().join(name);
+            file::write(model, &to).unwrap();
+            to
+        };
+        // A half has 13 bits fewer in its fraction, and nothing so small.
+        let in_half = |float: f32| if float.abs() < 1e-4 { 0.0 } else { f32::from_bits(float.to_bits() & !0x1fff) };
+        let half = rounded("half.onnx", in_half);
+        let brain = rounded("brain.onnx", |float| f32::from_bits(float.to_bits() & !0xffff));
+        for weights in [fixture.folder.join("onnx/model_quantized.onnx"), half, brain] {
+            let [wide, narrow] = ["wide.onnx", "narrow.onnx"].map(|name| folder.path().join(name));
+            fixture.build_at(&wide, &weights, Precision::Fp32, false);
+            fixture.build_at(&narrow, &weights, Precision::Fp32, true);
+            // Query matrices are divided, which may leave them more bits than they had.
+            let floats = |graph: &Path| -> i64 {
+                let constants = file::outline(graph).unwrap().graph.unwrap().initializer;
+                let is_matrix = |constant: &&TensorProto| constant.name.contains("/weights_");
+                let floats = constants.iter().filter(|constant| constant.data_type == data_type::FLOAT);
+                floats.filter(is_matrix).map(|constant| constant.dims.iter().product::<i64>()).sum()
+            };
+            let what = format!("{}, {}: {}", fixture.name, weights.display(), floats(&narrow));
+            assert!(floats(&wide) > 4 * floats(&narrow), "{what} of {} numbers are floats", floats(&wide));
+            let [wide, narrow] = [wide, narrow].map(|graph| fixture.run(&Graph::open_as_written(&graph))[0].clone());
+            assert!(distance(&narrow, &wide) < 1e-4, "{what}: {}", distance(&narrow, &wide));
+        }
+    }
+}
+
 /// So nobody has to trust what lies in the repository: it is what `rerank-proxy models build` makes. Where this fails since graphs
 /// have changed, build them again: `models build fixtures/models/ms-marco-MiniLM-L12-v2`, and all-MiniLM-L6-v2 with
 /// `--precision int7`, whose weights have no more bits.
@@ -323,7 +384,7 @@ fn the_bundled_graphs_are_made_of_the_files_beside_them() {
     for (name, precision, output, max_length) in bundled {
         let (folder, temporary) = (models.join(name), tempfile::tempdir().unwrap());
         let to = temporary.path().join("graph.onnx");
-        let recipe = Recipe { precision, output, max_length, revision: None };
+        let recipe = Recipe { precision, output, max_length, revision: None, narrow: false };
         let weights = folder.join("onnx/model_quantized.onnx");
         graphs::build(&folder.join("config.json"), &weights, &recipe, &to, &mut |_| ()).unwrap();
         let there = folder.join(format!("compiled/{}.onnx", precision.name()));

@@ -37,7 +37,7 @@ pub fn build(
     let checkpoint = Checkpoint::open(weights)?;
     let provenance = Provenance::of(config, checkpoint.files(), recipe)?;
 
-    let mut graph = Graph::new(recipe.precision);
+    let mut graph = Graph::new(recipe.precision, recipe.narrow);
     let inputs = inputs(&mut graph, &*architecture, longest);
     let mut step = |done: usize, all: usize| progress(LAYERS * done as f64 / all as f64);
     let mut encoder = |graph: &mut Graph, rows| architecture.encoder(graph, &checkpoint, &inputs, rows, &mut step);

@@ -14,7 +14,7 @@ pub use messages::Setting;
 
 use crate::{
     onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto, data_type},
-    precision::Precision,
+    precision::{self, Precision},
 };
 
 /// The version of ONNX's own operators: the first whose `Attention` knows of padding.
@@ -52,6 +52,8 @@ pub enum Axis {
 /// A graph that is being written down.
 pub struct Graph {
     precision: Precision,
+    /// See [`Recipe::narrow`](crate::Recipe::narrow).
+    narrow: bool,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
     inputs: Vec<ValueInfoProto>,
@@ -66,10 +68,11 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// An empty graph, whose weights are to have this precision.
-    pub fn new(precision: Precision) -> Graph {
+    /// An empty graph, whose weights are to have this precision, and if it is fp32 may be `narrow` until they are used.
+    pub fn new(precision: Precision, narrow: bool) -> Graph {
         Graph {
             precision,
+            narrow: narrow && precision == Precision::Fp32,
             nodes: Vec::new(),
             constants: Vec::new(),
             inputs: Vec::new(),
@@ -84,6 +87,11 @@ impl Graph {
     /// The precision of its weights.
     pub fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// True where floats are made of its weights in each run.
+    pub fn is_narrow(&self) -> bool {
+        self.narrow
     }
 
     /// Says which part of the model what follows is. Operators and constants are named after it, which profiles show.
@@ -221,6 +229,15 @@ impl Graph {
     /// A constant that is one float.
     pub fn float(&mut self, value: f32) -> Value {
         self.constant("float", &[], data_type::FLOAT, vec![value])
+    }
+
+    /// A constant of floats in fewer bits, where the graph is narrow and they lose nothing by it; [`Graph::as_floats`] widens it.
+    /// Gives the floats back where it does not fit.
+    pub fn narrow_floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<Value, Vec<f32>> {
+        match self.narrow.then(|| precision::halves(&values)).flatten() {
+            Some((data_type, halves)) => Ok(self.constant(name, shape, data_type, halves)),
+            None => Err(values),
+        }
     }
 
     /// A constant of int8.

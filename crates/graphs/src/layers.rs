@@ -181,8 +181,8 @@ impl Graph {
 
     /// `x W + b` in floats, whatever the precision.
     pub fn float_linear(&mut self, x: &Value, layer: Linear) -> Value {
-        let (inputs, outputs) = (layer.weights.inputs, layer.weights.outputs);
-        let weights = self.floats("weights", &[inputs, outputs], layer.weights.into_floats());
+        let outputs = layer.weights.outputs;
+        let weights = self.float_weights(layer.weights);
         let product = self.matmul(x, &weights);
         match layer.bias {
             Some(bias) => {
@@ -191,6 +191,37 @@ impl Graph {
             }
             None => product,
         }
+    }
+
+    /// A matrix of floats. In a narrow graph it becomes that when it is used.
+    fn float_weights(&mut self, weights: Weights) -> Value {
+        let shape = [weights.inputs, weights.outputs];
+        let values = match weights.values {
+            Values::Quantised(quantised) if self.is_narrow() => return self.dequantised(quantised, shape),
+            _ => weights.into_floats(),
+        };
+        match self.narrow_floats("weights", &shape, values) {
+            Ok(narrow) => self.as_floats(&narrow),
+            Err(values) => self.floats("weights", &shape, values),
+        }
+    }
+
+    /// Floats that are made of quantised numbers in each run.
+    fn dequantised(&mut self, quantised: Quantised, shape: [usize; 2]) -> Value {
+        let Quantised { values, scales, zero_points } = quantised;
+        let of_scales = scales.len();
+        // A zero point for each scale is what the operator wants.
+        let zero_points = zero_points.unwrap_or_else(|| vec![0]);
+        let (zero_points, scales) = match (zero_points.len(), of_scales) {
+            (1, _) => (vec![zero_points[0]; of_scales], scales),
+            (points, 1) => (zero_points, vec![scales[0]; points]),
+            _ => (zero_points, scales),
+        };
+        let numbers = self.bytes("weights", &shape, values);
+        let scales_shape = if scales.len() == 1 { vec![] } else { vec![scales.len()] };
+        let scales = self.floats("scales", &scales_shape, scales);
+        let zero_points = self.bytes("zeros", &scales_shape, zero_points);
+        self.op("DequantizeLinear", &[&numbers, &scales, &zero_points], &[("axis", Setting::Int(1))])
     }
 
     fn optional<T>(&mut self, values: Option<T>, constant: impl FnOnce(&mut Graph, T) -> Value) -> Value {
@@ -306,15 +337,25 @@ impl Graph {
     pub fn embedding(&mut self, table: Weights, ids: &Value) -> Value {
         let (rows, width) = (table.inputs, table.outputs);
         let values = match table.values {
-            Values::Quantised(quantised) if self.precision().largest().is_some() && quantised.scales.len() == 1 => {
+            Values::Quantised(quantised)
+                if (self.precision().largest().is_some() || self.is_narrow()) && quantised.scales.len() == 1 =>
+            {
                 return self.quantised_embedding(quantised, rows, width, ids);
             }
             Values::Quantised(quantised) => quantised.to_floats(width),
             Values::Float(values) => values,
         };
         if self.precision() == Precision::Fp32 {
-            let table = self.floats("embeddings", &[rows, width], values);
-            return self.gather(&table, ids, 0);
+            return match self.narrow_floats("embeddings", &[rows, width], values) {
+                Ok(narrow) => {
+                    let rows = self.gather(&narrow, ids, 0);
+                    self.as_floats(&rows)
+                }
+                Err(values) => {
+                    let table = self.floats("embeddings", &[rows, width], values);
+                    self.gather(&table, ids, 0)
+                }
+            };
         }
         let quantised = precision::by_row(width, &values, 127);
         drop(values);
@@ -324,6 +365,19 @@ impl Graph {
         let numbers = self.as_floats(&numbers);
         let scales = self.gather(&scales, ids, 0);
         self.multiply(&numbers, &scales)
+    }
+
+    /// The rows of `table` that `ids` names, normalised: a row of it depends on the token alone, so that the table itself is
+    /// normalised, and no run has to. In a narrow graph it stays as the file has it.
+    pub fn normed_embedding(&mut self, table: Weights, norm: LayerNorm, ids: &Value) -> Value {
+        if self.is_narrow() {
+            let rows = self.embedding(table, ids);
+            return self.norm(&rows, norm);
+        }
+        let (inputs, outputs) = (table.inputs, table.outputs);
+        let mut words = Array { shape: vec![inputs, outputs], values: table.into_floats() };
+        norm.apply(&mut words);
+        self.embedding(Weights::float(inputs, outputs, words.values), ids)
     }
 
     /// The rows of a table that has one scale. Rows are picked first, so that few numbers are multiplied.

@@ -1,6 +1,11 @@
 //! Precisions: how many bits the weights of a graph have, and how floats become so few.
 
-use crate::array::{Quantised, Values, Weights};
+use half::{bf16, f16};
+
+use crate::{
+    array::{Quantised, Values, Weights},
+    onnx::data_type,
+};
 
 /// The precision of a graph's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +99,20 @@ pub(crate) fn nearest(value: f32, largest: i8) -> i8 {
     value.round_ties_even().clamp(-largest, largest) as i8
 }
 
+/// The numbers in 16 bits, and the type of those, where that loses nothing: they are from a file that has no more.
+pub(crate) fn halves(values: &[f32]) -> Option<(i32, Vec<u16>)> {
+    let all = |half: fn(f32) -> (u16, f32)| -> Option<Vec<u16>> {
+        let exact = |&value: &f32| {
+            let (bits, back) = half(value);
+            (back.to_bits() == value.to_bits()).then_some(bits)
+        };
+        values.iter().map(exact).collect()
+    };
+    let half = all(|value| (f16::from_f32(value).to_bits(), f16::from_f32(value).to_f32()));
+    let brain = || all(|value| (bf16::from_f32(value).to_bits(), bf16::from_f32(value).to_f32()));
+    half.map(|bits| (data_type::FLOAT16, bits)).or_else(|| brain().map(|bits| (data_type::BFLOAT16, bits)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +128,14 @@ mod tests {
     fn weights_of_seven_bits_never_overflow_sixteen() {
         let quantised = by_column(1, &[1.0, -1.0, 0.3], 64);
         assert!(quantised.values.iter().all(|value| 2 * 255 * i32::from(value.unsigned_abs()) <= 32_767));
+    }
+
+    #[test]
+    fn halves_are_taken_where_they_lose_nothing() {
+        let of = |values: &[f32]| halves(values).map(|(data_type, _)| data_type);
+        assert_eq!(halves(&[1.0, -0.0]), Some((data_type::FLOAT16, vec![0x3c00, 0x8000])));
+        assert_eq!(of(&[1.0, f32::from_bits(0x7f00_0000)]), Some(data_type::BFLOAT16));
+        assert_eq!((of(&[0.1]), of(&[1.0, f32::from_bits(0x3f80_0001)])), (None, None));
     }
 
     #[test]

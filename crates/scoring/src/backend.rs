@@ -18,6 +18,9 @@ pub enum Sessions {
     One,
     /// A single one whose failures are told by nobody but who runs it: ONNX Runtime writes nothing on stderr.
     OneQuiet,
+    /// A single one that is to take little memory rather than little time: nothing is worked out ahead of a run, and what a
+    /// step of it took is given back after it.
+    OneSparing,
     /// Several, which share what they can.
     Several,
 }
@@ -28,6 +31,7 @@ pub fn open(folder: ModelFolder, runtime: &Runtime, sessions: Sessions) -> Arc<d
     match sessions {
         Sessions::One => Arc::new(loader.for_one_session()),
         Sessions::OneQuiet => Arc::new(loader.for_one_session().quietly()),
+        Sessions::OneSparing => Arc::new(loader.for_one_session().sparingly()),
         Sessions::Several => Arc::new(loader),
     }
 }

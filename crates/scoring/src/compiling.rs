@@ -9,6 +9,7 @@ mod verification;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -26,6 +27,7 @@ use crate::{
         variant,
     },
 };
+pub use verification::LONGEST_PROBE;
 use verification::{Findings, Subject};
 
 /// The graph that is wanted.
@@ -96,21 +98,20 @@ pub fn build(
     Ok(built)
 }
 
-/// Verifies a compiled graph that is there once more, and writes its report anew.
+/// Verifies a compiled graph that is there once more, and writes its report anew; where that cannot be written, the verdict
+/// comes with the reason.
 ///
 /// # Errors
-/// A file cannot be read, written or run.
+/// A file cannot be read or run.
 pub fn verify_again(
     path: &Path,
     onnx: &Path,
     runtime: &Runtime,
     progress: &mut dyn FnMut(&str, f64),
-) -> anyhow::Result<Report> {
-    let model = file::read(onnx)?;
-    let provenance = graphs::Provenance::read(&model);
-    drop(model);
+) -> anyhow::Result<(Report, io::Result<()>)> {
+    let provenance = graphs::Provenance::read(&file::outline(onnx)?);
     let provenance = provenance.with_context(|| format!("{} is no compiled graph", onnx.display()))?;
-    let unverified = Unverified::create(path)?;
+    let unverified = Unverified::create(path).or_else(|_| Unverified::elsewhere())?;
     let weights = weights_named(path, &provenance);
     let subject = Subject {
         path,
@@ -127,8 +128,8 @@ pub fn verify_again(
             onnx.display()
         );
     }
-    report.write(onnx).with_context(|| format!("cannot write beside {}", onnx.display()))?;
-    Ok(report)
+    let kept = report.write(onnx);
+    Ok((report, kept))
 }
 
 fn one(
@@ -160,7 +161,7 @@ fn one(
 
 fn recipe(path: &Path, precision: Precision, max_length: usize, revision: Option<String>) -> anyhow::Result<Recipe> {
     let output = Reading::of(path)?.output();
-    Ok(Recipe { precision, output, max_length, revision })
+    Ok(Recipe { precision, output, max_length, revision, narrow: false })
 }
 
 fn verified(
@@ -173,7 +174,7 @@ fn verified(
     let mut float_graph = || {
         let weights = subject.weights.context("the weights are gone")?;
         let onnx = unverified.folder.join("reference.onnx");
-        let recipe = recipe(subject.path, Precision::Fp32, subject.max_length, None)?;
+        let recipe = Recipe { narrow: true, ..recipe(subject.path, Precision::Fp32, subject.max_length, None)? };
         graphs::build(&subject.path.join("config.json"), weights, &recipe, &onnx, &mut |_| ())?;
         Ok(onnx)
     };
@@ -268,7 +269,18 @@ impl Unverified {
         let above = path.join(FOLDER);
         remove_interrupted(&above);
         // A folder to each process: two may build at once.
-        let folder = above.join(format!("{UNVERIFIED}-{}", std::process::id()));
+        Unverified::at(above.join(format!("{UNVERIFIED}-{}", std::process::id())))
+    }
+
+    /// Among the system's temporary files: for a model's folder in which nothing can be written.
+    fn elsewhere() -> anyhow::Result<Unverified> {
+        let folder = std::env::temp_dir().join(format!("rerank-proxy-{UNVERIFIED}-{}", std::process::id()));
+        // Not one that is there: others may write where these are.
+        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Unverified::at(folder)
+    }
+
+    fn at(folder: PathBuf) -> anyhow::Result<Unverified> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let lock = folder.join(IN_PROGRESS);
         let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
@@ -311,7 +323,7 @@ fn remove_interrupted(above: &Path) {
 impl Drop for Unverified {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
-        if let Some(above) = self.folder.parent() {
+        if let Some(above) = self.folder.parent().filter(|above| above.ends_with(FOLDER)) {
             // Where nothing was trusted; it stays where it is not empty.
             let _ = fs::remove_dir(above);
         }

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use graphs::{BuildError, Precision};
 use scoring::{
     Runtime,
-    compiling::{Built, Wish, build, verify_again},
+    compiling::{Built, LONGEST_PROBE, Wish, build, verify_again},
     models::{
         ModelFolder,
         compiled::{self, Check, Report},
@@ -91,20 +91,25 @@ pub(super) fn after_pull(path: &Path, revision: &str, runtime: Option<&Path>) {
 
 /// Verifies the compiled graphs of the model at `path` once more. Fails where one does not pass.
 pub(super) fn verify(path: &Path, runtime: Option<&Path>) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
+    let (mut failed, mut unkept) = (Vec::new(), false);
     for onnx in compiled::all(path) {
-        let report = verify_again(path, &onnx, &Runtime::load(runtime)?, &mut progress())?;
+        let (report, kept) = verify_again(path, &onnx, &Runtime::load(runtime)?, &mut progress())?;
         println!("{}: {} with {} pairs", onnx.display(), verdict(&report), report.pairs);
-        print!("{}", figures(&report));
+        print!("{}{}", figures(&report), untried(&report));
+        if let Err(error) = &kept {
+            println!("  this report cannot be kept ({error}); the one beside the graph stands as it is");
+        }
         if !report.passed {
             failed.push(onnx.display().to_string());
+            unkept |= kept.is_err();
         }
     }
     if failed.is_empty() {
         return Ok(());
     }
+    let then = if unkept { "by its earlier report it is run all the same" } else { "is not run" };
     bail!(
-        "{} did not pass, and is not run: build it again with: rerank-proxy models build {}",
+        "{} did not pass, and {then}: build it again with: rerank-proxy models build {}",
         failed.join(", "),
         path.display()
     )
@@ -124,7 +129,7 @@ fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
         } else {
             println!("{name}: passed as well, and is slower: not kept");
         }
-        print!("{}{}", figures(report), speed(one));
+        print!("{}{}{}", figures(report), untried(report), speed(one));
         if !report.compared {
             println!(
                 "  there was nothing to compare it with: the folder has no stock file, and its weights are floats"
@@ -158,6 +163,17 @@ fn figures(report: &Report) -> String {
         format!("  {}: {value}, {limit} {}{failed}\n", check.figure, number(check.limit))
     };
     report.checks.iter().map(line).collect()
+}
+
+/// The lengths that no probe has.
+fn untried(report: &Report) -> String {
+    match report.max_length > LONGEST_PROBE {
+        true => format!(
+            "  it takes inputs of {} tokens; those of more than {LONGEST_PROBE} were not tried, which takes gigabytes\n",
+            report.max_length
+        ),
+        false => String::new(),
+    }
 }
 
 /// Short, and with enough digits for small ones.

@@ -18,7 +18,7 @@ use positions::{Positions, Table, Window};
 
 use crate::{
     architecture::{Architecture, Inputs, Rows, classifier},
-    array::{Array, Linear, Weights},
+    array::{Array, Linear},
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
@@ -103,9 +103,7 @@ impl Deberta {
         let norm = self.norm(weights, "embeddings.LayerNorm")?;
         let is_projected = self.embedding_width != self.width;
         if !is_projected && self.absolute_positions.is_none() && !self.has_token_types {
-            let mut words = weights.tensor("embeddings.word_embeddings.weight")?;
-            norm.apply(&mut words);
-            return Ok(graph.embedding(Weights::float(words.shape[0], words.width(), words.values), &inputs.ids));
+            return Ok(graph.normed_embedding(weights.table("embeddings.word_embeddings")?, norm, &inputs.ids));
         }
         let mut x = graph.embedding(weights.table("embeddings.word_embeddings")?, &inputs.ids);
         if self.absolute_positions.is_some() {

@@ -15,7 +15,7 @@
 
 use crate::{
     architecture::{Architecture, Inputs, Rows, classifier},
-    array::{Array, Linear, Weights},
+    array::Linear,
     checkpoint::Checkpoint,
     config::Config,
     error::BuildError,
@@ -244,9 +244,8 @@ impl Architecture for ModernBert {
             local: Reach { rotation: local, window: Some(window) },
         };
         graph.enter("embeddings");
-        let mut words: Array = weights.tensor("embeddings.tok_embeddings.weight")?;
-        self.norm(weights, "embeddings.norm")?.apply(&mut words);
-        let mut x = graph.embedding(Weights::float(words.shape[0], words.width(), words.values), &inputs.ids);
+        let norm = self.norm(weights, "embeddings.norm")?;
+        let mut x = graph.normed_embedding(weights.table("embeddings.tok_embeddings")?, norm, &inputs.ids);
         for place in 0..self.layers {
             let is_last = place + 1 == self.layers;
             x = self.layer(graph, weights, place, &x, &run, if is_last { rows } else { Rows::All })?;

@@ -3,14 +3,14 @@
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
+    io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Component, Path, PathBuf},
 };
 
 use bytes::Bytes;
 use prost::{
     Message,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+    encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len},
 };
 
 use super::{EXTERNAL, ModelProto, StringStringEntryProto, TensorProto};
@@ -31,6 +31,86 @@ const ALIGNMENT: u64 = 4096;
 pub fn read(file: &Path) -> io::Result<ModelProto> {
     let bytes = Bytes::from(std::fs::read(file)?);
     ModelProto::decode(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// Reads a model without the raw values of its constants, which may be most of it: they are skipped and never in memory.
+///
+/// # Errors
+/// See [`read`].
+pub fn outline(file: &Path) -> io::Result<ModelProto> {
+    /// `ModelProto.graph`, `GraphProto.initializer`, `TensorProto.raw_data`.
+    const RAW_VALUES: [u32; 3] = [7, 5, 9];
+    let opened = File::open(file)?;
+    let length = opened.metadata()?.len();
+    let bytes = match without(&mut BufReader::new(opened), length, &RAW_VALUES) {
+        // What nobody writes, such as groups, is for the whole reader to skip or to refuse.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return read(file),
+        bytes => bytes?,
+    };
+    ModelProto::decode(Bytes::from(bytes)).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+/// The next `length` bytes, which are a message, without the field that `place` leads to: the number of a field, and those of
+/// the ones within it.
+fn without(from: &mut BufReader<File>, length: u64, place: &[u32]) -> io::Result<Vec<u8>> {
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let Some((&number, within)) = place.split_first() else { return Ok(Vec::new()) };
+    let mut kept = Vec::new();
+    let mut left = length;
+    while left > 0 {
+        let key = varint(from, &mut left)?;
+        let wire_type = WireType::try_from(key & 7).map_err(|error| invalid(&error.to_string()))?;
+        let size = match wire_type {
+            WireType::Varint => {
+                encode_varint(key, &mut kept);
+                encode_varint(varint(from, &mut left)?, &mut kept);
+                continue;
+            }
+            WireType::LengthDelimited => varint(from, &mut left)?,
+            WireType::SixtyFourBit => 8,
+            WireType::ThirtyTwoBit => 4,
+            WireType::StartGroup | WireType::EndGroup => return Err(invalid("has a group, as no ONNX file does")),
+        };
+        left = left.checked_sub(size).ok_or_else(|| invalid("ends before its last field does"))?;
+        let is_on_the_way = key >> 3 == u64::from(number) && wire_type == WireType::LengthDelimited;
+        if is_on_the_way && within.is_empty() {
+            from.seek_relative(i64::try_from(size).map_err(|_| invalid("has a field without end"))?)?;
+            continue;
+        }
+        let field = if is_on_the_way { without(from, size, within)? } else { bytes(from, size)? };
+        encode_varint(key, &mut kept);
+        if wire_type == WireType::LengthDelimited {
+            encode_varint(field.len() as u64, &mut kept);
+        }
+        kept.extend(field);
+    }
+    Ok(kept)
+}
+
+/// The next number, whose bytes are taken off what is `left` of the message.
+fn varint(from: &mut BufReader<File>, left: &mut u64) -> io::Result<u64> {
+    /// No number has more bytes.
+    const LONGEST: u64 = 10;
+    let mut written = Vec::new();
+    for byte in from.take((*left).min(LONGEST)).bytes() {
+        let byte = byte?;
+        written.push(byte);
+        if byte < 0x80 {
+            *left -= written.len() as u64;
+            let number = decode_varint(&mut written.as_slice());
+            return number.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "ends within a number"))
+}
+
+fn bytes(from: &mut BufReader<File>, size: u64) -> io::Result<Vec<u8>> {
+    let mut read = Vec::new();
+    from.take(size).read_to_end(&mut read)?;
+    match read.len() as u64 == size {
+        true => Ok(read),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "ends before its last field does")),
+    }
 }
 
 /// The raw values of a constant of `model`, from the file itself or from the one beside it that it names.
@@ -194,10 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn an_outline_is_the_model_without_its_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.onnx");
+        write(model(), &file).unwrap();
+        let mut expected = model();
+        let constants = &mut expected.graph.as_mut().unwrap().initializer;
+        constants.iter_mut().for_each(|constant| constant.raw_data = Bytes::new());
+        assert_eq!(outline(&file).unwrap(), expected);
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+        assert_eq!(outline(&file).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
     fn what_is_no_onnx_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.onnx");
         std::fs::write(&file, b"version https://git-lfs.github.com/spec/v1").unwrap();
         assert_eq!(read(&file).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(outline(&file).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -115,8 +115,8 @@ fn a_graph_that_says_something_else_is_refused_and_stock_goes_on() {
     let right = build(folder.path(), &provenance_of(weights), &runtime(), &mut |_, _| ()).unwrap().remove(0);
     assert!(right.report.passed);
     fs::remove_file(folder.path().join("onnx/model_fp32.onnx")).unwrap();
-    let report = verify_again(folder.path(), &right.onnx, &runtime(), &mut |_, _| ()).unwrap();
-    assert!(!report.passed, "{report:#?}");
+    let (report, kept) = verify_again(folder.path(), &right.onnx, &runtime(), &mut |_, _| ()).unwrap();
+    assert!(!report.passed && kept.is_ok(), "{report:#?}");
     let stock = opened(folder.path(), None);
     assert!(stock.report().is_none(), "{:?}", stock.onnx());
     assert!(stock.notes()[0].contains("did not pass the verification"), "{:?}", stock.notes());
@@ -188,6 +188,21 @@ fn no_architecture_and_no_weights_are_said_with_the_file() {
     fs::write(folder.path().join("model.safetensors"), "").unwrap();
     let error = ModelFolder::open(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("rerank-proxy models build"), "{error}");
+}
+
+#[test]
+fn where_nothing_can_be_written_a_graph_is_verified_all_the_same() {
+    let folder = tiny(&["onnx/model.onnx"]);
+    let onnx = built(folder.path(), Precision::Int8).onnx;
+    let before = fs::read(compiled::report_place(&onnx)).unwrap();
+    // What a folder that is read-only refuses, also to root.
+    let own = folder.path().join(format!("compiled/unverified-{}", std::process::id()));
+    fs::write(&own, "in its way").unwrap();
+    fs::create_dir(compiled::report_place(&onnx).with_extension("json.part")).unwrap();
+    let (report, kept) = verify_again(folder.path(), &onnx, &runtime(), &mut |_, _| ()).unwrap();
+    assert!(report.passed && kept.is_err(), "{report:#?}");
+    assert_eq!(fs::read(compiled::report_place(&onnx)).unwrap(), before);
+    assert!(own.is_file() && opened(folder.path(), None).report().is_some());
 }
 
 #[test]

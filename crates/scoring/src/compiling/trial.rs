@@ -31,6 +31,11 @@ impl Trial<'_> {
         Trial::open_in(folder, runtime, Sessions::OneQuiet)
     }
 
+    /// The same in little memory, for what is compared with and whose time does not count.
+    pub(super) fn open_sparingly<'a>(folder: &'a ModelFolder, runtime: &Runtime) -> anyhow::Result<Trial<'a>> {
+        Trial::open_in(folder, runtime, Sessions::OneSparing)
+    }
+
     fn open_in<'a>(folder: &'a ModelFolder, runtime: &Runtime, sessions: Sessions) -> anyhow::Result<Trial<'a>> {
         let model = backend::open(folder.clone(), runtime, sessions).load(1);
         let model = model.with_context(|| format!("{} cannot be run", folder.onnx().display()))?;

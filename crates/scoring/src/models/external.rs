@@ -43,7 +43,7 @@ pub(crate) fn files(onnx: &Path) -> Result<Vec<PathBuf>, ModelError> {
 /// # Errors
 /// It cannot be read.
 pub(crate) fn locations(onnx: &Path) -> Result<BTreeSet<String>, ModelError> {
-    match file::read(onnx) {
+    match file::outline(onnx) {
         Ok(model) => Ok(locations_in(&model)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(BTreeSet::new()),
         Err(source) => Err(ModelError::Unreadable { file: onnx.to_path_buf(), source }),

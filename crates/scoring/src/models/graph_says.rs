@@ -24,7 +24,7 @@ impl Says {
     /// It cannot be read, or has no output that is known.
     pub(super) fn of(onnx: &Path) -> Result<Self, ModelError> {
         let unsupported = |problem: String| ModelError::Unsupported { file: onnx.to_path_buf(), problem };
-        let model = file::read(onnx).map_err(|error| unsupported(format!("is no ONNX file ({error})")))?;
+        let model = file::outline(onnx).map_err(|error| unsupported(format!("is no ONNX file ({error})")))?;
         let outputs = model.graph.map(|graph| graph.output).unwrap_or_default();
         let lone = || (outputs.len() == 1).then(|| Self::of_shape(&outputs[0])).flatten();
         let said = outputs.iter().find_map(Self::of_output).or_else(lone);

@@ -8,6 +8,7 @@ use std::{
 };
 
 use ort::{
+    ep,
     logging::LogLevel,
     session::{Session, builder::GraphOptimizationLevel},
 };
@@ -29,6 +30,7 @@ pub(crate) struct OnnxLoader {
     providers: Result<Providers, BackendError>,
     shares_weights: bool,
     is_quiet: bool,
+    is_sparing: bool,
     /// Locked while a session is opened, which takes its file's size in memory for a while: one at a time.
     opened: Mutex<Opened>,
     device: Mutex<Option<String>>,
@@ -50,7 +52,7 @@ impl OnnxLoader {
         // An accelerator has one session, whatever it may fall back to.
         let shares_weights = !providers.as_ref().is_ok_and(Providers::prefer_accelerator);
         let (opened, device) = (Mutex::default(), Mutex::default());
-        OnnxLoader { folder, runtime, providers, shares_weights, is_quiet: false, opened, device }
+        OnnxLoader { folder, runtime, providers, shares_weights, is_quiet: false, is_sparing: false, opened, device }
     }
 
     /// The same loader for a single session, which has its weights to itself.
@@ -61,6 +63,11 @@ impl OnnxLoader {
     /// The same loader for a session that writes nothing on stderr.
     pub(crate) fn quietly(self) -> OnnxLoader {
         OnnxLoader { is_quiet: true, ..self }
+    }
+
+    /// The same loader for a session that takes as little memory as it can, and longer for a run.
+    pub(crate) fn sparingly(self) -> OnnxLoader {
+        OnnxLoader { is_sparing: true, ..self }
     }
 
     fn encoder(&self, opened: &mut Opened, threads: usize) -> Result<Arc<Encoder>, BackendError> {
@@ -110,6 +117,7 @@ impl OnnxLoader {
                 threads,
                 exact_products: saturates() && !self.folder.never_saturates(),
                 is_quiet: self.is_quiet,
+                is_sparing: self.is_sparing,
             };
             let runtime = self.runtime.clone();
             let opened = opener::run(move || session(&runtime, &options, weights.as_deref()));
@@ -155,6 +163,7 @@ struct SessionOptions {
     /// True where the products of int8 weights would overflow.
     exact_products: bool,
     is_quiet: bool,
+    is_sparing: bool,
 }
 
 fn session(runtime: &Runtime, options: &SessionOptions, weights: Option<&Weights>) -> ort::Result<Session> {
@@ -172,6 +181,11 @@ fn session(runtime: &Runtime, options: &SessionOptions, weights: Option<&Weights
     }
     if options.is_quiet {
         builder = builder.with_log_level(LogLevel::Fatal)?;
+    }
+    if options.is_sparing {
+        // Constants that are widened in each run would be widened once and for all.
+        builder = builder.with_optimization_level(GraphOptimizationLevel::Disable)?.with_prepacking(false)?;
+        builder = builder.with_execution_providers([ep::CPU::default().with_arena_allocator(false).build()])?;
     }
     builder = execution::register(options.provider, builder, options.device, options.threads)?;
     if let Some(weights) = weights {
