@@ -34,6 +34,7 @@ ZIG               ?= $(TARGET)/zig-venv
 ZIG_VERSIONS      := ziglang==0.17.1 cargo-zigbuild==0.24.1
 ZIG_STAMP         := $(TARGET)/zig-venv/.$(subst $() ,-,$(subst ==,-,$(ZIG_VERSIONS)))
 FOR_ONNXRUNTIME   := $(TARGET)/onnxruntime-$(FOR)
+DEBIAN_FOR        := $(if $(filter aarch64%,$(FOR)),arm64,amd64)
 ifeq ($(FOR),)
 PROGRAM_FOR := $(BINARIES)/release/rerank-proxy
 PACKAGE     := $(PYTHON) scripts/package.py --program $(PROGRAM_FOR) --library $(ONNXRUNTIME) --out $(DIST)
@@ -184,7 +185,7 @@ need-rust:
 # A Rust of rustup or of a distribution: where its standard library lies is for it to say.
 need-for: need-rust need-python
 	@found=$$(rustc --print target-libdir --target $(FOR)) && ls "$$found"/libstd-*.rlib >/dev/null 2>&1 || { \
-		echo "error: Rust's standard library for $(FOR) is missing: rustup target add $(FOR); Debian: apt-get install libstd-rust-dev:$(if $(filter aarch64%,$(FOR)),arm64,amd64)" >&2; exit 1; }
+		echo "error: Rust's standard library for $(FOR) is missing: rustup target add $(FOR); Debian: dpkg --add-architecture $(DEBIAN_FOR) && apt-get update && apt-get install libstd-rust-dev:$(DEBIAN_FOR)" >&2; exit 1; }
 	@$(if $(filter $(TARGET)/%,$(ZIG)),:,[ -x $(ZIG)/bin/zig ] && [ -x $(ZIG)/bin/cargo-zigbuild ]) || { \
 		echo "error: ZIG=$(ZIG) has no bin/zig or no bin/cargo-zigbuild: without ZIG=… both come from PyPI" >&2; exit 1; }
 	@case "$(RUNS)" in $(BINARIES)/release/*) ;; *) [ -x "$(RUNS)" ] || { echo "error: RUNS=$(RUNS) is no program" >&2; exit 1; };; esac
