@@ -26,24 +26,28 @@ CLIENTS_STAMP     := $(CLIENTS)/.requirements
 ONNXRUNTIME_STAMP := $(ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION)
 
 # What packages are for: this machine, or with FOR=aarch64-unknown-linux-gnu another one; then zig (PyPI) compiles C and links, for
-# that glibc and later. RUNS is a program of the same source that runs here: it writes manual pages and completions.
+# that glibc and later. RUNS is a program of the same source that runs here: it writes manual pages and completions. ZIG is a folder
+# with bin/zig and bin/cargo-zigbuild, where those of PyPI are not wanted.
 GLIBC             := 2.28
 RUNS              ?= $(BINARIES)/release/rerank-proxy
 ZIG               ?= $(TARGET)/zig-venv
-ZIG_STAMP         := $(TARGET)/zig-venv/.ziglang
+ZIG_VERSIONS      := ziglang==0.17.1 cargo-zigbuild==0.24.1
+ZIG_STAMP         := $(TARGET)/zig-venv/.$(subst $() ,-,$(subst ==,-,$(ZIG_VERSIONS)))
 FOR_ONNXRUNTIME   := $(TARGET)/onnxruntime-$(FOR)
+DEBIAN_FOR        := $(if $(filter aarch64%,$(FOR)),arm64,amd64)
 ifeq ($(FOR),)
 PROGRAM_FOR := $(BINARIES)/release/rerank-proxy
 PACKAGE     := $(PYTHON) scripts/package.py --program $(PROGRAM_FOR) --library $(ONNXRUNTIME) --out $(DIST)
 PACKAGED    := onnxruntime program
 else
+$(if $(filter x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu,$(FOR)),,$(error no packages are made for $(FOR): FOR is aarch64-unknown-linux-gnu or x86_64-unknown-linux-gnu))
 PROGRAM_FOR := $(BINARIES)/$(FOR)/release/rerank-proxy
 PACKAGE     := $(PYTHON) scripts/package.py --target $(FOR) --program $(PROGRAM_FOR) --library $(FOR_ONNXRUNTIME) --out $(DIST) --runs $(RUNS) --strip ""
-PACKAGED    := $(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION) program-for $(if $(filter $(BINARIES)/release/%,$(RUNS)),program)
+PACKAGED    := need-for $(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION) program-for $(if $(filter $(BINARIES)/release/%,$(RUNS)),program)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-e2e test-deploy test-image clients client-matrix bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-lints need-python clean clean-engines clean-venv
+.PHONY: help demo test test-rust test-e2e test-deploy test-image clients client-matrix bench soak fuzz lint dist wheel deb test-install program program-for onnxruntime venv need-rust need-for need-dpkg need-lints need-python clean clean-engines clean-venv
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -99,7 +103,7 @@ fuzz: need-rust ## every fuzz target for 10 million inputs or 30 min (FUZZ_TARGE
 			-runs=10000000 -max_total_time=1800 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 || exit 1; \
 	done
 
-dist: $(PACKAGED) ## packages for those without Rust, in target/dist: archive, .deb, wheel, SBOM, checksums (FOR=aarch64-unknown-linux-gnu: for another machine)
+dist: need-dpkg $(PACKAGED) ## packages for those without Rust, in target/dist: archive, .deb, wheel, SBOM, checksums (FOR=aarch64-unknown-linux-gnu: for another machine)
 	rm -f $(addprefix $(DIST)/*.,whl deb tar.gz json)
 	$(PACKAGE) $(ARGS) archive deb wheel sbom
 	cd $(DIST) && sha256sum *.whl *.deb *.tar.gz *.json >SHA256SUMS
@@ -107,7 +111,7 @@ dist: $(PACKAGED) ## packages for those without Rust, in target/dist: archive, .
 wheel: $(PACKAGED) ## the Python wheel alone (pip install, then `rerank-proxy demo`)
 	$(PACKAGE) $(ARGS) wheel
 
-deb: $(PACKAGED) ## the Debian package alone
+deb: need-dpkg $(PACKAGED) ## the Debian package alone
 	$(PACKAGE) $(ARGS) deb
 
 test-install: dist venv ## installs the packages in a clean Debian without Rust, and searches there (root, debootstrap, Debian's packages, PyPI)
@@ -117,7 +121,7 @@ program: need-rust
 	$(CARGO) build --release --locked --bin rerank-proxy
 
 # On 64-bit ARM the size of a page is the kernel's choice, and jemalloc fails on larger ones than it was built for.
-program-for: need-rust $(if $(filter $(TARGET)/%,$(ZIG)),$(ZIG_STAMP))
+program-for: need-for $(if $(filter $(TARGET)/%,$(ZIG)),$(ZIG_STAMP))
 	PATH="$(ZIG)/bin:$$PATH" CARGO_PROFILE_RELEASE_STRIP=symbols $(if $(filter aarch64%,$(FOR)),JEMALLOC_SYS_WITH_LG_PAGE=16) \
 		$(CARGO) zigbuild --release --locked --bin rerank-proxy --target $(FOR).$(GLIBC)
 
@@ -141,7 +145,7 @@ $(ONNXRUNTIME_STAMP): | $(VENV_BASE)
 	$(VENV)/bin/python scripts/fetch_onnxruntime.py $(ONNXRUNTIME_VERSION) $(ONNXRUNTIME)
 	@touch $@
 
-$(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION): | $(VENV_BASE)
+$(FOR_ONNXRUNTIME)/.fetched-$(ONNXRUNTIME_VERSION): | need-for $(VENV_BASE)
 	@rm -rf $(FOR_ONNXRUNTIME)
 	$(VENV)/bin/python scripts/fetch_onnxruntime.py $(ONNXRUNTIME_VERSION) $(FOR_ONNXRUNTIME) $(firstword $(subst -, ,$(FOR)))
 	@touch $@
@@ -159,7 +163,7 @@ $(VENV_STAMP): tests/e2e/requirements.txt | $(VENV_BASE)
 $(ZIG_STAMP): | need-python
 	@rm -rf $(TARGET)/zig-venv
 	$(PYTHON) -m venv $(TARGET)/zig-venv
-	$(TARGET)/zig-venv/bin/python -m pip install --quiet --disable-pip-version-check ziglang cargo-zigbuild
+	$(TARGET)/zig-venv/bin/python -m pip install --quiet --disable-pip-version-check $(ZIG_VERSIONS)
 	@touch $@
 
 # What is not to be had for this machine is a column less; the benchmark says so.
@@ -177,6 +181,17 @@ $(CLIENTS_STAMP): tests/clients/requirements.txt | need-python
 need-rust:
 	@command -v $(CARGO) >/dev/null || { echo "error: cargo is missing: install Rust from https://rustup.rs" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "error: a C compiler is missing: Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install" >&2; exit 1; }
+
+# A Rust of rustup or of a distribution: where its standard library lies is for it to say.
+need-for: need-rust need-python
+	@found=$$(rustc --print target-libdir --target $(FOR)) && ls "$$found"/libstd-*.rlib >/dev/null 2>&1 || { \
+		echo "error: Rust's standard library for $(FOR) is missing: rustup target add $(FOR); Debian: dpkg --add-architecture $(DEBIAN_FOR) && apt-get update && apt-get install libstd-rust-dev:$(DEBIAN_FOR)" >&2; exit 1; }
+	@$(if $(filter $(TARGET)/%,$(ZIG)),:,[ -x $(ZIG)/bin/zig ] && [ -x $(ZIG)/bin/cargo-zigbuild ]) || { \
+		echo "error: ZIG=$(ZIG) has no bin/zig or no bin/cargo-zigbuild: without ZIG=… both come from PyPI" >&2; exit 1; }
+	@case "$(RUNS)" in $(BINARIES)/release/*) ;; *) [ -x "$(RUNS)" ] || { echo "error: RUNS=$(RUNS) is no program" >&2; exit 1; };; esac
+
+need-dpkg:
+	@command -v dpkg-deb >/dev/null || { echo "error: dpkg-deb is missing: Debian: apt-get install dpkg; macOS: brew install dpkg" >&2; exit 1; }
 
 need-lints: need-rust
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || { echo "error: rustfmt or clippy is missing: rustup component add rustfmt clippy" >&2; exit 1; }
