@@ -100,7 +100,7 @@ def _add_security(kind: Kind, home: Path) -> None:
 
 
 def _add_vectors(kind: Kind, home: Path) -> None:
-    """OpenSearch's k-NN plugin. The native libraries of its engine faiss are in no artifact: its engine lucene needs none."""
+    """OpenSearch's k-NN plugin. The native libraries of its engines faiss and nmslib are not in it; its engine lucene needs none."""
     _add_plugin(kind, home, "opensearch-knn", "lang-painless,transport-grpc")
 
 
