@@ -27,7 +27,6 @@ MODES = {
 }
 ALL = ("steps", "compressed", "sniff", "retries", "product")
 # OpenSearch's clients do not ask what they talk to.
-NO_SNIFFING = ("steps", "compressed", "retries", "product")
 ANY_PRODUCT = ("steps", "compressed", "sniff", "retries")
 
 REQUESTS = ("steps", "compressed")
@@ -83,7 +82,7 @@ PINS = {
     "java": _java(),
 }
 
-ES8, ES9, OS3 = "elasticsearch-8", "elasticsearch-9", "opensearch-3"
+ES8, ES9, OS3, OS3_VECTORS = "elasticsearch-8", "elasticsearch-9", "opensearch-3", "opensearch-3-vectors"
 
 CLIENTS = [
     Client("elasticsearch-py 9", "elasticsearch", "python", "python/elasticsearch_py.py", ES9, light=True),
@@ -99,13 +98,14 @@ CLIENTS = [
     Client("go-elasticsearch 9", "github.com/elastic/go-elasticsearch/v9", "go", "go/elasticsearch", ES9),
     Client("go-elasticsearch 8", "github.com/elastic/go-elasticsearch/v8", "go", "go/elasticsearch8", ES8),
     Client("opensearch-go", "github.com/opensearch-project/opensearch-go/v4", "go", "go/opensearch", OS3, ANY_PRODUCT),
-    Client("elasticsearch-java", "elasticsearch-java", "java", "java/ElasticsearchJava.java", ES9, NO_SNIFFING),
-    Client("opensearch-java", "opensearch-java", "java", "java/OpensearchJava.java", OS3, ("steps", "compressed", "retries")),
+    Client("elasticsearch-java", "elasticsearch-java", "java", "java/ElasticsearchJava.java", ES9),
+    Client("opensearch-java", "opensearch-java", "java", "java/OpensearchJava.java", OS3, ANY_PRODUCT),
     Client("LangChain's ElasticsearchStore", "langchain-elasticsearch", "stores", "python/stores.py langchain_elasticsearch", ES8, STORE),
+    Client("LangChain's OpenSearchVectorSearch", "langchain-community", "stores", "python/stores.py langchain_opensearch", OS3_VECTORS, STORE),
     Client("LlamaIndex' ElasticsearchStore", f"{LLAMA_INDEX}elasticsearch", "stores", "python/stores.py llama_index_elasticsearch", ES8, STORE),
-    Client("LlamaIndex' OpensearchVectorStore", f"{LLAMA_INDEX}opensearch", "stores", "python/stores.py llama_index_opensearch", OS3, STORE),
+    Client("LlamaIndex' OpensearchVectorStore", f"{LLAMA_INDEX}opensearch", "stores", "python/stores.py llama_index_opensearch", OS3_VECTORS, STORE),
     Client("Haystack's ElasticsearchDocumentStore", "elasticsearch-haystack", "stores", "python/stores.py haystack_elasticsearch", ES8, STORE),
-    Client("Haystack's OpenSearchDocumentStore", "opensearch-haystack", "stores", "python/stores.py haystack_opensearch", OS3, STORE),
+    Client("Haystack's OpenSearchDocumentStore", "opensearch-haystack", "stores", "python/stores.py haystack_opensearch", OS3_VECTORS, STORE),
 ]
 
 
@@ -136,7 +136,8 @@ def _cell(value):
 
 def _engine(kind):
     names = {"elasticsearch": "Elasticsearch", "opensearch": "OpenSearch", "solr": "Solr"}
-    return f"{names[KINDS[kind].flavour]} {KINDS[kind].version}"
+    plugin = " with k-NN" if KINDS[kind].vectors else ""
+    return f"{names[KINDS[kind].flavour]} {KINDS[kind].version}{plugin}"
 
 
 def write() -> None:

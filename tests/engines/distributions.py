@@ -58,8 +58,8 @@ def fetch(kind: Kind) -> Path:
             unpack(maven_file(f"{group}:{kind.flavour}:{kind.version}:zip", Path(download)), Path(download))
             for entry in (Path(download) / f"{kind.flavour}-{kind.version}").iterdir():
                 entry.rename(part / entry.name)
-            if kind.secured and kind.flavour == "opensearch":
-                _add_security(kind, part)
+            if kind.plugin:
+                {"secured": _add_security, "knn": _add_vectors}[kind.plugin](kind, part)
     if kind.modules:
         _add_published_modules(kind, home)
     if kind.flavour == "elasticsearch" and kind.major >= 8:
@@ -95,12 +95,23 @@ def _add_published_modules(kind: Kind, home: Path) -> None:
 
 def _add_security(kind: Kind, home: Path) -> None:
     """OpenSearch's security plugin, with the one library that it needs of a module which the integ-test zip lacks."""
-    folder = home / "plugins" / "opensearch-security"
-    with tempfile.TemporaryDirectory() as download:
-        unpack(maven_file(f"org.opensearch.plugin:opensearch-security:{kind.version}.0:zip", Path(download)), folder)
+    folder = _add_plugin(kind, home, "opensearch-security", "")
     maven_file("org.apache.commons:commons-collections4:4.4:jar", folder)
+
+
+def _add_vectors(kind: Kind, home: Path) -> None:
+    """OpenSearch's k-NN plugin. The native libraries of its engines faiss and nmslib are not in it; its engine lucene needs none."""
+    _add_plugin(kind, home, "opensearch-knn", "lang-painless,transport-grpc")
+
+
+def _add_plugin(kind: Kind, home: Path, name: str, extends: str) -> Path:
+    """A plugin that is published; `extends` names the modules that are there of those it wants."""
+    folder = home / "plugins" / name
+    with tempfile.TemporaryDirectory() as download:
+        unpack(maven_file(f"org.opensearch.plugin:{name}:{kind.version}.0:zip", Path(download)), folder)
     descriptor = folder / "plugin-descriptor.properties"
-    descriptor.write_text(re.sub(r"(?m)^extended\.plugins=.*", "extended.plugins=", descriptor.read_text()))
+    descriptor.write_text(re.sub(r"(?m)^extended\.plugins=.*", f"extended.plugins={extends}", descriptor.read_text()))
+    return folder
 
 
 def _add_own_module(kind: Kind, home: Path, name: str, source: Path) -> None:

@@ -8,6 +8,9 @@ import co.elastic.clients.elasticsearch.core.search.Hit;
 import co.elastic.clients.elasticsearch.core.search.ResponseBody;
 import co.elastic.clients.json.JsonpUtils;
 import co.elastic.clients.transport.Version;
+import co.elastic.clients.transport.rest5_client.Rest5ClientTransport;
+import co.elastic.clients.transport.rest5_client.low_level.Rest5Client;
+import co.elastic.clients.transport.rest5_client.low_level.sniffer.Sniffer;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.StringReader;
 import java.util.ArrayList;
@@ -18,8 +21,13 @@ import java.util.Map;
 final class ElasticsearchJava implements Script.Adapter {
   private final ElasticsearchClient client;
 
-  private ElasticsearchJava(String url, boolean compressed) {
+  private final Rest5Client lowLevel;
+  private final Sniffer sniffer;
+
+  private ElasticsearchJava(String url, boolean compressed, boolean sniffing) {
     client = ElasticsearchClient.of(builder -> builder.host(url).useCompression(compressed));
+    lowLevel = ((Rest5ClientTransport) client._transport()).restClient();
+    sniffer = sniffing ? Sniffer.builder(lowLevel).build() : null;
   }
 
   public static void main(String[] arguments) throws Exception {
@@ -123,8 +131,20 @@ final class ElasticsearchJava implements Script.Adapter {
     return json(client.delete(d -> d.index(index).id(id).refresh(Refresh.True)));
   }
 
+  /** The sniffer works in the background. The node that the client was given has no name, those that are found have one. */
+  @Override
+  public List<String> nodes() throws Exception {
+    while (lowLevel.getNodes().get(0).getName() == null) {
+      Thread.sleep(10);
+    }
+    return lowLevel.getNodes().stream().map(node -> node.getHost().toURI()).sorted().toList();
+  }
+
   @Override
   public void close() throws Exception {
+    if (sniffer != null) {
+      sniffer.close();
+    }
     client.close();
   }
 }

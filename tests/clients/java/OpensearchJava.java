@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.apache.hc.core5.http.HttpHost;
+import org.opensearch.client.RestClient;
 import org.opensearch.client.json.JsonpMapper;
 import org.opensearch.client.json.JsonpSerializable;
 import org.opensearch.client.json.jackson.JacksonJsonpMapper;
@@ -17,17 +18,27 @@ import org.opensearch.client.opensearch.core.BulkRequest;
 import org.opensearch.client.opensearch.core.MsearchRequest;
 import org.opensearch.client.opensearch.core.search.Hit;
 import org.opensearch.client.opensearch.core.search.SearchResult;
+import org.opensearch.client.sniff.Sniffer;
 import org.opensearch.client.transport.Version;
 import org.opensearch.client.transport.httpclient5.ApacheHttpClient5TransportBuilder;
+import org.opensearch.client.transport.rest_client.RestClientTransport;
 
-/** Driver of opensearch-java. */
+/** Driver of opensearch-java. Its own transport cannot look for nodes; the one over the low-level client can, by that client's sniffer. */
 final class OpensearchJava implements Script.Adapter {
   private static final JsonpMapper MAPPER = new JacksonJsonpMapper();
   private final OpenSearchClient client;
 
-  private OpensearchJava(String url, boolean compressed) throws Exception {
+  private final RestClient lowLevel;
+  private final Sniffer sniffer;
+
+  private OpensearchJava(String url, boolean compressed, boolean sniffing) throws Exception {
+    HttpHost host = HttpHost.create(url);
+    lowLevel = sniffing ? RestClient.builder(host).build() : null;
+    sniffer = sniffing ? Sniffer.builder(lowLevel).build() : null;
     client = new OpenSearchClient(
-        ApacheHttpClient5TransportBuilder.builder(HttpHost.create(url)).setMapper(MAPPER).setCompressionEnabled(compressed).build());
+        sniffing
+            ? new RestClientTransport(lowLevel, MAPPER)
+            : ApacheHttpClient5TransportBuilder.builder(host).setMapper(MAPPER).setCompressionEnabled(compressed).build());
   }
 
   public static void main(String[] arguments) throws Exception {
@@ -141,8 +152,20 @@ final class OpensearchJava implements Script.Adapter {
     return json(client.delete(d -> d.index(index).id(id).refresh(Refresh.True)));
   }
 
+  /** The sniffer works in the background. The node that the client was given has no name, those that are found have one. */
+  @Override
+  public List<String> nodes() throws Exception {
+    while (lowLevel.getNodes().get(0).getName() == null) {
+      Thread.sleep(10);
+    }
+    return lowLevel.getNodes().stream().map(node -> node.getHost().toURI()).sorted().toList();
+  }
+
   @Override
   public void close() throws Exception {
+    if (sniffer != null) {
+      sniffer.close();
+    }
     client._transport().close();
   }
 }

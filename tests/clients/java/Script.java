@@ -52,11 +52,14 @@ final class Script {
     String update(String index, String id, Map<String, Object> changes) throws Exception;
 
     String delete(String index, String id) throws Exception;
+
+    /** The nodes that the client sends to, once it has looked for them. */
+    List<String> nodes() throws Exception;
   }
 
   /** How a client is made. */
   interface Maker {
-    Adapter make(String url, boolean compressed) throws Exception;
+    Adapter make(String url, boolean compressed, boolean sniffing) throws Exception;
   }
 
   private final Adapter client;
@@ -68,10 +71,14 @@ final class Script {
 
   /** Runs the mode that the command line asks for, MODE URL DOCUMENTS, and prints what was seen. */
   static void run(String version, String[] arguments, Maker maker) throws Exception {
-    try (Adapter client = maker.make(arguments[1], arguments[0].equals("compressed"))) {
+    try (Adapter client = maker.make(arguments[1], arguments[0].equals("compressed"), arguments[0].equals("sniff"))) {
       Script script = new Script(client);
       switch (arguments[0]) {
         case "product" -> script.see("info", client::info);
+        case "sniff" -> {
+          script.seen.put("nodes", client.nodes());
+          script.see("search", () -> client.search(RULED, PAGE, 0));
+        }
         case "retries" -> {
           for (String index : List.of("flaky-503", "flaky-429", "always-503")) {
             script.see(index, () -> client.search(index, PAGE, 0));

@@ -1,8 +1,8 @@
 """The stores of LangChain, LlamaIndex and Haystack, one of them named by the first argument: documents are added, and searched for by
-their words and, where the engine knows vectors, by a vector. ../README.md has the mode.
+their words and by a vector. ../README.md has the mode.
 
-The engine of the tests is an OpenSearch without its plugin for vectors, so that the index is made beforehand, as a store finds it that is
-not the first to come."""
+Those on OpenSearch take the engine `lucene` of its plugin for vectors, which all of them let their users choose: the tests' OpenSearch lacks
+the native libraries of the others."""
 
 import hashlib
 import json
@@ -18,7 +18,6 @@ warnings.simplefilter("ignore")
 QUERY = "how do I keep the water in a small house warm and clean"
 DIMENSIONS = 8
 TOP = 30
-FIELDS = {"properties": {"content": {"type": "text"}, "text": {"type": "text"}, "embedding": {"type": "float"}}}
 
 
 def vector(text):
@@ -32,9 +31,9 @@ def page(found):
     return [{"hits": {"hits": hits}}]
 
 
-def langchain_elasticsearch(url, index, texts, by_vector):
+def hashed():
+    """The model that LangChain's stores are given."""
     from langchain_core.embeddings import Embeddings
-    from langchain_elasticsearch import BM25Strategy, DenseVectorStrategy, ElasticsearchStore
 
     class Hashed(Embeddings):
         def embed_documents(self, texts):
@@ -43,13 +42,30 @@ def langchain_elasticsearch(url, index, texts, by_vector):
         def embed_query(self, text):
             return vector(text)
 
-    strategy = DenseVectorStrategy() if by_vector else BM25Strategy()
-    options = {"embedding": Hashed()} if by_vector else {}
-    store = ElasticsearchStore(es_url=url, index_name=index, strategy=strategy, **options)
+    return Hashed()
+
+
+def langchain(store, texts):
     yield store.add_texts(list(texts.values()), ids=list(texts))
     found = store.similarity_search_with_score(QUERY, k=TOP)
     yield page((document.page_content, document.page_content, score) for document, score in found)
     store.delete([next(iter(texts))], refresh_indices=True)
+
+
+def langchain_elasticsearch(url, index, texts, by_vector):
+    from langchain_elasticsearch import BM25Strategy, DenseVectorStrategy, ElasticsearchStore
+
+    strategy = DenseVectorStrategy() if by_vector else BM25Strategy()
+    options = {"embedding": hashed()} if by_vector else {}
+    yield from langchain(ElasticsearchStore(es_url=url, index_name=index, strategy=strategy, **options), texts)
+
+
+def langchain_opensearch(url, index, texts, by_vector):
+    """It searches by vectors only. Where it is to be reranked, the text comes in a header, which the store hands on to its client."""
+    from langchain_community.vectorstores import OpenSearchVectorSearch
+
+    options = {} if by_vector else {"headers": {"X-Rerank-Query": QUERY}}
+    yield from langchain(OpenSearchVectorSearch(url, index, hashed(), engine="lucene", **options), texts)
 
 
 def llama_index(store, texts, by_vector):
@@ -73,8 +89,7 @@ def llama_index_elasticsearch(url, index, texts, by_vector):
 def llama_index_opensearch(url, index, texts, by_vector):
     from llama_index.vector_stores.opensearch import OpensearchVectorClient, OpensearchVectorStore
 
-    made_before(url, index)
-    client = OpensearchVectorClient(url, index, DIMENSIONS)
+    client = OpensearchVectorClient(url, index, DIMENSIONS, engine="lucene")
     yield from llama_index(OpensearchVectorStore(client), texts, by_vector)
 
 
@@ -98,19 +113,12 @@ def haystack_elasticsearch(url, index, texts, by_vector):
 
 
 def haystack_opensearch(url, index, texts, by_vector):
-    from haystack_integrations.components.retrievers.opensearch import OpenSearchBM25Retriever
+    from haystack_integrations.components.retrievers.opensearch import OpenSearchBM25Retriever, OpenSearchEmbeddingRetriever
     from haystack_integrations.document_stores.opensearch import OpenSearchDocumentStore
 
-    made_before(url, index)
-    store = OpenSearchDocumentStore(hosts=url, index=index, settings={}, mappings=FIELDS, create_index=False)
-    yield from haystack(store, OpenSearchBM25Retriever, texts, by_vector)
-
-
-def made_before(url, index):
-    import opensearchpy
-
-    with opensearchpy.OpenSearch(url) as client:
-        client.indices.create(index=index, body={"settings": {"number_of_shards": 1, "number_of_replicas": 0}, "mappings": FIELDS})
+    retriever = OpenSearchEmbeddingRetriever if by_vector else OpenSearchBM25Retriever
+    method = {"name": "hnsw", "engine": "lucene", "space_type": "l2"}
+    yield from haystack(OpenSearchDocumentStore(hosts=url, index=index, embedding_dim=DIMENSIONS, method=method), retriever, texts, by_vector)
 
 
 def run(framework, mode, url, documents):
@@ -123,8 +131,6 @@ def run(framework, mode, url, documents):
         ("plain", "bystander-clients", False),
         ("vectors", "scratch-clients-vectors", True),
     ):
-        if by_vector and framework.endswith("opensearch"):
-            continue
         steps = globals()[framework](url, index, texts, by_vector)
         seen[f"{kind}: added"] = next(steps)
         seen[f"{kind} found"] = next(steps)
@@ -135,6 +141,7 @@ def run(framework, mode, url, documents):
 
 PACKAGES = {
     "langchain_elasticsearch": "langchain-elasticsearch",
+    "langchain_opensearch": "langchain-community",
     "llama_index_elasticsearch": "llama-index-vector-stores-elasticsearch",
     "llama_index_opensearch": "llama-index-vector-stores-opensearch",
     "haystack_elasticsearch": "elasticsearch-haystack",
