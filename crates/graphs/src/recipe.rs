@@ -40,7 +40,7 @@ pub struct Recipe {
     pub max_length: usize,
     /// The revision of the repository that the weights are from, where that is known.
     pub revision: Option<String>,
-    /// True where an fp32 graph keeps its weights as narrow as their file has them, and makes floats of them in each run, a layer
-    /// at a time: the same scores in less memory and more time.
+    /// True where an fp32 graph keeps its weights as narrow as their file has them, as far as that loses nothing, and makes floats
+    /// of them in each run, a layer at a time: the same scores but for rounding, in less memory and more time.
     pub narrow: bool,
 }

@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use graphs::{Precision, Recipe, onnx::file};
+use tempfile::TempDir;
 
 use crate::{
     backend::Runtime,
@@ -111,7 +112,6 @@ pub fn verify_again(
 ) -> anyhow::Result<(Report, io::Result<()>)> {
     let provenance = graphs::Provenance::read(&file::outline(onnx)?);
     let provenance = provenance.with_context(|| format!("{} is no compiled graph", onnx.display()))?;
-    let unverified = Unverified::create(path).or_else(|_| Unverified::elsewhere())?;
     let weights = weights_named(path, &provenance);
     let subject = Subject {
         path,
@@ -120,7 +120,9 @@ pub fn verify_again(
         max_length: provenance.max_length,
         weights: weights.as_deref(),
     };
-    let report = verified(&subject, &provenance, runtime, &unverified, progress)?;
+    let mut room = None;
+    let mut folder = || Ok(room.insert(Room::of(path)?).folder().to_owned());
+    let report = verified(&subject, &provenance, runtime, &mut folder, progress)?;
     let earlier = Report::read(onnx).ok();
     if !report.compared && earlier.is_some_and(|earlier| earlier.compared) {
         bail!(
@@ -154,7 +156,8 @@ fn one(
     // It may be fewer: the positions of the model end somewhere.
     let max_length = provenance.max_length;
     let subject = Subject { path, onnx: &onnx, precision, max_length, weights: Some(&weights) };
-    let report = verified(&subject, &provenance, runtime, unverified, progress)?;
+    let mut folder = || Ok(unverified.folder.clone());
+    let report = verified(&subject, &provenance, runtime, &mut folder, progress)?;
     let size = size(&onnx)? + size(&file::beside(&onnx)).unwrap_or(0);
     Ok(Built { precision, onnx, size, report })
 }
@@ -164,16 +167,17 @@ fn recipe(path: &Path, precision: Precision, max_length: usize, revision: Option
     Ok(Recipe { precision, output, max_length, revision, narrow: false })
 }
 
+/// The report on a graph. `folder` is where the graph is written that it may have to be compared with.
 fn verified(
     subject: &Subject,
     provenance: &graphs::Provenance,
     runtime: &Runtime,
-    unverified: &Unverified,
+    folder: &mut dyn FnMut() -> anyhow::Result<PathBuf>,
     progress: &mut dyn FnMut(&str, f64),
 ) -> anyhow::Result<Report> {
     let mut float_graph = || {
         let weights = subject.weights.context("the weights are gone")?;
-        let onnx = unverified.folder.join("reference.onnx");
+        let onnx = folder()?.join("reference.onnx");
         let recipe = Recipe { narrow: true, ..recipe(subject.path, Precision::Fp32, subject.max_length, None)? };
         graphs::build(&subject.path.join("config.json"), weights, &recipe, &onnx, &mut |_| ())?;
         Ok(onnx)
@@ -269,21 +273,14 @@ impl Unverified {
         let above = path.join(FOLDER);
         remove_interrupted(&above);
         // A folder to each process: two may build at once.
-        Unverified::at(above.join(format!("{UNVERIFIED}-{}", std::process::id())))
-    }
-
-    /// Among the system's temporary files: for a model's folder in which nothing can be written.
-    fn elsewhere() -> anyhow::Result<Unverified> {
-        let folder = std::env::temp_dir().join(format!("rerank-proxy-{UNVERIFIED}-{}", std::process::id()));
-        // Not one that is there: others may write where these are.
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Unverified::at(folder)
-    }
-
-    fn at(folder: PathBuf) -> anyhow::Result<Unverified> {
+        let folder = above.join(format!("{UNVERIFIED}-{}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let lock = folder.join(IN_PROGRESS);
-        let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+        let lock = File::create(&lock).with_context(|| {
+            // Nobody would: without the file it is not known for one.
+            let _ = fs::remove_dir(&folder);
+            format!("cannot write {}", lock.display())
+        })?;
         // Where the file system has no locks, nobody finds it to be without.
         lock.try_lock().ok();
         Ok(Unverified { folder, _lock: lock })
@@ -323,9 +320,39 @@ fn remove_interrupted(above: &Path) {
 impl Drop for Unverified {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
-        if let Some(above) = self.folder.parent().filter(|above| above.ends_with(FOLDER)) {
+        if let Some(above) = self.folder.parent() {
             // Where nothing was trusted; it stays where it is not empty.
             let _ = fs::remove_dir(above);
+        }
+    }
+}
+
+/// Where the graph is written that one is compared with which is there already: in the model's folder, or where nothing can be
+/// written there, among the system's temporary files.
+enum Room {
+    Own(Unverified),
+    Temporary(TempDir),
+}
+
+impl Room {
+    fn of(path: &Path) -> anyhow::Result<Room> {
+        let why = match Unverified::create(path) {
+            Ok(own) => return Ok(Room::Own(own)),
+            Err(why) => why,
+        };
+        let temporary = tempfile::Builder::new().prefix("rerank-proxy-").tempdir();
+        let temporary = temporary.with_context(|| {
+            format!(
+                "no room for the fp32 graph that this one is held against: {why:#}; TMPDIR may name a folder for it"
+            )
+        })?;
+        Ok(Room::Temporary(temporary))
+    }
+
+    fn folder(&self) -> &Path {
+        match self {
+            Room::Own(own) => &own.folder,
+            Room::Temporary(temporary) => temporary.path(),
         }
     }
 }

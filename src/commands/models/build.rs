@@ -97,7 +97,7 @@ pub(super) fn verify(path: &Path, runtime: Option<&Path>) -> anyhow::Result<()> 
         println!("{}: {} with {} pairs", onnx.display(), verdict(&report), report.pairs);
         print!("{}{}", figures(&report), untried(&report));
         if let Err(error) = &kept {
-            println!("  this report cannot be kept ({error}); the one beside the graph stands as it is");
+            println!("  this report cannot be kept ({error}); what was reported before stands as it is");
         }
         if !report.passed {
             failed.push(onnx.display().to_string());
@@ -107,7 +107,7 @@ pub(super) fn verify(path: &Path, runtime: Option<&Path>) -> anyhow::Result<()> 
     if failed.is_empty() {
         return Ok(());
     }
-    let then = if unkept { "by its earlier report it is run all the same" } else { "is not run" };
+    let then = if unkept { "a start still goes by what was reported before" } else { "is not run" };
     bail!(
         "{} did not pass, and {then}: build it again with: rerank-proxy models build {}",
         failed.join(", "),

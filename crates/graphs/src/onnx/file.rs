@@ -33,7 +33,8 @@ pub fn read(file: &Path) -> io::Result<ModelProto> {
     ModelProto::decode(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Reads a model without the raw values of its constants, which may be most of it: they are skipped and never in memory.
+/// Reads a model without the raw values of its initializers, which mostly are most of it: they are skipped and never in memory.
+/// Values that lie elsewhere, in nodes or as lists of numbers, are read.
 ///
 /// # Errors
 /// See [`read`].

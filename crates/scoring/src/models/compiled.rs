@@ -59,7 +59,7 @@ pub struct Report {
     pub pairs: usize,
     /// The checks.
     pub checks: Vec<Check>,
-    /// Probe pairs a second of one thread's time, the graph's own and that of what it was compared with, by file.
+    /// Probe pairs a second of one thread's time, the graph's own and those of the stock files that it was compared with, by file.
     pub pairs_per_second: BTreeMap<String, f64>,
 }
 
