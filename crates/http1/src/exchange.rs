@@ -105,12 +105,13 @@ fn poll_head<S: AsyncRead + Unpin>(
 ) -> Poll<Result<(Response<()>, Bytes), Error>> {
     loop {
         let before = input.len();
-        let read = match before {
-            0 => poll_first(stream, input, cx),
-            _ => {
-                input.reserve(if input.capacity() == before { ROOM } else { 0 });
-                pin!(stream.read_buf(input)).poll(cx)
+        let read = if before == 0 {
+            poll_first(stream, input, cx)
+        } else {
+            if input.capacity() == before {
+                input.reserve(ROOM);
             }
+            pin!(stream.read_buf(input)).poll(cx)
         };
         if ready!(read)? == 0 {
             return Poll::Ready(Err(if before == 0 { Error::Closed } else { Error::EndedEarly }));
