@@ -260,3 +260,36 @@ fn a_graph_that_is_slower_than_stock_is_not_run_by_default() {
     assert!(folder.notes()[0].contains("was measured to be faster"), "{:?}", folder.notes());
     assert!(opened(&tiny, &[("graph", "compiled")]).unwrap().onnx().ends_with("compiled/int8.onnx"));
 }
+
+#[test]
+fn a_build_locks_the_graph_of_the_model_that_it_built_and_of_no_other_of_that_name() {
+    let (models, _tiny) = models();
+    let (_others, other) = self::models();
+    let lock_file = models.path().join(lock::FILE_NAME);
+    let before = Lock { models: BTreeMap::from([(String::from("tiny"), Locked::default())]) };
+    before.write(&lock_file).unwrap();
+    let build = |model: &str| {
+        let folder = models.path().to_str().unwrap();
+        let (succeeded, said) = program(&["models", "build", model, "--precision", "fp32", "--models-dir", folder]);
+        assert!(succeeded, "{said}");
+        Lock::read(&lock_file).unwrap().models["tiny"].files.contains_key("compiled/fp32.onnx")
+    };
+    assert!(!build(other.to_str().unwrap()), "of another folder");
+    assert!(!other.with_file_name(lock::FILE_NAME).exists());
+    assert!(build("tiny"), "of this one");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_build_of_the_folder_where_one_is_locks_its_graph() {
+    let (models, tiny) = models();
+    let lock_file = models.path().join(lock::FILE_NAME);
+    Lock { models: BTreeMap::from([(String::from("tiny"), Locked::default())]) }.write(&lock_file).unwrap();
+    let mut here = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+    let library = std::env::var_os("ORT_DYLIB_PATH");
+    let library = library.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/onnxruntime").into());
+    here.args(["models", "build", ".", "--precision", "fp32"]).current_dir(tiny).env("ORT_DYLIB_PATH", library);
+    let output = here.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(Lock::read(&lock_file).unwrap().models["tiny"].files.contains_key("compiled/fp32.onnx"));
+}

@@ -139,14 +139,18 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
         }
         ModelsCommand::Build(args) => {
             let folder = locate(&args.model, &search)?;
-            let models = Lock::read(&lock_file)?.models;
-            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let (name, locks) = locks_of(&folder, &lock_file, &models_dir)?;
             // Weights from elsewhere are of no known revision.
-            let revision = models.get(&*name).filter(|_| args.weights.is_none()).map(|locked| locked.revision.clone());
+            let revision = match args.weights {
+                Some(_) => None,
+                None => locks.iter().find_map(|lock| Some(Lock::read(lock).ok()?.models.remove(&name)?.revision)),
+            };
             build::run(args, &folder, revision, &Runtime::load(library.as_deref())?)?;
-            lock_graphs(&lock_file, &name, &folder)?;
-            // A folder that was named by its path may be locked beside it.
-            lock_graphs(&folder.with_file_name(lock::FILE_NAME), &name, &folder)
+            for lock_file in locks {
+                let _hold = Hold::of(lock_file.parent().unwrap_or(Path::new("")))?;
+                lock_graphs(&lock_file, &name, &folder)?;
+            }
+            Ok(())
         }
         ModelsCommand::Verify { name } => {
             let models = Lock::read(&lock_file)?.models;
@@ -204,6 +208,22 @@ fn list_known() {
         let (kind, measured) = (known.kind.words(), known.measured.words());
         row([known.name, kind, &millions, known.licence, known.languages, measured, known.repository]);
     }
+}
+
+/// The name that the model in `folder` has in a lock file, and the lock files that speak of it: the one beside it, and `lock_file`
+/// where it is one of `models_dir`. Of another folder of the same name none does.
+fn locks_of(folder: &Path, lock_file: &Path, models_dir: &Path) -> anyhow::Result<(String, Vec<PathBuf>)> {
+    let whole = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    // `.` has no name of its own, and a link has one that what it leads to has not.
+    let Some(name) = folder.file_name().or(whole.file_name()) else { return Ok((String::new(), Vec::new())) };
+    let is_of_models_dir = models_dir.join(name).canonicalize().is_ok_and(|there| there == whole);
+    let above = if folder.file_name().is_some() { folder } else { &whole };
+    let mut locks = vec![above.with_file_name(lock::FILE_NAME)];
+    if is_of_models_dir && lock_file != locks[0] {
+        locks.push(lock_file.to_path_buf());
+    }
+    locks.retain(|lock| lock.is_file());
+    Ok((name.to_string_lossy().into_owned(), locks))
 }
 
 /// Locks the compiled graphs of a model, where the model itself is locked: of a locked model no other is run.

@@ -191,6 +191,24 @@ fn no_architecture_and_no_weights_are_said_with_the_file() {
 }
 
 #[test]
+fn int8_is_not_run_where_its_sums_overflow_unless_it_was_verified_there() {
+    let folder = tiny(&[]);
+    let onnx = built(folder.path(), Precision::Int8).onnx;
+    let verified_where_they_overflow = |saturates| {
+        let report = Report { saturates, ..Report::read(&onnx).unwrap() };
+        report.write(&onnx).unwrap();
+    };
+    let found = |saturates| compiled::find_for(saturates, folder.path(), None);
+    verified_where_they_overflow(false);
+    assert!(matches!(found(false), (Some(_), notes) if notes.is_empty()));
+    let (compiled, notes) = found(true);
+    assert!(compiled.is_none() && notes[0].contains("its sums overflow"), "{notes:?}");
+    assert!(notes[0].contains("rerank-proxy models build"), "{notes:?}");
+    verified_where_they_overflow(true);
+    assert!(matches!(found(true), (Some(_), notes) if notes.is_empty()));
+}
+
+#[test]
 fn where_nothing_can_be_written_a_graph_is_verified_all_the_same() {
     // Without stock fp32 it has to be held against a graph that is written somewhere.
     let folder = tiny(&["onnx/model.onnx"]);

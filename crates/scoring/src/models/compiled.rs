@@ -169,8 +169,15 @@ pub fn remove(onnx: &Path) -> io::Result<()> {
 /// The best compiled graph of a folder that may be run, of `wanted` precision where that is given; and for each better one
 /// that may not, the reason and the command that mends it.
 pub(crate) fn find(folder: &Path, wanted: Option<Precision>) -> (Option<Compiled>, Vec<String>) {
+    find_for(saturates(), folder, wanted)
+}
+
+/// The same for a processor on which int8 products overflow, or do not.
+pub(crate) fn find_for(saturates: bool, folder: &Path, wanted: Option<Precision>) -> (Option<Compiled>, Vec<String>) {
     let mut notes = Vec::new();
-    for precision in preferred().into_iter().filter(|precision| wanted.is_none_or(|wanted| wanted == *precision)) {
+    for precision in
+        preferred(saturates).into_iter().filter(|precision| wanted.is_none_or(|wanted| wanted == *precision))
+    {
         let onnx = place(folder, precision);
         if !onnx.is_file() {
             continue;
@@ -178,15 +185,16 @@ pub(crate) fn find(folder: &Path, wanted: Option<Precision>) -> (Option<Compiled
         let again = format!("rerank-proxy models build {} --precision {}", folder.display(), precision.name());
         match standing(folder, &onnx) {
             Ok(report) => {
-                if precision == Precision::Int8 && saturates() && !report.saturates {
-                    notes.push(format!(
-                        "{}: was verified on a processor with VNNI, and this one has none; it is run with slower exact \
-                         products: build for this one with: rerank-proxy models build {}",
-                        onnx.display(),
-                        folder.display()
-                    ));
+                let is_exact_here = precision != Precision::Int8 || report.saturates || !saturates;
+                if is_exact_here {
+                    return (Some(Compiled { onnx, precision, report }), notes);
                 }
-                return (Some(Compiled { onnx, precision, report }), notes);
+                notes.push(format!(
+                    "{}: not used: it was verified on a processor with VNNI, and without these instructions, as here, its sums \
+                     overflow; build one for this processor with: rerank-proxy models build {}",
+                    onnx.display(),
+                    folder.display()
+                ));
             }
             Err(reason) => notes.push(format!("{}: not used: {reason}; build it again with: {again}", onnx.display())),
         }
@@ -194,9 +202,10 @@ pub(crate) fn find(folder: &Path, wanted: Option<Precision>) -> (Option<Compiled
     (None, notes)
 }
 
-/// Precisions, best first. Weights of 8 bits are slow where their products overflow, as they have to be run exactly.
-fn preferred() -> [Precision; 3] {
-    match saturates() {
+/// Precisions, best first. Weights of 8 bits come last where their products overflow: ONNX Runtime's exact products are those of
+/// stock graphs alone, whose weights lie beside the operators.
+fn preferred(saturates: bool) -> [Precision; 3] {
+    match saturates {
         true => [Precision::Int7, Precision::Fp32, Precision::Int8],
         false => [Precision::Int8, Precision::Int7, Precision::Fp32],
     }
