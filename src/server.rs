@@ -26,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use net::tcp;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -65,6 +66,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listeners = listeners.into();
+    [Some(&listeners.proxy), listeners.api.as_ref()].into_iter().flatten().for_each(tcp::prepare_listener);
     let settings = process.snapshot().settings.clone();
     let admin = settings.admin.listen.map_or(0, |_| admin::CONNECTIONS);
     let mut admission = Admission::new(&settings.server, settings.limits.in_flight, admin, process.metrics.clone());

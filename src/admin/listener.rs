@@ -80,6 +80,7 @@ async fn serve(listener: TcpListener, admin: Rc<Admin>) {
         Ok(listener) => listener,
         Err(error) => return warn!(%error, "cannot serve the admin listener"),
     };
+    net::tcp::prepare_listener(&listener);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut guests = VecDeque::<Guest>::new();
     loop {

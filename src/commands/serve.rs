@@ -54,8 +54,10 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
             stop.await;
             systemd::stopping();
         };
+        // As a task it runs where the runtime waits for the system: a connection that comes in wakes no second thread.
+        let serving = tokio::spawn(server::run(listeners, process, stop));
         let ended = tokio::select! {
-            ended = server::run(listeners, process, stop) => Ok(ended?),
+            ended = serving => Ok(ended??),
             () = stop_now => Err(anyhow!("a second signal to stop: open requests were cut off")),
         };
         drop(admin);

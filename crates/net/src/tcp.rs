@@ -26,15 +26,28 @@ pub fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES)
 }
 
-/// Sets the options of an accepted connection. One that cannot be set is no reason to refuse it.
+/// Sets the options of a listener, which on Linux accepted connections have from it: that saves each of them six calls.
+pub fn prepare_listener(listener: &tokio::net::TcpListener) {
+    set_options(&SockRef::from(listener));
+}
+
+/// Sets the options of an accepted connection, if it has none from its listener: it may have come before that had any.
 pub fn prepare(stream: &tokio::net::TcpStream) {
     let socket = SockRef::from(stream);
+    let is_prepared = cfg!(target_os = "linux") && socket.keepalive().unwrap_or(false);
+    if !is_prepared {
+        set_options(&socket);
+    }
+}
+
+/// One that cannot be set is no reason to refuse a connection.
+fn set_options(socket: &SockRef) {
     let told = |option: &str, result: io::Result<()>| {
         if let Err(error) = result {
             debug!(%error, option, "cannot set an option of a connection");
         }
     };
-    told("TCP_NODELAY", stream.set_nodelay(true));
+    told("TCP_NODELAY", socket.set_tcp_nodelay(true));
     told("SO_KEEPALIVE", socket.set_tcp_keepalive(&keepalive()));
     #[cfg(target_os = "linux")]
     told("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(USER_TIMEOUT)));
@@ -48,4 +61,30 @@ pub fn prepare_connector(connector: &mut HttpConnector) {
     connector.set_keepalive_retries(Some(KEEPALIVE_PROBES));
     #[cfg(target_os = "linux")]
     connector.set_tcp_user_timeout(Some(USER_TIMEOUT));
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_connections_have_the_options() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _early = TcpStream::connect(address).await.unwrap();
+        prepare_listener(&listener);
+        let _client = TcpStream::connect(address).await.unwrap();
+        for _ in ["before the listener had them", "and after"] {
+            let (accepted, _) = listener.accept().await.unwrap();
+            prepare(&accepted);
+            let socket = SockRef::from(&accepted);
+            assert!(accepted.nodelay().unwrap() && socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+            #[cfg(target_os = "linux")]
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+        }
+    }
 }
