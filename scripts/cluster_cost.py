@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the wider search costs the cluster: a page of 10 against a window of 100, `_source` and all, in an Elasticsearch of tests/engines.
 
-    cluster_cost.py [--searches 2000]       prints the figures of docs/capacity.md
+    cluster_cost.py [--searches 6000]       prints the figures of docs/capacity.md
 
 One client, one connection, searches of three words that were not asked before. Both sizes take turns. The cluster's processor time is
 user and system time of its process, all of its threads, as /proc has it: other work on the machine hardly changes it, but does change the latency."""
@@ -31,7 +31,7 @@ WEIGHTS = [1 / place for place in range(1, len(WORDS) + 1)]
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--searches", type=int, default=2000, help="searches of each size, after as many to warm up (default: 2000)")
+    parser.add_argument("--searches", type=int, default=6000, help="searches of each size, after as many to warm up (default: 6000)")
     searches = parser.parse_args().searches
     engine = Engine("elasticsearch-9")
     try:
