@@ -144,7 +144,9 @@ def wheel_metadata(version):
 def archive(options, tree, version):
     name = f"rerank-proxy-{version}-{options.target}"
     extra = [File(f"{DOC}/systemd/{unit}", text) for unit, text in units("/usr/local/bin/rerank-proxy")]
-    extra += [File(f"{DOC}/{file}", (ROOT / file).read_bytes()) for file in ("README.md", "CHANGELOG.md")]
+    # Of its own: the repository's README links to pages that are not inside.
+    told = {"README.md": ROOT / "deploy/archive/README.md", "CHANGELOG.md": ROOT / "CHANGELOG.md"}
+    extra += [File(f"{DOC}/{name}", file.read_bytes()) for name, file in told.items()]
     return formats.archive(options.out, name, [*tree, *extra], commit_time(), options.quick)
 
 

@@ -173,6 +173,11 @@ class Engine:
             request.add_header("Authorization", "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode())
         return urllib.request.urlopen(request, timeout=10, context=tls)
 
+    @property
+    def pid(self) -> int:
+        """Of its first process, which is also the id of the session that all of them are in."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends it as the loss of its machine would; its data stays until `stop`."""
         os.killpg(self._process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""docs/start-elasticsearch.md in a Debian that has nothing but Python: each command as it stands there, from `pip install` to reranked hits, on
+"""docs/start-elasticsearch.md in a Debian that has nothing but Python: each command as it stands there, from the wheel to reranked hits, on
 a real Elasticsearch, which runs on this machine."""
 
 import shutil
@@ -18,8 +18,8 @@ from wire import send  # noqa: E402
 
 PAGE = REPOSITORY / "docs" / "start-elasticsearch.md"
 PROXY = "http://127.0.0.1:9700"
-# A newcomer's environment, made before the page begins.
-PATH = "PATH=/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What the page's `export` does to the shell of whoever follows it; here each block has a shell of its own.
+PATH = "PATH=/root/rr/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 READY_WITHIN_SECONDS = 120
 
 
@@ -46,7 +46,7 @@ def wait_until_ready():
 
 def test_a_newcomer_follows_the_page_word_for_word(root, package, elasticsearch):
     shutil.copy(package("*_{machine}.whl"), root.inside("/root"))
-    root.run("apt-get install -qq --no-install-recommends curl && python3 -m venv /venv")
+    root.run("apt-get install -qq --no-install-recommends curl")
     found, wrong = blocks(PAGE)
     assert not wrong
     with timed("from the wheel to reranked hits on a real Elasticsearch"):
