@@ -205,6 +205,44 @@ async fn the_answer_is_given_up_when_its_client_goes_away() {
 }
 
 #[tokio::test]
+async fn a_client_that_goes_away_is_noticed_behind_whatever_it_said_next() {
+    let long = format!("GET /next HTTP/1.1\r\nx: {}", "y".repeat(50_000));
+    for behind in ["\r\n", "G", "GET /next HTTP/1.1\r\n\r\n", &long] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let mut serving = Serving::new(ours, BytesMut::new(), |_| std::future::pending::<Response<Full<Bytes>>>());
+        let said = format!("POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{{}}{behind}");
+        for piece in said.as_bytes().chunks(1000) {
+            theirs.write_all(piece).await.expect("somebody listens");
+            assert!(until_settled(&mut serving).await.is_none());
+        }
+        drop(theirs);
+        assert!(matches!(until_settled(&mut serving).await, Some(Err(Error::Gone))), "{behind:.40}");
+    }
+}
+
+#[tokio::test]
+async fn of_what_comes_behind_an_open_request_no_more_is_held_than_of_a_head() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let serving = Serving::new(ours, BytesMut::new(), |_| std::future::pending::<Response<Full<Bytes>>>());
+    let mut serving = serving.with_max_head(20_000);
+    let (_reader, mut writer) = tokio::io::split(theirs);
+    let sent = Rc::new(RefCell::new(0));
+    let send = async {
+        loop {
+            *sent.borrow_mut() += writer.write(b"GET / HTTP/1.1\r\n\r\n").await.expect("somebody listens");
+        }
+    };
+    let mut send = std::pin::pin!(send);
+    for _ in 0..3000 {
+        assert!(futures_util::poll!(send.as_mut()).is_pending());
+        assert!(futures_util::poll!(&mut serving).is_pending());
+        tokio::task::yield_now().await;
+    }
+    // One read may go beyond it.
+    assert!((20_000..50_000).contains(&*sent.borrow()), "{}", sent.borrow());
+}
+
+#[tokio::test]
 async fn who_holds_a_body_beyond_its_answer_reads_nothing_of_the_next_request() {
     let held = Rc::new(RefCell::new(Vec::new()));
     let (ours, mut theirs) = tokio::io::duplex(1024);
