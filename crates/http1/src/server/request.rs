@@ -26,6 +26,9 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 /// The longest name of a header, in bytes.
 const MAX_NAME: usize = u16::MAX as usize;
 
+/// The most places that are kept for the next head: an idle connection keeps them.
+const KEPT_PLACES: usize = 128;
+
 /// A head that was read.
 pub(super) struct Head {
     pub(super) request: Request<()>,
@@ -100,7 +103,11 @@ impl Heads {
         };
         self.seen = 0;
         let head = input.split_to(line.length).freeze();
-        self.understand(&head, line, std::mem::take(spare)).map(Some)
+        let understood = self.understand(&head, line, std::mem::take(spare)).map(Some);
+        if self.places.capacity() > KEPT_PLACES {
+            self.places = Vec::new();
+        }
+        understood
     }
 
     /// Finds out where everything lies in `input`.
@@ -236,6 +243,22 @@ impl Framing {
             // Nobody knows where such a body ends.
             Some(false) => Err(StatusCode::BAD_REQUEST),
             None => Ok((Length::Known(self.content_length.unwrap_or(0)), keeps_alive)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_keeps_no_room_for_a_great_many_headers() {
+        let mut heads = Heads::default();
+        for (headers, keeps) in [(100, true), (900, false)] {
+            let mut input = BytesMut::from(&*format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(headers)));
+            assert!(matches!(heads.read(&mut input, &mut HeaderMap::new()), Ok(Some(_))));
+            assert_eq!(heads.places.capacity() > 0, keeps, "{headers}");
+            assert!(heads.places.capacity() <= KEPT_PLACES);
         }
     }
 }
