@@ -429,6 +429,19 @@ async fn a_request_that_cannot_be_passed_on_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_target_that_is_a_bare_host_is_refused_and_never_asks_the_cluster_for_its_root() {
+    let cluster = Wired::start(|_| Act::Answer(OK.to_owned())).await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    for line in ["GET a", "DELETE idx", "POST _search", "GET a:80"] {
+        let answer = ask(proxy, line).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{line}: {answer}");
+    }
+    assert!(cluster.asked().is_empty());
+    ask(proxy, "GET http://a:80/_cat/indices").await;
+    assert_eq!(cluster.lines(), ["GET /_cat/indices"]);
+}
+
+#[tokio::test]
 async fn a_client_whose_body_breaks_off_is_told_so_and_the_cluster_is_not_blamed() {
     let cluster = Wired::start(|_| Act::Answer(OK.to_owned())).await;
     let proxy = proxy(cluster.address, &[(&["limits", "request_body"], "1KiB")], Longest).await;

@@ -174,7 +174,11 @@ impl Answer {
         B: http_body::Body<Data = Bytes> + Unpin + 'static,
     {
         let (head, body) = request.into_parts();
-        log.borrow_mut().push(format!("{} {} {:?} {:?}", head.method, head.uri, head.version, head.headers));
+        if is_bare_host(&head) {
+            log.borrow_mut().push(BARE_HOST.to_owned());
+        }
+        let headers = head.headers;
+        log.borrow_mut().push(format!("{} {} {:?} {headers:?}", head.method, head.uri, head.version));
         log.borrow_mut().push(format!("{} {:?}", body.is_end_stream(), body.size_hint().exact()));
         let held = match self.reads {
             Reads::Nothing => None,
@@ -385,13 +389,30 @@ async fn hypers(script: &Script) -> Outcome {
     .await
 }
 
+/// What hyper's handler is asked for, and ours never: whoever passes a bare host on asks for `/`.
+const BARE_HOST: &str = "a bare host";
+
+fn is_bare_host(head: &http::request::Parts) -> bool {
+    head.uri.scheme().is_none() && head.uri.authority().is_some() && head.method != http::Method::CONNECT
+}
+
+/// Holds that what came before a request for a bare host is answered as hyper does, and that it is refused.
+fn assert_refused(ours: &Outcome, theirs: &Outcome, place: usize) {
+    let (before, refusal) = ours.got.split_at(ours.got.rfind("HTTP/1.").unwrap_or(0));
+    let is_refused = refusal.get(8..).is_some_and(|status| status.starts_with(" 400 ")) && ours.ended == Some(false);
+    assert!(is_refused && ours.seen == theirs.seen[..place] && theirs.got.starts_with(before), "{ours:?} {theirs:?}");
+}
+
 /// Has both play a script.
 ///
 /// # Panics
-/// Panics where they do not come to the same.
+/// Panics where they do not come to the same, but for what is said here.
 pub fn compare(script: &Script) {
     let runtime = tokio::runtime::Builder::new_current_thread().build_local(Default::default()).expect("a runtime");
     let (mut ours, mut theirs) = runtime.block_on(async { (ours(script).await, hypers(script).await) });
+    if let Some(place) = theirs.seen.iter().position(|seen| seen == BARE_HOST) {
+        return assert_refused(&ours, &theirs, place);
+    }
     // Of an answer whose body breaks off, hyper drops what it has not written yet; the client shall have all that came before. And
     // where an answer cannot be sent, hyper still waits for the rest of the request.
     let breaks_off = script.answers.iter().any(Answer::may_break_off) && ours.ended == Some(false);

@@ -107,6 +107,17 @@ async fn what_two_servers_could_read_in_two_ways_is_refused() {
 }
 
 #[tokio::test]
+async fn a_bare_host_is_no_target_but_of_connect() {
+    for line in ["GET a", "DELETE idx", "POST _search", "GET a:80", "OPTIONS user@host:1"] {
+        assert_eq!(answers(&format!("{line} HTTP/1.1\r\n\r\n")).await, (REFUSED.to_owned(), false), "{line}");
+    }
+    for line in ["CONNECT a:80", "GET http://a/b", "GET http://a", "OPTIONS *", "GET /a:80"] {
+        let (got, _) = answers(&format!("{line} HTTP/1.1\r\n\r\n")).await;
+        assert!(got.starts_with("HTTP/1.1 200 OK\r\n"), "{line}: {got}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_win_over_a_length_which_the_handler_does_not_see_and_end_the_connection() {
     for framing in [
         "content-length: 5\r\ntransfer-encoding: chunked\r\n",

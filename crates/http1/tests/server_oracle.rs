@@ -27,6 +27,8 @@ fn request() -> impl Strategy<Value = String> {
         "GET /\r\n",
         "G@T / HTTP/1.1\r\n",
         "GET a HTTP/1.1\r\n",
+        "POST _search HTTP/1.1\r\n",
+        "GET a:80 HTTP/1.0\r\n",
         "GET /\u{e9} HTTP/1.1\r\n",
         " GET / HTTP/1.1\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

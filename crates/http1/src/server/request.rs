@@ -154,6 +154,9 @@ impl Heads {
             }
         }
         let (length, keeps_alive) = framing.finish()?;
+        if is_no_target_of(&line.method, &uri) {
+            return Err(wrong);
+        }
         let mut request = Request::new(());
         *request.method_mut() = line.method;
         *request.uri_mut() = uri;
@@ -162,6 +165,12 @@ impl Heads {
         let expects_continue = framing.expects_continue && line.version == Version::HTTP_11;
         Ok(Head { request, length, expects_continue, keeps_alive })
     }
+}
+
+/// Whether a target is a bare host, with which nobody but CONNECT can ask for anything (RFC 9112, section 3.2.3). `GET _search` is
+/// read as one; whoever passes it on would ask for `/`.
+fn is_no_target_of(method: &Method, target: &Uri) -> bool {
+    target.scheme().is_none() && target.authority().is_some() && *method != Method::CONNECT
 }
 
 /// What the headers say of the body and of the connection, as far as they were read.
