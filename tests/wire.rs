@@ -442,6 +442,24 @@ async fn a_target_that_is_a_bare_host_is_refused_and_never_asks_the_cluster_for_
 }
 
 #[tokio::test]
+async fn a_length_is_passed_on_once_and_without_zeros_before_it() {
+    let cluster = Wired::start(|asked| {
+        Act::Answer(OK.replace(": 2", if asked.text.contains(" /list ") { ": 2, 2" } else { ": 02" }))
+    })
+    .await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    for path in ["/list", "/zeros"] {
+        let request =
+            format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 03\r\nconnection: close\r\nx: 1\r\n\r\nabc");
+        let answer = exchange(proxy, &request).await;
+        assert_eq!(answer, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok", "{path}");
+    }
+    for asked in cluster.asked() {
+        assert!(asked.text.ends_with("\r\nhost: x\r\ncontent-length: 3\r\nx: 1\r\n\r\nabc"), "{}", asked.text);
+    }
+}
+
+#[tokio::test]
 async fn a_client_whose_body_breaks_off_is_told_so_and_the_cluster_is_not_blamed() {
     let cluster = Wired::start(|_| Act::Answer(OK.to_owned())).await;
     let proxy = proxy(cluster.address, &[(&["limits", "request_body"], "1KiB")], Longest).await;

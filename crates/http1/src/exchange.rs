@@ -82,12 +82,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn answer<B: RequestBody>(
         self,
         method: &Method,
-        head: Response<()>,
+        mut head: Response<()>,
         rest: Bytes,
         sending: Option<Sending<B>>,
         is_whole: bool,
     ) -> Result<Response<Answer<S, B>>, Error> {
-        let framing = Framing::of(method, head.status(), head.version(), head.headers())?;
+        let framing = Framing::of(method, head.status(), head.version(), head.headers_mut())?;
         let keeps_alive = is_whole
             && framing != Framing::UntilClose
             && head.status() != StatusCode::SWITCHING_PROTOCOLS

@@ -28,3 +28,8 @@ pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     // `parse` would take a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
+
+/// Whether a number has zeros before it, which not everybody reads alike.
+pub(crate) fn has_needless_zeros(digits: &[u8]) -> bool {
+    matches!(digits, [b'0', _, ..])
+}

@@ -118,6 +118,23 @@ async fn a_bare_host_is_no_target_but_of_connect() {
 }
 
 #[tokio::test]
+async fn a_length_of_nothing_stays_where_it_stands_and_another_is_put_right() {
+    for (length, expected) in [("0", "content-length: 0\r\nx: 1\r\n\r\n"), ("5", "x: 1\r\ncontent-length: 0\r\n\r\n")] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("room");
+        let mut serving = Serving::new(ours, BytesMut::new(), |_| async move {
+            let response = Response::builder().header("content-length", length).header("x", "1");
+            response.body(Full::<Bytes>::default()).expect("an answer")
+        });
+        assert!(until_settled(&mut serving).await.is_none());
+        drop(serving);
+        let mut got = String::new();
+        theirs.read_to_string(&mut got).await.expect("text");
+        assert_eq!(got, format!("HTTP/1.1 200 OK\r\n{expected}"));
+    }
+}
+
+#[tokio::test]
 async fn chunks_win_over_a_length_which_the_handler_does_not_see_and_end_the_connection() {
     for framing in [
         "content-length: 5\r\ntransfer-encoding: chunked\r\n",

@@ -14,7 +14,7 @@ use crate::{
     MAX_HEADERS,
     framing::MAX_LENGTH,
     head::{drop_empty_lines, may_end_head},
-    lists::{digits, ends_with, has},
+    lists::{digits, ends_with, has, has_needless_zeros},
 };
 
 /// As many headers as are made room for at first, on the stack. Few requests have more.
@@ -148,8 +148,8 @@ impl Heads {
         headers.reserve(self.places.len());
         for Place { name, value } in &self.places {
             let name = HeaderName::from_bytes(&head[name.0..name.1]).map_err(|_| wrong)?;
-            let value = HeaderValue::from_maybe_shared(head.slice(value.0..value.1)).map_err(|_| wrong)?;
-            if framing.read(&name, &value, &mut headers)? {
+            let mut value = HeaderValue::from_maybe_shared(head.slice(value.0..value.1)).map_err(|_| wrong)?;
+            if framing.read(&name, &mut value, &mut headers)? {
                 headers.append(name, value);
             }
         }
@@ -204,7 +204,12 @@ impl Framing {
     }
 
     /// Reads the next header; `headers` are those before it. Whether it is to be one of the request's.
-    fn read(&mut self, name: &HeaderName, value: &HeaderValue, headers: &mut HeaderMap) -> Result<bool, StatusCode> {
+    fn read(
+        &mut self,
+        name: &HeaderName,
+        value: &mut HeaderValue,
+        headers: &mut HeaderMap,
+    ) -> Result<bool, StatusCode> {
         match *name {
             TRANSFER_ENCODING => {
                 // A proxy on the way that knows only HTTP/1.0 has not taken the chunks apart.
@@ -228,6 +233,9 @@ impl Framing {
                     Some(_) => return Ok(false),
                     None if length > MAX_LENGTH => return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
                     None => self.content_length = Some(length),
+                }
+                if has_needless_zeros(value.as_bytes()) {
+                    *value = HeaderValue::from(length);
                 }
             }
             // Once it is to be closed, it is not to be kept after all.
