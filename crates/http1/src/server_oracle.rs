@@ -5,7 +5,7 @@
 use std::{cell::RefCell, collections::VecDeque, convert::Infallible, io, pin::Pin, rc::Rc, task};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONNECTION};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{ext::ReasonPhrase, server::conn::http1 as oracle, service::service_fn};
@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::{
     MAX_HEADERS,
     framing::one_content_length,
+    lists::is_plain_option,
     server::{MAX_BUFFER, Serving},
 };
 
@@ -397,10 +398,11 @@ fn is_bare_host(head: &http::request::Parts) -> bool {
     head.uri.scheme().is_none() && head.uri.authority().is_some() && head.method != http::Method::CONNECT
 }
 
-/// The headers of a request as ours has them: hyper leaves zeros before a length.
+/// The headers of a request as ours has them: hyper leaves zeros before a length, and tells its handler that the connection is kept or closed.
 fn plain(mut headers: HeaderMap) -> HeaderMap {
     let _ = one_content_length(&mut headers);
-    headers
+    let is_told = |(name, value): &(&HeaderName, &HeaderValue)| **name != CONNECTION || !is_plain_option(value);
+    headers.iter().filter(is_told).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What a client gets, with a length of nothing at the end of each head. hyper moves it there; ours stays where the handler has it.

@@ -118,6 +118,25 @@ async fn a_bare_host_is_no_target_but_of_connect() {
 }
 
 #[tokio::test]
+async fn the_handler_sees_a_plain_length_and_no_word_of_whether_the_connection_is_kept() {
+    for (said, seen) in [
+        ("connection: keep-alive\r\nx: 1\r\ncontent-length: 03\r\ny: 2", "x: 1, content-length: 3, y: 2"),
+        ("content-length: 3\r\nConnection: Close\r\nx: 1", "content-length: 3, x: 1"),
+        ("content-length: 3\r\nconnection: close, x\r\nx: 1", "content-length: 3, connection: close, x, x: 1"),
+    ] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(format!("POST / HTTP/1.1\r\n{said}\r\n\r\nabc").as_bytes()).await.expect("room");
+        let mut serving = Serving::new(ours, BytesMut::new(), |request: Request<Body>| {
+            let line = |(name, value): (_, &http::HeaderValue)| format!("{name}: {}", value.to_str().expect("text"));
+            assert_eq!(request.headers().iter().map(line).collect::<Vec<_>>().join(", "), seen);
+            echo(request)
+        });
+        let ended = until_settled(&mut serving).await;
+        assert_eq!(ended.is_some(), said.to_ascii_lowercase().contains("close"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_length_of_nothing_stays_where_it_stands_and_another_is_put_right() {
     for (length, expected) in [("0", "content-length: 0\r\nx: 1\r\n\r\n"), ("5", "x: 1\r\ncontent-length: 0\r\n\r\n")] {
         let (ours, mut theirs) = tokio::io::duplex(1024);

@@ -14,7 +14,7 @@ use crate::{
     MAX_HEADERS,
     framing::MAX_LENGTH,
     head::{drop_empty_lines, may_end_head},
-    lists::{digits, ends_with, has, has_needless_zeros},
+    lists::{digits, ends_with, has, has_needless_zeros, is_plain_option},
 };
 
 /// As many headers as are made room for at first, on the stack. Few requests have more.
@@ -203,7 +203,8 @@ impl Framing {
         }
     }
 
-    /// Reads the next header; `headers` are those before it. Whether it is to be one of the request's.
+    /// Reads the next header; `headers` are those before it. Whether it is to be one of the request's. Of a connection that is to be
+    /// kept or closed nobody has to know but who reads it here; others would have to take it out again.
     fn read(
         &mut self,
         name: &HeaderName,
@@ -238,10 +239,14 @@ impl Framing {
                     *value = HeaderValue::from(length);
                 }
             }
-            // Once it is to be closed, it is not to be kept after all.
-            CONNECTION if has(value, "close") => self.connection = Some(Connection::Close),
-            CONNECTION if self.connection.is_none() && has(value, "keep-alive") => {
-                self.connection = Some(Connection::KeepAlive);
+            CONNECTION => {
+                // Once it is to be closed, it is not to be kept after all.
+                if has(value, "close") {
+                    self.connection = Some(Connection::Close);
+                } else if self.connection.is_none() && has(value, "keep-alive") {
+                    self.connection = Some(Connection::KeepAlive);
+                }
+                return Ok(!is_plain_option(value));
             }
             EXPECT => self.expects_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
             _ => {}
