@@ -38,6 +38,8 @@ struct Script {
     resets: AtomicBool,
     /// Answers break off.
     cuts: AtomicBool,
+    /// Answers have more headers than are read.
+    overflows: AtomicBool,
     /// Nothing is answered, not even a check.
     is_mute: AtomicBool,
     /// A request waits before its answer, until it is released.
@@ -60,6 +62,7 @@ impl Node {
             status: AtomicU16::new(200),
             resets: AtomicBool::new(false),
             cuts: AtomicBool::new(false),
+            overflows: AtomicBool::new(false),
             is_mute: AtomicBool::new(false),
             holds: AtomicBool::new(false),
             released: Notify::new(),
@@ -156,8 +159,9 @@ impl Script {
                 true => self.named.lock().unwrap().clone(),
                 false => format!("{{\"name\":\"{}\",\"hits\":{{\"hits\":[]}}}}", self.name),
             };
+            let more = if self.overflows.load(Relaxed) { "warning: 299 a\r\n".repeat(1001) } else { String::new() };
             let answer = format!(
-                "HTTP/1.1 {} Whatever\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                "HTTP/1.1 {} Whatever\r\ncontent-type: application/json\r\n{more}content-length: {}\r\n\r\n{body}",
                 self.status.load(Relaxed),
                 body.len()
             );
@@ -525,6 +529,29 @@ async fn a_cluster_that_breaks_every_connection_is_not_asked_twice_for_everythin
         node.script.resets.store(false, Relaxed);
     }
     assert_eq!(get(proxy).await, 200);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_asked_for_once_and_puts_no_node_out() {
+    const REQUESTS: usize = 12;
+    let nodes = nodes::<2>().await;
+    let proxy = proxy(&nodes, &[]).await;
+    for node in &nodes {
+        node.script.overflows.store(true, Relaxed);
+    }
+    for _ in 0..REQUESTS {
+        let (status, said) = ask(proxy, "GET", "/products/_doc/1", "").await;
+        assert!(status == 502 && said.contains("upstream_protocol_exception"), "{said}");
+        assert!(said.contains("gave an answer that cannot be read") && said.contains("too many headers"), "{said}");
+    }
+    assert_eq!(nodes[0].asked() + nodes[1].asked(), REQUESTS);
+    for node in &nodes {
+        for line in ["failures_total", "ejections_total"] {
+            let line = format!("rerank_proxy_upstream_node_{line}{{node=\"{}\"}}", node.address);
+            assert_eq!(metric(proxy, &line).await, Some(0.0), "{line}");
+        }
+    }
+    assert_eq!(metric(proxy, "rerank_proxy_upstream_retries_total").await, Some(0.0));
 }
 
 #[tokio::test]

@@ -104,7 +104,8 @@ impl Connections {
                 }
                 source => UpstreamError::of(source, &node.authority),
             };
-            // A kept connection that breaks says nothing of the node: it may have been closed for its age.
+            // A kept connection that breaks says nothing of the node: it may have been closed for its age. An answer that cannot
+            // be read may be that to one request alone; a node that gives no other is found out by its checks.
             if is_counted && is_new && error.is_broken() {
                 node.failed(&self.cluster.health);
             }

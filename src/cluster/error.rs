@@ -27,13 +27,21 @@ pub enum UpstreamError {
         /// The cause.
         source: http1::Error,
     },
-    /// What came is no answer that may be passed on.
+    /// An answer came that may not be passed on. It would come again.
     #[error("the cluster at {authority} answered with {what}, which was not asked for")]
     Protocol {
         /// Host and port.
         authority: Authority,
         /// What is wrong with it.
         what: &'static str,
+    },
+    /// An answer came that cannot be read: it is no HTTP/1, or more of it than is read. It would come again.
+    #[error("the cluster at {authority} gave an answer that cannot be read: {source}")]
+    Unreadable {
+        /// Host and port.
+        authority: Authority,
+        /// The cause.
+        source: http1::Error,
     },
     /// The node fell silent before an answer came, and another may be asked: the budget has paid for it.
     #[error("the cluster's node {authority} took the request and answers nobody any more")]
@@ -58,7 +66,7 @@ impl UpstreamError {
             Self::Connect { .. } => FailureKind::Unreachable,
             Self::ConnectTimeout { .. } => FailureKind::ConnectTimeout,
             Self::RequestBody { .. } => FailureKind::BodyEnded,
-            Self::Protocol { .. } => FailureKind::Protocol,
+            Self::Protocol { .. } | Self::Unreadable { .. } => FailureKind::Protocol,
             Self::Broken { .. } | Self::Silent { .. } => FailureKind::ConnectionClosed,
         }
     }
@@ -76,6 +84,7 @@ impl UpstreamError {
     pub(super) fn of(source: http1::Error, authority: &Authority) -> Self {
         match source {
             source @ http1::Error::RequestBody(_) => Self::RequestBody { source },
+            source if source.is_unreadable() => Self::Unreadable { authority: authority.clone(), source },
             source => Self::Broken { authority: authority.clone(), source },
         }
     }
@@ -85,9 +94,14 @@ impl UpstreamError {
         matches!(self, Self::Connect { .. } | Self::ConnectTimeout { .. })
     }
 
-    /// Whether there was a connection, and no answer to use came of it: over another one there may be.
+    /// Whether there was a connection, and no answer came of it: over another one there may be.
     pub fn is_broken(&self) -> bool {
-        matches!(self, Self::Broken { .. } | Self::Protocol { .. } | Self::Silent { .. })
+        matches!(self, Self::Broken { .. } | Self::Silent { .. })
+    }
+
+    /// Whether an answer came that is of no use. The cluster has done the work, and would answer the same request alike.
+    pub fn is_unusable(&self) -> bool {
+        matches!(self, Self::Protocol { .. } | Self::Unreadable { .. })
     }
 
     /// Whether the budget of what is sent once more has paid for another attempt already.

@@ -65,7 +65,12 @@ pub(super) async fn fetch_own(context: &Context, outgoing: Outgoing) -> Result<F
 async fn fetched(context: &Context, mut outgoing: Outgoing, judgement: Judgement) -> Result<Fetched, Halt> {
     let Answered { response, was_last } = match send(context, &mut outgoing).await {
         Ok(answered) => answered,
-        Err(error) if judgement.differs && error.is_broken() && (error.is_paid_for() || is_within_budget(context)) => {
+        // What the proxy made of the request may be why the answer is of no use; the client's own may get a better one.
+        Err(error)
+            if judgement.differs
+                && (error.is_broken() || error.is_unusable())
+                && (error.is_paid_for() || is_within_budget(context)) =>
+        {
             warn!(error = %chain(&error), "no answer from the cluster; asking as the client did");
             return Err(Halt::Broken(outgoing.tried));
         }

@@ -1,6 +1,7 @@
 //! Sending to the cluster, and sending once more where the connection breaks. Owns that rule: what changes nothing at the
 //! cluster, and what never left, goes out a second time, over a new connection, to another node where there is one. Nothing goes
-//! out a third time. What found no connection goes on to the next node, until all were tried.
+//! out a third time; an answer that is of no use would come again, and is not asked for once more. What found no connection goes
+//! on to the next node, until all were tried.
 
 use http::Response;
 use tracing::debug;

@@ -30,3 +30,10 @@ pub enum Error {
     #[error("{0}")]
     RequestBody(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
+
+impl Error {
+    /// Whether a server has answered, and what it said is no answer that is read here.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Head(_) | Self::HeadTooLong | Self::Framing(_))
+    }
+}

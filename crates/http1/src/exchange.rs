@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{Method, Response, StatusCode, request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
@@ -82,12 +82,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn answer<B: RequestBody>(
         self,
         method: &Method,
-        head: Response<()>,
+        mut head: Response<()>,
         rest: Bytes,
         sending: Option<Sending<B>>,
         is_whole: bool,
     ) -> Result<Response<Answer<S, B>>, Error> {
-        let framing = Framing::of(method, head.status(), head.version(), head.headers())?;
+        let framing = Framing::of(method, head.status(), head.version(), head.headers_mut())?;
         let keeps_alive = is_whole
             && framing != Framing::UntilClose
             && head.status() != StatusCode::SWITCHING_PROTOCOLS
@@ -111,14 +111,15 @@ fn poll_head<S: AsyncRead + Unpin>(
             if input.capacity() == before {
                 input.reserve(ROOM);
             }
-            pin!(stream.read_buf(input)).poll(cx)
+            // The room grows by more than was asked for, and what lies in it would be read however long it is.
+            pin!(stream.read_buf(&mut (&mut *input).limit(MAX_HEAD - before))).poll(cx)
         };
         if ready!(read)? == 0 {
             return Poll::Ready(Err(if before == 0 { Error::Closed } else { Error::EndedEarly }));
         }
         // A head that comes in many pieces is parsed with the first and with the last, not once for each of them.
         if before > 0 && !may_end_head(&input[before.saturating_sub(3)..]) {
-            if input.len() > MAX_HEAD {
+            if input.len() >= MAX_HEAD {
                 return Poll::Ready(Err(Error::HeadTooLong));
             }
             continue;
@@ -141,7 +142,7 @@ fn poll_head<S: AsyncRead + Unpin>(
                 break;
             }
         }
-        if input.len() > MAX_HEAD {
+        if input.len() >= MAX_HEAD {
             return Poll::Ready(Err(Error::HeadTooLong));
         }
     }
@@ -209,6 +210,24 @@ mod tests {
         let Poll::Ready(Ok((head, _))) = read else { panic!("no answer: {read:?}") };
         assert_eq!(head.status(), StatusCode::OK);
         parsed
+    }
+
+    #[test]
+    fn a_head_beyond_the_limit_is_refused_however_much_of_it_arrives_at_once() {
+        let (begin, end) = ("HTTP/1.1 200 OK\r\nx: ", "\r\n\r\n");
+        let head = |length: usize| format!("{begin}{}{end}", "y".repeat(length - begin.len() - end.len()));
+        for (length, is_read) in [(MAX_HEAD, true), (MAX_HEAD + 1, false), (200_000, false)] {
+            for piece in [1000, ROOM, usize::MAX] {
+                let said = head(length);
+                let (mut pieces, mut input) = (Pieces(said.as_bytes(), piece), BytesMut::new());
+                let read = poll_head(&mut pieces, &mut input, &mut Context::from_waker(Waker::noop()), head::read);
+                match read {
+                    Poll::Ready(Ok(_)) => assert!(is_read, "{length} in pieces of {piece}"),
+                    Poll::Ready(Err(Error::HeadTooLong)) => assert!(!is_read, "{length} in pieces of {piece}"),
+                    other => panic!("{length} in pieces of {piece}: {other:?}"),
+                }
+            }
+        }
     }
 
     #[test]

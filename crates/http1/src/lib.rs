@@ -3,8 +3,8 @@
 //! client is in [`server`].
 //!
 //! A [`Connection`] sends a request and becomes the [`Answer`], which is a body that streams. When that has come to its end,
-//! the connection can be had back for the next request. An answer is read as hyper's client would read it: `oracle.rs`
-//! holds the two against each other.
+//! the connection can be had back for the next request. An answer is read as hyper's client would read it, but for little
+//! that `oracle.rs` names, which holds the two against each other.
 
 mod answer;
 mod chunks;

@@ -28,3 +28,13 @@ pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     // `parse` would take a sign.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
+
+/// Whether a `Connection` header says that the connection is kept, or that it is not, and nothing else.
+pub(crate) fn is_plain_option(value: &HeaderValue) -> bool {
+    value.as_bytes().eq_ignore_ascii_case(b"keep-alive") || value.as_bytes().eq_ignore_ascii_case(b"close")
+}
+
+/// Whether a number has zeros before it, which not everybody reads alike.
+pub(crate) fn has_needless_zeros(digits: &[u8]) -> bool {
+    matches!(digits, [b'0', _, ..])
+}

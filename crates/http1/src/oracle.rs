@@ -11,7 +11,7 @@ use hyper::{client::conn::http1, ext::ReasonPhrase};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{After, Connection, MAX_HEAD, MAX_HEADERS};
+use crate::{After, Connection, MAX_HEAD, MAX_HEADERS, framing::one_content_length};
 
 /// Any answer, behind a line that says how it comes: the method that it answers, where it is cut into pieces, in bytes, and
 /// `closes` where the server closes the connection behind it, such as `HEAD 5 17 closes`. Words that say nothing count for
@@ -130,7 +130,9 @@ async fn read<B>(response: Response<B>) -> (Answered, B)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
-    let (head, mut body) = response.into_parts();
+    let (mut head, mut body) = response.into_parts();
+    // hyper leaves a length as it was said; one that is said twice, or with zeros before it, is passed on as one (RFC 9110, section 8.6).
+    let _ = one_content_length(&mut head.headers);
     let mut answered = Answered {
         status: head.status.as_u16(),
         version: head.version,

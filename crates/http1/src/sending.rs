@@ -83,7 +83,7 @@ impl<B: RequestBody> Sending<B> {
         let length = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let said = content_length(&head.headers).ok().flatten();
         // A length that the client gave stays where it stands among the headers.
-        let keeps_length = length.is_some() && said == length;
+        let keeps_length = said.is_some_and(|said| said.is_plain && Some(said.length) == length);
         head::write(head, |name| *name != TRANSFER_ENCODING && (keeps_length || *name != CONTENT_LENGTH), &mut copied);
         let framing = match length {
             Some(length) => {

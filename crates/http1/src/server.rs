@@ -1,8 +1,8 @@
 //! HTTP/1.1 towards clients (RFC 9112): requests in, answers out, in their order. One future drives a connection: there is no
 //! task, no timer, no channel and no lock, so a connection and the bodies of its requests stay on one thread.
 //!
-//! What is read, refused and written, and when a connection is kept, is what hyper's server does: `tests/server_oracle.rs` holds
-//! the two against each other.
+//! What is read, refused and written, and when a connection is kept, is what hyper's server does, but for little that
+//! `server_oracle.rs` names: `tests/server_oracle.rs` holds the two against each other.
 
 mod answer;
 mod body;
@@ -154,17 +154,18 @@ where
         }
     }
 
-    /// Notices a client that goes away while its request is being answered. What else comes is the next request.
+    /// Notices a client that goes away while its request is being answered. What else comes is the next request, of which no more
+    /// is held than of a head: behind that, nobody looks for the client's end.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, Error> {
         let mut input = self.input.borrow_mut();
-        if !input.bytes.is_empty() {
-            return Ok(Poll::Ready(()));
+        while input.bytes.len() < self.max_head {
+            match input.poll_read(&mut self.stream, cx)? {
+                Poll::Ready(0) => return Err(Error::Gone),
+                Poll::Ready(_) => {}
+                Poll::Pending => return Ok(Poll::Pending),
+            }
         }
-        Ok(match input.poll_read(&mut self.stream, cx)? {
-            Poll::Ready(0) => return Err(Error::Gone),
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        })
+        Ok(Poll::Ready(()))
     }
 
     /// Reads a request's head, and has the request answered.

@@ -31,6 +31,7 @@ fn said() -> impl Strategy<Value = Vec<u8>> {
         "content-length: 5\r\n",
         "Content-Length: 0\r\n",
         "content-length: 5, 5\r\n",
+        "content-length: 05\r\n",
         "content-length: 6\r\n",
         "content-length: +5\r\n",
         "content-length: 99999999999999999999\r\n",

@@ -87,8 +87,26 @@ async fn a_length_stays_where_the_client_gave_it_and_is_put_right_where_it_is_an
     assert_eq!(got, "POST / HTTP/1.1\r\ncontent-length: 3\r\nx: 1\r\n\r\nabc");
     let got = sent(request("POST", "/", &[("content-length", "9"), ("x", "1")], Full::from("abc"))).await;
     assert_eq!(got, "POST / HTTP/1.1\r\nx: 1\r\ncontent-length: 3\r\n\r\nabc");
+    let got = sent(request("POST", "/", &[("content-length", "03"), ("x", "1")], Full::from("abc"))).await;
+    assert_eq!(got, "POST / HTTP/1.1\r\nx: 1\r\ncontent-length: 3\r\n\r\nabc");
     let got = sent(request("POST", "/", &[], Full::from("abc"))).await;
     assert_eq!(got, "POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc");
+}
+
+#[tokio::test]
+async fn a_length_that_the_server_says_twice_is_said_once_where_it_stood_first() {
+    for said in
+        ["content-length: 2, 2\r\nx: 1", "content-length: 02\r\nx: 1", "content-length: 2\r\nx: 1\r\ncontent-length: 2"]
+    {
+        for method in ["GET", "HEAD"] {
+            let (ours, mut theirs) = tokio::io::duplex(1024);
+            theirs.write_all(format!("HTTP/1.1 200 OK\r\n{said}\r\n\r\nok").as_bytes()).await.expect("room");
+            let exchange = exchanged(Connection::new(ours), request(method, "/", &[], Empty::new()));
+            let headers = exchange.await.expect("an answer").headers().clone();
+            let line = |(name, value): (_, &HeaderValue)| format!("{name}: {}", value.to_str().expect("text"));
+            assert_eq!(headers.iter().map(line).collect::<Vec<_>>(), ["content-length: 2", "x: 1"], "{method} {said}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -107,6 +107,53 @@ async fn what_two_servers_could_read_in_two_ways_is_refused() {
 }
 
 #[tokio::test]
+async fn a_bare_host_is_no_target_but_of_connect() {
+    for line in ["GET a", "DELETE idx", "POST _search", "GET a:80", "OPTIONS user@host:1"] {
+        assert_eq!(answers(&format!("{line} HTTP/1.1\r\n\r\n")).await, (REFUSED.to_owned(), false), "{line}");
+    }
+    for line in ["CONNECT a:80", "GET http://a/b", "GET http://a", "OPTIONS *", "GET /a:80"] {
+        let (got, _) = answers(&format!("{line} HTTP/1.1\r\n\r\n")).await;
+        assert!(got.starts_with("HTTP/1.1 200 OK\r\n"), "{line}: {got}");
+    }
+}
+
+#[tokio::test]
+async fn the_handler_sees_a_plain_length_and_no_word_of_whether_the_connection_is_kept() {
+    for (said, seen) in [
+        ("connection: keep-alive\r\nx: 1\r\ncontent-length: 03\r\ny: 2", "x: 1, content-length: 3, y: 2"),
+        ("content-length: 3\r\nConnection: Close\r\nx: 1", "content-length: 3, x: 1"),
+        ("content-length: 3\r\nconnection: close, x\r\nx: 1", "content-length: 3, connection: close, x, x: 1"),
+    ] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(format!("POST / HTTP/1.1\r\n{said}\r\n\r\nabc").as_bytes()).await.expect("room");
+        let mut serving = Serving::new(ours, BytesMut::new(), |request: Request<Body>| {
+            let line = |(name, value): (_, &http::HeaderValue)| format!("{name}: {}", value.to_str().expect("text"));
+            assert_eq!(request.headers().iter().map(line).collect::<Vec<_>>().join(", "), seen);
+            echo(request)
+        });
+        let ended = until_settled(&mut serving).await;
+        assert_eq!(ended.is_some(), said.to_ascii_lowercase().contains("close"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_of_nothing_stays_where_it_stands_and_another_is_put_right() {
+    for (length, expected) in [("0", "content-length: 0\r\nx: 1\r\n\r\n"), ("5", "x: 1\r\ncontent-length: 0\r\n\r\n")] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("room");
+        let mut serving = Serving::new(ours, BytesMut::new(), |_| async move {
+            let response = Response::builder().header("content-length", length).header("x", "1");
+            response.body(Full::<Bytes>::default()).expect("an answer")
+        });
+        assert!(until_settled(&mut serving).await.is_none());
+        drop(serving);
+        let mut got = String::new();
+        theirs.read_to_string(&mut got).await.expect("text");
+        assert_eq!(got, format!("HTTP/1.1 200 OK\r\n{expected}"));
+    }
+}
+
+#[tokio::test]
 async fn chunks_win_over_a_length_which_the_handler_does_not_see_and_end_the_connection() {
     for framing in [
         "content-length: 5\r\ntransfer-encoding: chunked\r\n",
@@ -202,6 +249,44 @@ async fn the_answer_is_given_up_when_its_client_goes_away() {
     assert!(matches!(until_settled(&mut serving).await, Some(Err(Error::Gone))));
     drop(serving);
     assert!(*given_up.borrow());
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_noticed_behind_whatever_it_said_next() {
+    let long = format!("GET /next HTTP/1.1\r\nx: {}", "y".repeat(50_000));
+    for behind in ["\r\n", "G", "GET /next HTTP/1.1\r\n\r\n", &long] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let mut serving = Serving::new(ours, BytesMut::new(), |_| std::future::pending::<Response<Full<Bytes>>>());
+        let said = format!("POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\n{{}}{behind}");
+        for piece in said.as_bytes().chunks(1000) {
+            theirs.write_all(piece).await.expect("somebody listens");
+            assert!(until_settled(&mut serving).await.is_none());
+        }
+        drop(theirs);
+        assert!(matches!(until_settled(&mut serving).await, Some(Err(Error::Gone))), "{behind:.40}");
+    }
+}
+
+#[tokio::test]
+async fn of_what_comes_behind_an_open_request_no_more_is_held_than_of_a_head() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let serving = Serving::new(ours, BytesMut::new(), |_| std::future::pending::<Response<Full<Bytes>>>());
+    let mut serving = serving.with_max_head(20_000);
+    let (_reader, mut writer) = tokio::io::split(theirs);
+    let sent = Rc::new(RefCell::new(0));
+    let send = async {
+        loop {
+            *sent.borrow_mut() += writer.write(b"GET / HTTP/1.1\r\n\r\n").await.expect("somebody listens");
+        }
+    };
+    let mut send = std::pin::pin!(send);
+    for _ in 0..3000 {
+        assert!(futures_util::poll!(send.as_mut()).is_pending());
+        assert!(futures_util::poll!(&mut serving).is_pending());
+        tokio::task::yield_now().await;
+    }
+    // One read may go beyond it.
+    assert!((20_000..50_000).contains(&*sent.borrow()), "{}", sent.borrow());
 }
 
 #[tokio::test]

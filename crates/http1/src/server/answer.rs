@@ -22,6 +22,9 @@ pub trait ResponseBody: http_body::Body<Data: Buf, Error: Into<Box<dyn StdError 
 
 impl<B> ResponseBody for B where B: http_body::Body<Data: Buf, Error: Into<Box<dyn StdError + Send + Sync>>> + Unpin {}
 
+/// The greatest map that is kept for the headers of the next request: an idle connection keeps it.
+const KEPT_HEADERS: usize = 128;
+
 /// What is written at the moment.
 pub(super) enum Writing<B> {
     /// Nothing, before the answer's head.
@@ -98,8 +101,10 @@ impl<B: ResponseBody> Answering<B> {
         };
         let framing = response::write(self.asked, &mut head, size, &mut self.keeps_alive, self.output.copied());
         self.is_last = !self.keeps_alive;
-        self.spare = head.headers;
-        self.spare.clear();
+        if head.headers.capacity() <= KEPT_HEADERS {
+            self.spare = head.headers;
+            self.spare.clear();
+        }
         match framing {
             Ok(Framing::Length(0)) => self.end(),
             Ok(framing) => self.writing = Writing::Body(body, framing),
@@ -203,5 +208,30 @@ impl<B: ResponseBody> Answering<B> {
             return Poll::Ready(Err(error));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderName, HeaderValue};
+    use http_body_util::Empty;
+
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_keeps_no_room_for_a_great_many_headers() {
+        let mut answering = Answering::new();
+        for (headers, keeps) in [(90, true), (900, false)] {
+            let mut response = Response::new(Empty::<Bytes>::new());
+            for number in 0..headers {
+                let name = HeaderName::from_bytes(format!("x-{number}").as_bytes()).expect("a name");
+                response.headers_mut().append(name, HeaderValue::from_static("y"));
+            }
+            answering.spare = HeaderMap::new();
+            answering.begin(response);
+            assert!(answering.spare.is_empty());
+            assert_eq!(answering.spare.capacity() > 0, keeps, "{headers}");
+        }
     }
 }

@@ -17,6 +17,9 @@ const SMALL: usize = 16 * 1024;
 const MOST: usize = 64 * 1024;
 const MOST_PARTS: usize = 16;
 
+/// The room that is made at first, in bytes: a head of some lines, and a short body.
+const USUAL: usize = 1024;
+
 /// The most room that a connection with nothing to write keeps for later answers, in bytes: there may be thousands of them.
 const KEPT: usize = 8 * 1024;
 
@@ -46,6 +49,9 @@ impl<D: Buf> Output<D> {
 
     /// For what is written as bytes: heads, and what frames bodies. There must be room.
     pub(super) fn copied(&mut self) -> &mut Vec<u8> {
+        if self.copied.capacity() == 0 {
+            self.copied.reserve(USUAL);
+        }
         &mut self.copied
     }
 

@@ -14,7 +14,7 @@ use crate::{
     MAX_HEADERS,
     framing::MAX_LENGTH,
     head::{drop_empty_lines, may_end_head},
-    lists::{digits, ends_with, has},
+    lists::{digits, ends_with, has, has_needless_zeros, is_plain_option},
 };
 
 /// As many headers as are made room for at first, on the stack. Few requests have more.
@@ -25,6 +25,9 @@ const MAX_TARGET: usize = u16::MAX as usize - 1;
 
 /// The longest name of a header, in bytes.
 const MAX_NAME: usize = u16::MAX as usize;
+
+/// The most places that are kept for the next head: an idle connection keeps them.
+const KEPT_PLACES: usize = 128;
 
 /// A head that was read.
 pub(super) struct Head {
@@ -100,7 +103,11 @@ impl Heads {
         };
         self.seen = 0;
         let head = input.split_to(line.length).freeze();
-        self.understand(&head, line, std::mem::take(spare)).map(Some)
+        let understood = self.understand(&head, line, std::mem::take(spare)).map(Some);
+        if self.places.capacity() > KEPT_PLACES {
+            self.places = Vec::new();
+        }
+        understood
     }
 
     /// Finds out where everything lies in `input`.
@@ -141,12 +148,15 @@ impl Heads {
         headers.reserve(self.places.len());
         for Place { name, value } in &self.places {
             let name = HeaderName::from_bytes(&head[name.0..name.1]).map_err(|_| wrong)?;
-            let value = HeaderValue::from_maybe_shared(head.slice(value.0..value.1)).map_err(|_| wrong)?;
-            if framing.read(&name, &value, &mut headers)? {
+            let mut value = HeaderValue::from_maybe_shared(head.slice(value.0..value.1)).map_err(|_| wrong)?;
+            if framing.read(&name, &mut value, &mut headers)? {
                 headers.append(name, value);
             }
         }
         let (length, keeps_alive) = framing.finish()?;
+        if is_no_target_of(&line.method, &uri) {
+            return Err(wrong);
+        }
         let mut request = Request::new(());
         *request.method_mut() = line.method;
         *request.uri_mut() = uri;
@@ -155,6 +165,12 @@ impl Heads {
         let expects_continue = framing.expects_continue && line.version == Version::HTTP_11;
         Ok(Head { request, length, expects_continue, keeps_alive })
     }
+}
+
+/// Whether a target is a bare host, with which nobody but CONNECT can ask for anything (RFC 9112, section 3.2.3). `GET _search` is
+/// read as one; whoever passes it on would ask for `/`.
+fn is_no_target_of(method: &Method, target: &Uri) -> bool {
+    target.scheme().is_none() && target.authority().is_some() && *method != Method::CONNECT
 }
 
 /// What the headers say of the body and of the connection, as far as they were read.
@@ -187,8 +203,14 @@ impl Framing {
         }
     }
 
-    /// Reads the next header; `headers` are those before it. Whether it is to be one of the request's.
-    fn read(&mut self, name: &HeaderName, value: &HeaderValue, headers: &mut HeaderMap) -> Result<bool, StatusCode> {
+    /// Reads the next header; `headers` are those before it. Whether it is to be one of the request's. Of a connection that is to be
+    /// kept or closed nobody has to know but who reads it here; others would have to take it out again.
+    fn read(
+        &mut self,
+        name: &HeaderName,
+        value: &mut HeaderValue,
+        headers: &mut HeaderMap,
+    ) -> Result<bool, StatusCode> {
         match *name {
             TRANSFER_ENCODING => {
                 // A proxy on the way that knows only HTTP/1.0 has not taken the chunks apart.
@@ -213,11 +235,18 @@ impl Framing {
                     None if length > MAX_LENGTH => return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
                     None => self.content_length = Some(length),
                 }
+                if has_needless_zeros(value.as_bytes()) {
+                    *value = HeaderValue::from(length);
+                }
             }
-            // Once it is to be closed, it is not to be kept after all.
-            CONNECTION if has(value, "close") => self.connection = Some(Connection::Close),
-            CONNECTION if self.connection.is_none() && has(value, "keep-alive") => {
-                self.connection = Some(Connection::KeepAlive);
+            CONNECTION => {
+                // Once it is to be closed, it is not to be kept after all.
+                if has(value, "close") {
+                    self.connection = Some(Connection::Close);
+                } else if self.connection.is_none() && has(value, "keep-alive") {
+                    self.connection = Some(Connection::KeepAlive);
+                }
+                return Ok(!is_plain_option(value));
             }
             EXPECT => self.expects_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
             _ => {}
@@ -236,6 +265,22 @@ impl Framing {
             // Nobody knows where such a body ends.
             Some(false) => Err(StatusCode::BAD_REQUEST),
             None => Ok((Length::Known(self.content_length.unwrap_or(0)), keeps_alive)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_keeps_no_room_for_a_great_many_headers() {
+        let mut heads = Heads::default();
+        for (headers, keeps) in [(100, true), (900, false)] {
+            let mut input = BytesMut::from(&*format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(headers)));
+            assert!(matches!(heads.read(&mut input, &mut HeaderMap::new()), Ok(Some(_))));
+            assert_eq!(heads.places.capacity() > 0, keeps, "{headers}");
+            assert!(heads.places.capacity() <= KEPT_PLACES);
         }
     }
 }

@@ -95,9 +95,10 @@ pub(super) fn write(
     let says_close = values(&head.headers, CONNECTION).any(|value| has(value, "close"));
     *keeps_alive &= framing != Framing::UntilClose && !says_close && !leaves_http;
     write_status(head, out);
-    write_headers(asked, head, size, out);
+    let keeps_length = keeps_length(asked, head, size);
+    write_headers(asked, head, keeps_length, out);
     match (&framing, size) {
-        _ if has_length(asked, head, size) => {}
+        _ if keeps_length => {}
         (Framing::Chunked(_), _) => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         (_, Size::Unknown) => {}
         _ if asked.has_no_length(head.status) => {}
@@ -132,9 +133,13 @@ fn say_whether_kept(asked: Asked, head: &mut Parts, keeps_alive: &mut bool) {
     }
 }
 
-/// Whether the headers have a length that is written.
-fn has_length(asked: Asked, head: &Parts, size: Size) -> bool {
-    (size != Size::Nothing || asked.is_head) && values(&head.headers, CONTENT_LENGTH).next().is_some()
+/// Whether the headers have a length that is written where it stands. Where there is no body, none counts that says otherwise.
+fn keeps_length(asked: Asked, head: &Parts, size: Size) -> bool {
+    let said = values(&head.headers, CONTENT_LENGTH).next();
+    match size {
+        Size::Nothing if !asked.is_head => !asked.has_no_length(head.status) && said.is_some_and(|said| said == "0"),
+        _ => said.is_some(),
+    }
 }
 
 fn framing(asked: Asked, head: &Parts, size: Size) -> Result<Framing, Error> {
@@ -181,13 +186,13 @@ fn write_status(head: &Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_headers(asked: Asked, head: &Parts, size: Size, out: &mut Vec<u8>) {
+fn write_headers(asked: Asked, head: &Parts, keeps_length: bool, out: &mut Vec<u8>) {
     let announces_trailers = head.version != Version::HTTP_10 && !asked.has_no_body(head.status);
     let mut before = None;
     for (name, value) in &head.headers {
         match *name {
             TRANSFER_ENCODING => {}
-            CONTENT_LENGTH if size == Size::Nothing && !asked.is_head => {}
+            CONTENT_LENGTH if !keeps_length => {}
             TRAILER if !announces_trailers => {}
             CONTENT_LENGTH | CONNECTION | TRAILER if before == Some(name) => {}
             CONNECTION | TRAILER => {
