@@ -7,6 +7,7 @@ use crate::{
     error::BuildError,
     graph::{Axis, Graph, Setting, Value},
     precision::{self, Precision},
+    size::Size,
 };
 
 /// Added to the scores of masked tokens: `exp` of it is 0 beside any score, and it is far from the ends of any float.
@@ -57,25 +58,30 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// That of the module `name`.
+    /// That of the module `name`, of rows of such a width.
     ///
     /// # Errors
-    /// It is not among the weights.
-    pub fn read(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
-        let gain = weights.vector(&format!("{name}.weight"))?;
-        let bias = weights.vector(&format!("{name}.bias"))?;
+    /// It is not among the weights, or is of another width.
+    pub fn read(weights: &Checkpoint, name: &str, width: Size, epsilon: f32) -> Result<LayerNorm, BuildError> {
+        let gain = weights.vector(&format!("{name}.weight"), width)?;
+        let bias = weights.vector(&format!("{name}.bias"), width)?;
         Ok(LayerNorm { gain, bias, epsilon })
     }
 
     /// That of the module `name`, in an architecture whose norms may have no bias.
     ///
     /// # Errors
-    /// It is not among the weights.
-    pub fn read_with_or_without_bias(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
+    /// It is not among the weights, or is of another width.
+    pub fn read_with_or_without_bias(
+        weights: &Checkpoint,
+        name: &str,
+        width: Size,
+        epsilon: f32,
+    ) -> Result<LayerNorm, BuildError> {
         if weights.has(&format!("{name}.bias")) {
-            return LayerNorm::read(weights, name, epsilon);
+            return LayerNorm::read(weights, name, width, epsilon);
         }
-        let gain = weights.vector(&format!("{name}.weight"))?;
+        let gain = weights.vector(&format!("{name}.weight"), width)?;
         Ok(LayerNorm { bias: vec![0.0; gain.len()], gain, epsilon })
     }
 

@@ -17,15 +17,22 @@ use crate::{
     error::BuildError,
     graph::{Graph, Value},
     layers::{Activation, LayerNorm},
+    size::Size,
 };
 
 /// The keys of BERT's configuration for the shape of its encoder.
-pub(super) const KEYS: [&str; 4] = ["hidden_size", "num_attention_heads", "num_hidden_layers", "hidden_act"];
+pub(super) const KEYS: [&str; 5] =
+    ["hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "hidden_act"];
+
+/// The width between the two linear layers of a feed-forward network where no key states it, as transformers has it.
+const INNER: usize = 3072;
 
 /// The shape of an encoder.
 pub(super) struct Encoder {
     /// The width of a token's row.
-    pub(super) width: usize,
+    pub(super) width: Size,
+    /// The width between the two linear layers of the feed-forward network.
+    pub(super) inner: Size,
     /// The heads, which divide the width among them.
     heads: usize,
     /// The number of layers.
@@ -51,18 +58,19 @@ pub(super) struct Layer {
 }
 
 impl Encoder {
-    /// Reads the shape, from the keys for the width, the heads, the layers and the activation function.
+    /// Reads the shape, from the keys for the two widths, the heads, the layers and the activation function.
     pub(super) fn read(
         config: &Config,
-        [width, heads, layers, activation]: [&'static str; 4],
+        [width, inner, heads, layers, activation]: [&'static str; 5],
     ) -> Result<Encoder, BuildError> {
         let encoder = Encoder {
-            width: config.length(width)?,
+            width: config.size(width)?,
+            inner: config.size_or(inner, INNER)?,
             heads: config.length(heads)?,
             layers: config.length(layers)?,
             activation: config.activation(activation, Activation::Gelu)?,
         };
-        if encoder.width.is_multiple_of(encoder.heads) {
+        if encoder.width.length.is_multiple_of(encoder.heads) {
             return Ok(encoder);
         }
         Err(config.unsupported(&format!("`{width}` is no multiple of `{heads}`")))
@@ -89,7 +97,7 @@ impl Encoder {
     fn layer(&self, graph: &mut Graph, place: usize, layer: Layer, x: &Value, inputs: &Inputs, rows: Rows) -> Value {
         graph.enter(format!("layer.{place}/attention"));
         let [query, key, value] = layer.projections;
-        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
+        let query = query.scaled(1.0 / ((self.width.length / self.heads) as f32).sqrt());
         let ([q, k, v], beside) = match rows {
             Rows::All => (graph.linears(x, [query, key, value]), x.clone()),
             Rows::First => {

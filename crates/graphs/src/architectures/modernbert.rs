@@ -22,11 +22,19 @@ use crate::{
     graph::{Axis, Graph, Setting, Value},
     layers::{Activation, LayerNorm, MASKED},
     sentence::Pooling,
+    size::Size,
 };
+
+/// The width between the two linear layers of a feed-forward network where no key states it, as transformers has it.
+const INNER: usize = 1152;
 
 /// A ModernBERT model as its configuration describes it.
 pub struct ModernBert {
-    width: usize,
+    width: Size,
+    /// The width between the two linear layers of the feed-forward network.
+    inner: Size,
+    /// The rows of the table of tokens.
+    words: Size,
     heads: usize,
     layers: usize,
     positions: usize,
@@ -56,8 +64,8 @@ impl ModernBert {
                 )));
             }
         }
-        let (width, heads) = (config.length("hidden_size")?, config.length("num_attention_heads")?);
-        if !width.is_multiple_of(2 * heads) {
+        let (width, heads) = (config.size("hidden_size")?, config.length("num_attention_heads")?);
+        if !width.length.is_multiple_of(2 * heads) {
             return Err(config.unsupported("`hidden_size` is no even multiple of `num_attention_heads`"));
         }
         let pooling = match config.text("classifier_pooling")? {
@@ -71,6 +79,8 @@ impl ModernBert {
         let base = config.float("global_rope_theta", 160_000.0)?;
         Ok(ModernBert {
             width,
+            inner: config.size_or("intermediate_size", INNER)?,
+            words: config.vocabulary()?,
             heads,
             layers: config.length("num_hidden_layers")?,
             positions: config.length("max_position_embeddings")?,
@@ -78,8 +88,8 @@ impl ModernBert {
             activation: config.activation("hidden_activation", Activation::Gelu)?,
             head_activation: config.activation("classifier_activation", Activation::Gelu)?,
             pooling,
-            global_every: config.number("global_attn_every_n_layers", 3)?.max(1) as usize,
-            reach: config.number("local_attention", 128)? / 2,
+            global_every: config.length_or("global_attn_every_n_layers", 3)?,
+            reach: config.length_or("local_attention", 128)? as i64 / 2,
             bases: [
                 base,
                 match config.states("local_rope_theta") {
@@ -92,13 +102,13 @@ impl ModernBert {
     }
 
     fn norm(&self, weights: &Checkpoint, name: &str) -> Result<LayerNorm, BuildError> {
-        LayerNorm::read_with_or_without_bias(weights, name, self.epsilon)
+        LayerNorm::read_with_or_without_bias(weights, name, self.width, self.epsilon)
     }
 
     /// The angles of rotation for each position, `[positions, half of a head]`, as their cosines and sines. In floats of 32 bits,
     /// step by step as transformers does it: far positions have large angles, of which the last bits count.
     fn rotation(&self, graph: &mut Graph, base: f64, longest: usize) -> Rotation {
-        let half = self.width / self.heads / 2;
+        let half = self.width.length / self.heads / 2;
         let frequency = |place: usize| 1.0 / (base as f32).powf(place as f32 / half as f32);
         let frequencies: Vec<f32> = (0..half).map(frequency).collect();
         let angles = || (0..longest).flat_map(|position| frequencies.iter().map(move |by| position as f32 * by));
@@ -139,21 +149,24 @@ impl ModernBert {
             0 => x.clone(),
             _ => graph.norm(x, self.norm(weights, &format!("{name}.attn_norm"))?),
         };
-        let projections = weights.linear_with_or_without_bias(&format!("{name}.attn.Wqkv"))?.split();
+        let (width, inner) = (self.width, self.inner);
+        let linear = |part: &str, inputs: Size, outputs: Size| {
+            weights.linear_with_or_without_bias(&format!("{name}.{part}"), inputs, outputs)
+        };
+        let projections = linear("attn.Wqkv", width, width.times(3))?.split();
         let reach = if place.is_multiple_of(self.global_every) { &run.global } else { &run.local };
         let gathered = self.attention(graph, &normed, projections, reach, run, rows);
-        let output = graph.linear(&gathered, weights.linear_with_or_without_bias(&format!("{name}.attn.Wo"))?);
+        let output = graph.linear(&gathered, linear("attn.Wo", width, width)?);
         let beside = if rows == Rows::First { graph.first_row(x) } else { x.clone() };
         // `Sum`, not `Add`, for the reason that `add_and_norm` has.
         let x = graph.sum(&[&beside, &output]);
 
         graph.enter(format!("layer.{place}/feed_forward"));
         let normed = graph.norm(&x, self.norm(weights, &format!("{name}.mlp_norm"))?);
-        let [gate, up] =
-            graph.linears(&normed, weights.linear_with_or_without_bias(&format!("{name}.mlp.Wi"))?.split());
+        let [gate, up] = graph.linears(&normed, linear("mlp.Wi", width, inner.times(2))?.split());
         let gate = graph.activate(&gate, self.activation);
-        let inner = graph.multiply(&gate, &up);
-        let output = graph.linear(&inner, weights.linear_with_or_without_bias(&format!("{name}.mlp.Wo"))?);
+        let gated = graph.multiply(&gate, &up);
+        let output = graph.linear(&gated, linear("mlp.Wo", inner, width)?);
         Ok(graph.sum(&[&x, &output]))
     }
 
@@ -167,7 +180,7 @@ impl ModernBert {
         run: &Run,
         rows: Rows,
     ) -> Value {
-        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
+        let query = query.scaled(1.0 / ((self.width.length / self.heads) as f32).sqrt());
         let (queries, keys, values, window) = match rows {
             Rows::All => {
                 let [queries, keys, values] = graph.linears(normed, [query, key, value]);
@@ -216,7 +229,7 @@ struct Rotation {
 
 impl Architecture for ModernBert {
     fn width(&self) -> usize {
-        self.width
+        self.width.length
     }
 
     fn longest(&self) -> Option<usize> {
@@ -245,7 +258,11 @@ impl Architecture for ModernBert {
         };
         graph.enter("embeddings");
         let norm = self.norm(weights, "embeddings.norm")?;
-        let mut x = graph.normed_embedding(weights.table("embeddings.tok_embeddings")?, norm, &inputs.ids);
+        let mut x = graph.normed_embedding(
+            weights.table("embeddings.tok_embeddings", self.words, self.width)?,
+            norm,
+            &inputs.ids,
+        );
         for place in 0..self.layers {
             let is_last = place + 1 == self.layers;
             x = self.layer(graph, weights, place, &x, &run, if is_last { rows } else { Rows::All })?;
@@ -257,9 +274,9 @@ impl Architecture for ModernBert {
 
     /// The head, and the classifier after it.
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
-        let x = graph.float_linear(pooled, weights.linear_with_or_without_bias("head.dense")?);
+        let x = graph.float_linear(pooled, weights.linear_with_or_without_bias("head.dense", self.width, self.width)?);
         let x = graph.activate(&x, self.head_activation);
         let x = graph.norm(&x, self.norm(weights, "head.norm")?);
-        classifier(graph, weights, "classifier", &x)
+        classifier(graph, weights, "classifier", &x, self.width)
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     error::BuildError,
     graph::{Graph, Setting, Value},
     layers::{Activation, LayerNorm},
+    size::Size,
 };
 
 /// A RoBERTa model as its configuration describes it.
@@ -26,8 +27,10 @@ pub struct Roberta {
     epsilon: f32,
     /// The token that is padding. Positions begin after its number.
     padding: usize,
+    /// The rows of the table of tokens.
+    words: Size,
     /// The rows of the table of positions.
-    positions: usize,
+    positions: Size,
 }
 
 impl Roberta {
@@ -42,26 +45,29 @@ impl Roberta {
             other => return Err(config.unsupported(&format!("`type_vocab_size` is {other}; 1 is known"))),
         }
         let (padding, positions) =
-            (config.number("pad_token_id", 1)?.max(0) as usize, config.length("max_position_embeddings")?);
-        if positions <= padding + 1 {
+            (config.number("pad_token_id", 1)?.max(0) as usize, config.size("max_position_embeddings")?);
+        if positions.length <= padding + 1 {
             return Err(config.unsupported("`max_position_embeddings` leaves no position after `pad_token_id`"));
         }
         let (encoder, epsilon) = (Encoder::read(config, encoder::KEYS)?, config.float("layer_norm_eps", 1e-12)? as f32);
-        Ok(Roberta { encoder, epsilon, padding, positions })
+        Ok(Roberta { encoder, epsilon, padding, words: config.vocabulary()?, positions })
     }
 
     fn embeddings(&self, graph: &mut Graph, weights: &Checkpoint, inputs: &Inputs) -> Result<Value, BuildError> {
         graph.enter("embeddings");
-        let words = graph.embedding(weights.table("embeddings.word_embeddings")?, &inputs.ids);
-        let rows = inputs.longest + self.padding + 1;
-        let mut table = weights.tensor("embeddings.position_embeddings.weight")?.first_rows(rows);
+        let width = self.encoder.width;
+        let words = graph.embedding(weights.table("embeddings.word_embeddings", self.words, width)?, &inputs.ids);
+        let table = [self.positions.or_more(), width];
+        let table = weights.tensor("embeddings.position_embeddings.weight", &table)?;
+        let mut table = table.first_rows(inputs.longest + self.padding + 1);
         // All tokens are of one text: its row is added to the positions here, and not in each run.
-        table.add_to_rows(&weights.tensor("embeddings.token_type_embeddings.weight")?.first_rows(1).values);
+        let types = [Size::of("type_vocab_size", 1), width];
+        table.add_to_rows(&weights.tensor("embeddings.token_type_embeddings.weight", &types)?.values);
         let table = graph.floats("positions", &table.shape, table.values);
         let positions = self.positions(graph, &inputs.ids);
         let positions = graph.gather(&table, &positions, 0);
         let name = if is_of_jina(weights) { "emb_ln" } else { "embeddings.LayerNorm" };
-        Ok(graph.add_and_norm(&words, &positions, LayerNorm::read(weights, name, self.epsilon)?))
+        Ok(graph.add_and_norm(&words, &positions, LayerNorm::read(weights, name, width, self.epsilon)?))
     }
 
     /// The row of each token in the table of positions. Counted from the tokens and not from the mask, as transformers does it.
@@ -78,16 +84,20 @@ impl Roberta {
 
     fn layer(&self, weights: &Checkpoint, place: usize) -> Result<Layer, BuildError> {
         if !is_of_jina(weights) {
-            return bert::layer(weights, place, self.epsilon);
+            return bert::layer(weights, place, &self.encoder, self.epsilon);
         }
-        let linear = |part: &str| weights.linear(&format!("encoder.layers.{place}.{part}"));
-        let norm = |part: &str| LayerNorm::read(weights, &format!("encoder.layers.{place}.{part}"), self.epsilon);
+        let Encoder { width, inner, .. } = &self.encoder;
+        let linear = |part: &str, inputs: &Size, outputs: &Size| {
+            weights.linear(&format!("encoder.layers.{place}.{part}"), *inputs, *outputs)
+        };
+        let norm =
+            |part: &str| LayerNorm::read(weights, &format!("encoder.layers.{place}.{part}"), *width, self.epsilon);
         Ok(Layer {
-            projections: linear("mixer.Wqkv")?.split(),
-            gathered: linear("mixer.out_proj")?,
+            projections: linear("mixer.Wqkv", width, &width.times(3))?.split(),
+            gathered: linear("mixer.out_proj", width, width)?,
             attention_norm: norm("norm1")?,
-            inner: linear("mlp.fc1")?,
-            outer: linear("mlp.fc2")?,
+            inner: linear("mlp.fc1", width, inner)?,
+            outer: linear("mlp.fc2", inner, width)?,
             norm: norm("norm2")?,
         })
     }
@@ -100,11 +110,11 @@ fn is_of_jina(weights: &Checkpoint) -> bool {
 
 impl Architecture for Roberta {
     fn width(&self) -> usize {
-        self.encoder.width
+        self.encoder.width.length
     }
 
     fn longest(&self) -> Option<usize> {
-        Some(self.positions - self.padding - 1)
+        Some(self.positions.length - self.padding - 1)
     }
 
     fn encoder(
@@ -120,8 +130,9 @@ impl Architecture for Roberta {
     }
 
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
-        let x = graph.float_linear(pooled, weights.linear("classifier.dense")?);
+        let width = self.encoder.width;
+        let x = graph.float_linear(pooled, weights.linear("classifier.dense", width, width)?);
         let x = graph.activate(&x, Activation::Tanh);
-        classifier(graph, weights, "classifier.out_proj", &x)
+        classifier(graph, weights, "classifier.out_proj", &x, width)
     }
 }

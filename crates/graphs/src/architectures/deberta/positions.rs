@@ -14,6 +14,7 @@ use crate::{
     graph::{Axis, Graph, Value},
     layers::Lengths,
     precision::{Precision, nearest, step},
+    size::Size,
 };
 
 /// The switches of a model's relative positions.
@@ -24,6 +25,8 @@ pub(super) struct Positions {
     buckets: Option<i64>,
     /// The distance from which all are the same.
     furthest: i64,
+    /// The key that states the buckets, or else the furthest distance.
+    key: &'static str,
     /// The most tokens that an input may have.
     max_length: i64,
     /// True where the queries of tokens are multiplied by the keys of distances.
@@ -44,10 +47,10 @@ pub(super) fn terms(config: &Config) -> Result<usize, BuildError> {
 
 /// True for c2p, and true for p2c: a list, or a text with bars in between.
 fn kinds(config: &Config) -> Result<[bool; 2], BuildError> {
-    let kinds = config.get("pos_att_type");
-    let text = kinds.as_str().map(|text| text.split('|').map(str::trim).collect());
-    let list = || kinds.as_array().map(|list| list.iter().filter_map(|kind| kind.as_str()).collect());
-    let kinds: Vec<&str> = text.or_else(list).unwrap_or_default();
+    let kinds: Vec<&str> = match config.get("pos_att_type").as_str() {
+        Some(text) => text.split('|').map(str::trim).collect(),
+        None => config.texts("pos_att_type")?,
+    };
     match kinds.iter().find(|kind| !["c2p", "p2c", ""].contains(kind)) {
         Some(unknown) => Err(config.unsupported(&format!("`pos_att_type` has \"{unknown}\"; c2p and p2c are known"))),
         None => Ok(["c2p", "p2c"].map(|kind| kinds.contains(&kind))),
@@ -61,10 +64,13 @@ impl Positions {
             return Ok(None);
         }
         let [content_to_position, position_to_content] = kinds(config)?;
-        let furthest = config.number("max_relative_positions", -1)?;
+        let buckets = Some(config.number("position_buckets", -1)?).filter(|buckets| *buckets > 0);
+        let is_stated = config.number("max_relative_positions", -1)? > 0;
+        let of_distance = if is_stated { "max_relative_positions" } else { "max_position_embeddings" };
         Ok(Some(Positions {
-            buckets: Some(config.number("position_buckets", -1)?).filter(|buckets| *buckets > 0),
-            furthest: if furthest < 1 { config.length("max_position_embeddings")? as i64 } else { furthest },
+            buckets,
+            furthest: config.length(of_distance)? as i64,
+            key: if buckets.is_some() { "position_buckets" } else { of_distance },
             max_length: max_length as i64,
             content_to_position,
             position_to_content,
@@ -79,8 +85,8 @@ impl Positions {
     }
 
     /// Rows of the relative embeddings.
-    pub(super) fn rows(&self) -> usize {
-        2 * self.span() as usize
+    pub(super) fn rows(&self) -> Size {
+        Size::of(self.key, self.span() as usize).times(2)
     }
 
     /// The row of the distance from a query to a key, `i - j`.

@@ -1,0 +1,155 @@
+//! Models of the fixtures with one thing changed, in their configuration or in their weights: what is refused, and in which words.
+//! What is built of sound ones is held against torch in tests/graphs.rs of the repository.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use graphs::{Output, Pooling, Precision, Recipe};
+use serde_json::{Value, json};
+
+/// A tensor: its shape, and its numbers.
+type Tensor = (Vec<usize>, Vec<f32>);
+
+/// A copy of a model whose weights are floats in one file.
+struct Model {
+    folder: tempfile::TempDir,
+    keys: Value,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Model {
+    fn named(name: &str) -> Model {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/graphs").join(name);
+        let keys = serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
+        let bytes = fs::read(source.join("model.safetensors")).unwrap();
+        let (header, values) = bytes[8..].split_at(u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize);
+        let header: BTreeMap<String, Value> = serde_json::from_slice(header).unwrap();
+        let tensor = |(name, entry): (String, Value)| {
+            let numbers = |key: &str| -> Vec<usize> { serde_json::from_value(entry[key].clone()).unwrap() };
+            let part = &values[numbers("data_offsets")[0]..numbers("data_offsets")[1]];
+            let floats = match entry["dtype"].as_str().unwrap() {
+                "F32" => part.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+                // The upper half of a float.
+                _ => {
+                    part.as_chunks::<2>().0.iter().map(|bytes| f32::from_le_bytes([0, 0, bytes[0], bytes[1]])).collect()
+                }
+            };
+            (name, (numbers("shape"), floats))
+        };
+        let tensors = header
+            .into_iter()
+            .filter(|(_, entry)| entry["dtype"] == "F32" || entry["dtype"] == "BF16")
+            .map(tensor)
+            .collect();
+        Model { folder: tempfile::tempdir().unwrap(), keys, tensors }
+    }
+
+    /// The model with another value of a key.
+    fn with(mut self, key: &str, value: Value) -> Model {
+        self.keys[key] = value;
+        self
+    }
+
+    /// Changes the one tensor whose name ends so.
+    fn tensor(&mut self, ends: &str) -> &mut Tensor {
+        self.tensors.iter_mut().find(|(name, _)| name.ends_with(ends)).unwrap().1
+    }
+
+    fn write(&self) -> (PathBuf, PathBuf) {
+        let (mut header, mut values) = (serde_json::Map::new(), Vec::new());
+        for (name, (shape, floats)) in &self.tensors {
+            let start = values.len();
+            values.extend(floats.iter().flat_map(|float| float.to_le_bytes()));
+            header.insert(name.clone(), json!({"dtype": "F32", "shape": shape, "data_offsets": [start, values.len()]}));
+        }
+        let header = serde_json::to_vec(&header).unwrap();
+        let (config, weights) = (self.folder.path().join("config.json"), self.folder.path().join("model.safetensors"));
+        fs::write(&config, self.keys.to_string()).unwrap();
+        fs::write(&weights, [&(header.len() as u64).to_le_bytes()[..], &header, &values].concat()).unwrap();
+        (config, weights)
+    }
+
+    /// The bytes of its graph, or the refusal.
+    fn built_as(&self, precision: Precision) -> Result<Vec<u8>, String> {
+        let (config, weights) = self.write();
+        let has_classifier = self.tensors.keys().any(|name| name.contains("classifier"));
+        let sentence = Output::Sentence { pooling: Pooling::Mean, normalise: true };
+        let output = if has_classifier { Output::Logit } else { sentence };
+        let recipe = Recipe { precision, output, max_length: 512, revision: None, narrow: false };
+        let to = self.folder.path().join("graph.onnx");
+        graphs::build(&config, &weights, &recipe, &to, &mut |_| ()).map_err(|error| error.to_string())?;
+        Ok(fs::read(to).unwrap())
+    }
+
+    fn built(&self) -> Result<Vec<u8>, String> {
+        self.built_as(Precision::Fp32)
+    }
+}
+
+/// Weights of other sizes would make a graph that says something else.
+#[test]
+fn sizes_that_the_weights_do_not_have_are_refused_by_the_key() {
+    let cases = [
+        ("bert-mean", "hidden_size", json!(64)),
+        ("bert-mean", "intermediate_size", json!(32)),
+        ("bert-mean", "vocab_size", json!(97)),
+        ("bert-mean", "max_position_embeddings", json!(513)),
+        ("bert-cross", "type_vocab_size", json!(0)),
+        ("bert-cross", "type_vocab_size", json!(1)),
+        ("bert-cross", "type_vocab_size", json!(1000)),
+        ("distilbert-cross", "dim", json!(36)),
+        ("distilbert-cross", "hidden_dim", json!(36)),
+        ("xlmr-cross", "hidden_size", json!(36)),
+        ("jina-cross", "hidden_size", json!(36)),
+        ("jina-cross", "intermediate_size", json!(36)),
+        ("modernbert-cross", "hidden_size", json!(64)),
+        ("modernbert-cross", "intermediate_size", json!(65)),
+        ("modernbert-cross", "local_attention", json!(-1)),
+        ("modernbert-cross", "global_attn_every_n_layers", json!(0)),
+        ("modernbert-cross", "global_attn_every_n_layers", json!(-1)),
+        ("deberta-mxbai", "position_buckets", json!(3)),
+        ("deberta-mxbai", "position_buckets", json!(257)),
+        ("deberta-unbucketed", "max_relative_positions", json!(63)),
+        ("deberta-mxbai", "pos_att_type", json!(5)),
+        ("deberta-mxbai", "pos_att_type", json!(true)),
+        ("deberta-mxbai", "pos_att_type", json!(["c2p", 1.5])),
+        ("deberta-projected", "embedding_size", json!(8)),
+        ("deberta-conv", "conv_kernel_size", json!(5)),
+        ("deberta-conv", "conv_groups", json!(2)),
+        ("deberta-absolute", "type_vocab_size", json!(3)),
+    ];
+    for (name, key, value) in cases {
+        let error = Model::named(name).with(key, value.clone()).built();
+        let error = error.err().unwrap_or_else(|| panic!("{name} with {key} = {value}"));
+        assert!(error.contains(&format!("`{key}`")), "{name} with {key} = {value}: {error}");
+    }
+    let error = Model::named("bert-mean").with("hidden_size", json!(64)).built().unwrap_err();
+    assert!(error.contains("LayerNorm.weight` is [32]; `hidden_size` asks for [64]"), "{error}");
+}
+
+#[test]
+fn a_projection_that_was_cut_is_refused() {
+    let mut model = Model::named("bert-cross");
+    for (part, numbers) in [("layer.0.attention.self.query", 16), ("layer.0.attention.self.key", 16)] {
+        let (shape, values) = model.tensor(&format!("{part}.weight"));
+        *shape = vec![numbers, 32];
+        values.truncate(numbers * 32);
+        let (shape, values) = model.tensor(&format!("{part}.bias"));
+        *shape = vec![numbers];
+        values.truncate(numbers);
+    }
+    let error = model.built().unwrap_err();
+    assert!(error.contains("self.query` is [16, 32]; `hidden_size` asks for [32, 32]"), "{error}");
+}
+
+#[test]
+fn what_tables_have_beyond_the_configuration_is_padding() {
+    for (key, value) in [("vocab_size", json!(90)), ("max_position_embeddings", json!(500))] {
+        Model::named("bert-mean").with(key, value).built().unwrap();
+    }
+}
