@@ -6,7 +6,7 @@ use crate::{
     architecture::{Architecture, Inputs, Rows},
     architectures,
     checkpoint::Checkpoint,
-    config::Config,
+    config::{Config, LARGEST},
     error::BuildError,
     graph::Graph,
     onnx::file,
@@ -33,6 +33,9 @@ pub fn build(
     let configuration = Config::read(config)?;
     let architecture = architectures::of(&configuration, recipe.max_length)?;
     let longest = architecture.longest().map_or(recipe.max_length, |longest| longest.min(recipe.max_length));
+    if longest > LARGEST {
+        return Err(configuration.unsupported(&format!("takes {longest} tokens; graphs take {LARGEST} at most")));
+    }
     let recipe = &Recipe { max_length: longest, ..recipe.clone() };
     let checkpoint = Checkpoint::open(weights)?;
     let provenance = Provenance::of(config, checkpoint.files(), recipe)?;

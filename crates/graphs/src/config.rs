@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use crate::{error::BuildError, layers::Activation, size::Size};
 
+/// The largest length that a configuration may state, and the most tokens that a graph takes. No model is near it; what is larger is
+/// a mistake that would ask for more memory than there is before any weight is read.
+pub(crate) const LARGEST: usize = 1 << 20;
+
 /// The configuration of a model.
 pub struct Config {
     file: PathBuf,
@@ -58,12 +62,12 @@ impl Config {
     /// A length, which must be there.
     ///
     /// # Errors
-    /// It is not there, or not a positive number.
+    /// It is not there, or not a positive number, or larger than that of any model.
     pub fn length(&self, key: &str) -> Result<usize, BuildError> {
-        let length = self.keys[key].as_u64().filter(|length| *length > 0);
-        length.map(|length| length as usize).ok_or_else(|| match &self.keys[key] {
+        let length = self.keys[key].as_u64().and_then(|length| usize::try_from(length).ok());
+        length.filter(|length| (1..=LARGEST).contains(length)).ok_or_else(|| match &self.keys[key] {
             Value::Null => self.unsupported(&format!("has no `{key}`")),
-            other => self.unsupported(&format!("`{key}` is {other}; a positive whole number is known")),
+            other => self.unsupported(&format!("`{key}` is {other}; whole numbers from 1 to {LARGEST} are known")),
         })
     }
 

@@ -132,6 +132,31 @@ fn sizes_that_the_weights_do_not_have_are_refused_by_the_key() {
     assert!(error.contains("LayerNorm.weight` is [32]; `hidden_size` asks for [64]"), "{error}");
 }
 
+/// Such numbers are multiplied, and asked for as memory, before any weight is seen.
+#[test]
+fn numbers_that_no_model_has_are_refused_by_the_key() {
+    let huge = [json!(1_u64 << 31), json!(1_u64 << 40), json!(i64::MAX)];
+    let cases = [
+        ("deberta-mxbai", "position_buckets"),
+        ("deberta-mxbai", "hidden_size"),
+        ("deberta-unbucketed", "max_relative_positions"),
+        ("modernbert-cross", "hidden_size"),
+        ("modernbert-cross", "max_position_embeddings"),
+        ("modernbert-cross", "num_hidden_layers"),
+        ("modernbert-cross", "local_attention"),
+        ("roberta-cross", "max_position_embeddings"),
+        ("roberta-cross", "pad_token_id"),
+        ("bert-cross", "vocab_size"),
+    ];
+    for (name, key) in cases {
+        for value in &huge {
+            let error = Model::named(name).with(key, value.clone()).built();
+            let error = error.err().unwrap_or_else(|| panic!("{name} with {key} = {value}"));
+            assert!(error.contains(&format!("`{key}`")), "{name} with {key} = {value}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_projection_that_was_cut_is_refused() {
     let mut model = Model::named("bert-cross");

@@ -248,6 +248,8 @@ impl Architecture for ModernBert {
         rows: Rows,
         step: &mut dyn FnMut(usize, usize),
     ) -> Result<Value, BuildError> {
+        // Before anything is made that is as large as the configuration says.
+        let words = weights.table("embeddings.tok_embeddings", self.words, self.width)?;
         graph.enter("positions");
         let [global, local] = self.bases.map(|base| self.rotation(graph, base, inputs.longest));
         let window = self.window(graph, inputs);
@@ -258,11 +260,7 @@ impl Architecture for ModernBert {
         };
         graph.enter("embeddings");
         let norm = self.norm(weights, "embeddings.norm")?;
-        let mut x = graph.normed_embedding(
-            weights.table("embeddings.tok_embeddings", self.words, self.width)?,
-            norm,
-            &inputs.ids,
-        );
+        let mut x = graph.normed_embedding(words, norm, &inputs.ids);
         for place in 0..self.layers {
             let is_last = place + 1 == self.layers;
             x = self.layer(graph, weights, place, &x, &run, if is_last { rows } else { Rows::All })?;

@@ -257,6 +257,22 @@ fn tensors_without_numbers_are_refused() {
     );
 }
 
+#[test]
+fn quantised_tensors_without_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let constants = vec![
+        numbers_of("e.LayerNorm.weight_quantized", &[5, 0], data_type::INT8, &[]),
+        floats("e.LayerNorm.weight_scale", &[], &[0.5]),
+        numbers_of("e.words.weight_quantized", &[0, 0], data_type::INT8, &[]),
+        floats("e.words.weight_scale", &[], &[0.5]),
+    ];
+    let checkpoint = Checkpoint::open(&stock(folder.path(), vec![], constants)).unwrap();
+    let error = checkpoint.vector("LayerNorm.weight", Size::ANY).unwrap_err().to_string();
+    assert!(error.contains("has no values"), "{error}");
+    assert!(checkpoint.tensor("words.weight", &[Size::ANY; 2]).is_err());
+    assert!(checkpoint.table("words", Size::ANY, Size::ANY).is_err());
+}
+
 /// Everything that a graph would ask of a file; what it answers does not matter, only that it answers.
 fn ask(file: &Path) {
     let Ok(checkpoint) = Checkpoint::open(file) else { return };

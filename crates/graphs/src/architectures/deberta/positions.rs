@@ -64,11 +64,12 @@ impl Positions {
             return Ok(None);
         }
         let [content_to_position, position_to_content] = kinds(config)?;
-        let buckets = Some(config.number("position_buckets", -1)?).filter(|buckets| *buckets > 0);
+        let has_buckets = config.number("position_buckets", -1)? > 0;
+        let buckets = has_buckets.then(|| config.length("position_buckets")).transpose()?;
         let is_stated = config.number("max_relative_positions", -1)? > 0;
         let of_distance = if is_stated { "max_relative_positions" } else { "max_position_embeddings" };
         Ok(Some(Positions {
-            buckets,
+            buckets: buckets.map(|buckets| buckets as i64),
             furthest: config.length(of_distance)? as i64,
             key: if buckets.is_some() { "position_buckets" } else { of_distance },
             max_length: max_length as i64,
