@@ -66,6 +66,7 @@ impl Checkpoint {
             return Err(self.wrong(whole, "has no values, or is a single number"));
         }
         self.check(whole, &tensor.shape, sizes)?;
+        self.check_finite(whole, tensor.values.iter().all(|value| value.is_finite()))?;
         Ok(tensor)
     }
 
@@ -97,6 +98,7 @@ impl Checkpoint {
         let whole = self.whole_name(&name)?.ok_or_else(|| self.missing(&name))?;
         if let Some(quantised) = self.source.quantised_table(whole)? {
             self.check(whole, &[quantised.inputs, quantised.outputs], &[rows, width])?;
+            self.check_finite(whole, quantised.are_finite())?;
             return Ok(quantised);
         }
         let Array { shape, values } = self.tensor(&name, &[rows, width])?;
@@ -135,10 +137,12 @@ impl Checkpoint {
         }
         // As torch keeps it and all configurations mean it, whichever way the file has it.
         self.check(module, &[weights.outputs, weights.inputs], &[outputs, inputs])?;
+        self.check_finite(module, weights.are_finite())?;
         let bias = bias.map(|bias| self.source.tensor(bias)).transpose()?.map(|bias| bias.values);
         if bias.as_ref().is_some_and(|bias| bias.len() != weights.outputs) {
             return Err(self.wrong(module, "has a bias of another length than its outputs"));
         }
+        self.check_finite(module, bias.iter().flatten().all(|number| number.is_finite()))?;
         Ok(Linear { weights, bias })
     }
 
@@ -161,6 +165,12 @@ impl Checkpoint {
 
     fn check(&self, name: &str, shape: &[usize], sizes: &[Size]) -> Result<(), BuildError> {
         mismatch(shape, sizes).map_or(Ok(()), |problem| Err(self.wrong(name, &problem)))
+    }
+
+    /// Few bits would make some number of what is none, and the row of a token that no probe has would be found by nobody.
+    fn check_finite(&self, name: &str, are_finite: bool) -> Result<(), BuildError> {
+        let problem = "has numbers that are NaN or infinite: the file is damaged, or the training of the model was";
+        if are_finite { Ok(()) } else { Err(self.wrong(name, problem)) }
     }
 
     fn missing(&self, name: &str) -> BuildError {

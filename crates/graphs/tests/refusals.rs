@@ -157,6 +157,21 @@ fn numbers_that_no_model_has_are_refused_by_the_key() {
     }
 }
 
+/// int8 would make 0 of them.
+#[test]
+fn weights_that_are_no_numbers_are_refused_at_every_precision() {
+    for name in ["word_embeddings.weight", "layer.1.output.dense.weight", "self.key.bias", "LayerNorm.bias"] {
+        for number in [f32::NAN, f32::INFINITY] {
+            let mut model = Model::named("bert-cross");
+            *model.tensor(name).1.last_mut().unwrap() = number;
+            for (_, precision) in Precision::NAMES {
+                let error = model.built_as(precision).unwrap_err();
+                assert!(error.contains("NaN or infinite"), "{name}: {error}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_projection_that_was_cut_is_refused() {
     let mut model = Model::named("bert-cross");
