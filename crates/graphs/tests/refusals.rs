@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use graphs::{Output, Pooling, Precision, Recipe};
+use graphs::{
+    Output, Pooling, Precision, Recipe,
+    onnx::{GraphProto, file},
+};
 use serde_json::{Value, json};
 
 /// A tensor: its shape, and its numbers.
@@ -84,6 +87,12 @@ impl Model {
         let to = self.folder.path().join("graph.onnx");
         graphs::build(&config, &weights, &recipe, &to, &mut |_| ()).map_err(|error| error.to_string())?;
         Ok(fs::read(to).unwrap())
+    }
+
+    /// Its graph, without what the file says of where it is from.
+    fn graph(&self) -> GraphProto {
+        self.built().unwrap();
+        file::read(&self.folder.path().join("graph.onnx")).unwrap().graph.unwrap()
     }
 
     fn built(&self) -> Result<Vec<u8>, String> {
@@ -191,5 +200,60 @@ fn a_projection_that_was_cut_is_refused() {
 fn what_tables_have_beyond_the_configuration_is_padding() {
     for (key, value) in [("vocab_size", json!(90)), ("max_position_embeddings", json!(500))] {
         Model::named("bert-mean").with(key, value).built().unwrap();
+    }
+}
+
+/// As transformers 5 saves it, which writes neither `global_attn_every_n_layers` nor `global_rope_theta`.
+fn saved_by_transformers_5() -> Model {
+    let mut model = Model::named("modernbert-cross");
+    let keys = model.keys.as_object_mut().unwrap();
+    for key in ["global_attn_every_n_layers", "global_rope_theta", "local_rope_theta"] {
+        keys.remove(key).unwrap();
+    }
+    let (full, sliding) = ("full_attention", "sliding_attention");
+    model.with("layer_types", json!([full, sliding, sliding, full])).with(
+        "rope_parameters",
+        json!({
+            full: {"rope_theta": 160_000.0, "rope_type": "default"},
+            sliding: {"rope_theta": 10_000.0, "rope_type": "default"},
+        }),
+    )
+}
+
+#[test]
+fn a_modernbert_of_transformers_5_is_the_graph_of_transformers_4() {
+    let four = Model::named("modernbert-cross").graph();
+    assert!(saved_by_transformers_5().graph() == four);
+    let [full, sliding] = ["full_attention", "sliding_attention"];
+    // Each layer has its own type, and each type its own angles.
+    let others = [
+        saved_by_transformers_5().with("layer_types", json!([full, full, sliding, full])),
+        saved_by_transformers_5().with("rope_parameters", json!({full: {"rope_theta": 10_000.0}})),
+        saved_by_transformers_5().with("rope_parameters", json!({sliding: {"rope_theta": 20_000}})),
+    ];
+    for other in others {
+        assert!(other.graph() != four, "{}", other.keys);
+    }
+    let both = json!({full: null, sliding: {"rope_theta": 10_000}});
+    assert!(saved_by_transformers_5().with("rope_parameters", both).graph() == four);
+}
+
+#[test]
+fn a_rotation_or_a_layer_of_another_type_is_refused_by_its_key() {
+    let [full, sliding] = ["full_attention", "sliding_attention"];
+    let cases = [
+        ("layer_types", json!([full, sliding, sliding])),
+        ("layer_types", json!([full, sliding, sliding, "chunked_attention"])),
+        ("layer_types", json!("full_attention")),
+        ("layer_types", json!([1, 2, 3, 4])),
+        ("rope_parameters", json!({"rope_theta": 10_000.0, "rope_type": "default"})),
+        ("rope_parameters", json!({full: {"rope_type": "yarn", "factor": 2.0}})),
+        ("rope_parameters", json!({full: {"rope_theta": "10000"}})),
+        ("rope_parameters", json!(5)),
+        ("rope_scaling", json!({"rope_type": "yarn"})),
+    ];
+    for (key, value) in cases {
+        let error = saved_by_transformers_5().with(key, value.clone()).built().unwrap_err();
+        assert!(error.contains(&format!("`{key}`")), "{key} = {value}: {error}");
     }
 }

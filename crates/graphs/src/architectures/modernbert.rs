@@ -13,6 +13,8 @@
 //! have to be cut in each run, which copies it. The layer norm of the embeddings depends on nothing but the token, so that it is
 //! applied to the table. The first token is at 0, where a rotation changes nothing.
 
+use serde_json::Value as Json;
+
 use crate::{
     architecture::{Architecture, Inputs, Rows, classifier},
     array::Linear,
@@ -36,14 +38,13 @@ pub struct ModernBert {
     /// The rows of the table of tokens.
     words: Size,
     heads: usize,
-    layers: usize,
     positions: usize,
     epsilon: f32,
     activation: Activation,
     head_activation: Activation,
     pooling: Pooling,
-    /// Each so many layers, beginning with the first, attention reaches all tokens.
-    global_every: usize,
+    /// True for each layer in which attention reaches all tokens.
+    are_global: Vec<bool>,
     /// The distance that attention reaches in the other layers.
     reach: i64,
     /// The bases of the angles of rotation where attention reaches all tokens, and where it does not.
@@ -56,13 +57,8 @@ impl ModernBert {
     /// # Errors
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config) -> Result<ModernBert, BuildError> {
-        for key in ["layer_types", "rope_parameters", "rope_scaling"] {
-            if !config.get(key).is_null() {
-                return Err(config.unsupported(&format!(
-                    "has `{key}`; `global_attn_every_n_layers` and \
-                     `global_rope_theta`, as transformers 4 writes them, are known"
-                )));
-            }
+        if !config.get("rope_scaling").is_null() {
+            return Err(config.unsupported("has `rope_scaling`; angles of rotation that are not scaled are known"));
         }
         let (width, heads) = (config.size("hidden_size")?, config.length("num_attention_heads")?);
         if !width.length.is_multiple_of(2 * heads) {
@@ -76,28 +72,20 @@ impl ModernBert {
                 return Err(config.unsupported(&problem));
             }
         };
-        let base = config.float("global_rope_theta", 160_000.0)?;
+        let layers = config.length("num_hidden_layers")?;
         Ok(ModernBert {
             width,
             inner: config.size_or("intermediate_size", INNER)?,
             words: config.vocabulary()?,
             heads,
-            layers: config.length("num_hidden_layers")?,
             positions: config.length("max_position_embeddings")?,
             epsilon: config.float("norm_eps", 1e-5)? as f32,
             activation: config.activation("hidden_activation", Activation::Gelu)?,
             head_activation: config.activation("classifier_activation", Activation::Gelu)?,
             pooling,
-            global_every: config.length_or("global_attn_every_n_layers", 3)?,
+            are_global: are_global(config, layers)?,
             reach: config.length_or("local_attention", 128)? as i64 / 2,
-            bases: [
-                base,
-                match config.states("local_rope_theta") {
-                    // Nothing is the same as that of all layers; not to say is another.
-                    true => config.float("local_rope_theta", base)?,
-                    false => 10_000.0,
-                },
-            ],
+            bases: bases(config)?,
         })
     }
 
@@ -154,7 +142,7 @@ impl ModernBert {
             weights.linear_with_or_without_bias(&format!("{name}.{part}"), inputs, outputs)
         };
         let projections = linear("attn.Wqkv", width, width.times(3))?.split();
-        let reach = if place.is_multiple_of(self.global_every) { &run.global } else { &run.local };
+        let reach = if self.are_global[place] { &run.global } else { &run.local };
         let gathered = self.attention(graph, &normed, projections, reach, run, rows);
         let output = graph.linear(&gathered, linear("attn.Wo", width, width)?);
         let beside = if rows == Rows::First { graph.first_row(x) } else { x.clone() };
@@ -205,6 +193,68 @@ impl ModernBert {
         let heads = Setting::Int(self.heads as i64);
         graph.runtime_op("RotaryEmbedding", &[x, &first_position, cosines, sines], &[("num_heads", heads)])
     }
+}
+
+/// The names that transformers 5 has for layers in which attention reaches all tokens, and for the others.
+const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
+
+/// True for each layer in which attention reaches all tokens: transformers 5 lists them, and before each so many did, beginning
+/// with the first.
+fn are_global(config: &Config, layers: usize) -> Result<Vec<bool>, BuildError> {
+    const KEY: &str = "layer_types";
+    let every = config.length_or("global_attn_every_n_layers", 3)?;
+    if config.get(KEY).is_null() {
+        return Ok((0..layers).map(|place| place.is_multiple_of(every)).collect());
+    }
+    let types = config.texts(KEY)?;
+    if let Some(unknown) = types.iter().find(|kind| !LAYER_TYPES.contains(kind)) {
+        let [full, sliding] = LAYER_TYPES;
+        return Err(config.unsupported(&format!("`{KEY}` has \"{unknown}\"; {full} and {sliding} are known")));
+    }
+    if types.len() != layers {
+        return Err(
+            config.unsupported(&format!("`{KEY}` has {} layers; `num_hidden_layers` says {layers}", types.len()))
+        );
+    }
+    Ok(types.into_iter().map(|kind| kind == LAYER_TYPES[0]).collect())
+}
+
+/// The bases of the angles of rotation where attention reaches all tokens, and where it does not: an entry of `rope_parameters`
+/// each, as transformers 5 writes them, or else keys of their own.
+fn bases(config: &Config) -> Result<[f64; 2], BuildError> {
+    const KEY: &str = "rope_parameters";
+    let global = config.float("global_rope_theta", 160_000.0)?;
+    let local = match config.states("local_rope_theta") {
+        // Nothing is the same as that of all layers; not to say is another.
+        true => config.float("local_rope_theta", global)?,
+        false => 10_000.0,
+    };
+    let mut bases = [global, local];
+    let by_type = match config.get(KEY) {
+        Json::Null => return Ok(bases),
+        Json::Object(by_type) if by_type.keys().all(|kind| LAYER_TYPES.contains(&kind.as_str())) => by_type,
+        other => {
+            let [full, sliding] = LAYER_TYPES;
+            return Err(config.unsupported(&format!("`{KEY}` is {other}; entries for {full} and {sliding} are known")));
+        }
+    };
+    for (base, kind) in bases.iter_mut().zip(LAYER_TYPES) {
+        let Some(of_type) = by_type.get(kind).filter(|of_type| !of_type.is_null()) else { continue };
+        // What else there may be belongs to other types.
+        if of_type["rope_type"].as_str().is_some_and(|name| name != "default") {
+            let problem = format!("`{KEY}` has `rope_type` {} for {kind}; default is known", of_type["rope_type"]);
+            return Err(config.unsupported(&problem));
+        }
+        match &of_type["rope_theta"] {
+            Json::Null => {}
+            theta => {
+                let problem =
+                    || config.unsupported(&format!("`{KEY}` has `rope_theta` {theta} for {kind}, and no number"));
+                *base = theta.as_f64().ok_or_else(problem)?;
+            }
+        }
+    }
+    Ok(bases)
 }
 
 /// What all layers share in a run.
@@ -261,10 +311,11 @@ impl Architecture for ModernBert {
         graph.enter("embeddings");
         let norm = self.norm(weights, "embeddings.norm")?;
         let mut x = graph.normed_embedding(words, norm, &inputs.ids);
-        for place in 0..self.layers {
-            let is_last = place + 1 == self.layers;
+        let layers = self.are_global.len();
+        for place in 0..layers {
+            let is_last = place + 1 == layers;
             x = self.layer(graph, weights, place, &x, &run, if is_last { rows } else { Rows::All })?;
-            step(place + 1, self.layers);
+            step(place + 1, layers);
         }
         graph.enter("norm");
         Ok(graph.norm(&x, self.norm(weights, "final_norm")?))
