@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use graphs::{Precision, Recipe, onnx::file};
+use graphs::{Precision, Recipe, checkpoint::Checkpoint, onnx::file};
 use tempfile::TempDir;
 
 use crate::{
@@ -85,6 +85,9 @@ pub fn build(
         None if saturates() => vec![Precision::Int7, Precision::Fp32],
         None => vec![Precision::Int8],
     };
+    if let Some(weights) = &wish.weights {
+        refuse_namesakes(path, weights)?;
+    }
     let unverified = Unverified::create(path)?;
     let built = precisions.iter().map(|precision| one(path, *precision, wish, runtime, &unverified, progress));
     let mut built = built.collect::<anyhow::Result<Vec<Built>>>()?;
@@ -242,6 +245,23 @@ fn weights_of(path: &Path, precision: Precision) -> Result<PathBuf, ModelError> 
              with --weights",
         ),
     })
+}
+
+/// Refuses weights from elsewhere that the folder has other files of the names of: a graph is run only beside what it was built from,
+/// which is known by its name.
+fn refuse_namesakes(path: &Path, weights: &Path) -> anyhow::Result<()> {
+    for file in Checkpoint::open(weights)?.files() {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if !compiled::is_there(path, &name, &sha256(file)?) {
+            bail!(
+                "{}: {} has another file of the name {name}, beside which a graph of these weights would not be run: give one of the \
+                 two another name, or put these weights into the folder",
+                file.display(),
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The weights that a graph says it was built from, where the folder still has them.

@@ -89,6 +89,27 @@ fn equal_weights_give_equal_bytes_of_which_longer_inputs_are_refused() {
 }
 
 #[test]
+fn weights_from_elsewhere_with_the_name_of_another_file_are_refused_at_the_start() {
+    let folder = tiny(&[]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = |name: &str| {
+        let file = elsewhere.path().join(name);
+        fs::copy(folder.path().join("onnx/model.onnx"), &file).unwrap();
+        Wish { precision: Some(Precision::Fp32), weights: Some(file), ..Wish::default() }
+    };
+    // The same bytes under another name, and under that of a file with other bytes.
+    let error = build(folder.path(), &other("model_quantized.onnx"), &runtime(), &mut |_, _| ()).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("another file of the name model_quantized.onnx"), "{error}");
+    assert!(!folder.path().join(FOLDER).exists());
+    for name in ["model.onnx", "plain.onnx"] {
+        let built = build(folder.path(), &other(name), &runtime(), &mut |_, _| ()).unwrap().remove(0);
+        assert!(built.report.passed && opened(folder.path(), None).report().is_some(), "{name}");
+        compiled::remove(&built.onnx).unwrap();
+    }
+}
+
+#[test]
 fn what_does_not_pass_is_not_there_afterwards() {
     // Random weights feel the noise of int8 more than trained ones, and without a stock int8 file nothing excuses that.
     let folder = tiny(&["onnx/model_quantized.onnx"]);
