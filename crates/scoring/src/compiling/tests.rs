@@ -1,6 +1,11 @@
 //! Building and verifying with the small model of the fixtures, and the real ONNX Runtime.
 
-use super::*;
+use std::fs::{self, File};
+
+use super::{
+    room::{IN_PROGRESS, remove_interrupted},
+    *,
+};
 use crate::models::{Choice, Company, GraphChoice, ModelFolder};
 
 fn runtime() -> Runtime {
@@ -43,7 +48,7 @@ fn a_graph_of_each_precision_passes_and_is_run_from_then_on() {
         assert!(own > 0.0 && !others.is_empty(), "{:?}", built.report.pairs_per_second);
     }
     assert_eq!(compiled::all(folder.path()).len(), 3);
-    assert!(!folder.path().join("compiled/unverified").exists());
+    assert_eq!(folder.path().join("compiled").read_dir().unwrap().count(), 6, "each with its report, and nothing else");
     let compiled = opened(folder.path(), None);
     assert!(compiled.report().is_some() && compiled.notes().is_empty(), "{:?}", compiled.notes());
     assert_ne!(compiled.revision(), stock.revision());
@@ -216,15 +221,16 @@ fn where_nothing_can_be_written_a_graph_is_verified_all_the_same() {
     // Without stock fp32 it has to be held against a graph that is written somewhere.
     let folder = tiny(&["onnx/model.onnx"]);
     // Built without a verdict: whether random weights pass at int8 is a matter of the processor, and here of none.
-    let onnx = place(folder.path(), Precision::Int8);
-    fs::create_dir(folder.path().join(FOLDER)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let onnx = place(elsewhere.path(), Precision::Int8);
+    fs::create_dir(elsewhere.path().join(FOLDER)).unwrap();
     let config = folder.path().join("config.json");
     let weights = weights_of(folder.path(), Precision::Int8).unwrap();
     let recipe = recipe(folder.path(), Precision::Int8, 512, None).unwrap();
     graphs::build(&config, &weights, &recipe, &onnx, &mut |_| ()).unwrap();
     fs::write(compiled::report_place(&onnx), "the report before").unwrap();
     // What a folder that is read-only refuses, also to root.
-    let own = folder.path().join(format!("compiled/unverified-{}", std::process::id()));
+    let own = folder.path().join(FOLDER);
     fs::write(&own, "in its way").unwrap();
     fs::create_dir(compiled::report_place(&onnx).with_extension("json.part")).unwrap();
     let (report, kept) = verify_again(folder.path(), &onnx, &runtime(), &mut |_, _| ()).unwrap();
@@ -249,7 +255,11 @@ fn what_an_interrupted_build_left_is_removed_and_one_in_progress_is_left_alone()
     let own = Unverified::create(model.path()).unwrap();
     assert!(!unverified(1).exists() && unverified(2).join("int8.onnx").exists());
     remove_interrupted(&model.path().join("compiled"));
-    assert!(own.folder.exists());
+    // Processes of two containers may have the same number, and these two have.
+    let second = Unverified::create(model.path()).unwrap();
+    assert!(own.folder().exists() && own.folder() != second.folder());
+    drop(second);
+    assert!(own.folder().exists());
     drop(own);
     assert_eq!(model.path().join("compiled").read_dir().unwrap().count(), 1);
 }
