@@ -30,7 +30,7 @@ impl Activation {
     /// The function that a configuration calls so.
     pub fn named(name: &str) -> Option<Activation> {
         match name {
-            "gelu" => Some(Activation::Gelu),
+            "gelu" | "gelu_python" => Some(Activation::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Some(Activation::GeluTanh),
             "relu" => Some(Activation::Relu),
             "tanh" => Some(Activation::Tanh),
@@ -63,8 +63,13 @@ impl LayerNorm {
     /// # Errors
     /// It is not among the weights, or is of another width.
     pub fn read(weights: &Checkpoint, name: &str, width: Size, epsilon: f32) -> Result<LayerNorm, BuildError> {
-        let gain = weights.vector(&format!("{name}.weight"), width)?;
-        let bias = weights.vector(&format!("{name}.bias"), width)?;
+        // As the authors of BERT called them; old checkpoints still do.
+        let [gain, bias] = [["weight", "gamma"], ["bias", "beta"]].map(|[part, of_old]| {
+            let [part, of_old] = [part, of_old].map(|part| format!("{name}.{part}"));
+            let is_old = !weights.has(&part) && weights.has(&of_old);
+            weights.vector(if is_old { &of_old } else { &part }, width)
+        });
+        let (gain, bias) = (gain?, bias?);
         Ok(LayerNorm { gain, bias, epsilon })
     }
 

@@ -257,3 +257,28 @@ fn a_rotation_or_a_layer_of_another_type_is_refused_by_its_key() {
         assert!(error.contains(&format!("`{key}`")), "{key} = {value}: {error}");
     }
 }
+
+#[test]
+fn names_of_old_are_the_same_weights_and_functions() {
+    let mut old = Model::named("bert-cross").with("hidden_act", json!("gelu_python"));
+    let renamed = |name: String| match name.split_once("LayerNorm.") {
+        Some((before, "weight")) => format!("{before}LayerNorm.gamma"),
+        Some((before, _)) => format!("{before}LayerNorm.beta"),
+        None => name,
+    };
+    old.tensors = old.tensors.into_iter().map(|(name, tensor)| (renamed(name), tensor)).collect();
+    assert!(old.tensors.contains_key("bert.embeddings.LayerNorm.gamma"));
+    assert!(old.graph() == Model::named("bert-cross").graph());
+}
+
+#[test]
+fn a_roberta_that_does_not_state_its_texts_has_as_many_as_its_weights() {
+    let silent = || Model::named("xlmr-cross").with("type_vocab_size", Value::Null);
+    assert!(silent().graph() == Model::named("xlmr-cross").graph());
+    let mut two = silent();
+    let (shape, values) = two.tensor("token_type_embeddings.weight");
+    *shape = vec![2, 32];
+    values.extend_from_within(..);
+    let error = two.built().unwrap_err();
+    assert!(error.contains("is [2, 32]; `type_vocab_size`"), "{error}");
+}

@@ -40,7 +40,8 @@ impl Roberta {
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config) -> Result<Roberta, BuildError> {
         only_absolute_positions(config)?;
-        match config.number("type_vocab_size", 2)? {
+        // Where none is stated it is for the weights to say: transformers has 2, and published files have 1.
+        match config.number("type_vocab_size", 1)? {
             1 => (),
             other => return Err(config.unsupported(&format!("`type_vocab_size` is {other}; 1 is known"))),
         }
