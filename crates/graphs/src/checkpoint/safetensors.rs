@@ -148,6 +148,9 @@ fn indexed(index: &Path) -> Result<Vec<PathBuf>, BuildError> {
     names.sort_unstable();
     names.dedup();
     let is_beside = |name: &&str| Path::new(name).file_name().is_some_and(|plain| plain == *name);
+    if names.is_empty() {
+        return Err(malformed(String::from("its `weight_map` names no file; download it again")));
+    }
     match names.iter().find(|name| !is_beside(name)) {
         Some(outside) => Err(malformed(format!("names `{outside}`, which is not beside it"))),
         None => Ok(names.into_iter().map(|name| index.with_file_name(name)).collect()),

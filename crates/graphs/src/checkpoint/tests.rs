@@ -86,6 +86,9 @@ fn weights_in_several_files_are_found_by_their_index() {
     std::fs::write(&index, map.to_string().replace("a.safetensors", "../a.safetensors")).unwrap();
     let error = Checkpoint::open(&index).err().unwrap().to_string();
     assert!(error.contains("../a.safetensors"), "{error}");
+    std::fs::write(&index, r#"{"weight_map": {}}"#).unwrap();
+    let error = Checkpoint::open(&index).err().unwrap().to_string();
+    assert!(error.contains("index.json: its `weight_map` names no file"), "{error}");
 }
 
 #[test]
