@@ -147,7 +147,7 @@ fn one(
 ) -> anyhow::Result<Built> {
     let weights = match &wish.weights {
         Some(file) => file.clone(),
-        None => weights_of(path, precision)?,
+        None => weights_of(path)?,
     };
     let longest = Reading::of(path)?.max_length;
     let max_length = wish.max_length.unwrap_or(longest).min(longest);
@@ -231,16 +231,12 @@ fn size(file: &Path) -> std::io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-/// The weights of a folder that a graph of this precision is best built from: safetensors; else for int8 what would be run,
-/// whose int8 weights are taken as they are, and otherwise floats before what was quantised.
-fn weights_of(path: &Path, precision: Precision) -> Result<PathBuf, ModelError> {
+/// The weights of a folder that a graph is best built from: safetensors, else an ONNX file of floats, whose int8 weights have a scale for
+/// each column and so err less than most stock ones; else what would be run, whose int8 weights are taken as they are.
+fn weights_of(path: &Path) -> Result<PathBuf, ModelError> {
     let float =
         ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
-    let run = variant::candidates(None, false);
-    let onnx: Vec<String> = match precision {
-        Precision::Int8 => run.into_iter().chain(float).collect(),
-        Precision::Int7 | Precision::Fp32 => float.chain(run).collect(),
-    };
+    let onnx = float.chain(variant::candidates(None, false));
     let named = SAFETENSORS.map(str::to_owned).into_iter().chain(onnx).map(|name| path.join(name));
     let found = named.chain(onnx_files(path)).find(|file| file.is_file());
     found.ok_or_else(|| ModelError::Missing {

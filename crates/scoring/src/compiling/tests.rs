@@ -43,6 +43,7 @@ fn a_graph_of_each_precision_passes_and_is_run_from_then_on() {
         let built = built(folder.path(), precision);
         assert!(built.report.passed && built.report.pairs >= 200, "{:#?}", built.report);
         assert_eq!(built.onnx, place(folder.path(), precision));
+        assert!(built.report.sources.contains_key("model.onnx"), "floats before what was quantised");
         assert_eq!(built.size, built.onnx.metadata().unwrap().len());
         let (own, others) = built.speeds();
         assert!(own > 0.0 && !others.is_empty(), "{:?}", built.report.pairs_per_second);
@@ -225,7 +226,7 @@ fn where_nothing_can_be_written_a_graph_is_verified_all_the_same() {
     let onnx = place(elsewhere.path(), Precision::Int8);
     fs::create_dir(elsewhere.path().join(FOLDER)).unwrap();
     let config = folder.path().join("config.json");
-    let weights = weights_of(folder.path(), Precision::Int8).unwrap();
+    let weights = weights_of(folder.path()).unwrap();
     let recipe = recipe(folder.path(), Precision::Int8, 512, None).unwrap();
     graphs::build(&config, &weights, &recipe, &onnx, &mut |_| ()).unwrap();
     fs::write(compiled::report_place(&onnx), "the report before").unwrap();
