@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use source::Source;
+use source::{MISSING, Source};
 
 use crate::{
     array::{Array, Linear, Weights},
@@ -174,7 +174,7 @@ impl Checkpoint {
     }
 
     fn missing(&self, name: &str) -> BuildError {
-        self.wrong(name, "is not there: the configuration promises it")
+        self.wrong(name, MISSING)
     }
 
     /// The refusal of the tensor `name`.

@@ -211,10 +211,8 @@ impl Graph {
             Values::Quantised(quantised) if self.is_narrow() => return self.dequantised(quantised, shape),
             _ => weights.into_floats(),
         };
-        match self.narrow_floats("weights", &shape, values) {
-            Ok(narrow) => self.as_floats(&narrow),
-            Err(values) => self.floats("weights", &shape, values),
-        }
+        let (weights, is_narrow) = self.narrow_floats("weights", &shape, values);
+        self.widened(weights, is_narrow)
     }
 
     /// Floats that are made of quantised numbers in each run.
@@ -264,19 +262,19 @@ impl Graph {
     pub fn feed_forward(
         &mut self,
         x: &Value,
-        inner: Linear,
+        up: Linear,
         function: Activation,
-        outer: Linear,
+        down: Linear,
         norm: LayerNorm,
     ) -> Value {
-        let inner = self.linear(x, inner);
+        let inner = self.linear(x, up);
         let inner = self.activate(&inner, function);
         if self.precision() == Precision::Fp32 {
-            let output = self.linear(&inner, outer);
+            let output = self.linear(&inner, down);
             return self.add_and_norm(&output, x, norm);
         }
-        let bias = outer.bias.clone();
-        let output = self.linear_by_row(&inner, function, outer);
+        let bias = down.bias.clone();
+        let output = self.linear_by_row(&inner, function, down);
         let mut terms = vec![output, x.clone()];
         terms.extend(bias.map(|bias| self.floats("bias", &[bias.len()], bias)));
         let sum = self.sum(&terms.iter().collect::<Vec<_>>());
@@ -357,16 +355,9 @@ impl Graph {
             Values::Float(values) => values,
         };
         if self.precision() == Precision::Fp32 {
-            return match self.narrow_floats("embeddings", &[rows, width], values) {
-                Ok(narrow) => {
-                    let rows = self.gather(&narrow, ids, 0);
-                    self.as_floats(&rows)
-                }
-                Err(values) => {
-                    let table = self.floats("embeddings", &[rows, width], values);
-                    self.gather(&table, ids, 0)
-                }
-            };
+            let (table, is_narrow) = self.narrow_floats("embeddings", &[rows, width], values);
+            let rows = self.gather(&table, ids, 0);
+            return self.widened(rows, is_narrow);
         }
         let quantised = precision::by_row(width, &values, 127);
         drop(values);

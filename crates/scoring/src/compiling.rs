@@ -58,7 +58,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// Pairs a second of one thread, and the same of the stock file that it was compared with for that: the first of its kind.
+    /// Probe pairs a second of one thread: the graph's own, and those of each stock file that it was compared with.
     pub fn speeds(&self) -> (f64, Vec<(&str, f64)>) {
         let own = compiled_name(&self.onnx);
         let others = self.report.pairs_per_second.iter().filter(|(name, _)| **name != own);

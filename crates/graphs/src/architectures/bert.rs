@@ -85,10 +85,10 @@ pub(super) fn layer(
     let norm = |part: &str| LayerNorm::read(weights, &format!("encoder.layer.{place}.{part}"), *width, epsilon);
     Ok(Layer {
         projections: [square("attention.self.query")?, square("attention.self.key")?, square("attention.self.value")?],
-        gathered: square("attention.output.dense")?,
+        output: square("attention.output.dense")?,
         attention_norm: norm("attention.output.LayerNorm")?,
-        inner: linear("intermediate.dense", width, inner)?,
-        outer: linear("output.dense", inner, width)?,
+        up: linear("intermediate.dense", width, inner)?,
+        down: linear("output.dense", inner, width)?,
         norm: norm("output.LayerNorm")?,
     })
 }

@@ -179,7 +179,7 @@ impl Deberta {
             None => Tables::default(),
         };
         let projections = [query, key, value];
-        let (attended, beside) = match rows {
+        let (attended, residual) = match rows {
             Rows::All => (self.attention(graph, x, projections, &tables, run), x.clone()),
             Rows::First => {
                 let first = graph.first_row(x);
@@ -188,13 +188,13 @@ impl Deberta {
         };
         let output = graph.linear(&attended, weights.linear(&format!("{name}.attention.output.dense"), width, width)?);
         let norm = self.norm(weights, &format!("{name}.attention.output.LayerNorm"))?;
-        let x = graph.add_and_norm(&output, &beside, norm);
+        let x = graph.add_and_norm(&output, &residual, norm);
 
         graph.enter(format!("layer.{place}/feed_forward"));
         let up = weights.linear(&format!("{name}.intermediate.dense"), width, inner)?;
-        let outer = weights.linear(&format!("{name}.output.dense"), inner, width)?;
+        let down = weights.linear(&format!("{name}.output.dense"), inner, width)?;
         let norm = self.norm(weights, &format!("{name}.output.LayerNorm"))?;
-        Ok(graph.feed_forward(&x, up, self.activation, outer, norm))
+        Ok(graph.feed_forward(&x, up, self.activation, down, norm))
     }
 
     /// `PK` and `PQ` of a layer. Models that do not share have projections of their own for what is relative.
@@ -208,13 +208,13 @@ impl Deberta {
         let (positions, rows) = (&relative.positions, &relative.rows);
         let own = |shared: &Linear, part: &str| if positions.shares { Ok(shared.clone()) } else { module(part) };
         let mut tables = Tables::default();
-        if positions.content_to_position {
-            tables.to_position = Some(Table::new(rows, own(key, "pos_key_proj")?));
+        if positions.c2p {
+            tables.c2p = Some(Table::new(rows, own(key, "pos_key_proj")?));
         }
-        if positions.position_to_content {
+        if positions.p2c {
             let projection = own(query, "pos_query_proj")?;
             let projection = if positions.shares { projection } else { projection.scaled(self.scale()) };
-            tables.to_content = Some(Table::new(rows, projection));
+            tables.p2c = Some(Table::new(rows, projection));
         }
         Ok(tables)
     }
@@ -225,8 +225,8 @@ impl Deberta {
         let mut terms = Vec::new();
         if let Some(relative) = &run.relative {
             let Relative { positions, window, .. } = relative;
-            terms.extend(tables.to_position.as_ref().map(|table| window.falling(graph, positions, table, &q)));
-            terms.extend(tables.to_content.as_ref().map(|table| {
+            terms.extend(tables.c2p.as_ref().map(|table| window.falling(graph, positions, table, &q)));
+            terms.extend(tables.p2c.as_ref().map(|table| {
                 let by_key = window.rising(graph, positions, table, &k);
                 graph.transpose(&by_key, &[0, 1, 3, 2])
             }));
@@ -257,12 +257,12 @@ impl Deberta {
             let relative = relative?;
             Some(relative.window.rows_from_first(graph, &relative.positions, table.as_ref()?))
         };
-        let keys = match rows_of(graph, &tables.to_position) {
+        let keys = match rows_of(graph, &tables.c2p) {
             Some(rows) => graph.add(&k, &rows),
             None => k.clone(),
         };
         let mut products = graph.multiply(&keys, &q);
-        if let Some(rows) = rows_of(graph, &tables.to_content) {
+        if let Some(rows) = rows_of(graph, &tables.p2c) {
             let term = graph.multiply(&k, &rows);
             products = graph.add(&products, &term);
         }
@@ -338,10 +338,10 @@ struct Relative {
 /// What a layer knows of distances.
 #[derive(Default)]
 struct Tables {
-    /// `PK`.
-    to_position: Option<Table>,
-    /// `PQ`.
-    to_content: Option<Table>,
+    /// `PK`, which queries are multiplied by.
+    c2p: Option<Table>,
+    /// `PQ`, which keys are multiplied by.
+    p2c: Option<Table>,
 }
 
 impl Architecture for Deberta {

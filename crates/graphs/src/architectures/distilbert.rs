@@ -44,10 +44,10 @@ fn layer(weights: &Checkpoint, place: usize, Encoder { width, inner, .. }: &Enco
     let norm = |part: &str| LayerNorm::read(weights, &format!("transformer.layer.{place}.{part}"), *width, EPSILON);
     Ok(Layer {
         projections: [square("attention.q_lin")?, square("attention.k_lin")?, square("attention.v_lin")?],
-        gathered: square("attention.out_lin")?,
+        output: square("attention.out_lin")?,
         attention_norm: norm("sa_layer_norm")?,
-        inner: linear("ffn.lin1", width, inner)?,
-        outer: linear("ffn.lin2", inner, width)?,
+        up: linear("ffn.lin1", width, inner)?,
+        down: linear("ffn.lin2", inner, width)?,
         norm: norm("output_layer_norm")?,
     })
 }

@@ -46,13 +46,13 @@ pub(super) struct Layer {
     /// `W_q`, `W_k`, `W_v`.
     pub(super) projections: [Linear; 3],
     /// `W_o`.
-    pub(super) gathered: Linear,
+    pub(super) output: Linear,
     /// The norm after attention.
     pub(super) attention_norm: LayerNorm,
     /// `W_1`.
-    pub(super) inner: Linear,
+    pub(super) up: Linear,
     /// `W_2`.
-    pub(super) outer: Linear,
+    pub(super) down: Linear,
     /// The norm after the feed-forward network.
     pub(super) norm: LayerNorm,
 }
@@ -98,7 +98,7 @@ impl Encoder {
         graph.enter(format!("layer.{place}/attention"));
         let [query, key, value] = layer.projections;
         let query = query.scaled(1.0 / ((self.width.length / self.heads) as f32).sqrt());
-        let ([q, k, v], beside) = match rows {
+        let ([q, k, v], residual) = match rows {
             Rows::All => (graph.linears(x, [query, key, value]), x.clone()),
             Rows::First => {
                 let first = graph.first_row(x);
@@ -108,10 +108,10 @@ impl Encoder {
             }
         };
         let attended = graph.attention([&q, &k, &v], None, inputs.counts.as_ref(), self.heads);
-        let output = graph.linear(&attended, layer.gathered);
-        let x = graph.add_and_norm(&output, &beside, layer.attention_norm);
+        let output = graph.linear(&attended, layer.output);
+        let x = graph.add_and_norm(&output, &residual, layer.attention_norm);
 
         graph.enter(format!("layer.{place}/feed_forward"));
-        graph.feed_forward(&x, layer.inner, self.activation, layer.outer, layer.norm)
+        graph.feed_forward(&x, layer.up, self.activation, layer.down, layer.norm)
     }
 }

@@ -3,13 +3,13 @@
 //!
 //! ```text
 //! y = norm(x)        x = x + W_o · attention(rotate(W_q y), rotate(W_k y), W_v y)
-//! y = norm(x)        x = x + W_2 · (activation(W_g y) · W_u y)
+//! y = norm(x)        x = x + W_2 · (activation(W_i y) · W_g y)
 //!
 //! rotate(x)[i] = x[i] cos(p θ_i) - x[i + d/2] sin(p θ_i)         for the token at p and i < d/2,  θ_i = base^(-2 i / d)
 //! rotate(x)[i + d/2] = x[i + d/2] cos(p θ_i) + x[i] sin(p θ_i)
 //! ```
 //!
-//! The files have `W_q`, `W_k`, `W_v` as one matrix, and `W_g`, `W_u` as another. They are cut here: what one product gives would
+//! The files have `W_q`, `W_k`, `W_v` as one matrix, and `W_i`, `W_g` as another. They are cut here: what one product gives would
 //! have to be cut in each run, which copies it. The layer norm of the embeddings depends on nothing but the token, so that it is
 //! applied to the table. The first token is at 0, where a rotation changes nothing.
 
@@ -145,15 +145,15 @@ impl ModernBert {
         let reach = if self.are_global[place] { &run.global } else { &run.local };
         let gathered = self.attention(graph, &normed, projections, reach, run, rows);
         let output = graph.linear(&gathered, linear("attn.Wo", width, width)?);
-        let beside = if rows == Rows::First { graph.first_row(x) } else { x.clone() };
+        let residual = if rows == Rows::First { graph.first_row(x) } else { x.clone() };
         // `Sum`, not `Add`, for the reason that `add_and_norm` has.
-        let x = graph.sum(&[&beside, &output]);
+        let x = graph.sum(&[&residual, &output]);
 
         graph.enter(format!("layer.{place}/feed_forward"));
         let normed = graph.norm(&x, self.norm(weights, &format!("{name}.mlp_norm"))?);
-        let [gate, up] = graph.linears(&normed, linear("mlp.Wi", width, inner.times(2))?.split());
-        let gate = graph.activate(&gate, self.activation);
-        let gated = graph.multiply(&gate, &up);
+        let [input, gate] = graph.linears(&normed, linear("mlp.Wi", width, inner.times(2))?.split());
+        let input = graph.activate(&input, self.activation);
+        let gated = graph.multiply(&input, &gate);
         let output = graph.linear(&gated, linear("mlp.Wo", inner, width)?);
         Ok(graph.sum(&[&x, &output]))
     }

@@ -54,7 +54,13 @@ impl Roberta {
         Ok(Roberta { encoder, epsilon, padding, words: config.vocabulary()?, positions })
     }
 
-    fn embeddings(&self, graph: &mut Graph, weights: &Checkpoint, inputs: &Inputs) -> Result<Value, BuildError> {
+    fn embeddings(
+        &self,
+        graph: &mut Graph,
+        weights: &Checkpoint,
+        inputs: &Inputs,
+        is_of_jina: bool,
+    ) -> Result<Value, BuildError> {
         graph.enter("embeddings");
         let width = self.encoder.width;
         let words = graph.embedding(weights.table("embeddings.word_embeddings", self.words, width)?, &inputs.ids);
@@ -67,7 +73,7 @@ impl Roberta {
         let table = graph.floats("positions", &table.shape, table.values);
         let positions = self.positions(graph, &inputs.ids);
         let positions = graph.gather(&table, &positions, 0);
-        let name = if is_of_jina(weights) { "emb_ln" } else { "embeddings.LayerNorm" };
+        let name = if is_of_jina { "emb_ln" } else { "embeddings.LayerNorm" };
         Ok(graph.add_and_norm(&words, &positions, LayerNorm::read(weights, name, width, self.epsilon)?))
     }
 
@@ -83,8 +89,8 @@ impl Roberta {
         graph.add(&counted, &padding)
     }
 
-    fn layer(&self, weights: &Checkpoint, place: usize) -> Result<Layer, BuildError> {
-        if !is_of_jina(weights) {
+    fn layer(&self, weights: &Checkpoint, place: usize, is_of_jina: bool) -> Result<Layer, BuildError> {
+        if !is_of_jina {
             return bert::layer(weights, place, &self.encoder, self.epsilon);
         }
         let Encoder { width, inner, .. } = &self.encoder;
@@ -95,10 +101,10 @@ impl Roberta {
             |part: &str| LayerNorm::read(weights, &format!("encoder.layers.{place}.{part}"), *width, self.epsilon);
         Ok(Layer {
             projections: linear("mixer.Wqkv", width, &width.times(3))?.split(),
-            gathered: linear("mixer.out_proj", width, width)?,
+            output: linear("mixer.out_proj", width, width)?,
             attention_norm: norm("norm1")?,
-            inner: linear("mlp.fc1", width, inner)?,
-            outer: linear("mlp.fc2", inner, width)?,
+            up: linear("mlp.fc1", width, inner)?,
+            down: linear("mlp.fc2", inner, width)?,
             norm: norm("norm2")?,
         })
     }
@@ -126,8 +132,9 @@ impl Architecture for Roberta {
         rows: Rows,
         step: &mut dyn FnMut(usize, usize),
     ) -> Result<Value, BuildError> {
-        let x = self.embeddings(graph, weights, inputs)?;
-        self.encoder.run(graph, x, inputs, rows, |place| self.layer(weights, place), step)
+        let is_of_jina = is_of_jina(weights);
+        let x = self.embeddings(graph, weights, inputs, is_of_jina)?;
+        self.encoder.run(graph, x, inputs, rows, |place| self.layer(weights, place, is_of_jina), step)
     }
 
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {

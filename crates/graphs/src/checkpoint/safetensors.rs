@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, tensor::Metadata};
 use serde_json::Value;
 
-use super::source::{Source, numbers};
+use super::source::{MISSING, Source, numbers};
 use crate::{
     array::{Array, Weights, transposed},
     error::BuildError,
@@ -67,8 +67,7 @@ impl Source for Shards {
             BuildError::Weights { file, name, problem: problem.to_owned() }
         };
         let Some(name) = weight else {
-            let problem = "is not there: the configuration promises it";
-            return Err(wrong(self.files.first(), format!("{module}.weight"), problem));
+            return Err(wrong(self.files.first(), format!("{module}.weight"), MISSING));
         };
         // torch keeps a row for each output.
         let Array { shape, values } = self.tensor(name)?;

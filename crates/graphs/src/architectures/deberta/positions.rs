@@ -30,9 +30,9 @@ pub(super) struct Positions {
     /// The most tokens that an input may have.
     max_length: i64,
     /// True where the queries of tokens are multiplied by the keys of distances.
-    pub(super) content_to_position: bool,
+    pub(super) c2p: bool,
     /// True where the keys of tokens are multiplied by the queries of distances.
-    pub(super) position_to_content: bool,
+    pub(super) p2c: bool,
     /// True where distances are projected as tokens are.
     pub(super) shares: bool,
     /// True where the relative embeddings pass a layer norm.
@@ -63,7 +63,7 @@ impl Positions {
         if !config.flag("relative_attention", false)? {
             return Ok(None);
         }
-        let [content_to_position, position_to_content] = kinds(config)?;
+        let [c2p, p2c] = kinds(config)?;
         let has_buckets = config.number("position_buckets", -1)? > 0;
         let buckets = has_buckets.then(|| config.length("position_buckets")).transpose()?;
         let is_stated = config.number("max_relative_positions", -1)? > 0;
@@ -73,8 +73,8 @@ impl Positions {
             furthest: config.length(of_distance)? as i64,
             key: if buckets.is_some() { "position_buckets" } else { of_distance },
             max_length: max_length as i64,
-            content_to_position,
-            position_to_content,
+            c2p,
+            p2c,
             shares: config.flag("share_att_key", false)?,
             normalises: config.text("norm_rel_ebd")?.contains("layer_norm"),
         }))
