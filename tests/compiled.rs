@@ -119,8 +119,13 @@ fn a_graph_that_does_not_pass_is_refused_with_its_figures_and_removed() {
     fs::write(tiny.join("config.json"), other).unwrap();
     for precision in ["fp32", "int8"] {
         let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap(), "--precision", precision]);
-        let figures =
-            ["the model runs as it is", precision, "did not pass with 220 pairs", "from model.onnx", ": FAILED"];
+        let figures = [
+            "onnx/model_quantized.onnx is run as it is",
+            precision,
+            "did not pass with 220 pairs",
+            "from model.onnx",
+            ": FAILED",
+        ];
         assert!(!succeeded && figures.iter().all(|part| said.contains(part)), "{said}");
         assert!(!tiny.join("compiled").exists());
         assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));
@@ -133,8 +138,21 @@ fn a_model_without_a_graph_of_ours_is_refused_and_goes_on() {
     let config = fs::read_to_string(tiny.join("config.json")).unwrap();
     fs::write(tiny.join("config.json"), config.replace("\"deberta-v2\"", "\"unheard-of\"")).unwrap();
     let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap()]);
-    assert!(!succeeded && said.contains("unheard-of") && said.contains("goes on running as it is"), "{said}");
+    assert!(
+        !succeeded && said.contains("unheard-of") && said.contains("model_quantized.onnx is run as it is"),
+        "{said}"
+    );
     assert!(opened(&tiny, &[]).unwrap().onnx().ends_with("onnx/model_quantized.onnx"));
+    // Without an ONNX file there is nothing that goes on.
+    fs::remove_dir_all(tiny.join("onnx")).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/graphs/deberta-mxbai/model.safetensors");
+    fs::copy(source, tiny.join("model.safetensors")).unwrap();
+    let (succeeded, said) = program(&["models", "build", tiny.to_str().unwrap()]);
+    assert!(!succeeded && said.contains("has no ONNX file that is run in its place"), "{said}");
+    // What the operating system says is said once.
+    fs::write(tiny.join("config.json"), config).unwrap();
+    let (_, said) = program(&["models", "build", tiny.to_str().unwrap(), "--weights", "nowhere.safetensors"]);
+    assert_eq!((said.matches("cannot read").count(), said.matches("No such file").count()), (1, 1), "{said}");
 }
 
 /// A tokenizer for models with 96 words: it knows a dozen.

@@ -9,6 +9,7 @@ use crate::{
     graph::{Graph, Value},
     layers::Lengths,
     sentence::Pooling,
+    size::Size,
 };
 
 /// The rows of an encoder's output that are wanted.
@@ -85,8 +86,14 @@ pub trait Architecture {
 }
 
 /// The last layer of a cross-encoder, in floats at every precision: it is small, and its output is the score.
-pub(crate) fn classifier(graph: &mut Graph, weights: &Checkpoint, name: &str, x: &Value) -> Result<Value, BuildError> {
-    let layer = weights.linear(name)?;
+pub(crate) fn classifier(
+    graph: &mut Graph,
+    weights: &Checkpoint,
+    name: &str,
+    x: &Value,
+    width: Size,
+) -> Result<Value, BuildError> {
+    let layer = weights.linear(name, width, Size::ANY)?;
     match layer.weights.outputs {
         1 => Ok(graph.float_linear(x, layer)),
         labels => Err(weights.wrong(name, &format!("gives {labels} numbers; a reranker gives one"))),

@@ -87,6 +87,15 @@ impl Weights {
         }
     }
 
+    /// False where one of the numbers is none, or endless.
+    pub fn are_finite(&self) -> bool {
+        let floats = match &self.values {
+            Values::Float(values) => values,
+            Values::Quantised(quantised) => &quantised.scales,
+        };
+        floats.iter().all(|float| float.is_finite())
+    }
+
     /// The columns from `from` up to `to`, as a matrix of their own.
     fn columns(&self, from: usize, to: usize) -> Weights {
         fn cut<T: Copy>(values: &[T], width: usize, from: usize, to: usize) -> Vec<T> {

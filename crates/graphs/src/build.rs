@@ -6,7 +6,7 @@ use crate::{
     architecture::{Architecture, Inputs, Rows},
     architectures,
     checkpoint::Checkpoint,
-    config::Config,
+    config::{Config, LARGEST},
     error::BuildError,
     graph::Graph,
     onnx::file,
@@ -33,6 +33,9 @@ pub fn build(
     let configuration = Config::read(config)?;
     let architecture = architectures::of(&configuration, recipe.max_length)?;
     let longest = architecture.longest().map_or(recipe.max_length, |longest| longest.min(recipe.max_length));
+    if longest > LARGEST {
+        return Err(configuration.unsupported(&format!("takes {longest} tokens; graphs take {LARGEST} at most")));
+    }
     let recipe = &Recipe { max_length: longest, ..recipe.clone() };
     let checkpoint = Checkpoint::open(weights)?;
     let provenance = Provenance::of(config, checkpoint.files(), recipe)?;
@@ -40,23 +43,20 @@ pub fn build(
     let mut graph = Graph::new(recipe.precision, recipe.narrow);
     let inputs = inputs(&mut graph, &*architecture, longest);
     let mut step = |done: usize, all: usize| progress(LAYERS * done as f64 / all as f64);
-    let mut encoder = |graph: &mut Graph, rows| architecture.encoder(graph, &checkpoint, &inputs, rows, &mut step);
+    let (pooling, normalise) = match recipe.output {
+        Output::Logit => (architecture.pooling(), false),
+        Output::Sentence { pooling, normalise } => (pooling, normalise),
+    };
+    let rows = architecture.encoder(&mut graph, &checkpoint, &inputs, Rows::read_by(pooling), &mut step)?;
+    let width = architecture.width();
+    let vector = sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, normalise, width);
     match recipe.output {
         Output::Logit => {
-            let pooling = architecture.pooling();
-            let rows = encoder(&mut graph, Rows::read_by(pooling))?;
-            let pooled =
-                sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, false, architecture.width());
             graph.enter("head");
-            let logits = architecture.logits(&mut graph, &checkpoint, &pooled)?;
+            let logits = architecture.logits(&mut graph, &checkpoint, &vector)?;
             graph.output("logits", &logits, 1);
         }
-        Output::Sentence { pooling, normalise } => {
-            let rows = encoder(&mut graph, Rows::read_by(pooling))?;
-            let vector =
-                sentence::vector(&mut graph, &rows, inputs.mask.as_ref(), pooling, normalise, architecture.width());
-            graph.output("sentence_embedding", &vector, architecture.width());
-        }
+        Output::Sentence { .. } => graph.output("sentence_embedding", &vector, width),
     }
     checkpoint.check_all_layers_read()?;
     drop(checkpoint);

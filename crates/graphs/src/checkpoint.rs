@@ -11,11 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use source::Source;
+use source::{MISSING, Source};
 
 use crate::{
     array::{Array, Linear, Weights},
     error::BuildError,
+    size::{Size, mismatch},
 };
 
 /// The weights of a model. Names are looked up by their end: `encoder.layer.0.output.dense` finds
@@ -57,14 +58,16 @@ impl Checkpoint {
     /// The tensor `name` as floats.
     ///
     /// # Errors
-    /// There is none, or there are several, or it cannot be read.
-    pub fn tensor(&self, name: &str) -> Result<Array, BuildError> {
+    /// There is none, or there are several, or it cannot be read, or its sizes are others than these.
+    pub fn tensor(&self, name: &str, sizes: &[Size]) -> Result<Array, BuildError> {
         let whole = self.whole_name(name)?.ok_or_else(|| self.missing(name))?;
         let tensor = self.source.tensor(whole)?;
-        match tensor.values.is_empty() || tensor.shape.is_empty() {
-            true => Err(self.wrong(whole, "has no values, or is a single number")),
-            false => Ok(tensor),
+        if tensor.values.is_empty() || tensor.shape.is_empty() {
+            return Err(self.wrong(whole, "has no values, or is a single number"));
         }
+        self.check(whole, &tensor.shape, sizes)?;
+        self.check_finite(whole, tensor.values.iter().all(|value| value.is_finite()))?;
+        Ok(tensor)
     }
 
     /// Makes sure that no weights of a layer were left out, which would mean that the configuration was not understood.
@@ -90,34 +93,32 @@ impl Checkpoint {
     ///
     /// # Errors
     /// See [`Checkpoint::tensor`].
-    pub fn table(&self, module: &str) -> Result<Weights, BuildError> {
+    pub fn table(&self, module: &str, rows: Size, width: Size) -> Result<Weights, BuildError> {
         let name = format!("{module}.weight");
         let whole = self.whole_name(&name)?.ok_or_else(|| self.missing(&name))?;
         if let Some(quantised) = self.source.quantised_table(whole)? {
+            self.check(whole, &[quantised.inputs, quantised.outputs], &[rows, width])?;
+            self.check_finite(whole, quantised.are_finite())?;
             return Ok(quantised);
         }
-        let Array { shape, values } = self.source.tensor(whole)?;
-        let [rows, width] = shape[..] else { return Err(self.wrong(&name, "is no matrix")) };
-        if values.is_empty() {
-            return Err(self.wrong(&name, "has no values"));
-        }
-        Ok(Weights::float(rows, width, values))
+        let Array { shape, values } = self.tensor(&name, &[rows, width])?;
+        Ok(Weights::float(shape[0], shape[1], values))
     }
 
     /// The values of the vector `name`.
     ///
     /// # Errors
     /// See [`Checkpoint::tensor`].
-    pub fn vector(&self, name: &str) -> Result<Vec<f32>, BuildError> {
-        Ok(self.tensor(name)?.values)
+    pub fn vector(&self, name: &str, length: Size) -> Result<Vec<f32>, BuildError> {
+        Ok(self.tensor(name, &[length])?.values)
     }
 
     /// The linear layer `module`.
     ///
     /// # Errors
     /// See [`Checkpoint::tensor`].
-    pub fn linear(&self, module: &str) -> Result<Linear, BuildError> {
-        match self.linear_with_or_without_bias(module)? {
+    pub fn linear(&self, module: &str, inputs: Size, outputs: Size) -> Result<Linear, BuildError> {
+        match self.linear_with_or_without_bias(module, inputs, outputs)? {
             Linear { bias: None, .. } => Err(self.missing(&format!("{module}.bias"))),
             layer => Ok(layer),
         }
@@ -127,17 +128,21 @@ impl Checkpoint {
     ///
     /// # Errors
     /// See [`Checkpoint::tensor`].
-    pub fn linear_with_or_without_bias(&self, module: &str) -> Result<Linear, BuildError> {
+    pub fn linear_with_or_without_bias(&self, module: &str, inputs: Size, outputs: Size) -> Result<Linear, BuildError> {
         let bias = self.whole_name(&format!("{module}.bias"))?;
         let weight = self.whole_name(&format!("{module}.weight"))?;
         let weights = self.source.matrix(module, weight, bias)?;
         if weights.inputs == 0 || weights.outputs == 0 {
             return Err(self.wrong(module, "has no values"));
         }
+        // As torch keeps it and all configurations mean it, whichever way the file has it.
+        self.check(module, &[weights.outputs, weights.inputs], &[outputs, inputs])?;
+        self.check_finite(module, weights.are_finite())?;
         let bias = bias.map(|bias| self.source.tensor(bias)).transpose()?.map(|bias| bias.values);
         if bias.as_ref().is_some_and(|bias| bias.len() != weights.outputs) {
             return Err(self.wrong(module, "has a bias of another length than its outputs"));
         }
+        self.check_finite(module, bias.iter().flatten().all(|number| number.is_finite()))?;
         Ok(Linear { weights, bias })
     }
 
@@ -158,8 +163,18 @@ impl Checkpoint {
         }
     }
 
+    fn check(&self, name: &str, shape: &[usize], sizes: &[Size]) -> Result<(), BuildError> {
+        mismatch(shape, sizes).map_or(Ok(()), |problem| Err(self.wrong(name, &problem)))
+    }
+
+    /// Few bits would make some number of what is none, and the row of a token that no probe has would be found by nobody.
+    fn check_finite(&self, name: &str, are_finite: bool) -> Result<(), BuildError> {
+        let problem = "has numbers that are NaN or infinite: the file is damaged, or the training of the model was";
+        if are_finite { Ok(()) } else { Err(self.wrong(name, problem)) }
+    }
+
     fn missing(&self, name: &str) -> BuildError {
-        self.wrong(name, "is not there: the configuration promises it")
+        self.wrong(name, MISSING)
     }
 
     /// The refusal of the tensor `name`.

@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::{error::BuildError, layers::Activation};
+use crate::{error::BuildError, layers::Activation, size::Size};
+
+/// The largest length that a configuration may state, and the most tokens that a graph takes. No model is near it; what is larger is
+/// a mistake that would ask for more memory than there is before any weight is read.
+pub(crate) const LARGEST: usize = 1 << 20;
 
 /// The configuration of a model.
 pub struct Config {
@@ -44,15 +48,59 @@ impl Config {
         Ok(self.typed(key, "a text", Value::as_str)?.unwrap_or_default())
     }
 
+    /// A list of texts; empty where it is not there.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn texts(&self, key: &str) -> Result<Vec<&str>, BuildError> {
+        fn texts(value: &Value) -> Option<Vec<&str>> {
+            value.as_array()?.iter().map(Value::as_str).collect()
+        }
+        Ok(self.typed(key, "a text, or a list of texts", texts)?.unwrap_or_default())
+    }
+
     /// A length, which must be there.
     ///
     /// # Errors
-    /// It is not there, or not a positive number.
+    /// It is not there, or not a positive number, or larger than that of any model.
     pub fn length(&self, key: &str) -> Result<usize, BuildError> {
-        let length = self.keys[key].as_u64().filter(|length| *length > 0);
-        length
-            .map(|length| length as usize)
-            .ok_or_else(|| self.unsupported(&format!("has no `{key}` that is a length")))
+        let length = self.keys[key].as_u64().and_then(|length| usize::try_from(length).ok());
+        length.filter(|length| (1..=LARGEST).contains(length)).ok_or_else(|| match &self.keys[key] {
+            Value::Null => self.unsupported(&format!("has no `{key}`")),
+            other => self.unsupported(&format!("`{key}` is {other}; whole numbers from 1 to {LARGEST} are known")),
+        })
+    }
+
+    /// A length, or `default`.
+    ///
+    /// # Errors
+    /// It is something else than a positive number.
+    pub fn length_or(&self, key: &str, default: usize) -> Result<usize, BuildError> {
+        if self.keys[key].is_null() { Ok(default) } else { self.length(key) }
+    }
+
+    /// The size that a key asks of the weights.
+    ///
+    /// # Errors
+    /// It is not there, or not a positive number.
+    pub fn size(&self, key: &'static str) -> Result<Size, BuildError> {
+        Ok(Size::of(key, self.length(key)?))
+    }
+
+    /// The same with a default, which is that of transformers.
+    ///
+    /// # Errors
+    /// It is something else than a positive number.
+    pub fn size_or(&self, key: &'static str, default: usize) -> Result<Size, BuildError> {
+        Ok(Size::of(key, self.length_or(key, default)?))
+    }
+
+    /// The rows of the table of tokens: as many as the configuration states at least.
+    ///
+    /// # Errors
+    /// It states something else than a positive number.
+    pub fn vocabulary(&self) -> Result<Size, BuildError> {
+        Ok(self.size_or("vocab_size", 1)?.or_more())
     }
 
     /// A whole number, or `default`.

@@ -1,4 +1,5 @@
-//! The reasons why there is no graph. Every message names the file, and the tensor or the key in it.
+//! The reasons why there is no graph. Every message names the file, and the tensor or the key in it; what the operating system says
+//! is the source of the error, and not said twice.
 
 use std::{io, path::PathBuf};
 
@@ -6,7 +7,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", .file.display())]
+    #[error("cannot read {}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
@@ -14,15 +15,15 @@ pub enum BuildError {
         source: io::Error,
     },
     /// The graph cannot be written.
-    #[error("cannot write {}: {source}", .file.display())]
+    #[error("cannot write {}", .file.display())]
     Unwritable {
         /// The file.
         file: PathBuf,
         /// The operating system's error.
         source: io::Error,
     },
-    /// There is no graph of ours for such a model. It goes on running as it is.
-    #[error("{}: {problem}; there is no compiled graph for it, and it goes on running as it is", .file.display())]
+    /// There is no graph of ours for such a model.
+    #[error("{}: {problem}; there is no compiled graph for it", .file.display())]
     Unsupported {
         /// The configuration.
         file: PathBuf,

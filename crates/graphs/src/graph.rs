@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use zerocopy::{Immutable, IntoBytes};
 
-use messages::{Body, attribute, description, scan};
+use messages::{Body, Length, attribute, description, scan};
 
 pub use messages::Setting;
 
@@ -101,17 +101,17 @@ impl Graph {
 
     /// An input of int64 in the shape `[batch, sequence]`.
     pub fn input(&mut self, name: &str) -> Value {
-        self.inputs.push(description(name, data_type::INT64, &[Err("batch"), Err("sequence")]));
+        self.inputs.push(description(name, data_type::INT64, &[Length::Named("batch"), Length::Named("sequence")]));
         Value(name.to_owned())
     }
 
-    // Inputs one by one: the operators are the body of a `Scan`, the weights lie outside of it. Activations that are quantised in a
-    // run have one scale for all that is in it, so that a score would depend on the company that its pair keeps, and on the padding.
-    // Here each pair has its own. It costs nothing: what a pair needs stays in the processor's cache, so that 16 pairs of 128 tokens
-    // take a tenth less time than all in step, and padding is not worked out at all.
-
     /// Inputs of int64 in the shape `[batch, sequence]`, of which all operators that follow see one at a time: `[1, tokens]`, as
     /// many tokens as `mask` counts. The mask becomes an input of the graph as well, and is given to nobody.
+    ///
+    /// The operators are the body of a `Scan`, the weights lie outside of it. Activations that are quantised in a
+    /// run have one scale for all that is in it, so that a score would depend on the company that its pair keeps, and on the padding.
+    /// Here each pair has its own. It costs nothing: what a pair needs stays in the processor's cache, so that 16 pairs of 128 tokens
+    /// take a tenth less time than all in step, and padding is not worked out at all.
     pub fn inputs_one_by_one<const COUNT: usize>(&mut self, names: [&str; COUNT], mask: &str) -> [Value; COUNT] {
         self.enter("one");
         let rows = names.map(|name| self.row(name));
@@ -128,7 +128,11 @@ impl Graph {
     fn row(&mut self, name: &str) -> Value {
         self.input(name);
         let row = format!("one/{name}");
-        self.body.get_or_insert_default().inputs.push(description(&row, data_type::INT64, &[Err("sequence")]));
+        self.body.get_or_insert_default().inputs.push(description(
+            &row,
+            data_type::INT64,
+            &[Length::Named("sequence")],
+        ));
         Value(row)
     }
 
@@ -136,13 +140,13 @@ impl Graph {
     fn output_of_one(&mut self, value: &Value, width: usize) {
         let first = self.ints(&[0]);
         let row = self.op("Squeeze", &[value, &first], &[]);
-        let part = description(&row.0, data_type::FLOAT, &[Ok(width)]);
+        let part = description(&row.0, data_type::FLOAT, &[Length::Of(width)]);
         self.body.get_or_insert_default().outputs.push(part);
     }
 
     /// Makes a value an output of floats in the shape `[batch, width]`, under this name.
     pub fn output(&mut self, name: &str, value: &Value, width: usize) {
-        self.outputs.push(description(name, data_type::FLOAT, &[Err("batch"), Ok(width)]));
+        self.outputs.push(description(name, data_type::FLOAT, &[Length::Named("batch"), Length::Of(width)]));
         if self.body.is_some() {
             return self.output_of_one(value, width);
         }
@@ -231,13 +235,18 @@ impl Graph {
         self.constant("float", &[], data_type::FLOAT, vec![value])
     }
 
-    /// A constant of floats in fewer bits, where the graph is narrow and they lose nothing by it; [`Graph::as_floats`] widens it.
-    /// Gives the floats back where it does not fit.
-    pub fn narrow_floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> Result<Value, Vec<f32>> {
+    /// A constant of floats, in fewer bits where the graph is narrow and they lose nothing by it: true where that is so, and
+    /// [`Graph::widened`] makes floats of what is read of it.
+    pub fn narrow_floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> (Value, bool) {
         match self.narrow.then(|| precision::halves(&values)).flatten() {
-            Some((data_type, halves)) => Ok(self.constant(name, shape, data_type, halves)),
-            None => Err(values),
+            Some((data_type, halves)) => (self.constant(name, shape, data_type, halves), true),
+            None => (self.floats(name, shape, values), false),
         }
+    }
+
+    /// The value as floats, which it is already but where it is `narrow`.
+    pub fn widened(&mut self, value: Value, narrow: bool) -> Value {
+        if narrow { self.as_floats(&value) } else { value }
     }
 
     /// A constant of int8.

@@ -7,6 +7,7 @@ use crate::{
     error::BuildError,
     graph::{Axis, Graph, Setting, Value},
     precision::{self, Precision},
+    size::Size,
 };
 
 /// Added to the scores of masked tokens: `exp` of it is 0 beside any score, and it is far from the ends of any float.
@@ -29,7 +30,7 @@ impl Activation {
     /// The function that a configuration calls so.
     pub fn named(name: &str) -> Option<Activation> {
         match name {
-            "gelu" => Some(Activation::Gelu),
+            "gelu" | "gelu_python" => Some(Activation::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Some(Activation::GeluTanh),
             "relu" => Some(Activation::Relu),
             "tanh" => Some(Activation::Tanh),
@@ -57,25 +58,35 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// That of the module `name`.
+    /// That of the module `name`, of rows of such a width.
     ///
     /// # Errors
-    /// It is not among the weights.
-    pub fn read(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
-        let gain = weights.vector(&format!("{name}.weight"))?;
-        let bias = weights.vector(&format!("{name}.bias"))?;
+    /// It is not among the weights, or is of another width.
+    pub fn read(weights: &Checkpoint, name: &str, width: Size, epsilon: f32) -> Result<LayerNorm, BuildError> {
+        // As the authors of BERT called them; old checkpoints still do.
+        let [gain, bias] = [["weight", "gamma"], ["bias", "beta"]].map(|[part, of_old]| {
+            let [part, of_old] = [part, of_old].map(|part| format!("{name}.{part}"));
+            let is_old = !weights.has(&part) && weights.has(&of_old);
+            weights.vector(if is_old { &of_old } else { &part }, width)
+        });
+        let (gain, bias) = (gain?, bias?);
         Ok(LayerNorm { gain, bias, epsilon })
     }
 
     /// That of the module `name`, in an architecture whose norms may have no bias.
     ///
     /// # Errors
-    /// It is not among the weights.
-    pub fn read_with_or_without_bias(weights: &Checkpoint, name: &str, epsilon: f32) -> Result<LayerNorm, BuildError> {
+    /// It is not among the weights, or is of another width.
+    pub fn read_with_or_without_bias(
+        weights: &Checkpoint,
+        name: &str,
+        width: Size,
+        epsilon: f32,
+    ) -> Result<LayerNorm, BuildError> {
         if weights.has(&format!("{name}.bias")) {
-            return LayerNorm::read(weights, name, epsilon);
+            return LayerNorm::read(weights, name, width, epsilon);
         }
-        let gain = weights.vector(&format!("{name}.weight"))?;
+        let gain = weights.vector(&format!("{name}.weight"), width)?;
         Ok(LayerNorm { bias: vec![0.0; gain.len()], gain, epsilon })
     }
 
@@ -200,10 +211,8 @@ impl Graph {
             Values::Quantised(quantised) if self.is_narrow() => return self.dequantised(quantised, shape),
             _ => weights.into_floats(),
         };
-        match self.narrow_floats("weights", &shape, values) {
-            Ok(narrow) => self.as_floats(&narrow),
-            Err(values) => self.floats("weights", &shape, values),
-        }
+        let (weights, is_narrow) = self.narrow_floats("weights", &shape, values);
+        self.widened(weights, is_narrow)
     }
 
     /// Floats that are made of quantised numbers in each run.
@@ -253,19 +262,19 @@ impl Graph {
     pub fn feed_forward(
         &mut self,
         x: &Value,
-        inner: Linear,
+        up: Linear,
         function: Activation,
-        outer: Linear,
+        down: Linear,
         norm: LayerNorm,
     ) -> Value {
-        let inner = self.linear(x, inner);
+        let inner = self.linear(x, up);
         let inner = self.activate(&inner, function);
         if self.precision() == Precision::Fp32 {
-            let output = self.linear(&inner, outer);
+            let output = self.linear(&inner, down);
             return self.add_and_norm(&output, x, norm);
         }
-        let bias = outer.bias.clone();
-        let output = self.linear_by_row(&inner, function, outer);
+        let bias = down.bias.clone();
+        let output = self.linear_by_row(&inner, function, down);
         let mut terms = vec![output, x.clone()];
         terms.extend(bias.map(|bias| self.floats("bias", &[bias.len()], bias)));
         let sum = self.sum(&terms.iter().collect::<Vec<_>>());
@@ -346,16 +355,9 @@ impl Graph {
             Values::Float(values) => values,
         };
         if self.precision() == Precision::Fp32 {
-            return match self.narrow_floats("embeddings", &[rows, width], values) {
-                Ok(narrow) => {
-                    let rows = self.gather(&narrow, ids, 0);
-                    self.as_floats(&rows)
-                }
-                Err(values) => {
-                    let table = self.floats("embeddings", &[rows, width], values);
-                    self.gather(&table, ids, 0)
-                }
-            };
+            let (table, is_narrow) = self.narrow_floats("embeddings", &[rows, width], values);
+            let rows = self.gather(&table, ids, 0);
+            return self.widened(rows, is_narrow);
         }
         let quantised = precision::by_row(width, &values, 127);
         drop(values);

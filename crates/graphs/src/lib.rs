@@ -17,6 +17,7 @@ pub mod precision;
 pub mod provenance;
 pub mod recipe;
 mod sentence;
+pub mod size;
 
 pub use build::build;
 pub use error::BuildError;

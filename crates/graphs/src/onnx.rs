@@ -14,8 +14,6 @@ pub mod data_type {
     pub const UINT8: i32 = 2;
     /// 8 bits with a sign.
     pub const INT8: i32 = 3;
-    /// 32 bits with a sign.
-    pub const INT32: i32 = 6;
     /// 64 bits with a sign.
     pub const INT64: i32 = 7;
     /// 16 bits, floating point (IEEE 754 binary16).
@@ -32,8 +30,6 @@ pub mod attribute_type {
     pub const FLOAT: i32 = 1;
     /// A whole number.
     pub const INT: i32 = 2;
-    /// A text.
-    pub const STRING: i32 = 3;
     /// A graph.
     pub const GRAPH: i32 = 5;
     /// Several whole numbers.

@@ -3,19 +3,18 @@
 
 mod measures;
 mod probes;
+mod room;
 mod trial;
 mod verification;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
     io,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
-use graphs::{Precision, Recipe, onnx::file};
-use tempfile::TempDir;
+use anyhow::{Context, bail, ensure};
+use graphs::{Precision, Recipe, checkpoint::Checkpoint, onnx::file};
 
 use crate::{
     backend::Runtime,
@@ -28,6 +27,7 @@ use crate::{
         variant,
     },
 };
+use room::{Room, UNVERIFIED, Unverified};
 pub use verification::LONGEST_PROBE;
 use verification::{Findings, Subject};
 
@@ -58,7 +58,7 @@ pub struct Built {
 }
 
 impl Built {
-    /// Pairs a second of one thread, and the same of the stock file that it was compared with for that: the first of its kind.
+    /// Probe pairs a second of one thread: the graph's own, and those of each stock file that it was compared with.
     pub fn speeds(&self) -> (f64, Vec<(&str, f64)>) {
         let own = compiled_name(&self.onnx);
         let others = self.report.pairs_per_second.iter().filter(|(name, _)| **name != own);
@@ -85,6 +85,9 @@ pub fn build(
         None if saturates() => vec![Precision::Int7, Precision::Fp32],
         None => vec![Precision::Int8],
     };
+    if let Some(weights) = &wish.weights {
+        refuse_namesakes(path, weights)?;
+    }
     let unverified = Unverified::create(path)?;
     let built = precisions.iter().map(|precision| one(path, *precision, wish, runtime, &unverified, progress));
     let mut built = built.collect::<anyhow::Result<Vec<Built>>>()?;
@@ -144,11 +147,11 @@ fn one(
 ) -> anyhow::Result<Built> {
     let weights = match &wish.weights {
         Some(file) => file.clone(),
-        None => weights_of(path, precision)?,
+        None => weights_of(path)?,
     };
     let longest = Reading::of(path)?.max_length;
     let max_length = wish.max_length.unwrap_or(longest).min(longest);
-    let onnx = unverified.folder.join(format!("{}.onnx", precision.name()));
+    let onnx = unverified.folder().join(format!("{}.onnx", precision.name()));
     let recipe = recipe(path, precision, max_length, wish.revision.clone())?;
     let what = format!("building {}", precision.name());
     let provenance =
@@ -156,7 +159,7 @@ fn one(
     // It may be fewer: the positions of the model end somewhere.
     let max_length = provenance.max_length;
     let subject = Subject { path, onnx: &onnx, precision, max_length, weights: Some(&weights) };
-    let mut folder = || Ok(unverified.folder.clone());
+    let mut folder = || Ok(unverified.folder().to_owned());
     let report = verified(&subject, &provenance, runtime, &mut folder, progress)?;
     let size = size(&onnx)? + size(&file::beside(&onnx)).unwrap_or(0);
     Ok(Built { precision, onnx, size, report })
@@ -182,14 +185,19 @@ fn verified(
         graphs::build(&subject.path.join("config.json"), weights, &recipe, &onnx, &mut |_| ())?;
         Ok(onnx)
     };
+    let hashes = || anyhow::Ok((sha256(subject.onnx)?, compiled::data_sha256(subject.onnx)?));
+    let tried = hashes()?;
     let Findings { checks, compared, pairs, speeds } =
         verification::verify(subject, runtime, &mut float_graph, progress)?;
+    // What is trusted from now on is what was run.
+    ensure!(tried == hashes()?, "{} was changed while it was verified: try again", subject.onnx.display());
+    let (sha256, data_sha256) = tried;
     Ok(Report {
         passed: checks.iter().all(compiled::Check::passed),
         precision: subject.precision.name().to_owned(),
         graph_version: provenance.graph_version,
-        sha256: sha256(subject.onnx)?,
-        data_sha256: compiled::data_sha256(subject.onnx)?,
+        sha256,
+        data_sha256,
         compared,
         sources: provenance.sources.iter().cloned().collect::<BTreeMap<_, _>>(),
         max_length: subject.max_length,
@@ -223,16 +231,12 @@ fn size(file: &Path) -> std::io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-/// The weights of a folder that a graph of this precision is best built from: safetensors; else for int8 what would be run,
-/// whose int8 weights are taken as they are, and otherwise floats before what was quantised.
-fn weights_of(path: &Path, precision: Precision) -> Result<PathBuf, ModelError> {
+/// The weights of a folder that a graph is best built from: safetensors, else an ONNX file of floats, whose int8 weights have a scale for
+/// each column and so err less than most stock ones; else what would be run, whose int8 weights are taken as they are.
+fn weights_of(path: &Path) -> Result<PathBuf, ModelError> {
     let float =
         ["model", "model_fp32", "model_fp16"].into_iter().flat_map(|name| variant::candidates(Some(name), false));
-    let run = variant::candidates(None, false);
-    let onnx: Vec<String> = match precision {
-        Precision::Int8 => run.into_iter().chain(float).collect(),
-        Precision::Int7 | Precision::Fp32 => float.chain(run).collect(),
-    };
+    let onnx = float.chain(variant::candidates(None, false));
     let named = SAFETENSORS.map(str::to_owned).into_iter().chain(onnx).map(|name| path.join(name));
     let found = named.chain(onnx_files(path)).find(|file| file.is_file());
     found.ok_or_else(|| ModelError::Missing {
@@ -244,6 +248,23 @@ fn weights_of(path: &Path, precision: Precision) -> Result<PathBuf, ModelError> 
     })
 }
 
+/// Refuses weights from elsewhere that the folder has other files of the names of: a graph is run only beside what it was built from,
+/// which is known by its name.
+fn refuse_namesakes(path: &Path, weights: &Path) -> anyhow::Result<()> {
+    for file in Checkpoint::open(weights)?.files() {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if !compiled::is_there(path, &name, &sha256(file)?) {
+            bail!(
+                "{}: {} has another file of the name {name}, beside which a graph of these weights would not be run: give one of the \
+                 two another name, or put these weights into the folder",
+                file.display(),
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// The weights that a graph says it was built from, where the folder still has them.
 fn weights_named(path: &Path, provenance: &graphs::Provenance) -> Option<PathBuf> {
     // An index is not among the sources; its shards are.
@@ -253,108 +274,6 @@ fn weights_named(path: &Path, provenance: &graphs::Provenance) -> Option<PathBuf
     let index = path.join(SAFETENSORS[1]);
     let is_shard = provenance.sources.len() > 2 && found.extension().is_some_and(|ending| ending == "safetensors");
     Some(if is_shard && index.is_file() { index } else { found })
-}
-
-/// The beginning of the name of a folder of graphs that are not trusted yet, in that of those that are.
-const UNVERIFIED: &str = "unverified";
-
-/// The file in such a folder that its build holds locked. The lock ends with the process, however that ends, and is seen from
-/// other containers, which a process is not.
-const IN_PROGRESS: &str = "in-progress";
-
-/// The folder of graphs that are not trusted yet: nothing is run of it, and it is removed at the end.
-struct Unverified {
-    folder: PathBuf,
-    _lock: File,
-}
-
-impl Unverified {
-    fn create(path: &Path) -> anyhow::Result<Unverified> {
-        let above = path.join(FOLDER);
-        remove_interrupted(&above);
-        // A folder to each process: two may build at once.
-        let folder = above.join(format!("{UNVERIFIED}-{}", std::process::id()));
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let lock = folder.join(IN_PROGRESS);
-        let lock = File::create(&lock).with_context(|| {
-            // Nobody would: without the file it is not known for one.
-            let _ = fs::remove_dir(&folder);
-            format!("cannot write {}", lock.display())
-        })?;
-        // Where the file system has no locks, nobody finds it to be without.
-        lock.try_lock().ok();
-        Ok(Unverified { folder, _lock: lock })
-    }
-
-    /// Moves a graph to where it is run from. The report comes last: without it, or with that of another file, none is run.
-    fn trust(&self, built: &Built) -> anyhow::Result<PathBuf> {
-        let Some(folder) = self.folder.parent() else { bail!("{} has no folder above", self.folder.display()) };
-        let onnx = folder.join(built.onnx.file_name().unwrap_or_default());
-        let beside = file::beside(&built.onnx);
-        let has_data = beside.is_file();
-        if has_data {
-            fs::rename(beside, file::beside(&onnx))?;
-        }
-        fs::rename(&built.onnx, &onnx)?;
-        built.report.write(&onnx)?;
-        if !has_data && file::beside(&onnx).is_file() {
-            // Of the graph before.
-            fs::remove_file(file::beside(&onnx))?;
-        }
-        Ok(onnx)
-    }
-}
-
-/// Removes what builds left that did not come to their end.
-fn remove_interrupted(above: &Path) {
-    let entries = above.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let is_unverified =
-        |folder: &PathBuf| folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNVERIFIED));
-    for folder in entries.filter(is_unverified) {
-        if File::open(folder.join(IN_PROGRESS)).is_ok_and(|lock| lock.try_lock().is_ok()) {
-            let _ = fs::remove_dir_all(folder);
-        }
-    }
-}
-
-impl Drop for Unverified {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-        if let Some(above) = self.folder.parent() {
-            // Where nothing was trusted; it stays where it is not empty.
-            let _ = fs::remove_dir(above);
-        }
-    }
-}
-
-/// Where the graph is written that one is compared with which is there already: in the model's folder, or where nothing can be
-/// written there, among the system's temporary files.
-enum Room {
-    Own(Unverified),
-    Temporary(TempDir),
-}
-
-impl Room {
-    fn of(path: &Path) -> anyhow::Result<Room> {
-        let why = match Unverified::create(path) {
-            Ok(own) => return Ok(Room::Own(own)),
-            Err(why) => why,
-        };
-        let temporary = tempfile::Builder::new().prefix("rerank-proxy-").tempdir();
-        let temporary = temporary.with_context(|| {
-            format!(
-                "no room for the fp32 graph that this one is held against: {why:#}; TMPDIR may name a folder for it"
-            )
-        })?;
-        Ok(Room::Temporary(temporary))
-    }
-
-    fn folder(&self) -> &Path {
-        match self {
-            Room::Own(own) => &own.folder,
-            Room::Temporary(temporary) => temporary.path(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use graphs::{BuildError, Precision};
@@ -68,11 +68,27 @@ pub(super) fn run(args: &BuildArgs, path: &Path, revision: Option<String>, runti
         max_length: args.max_length.map(|tokens| tokens as usize),
         revision,
     };
-    let built = build(path, &wish, runtime, &mut progress())?;
+    let built = build(path, &wish, runtime, &mut progress()).map_err(|error| match is_unsupported(&error) {
+        true => anyhow!("{error}; {}", meanwhile(path)),
+        false => error,
+    })?;
     tell(path, &built)
 }
 
-/// The same after a pull: without a graph the model runs as it is, so that nothing fails here.
+/// True where there is no graph of ours for such a model.
+fn is_unsupported(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(BuildError::Unsupported { .. }))
+}
+
+/// What is run of the model at `path` while no graph was built.
+fn meanwhile(path: &Path) -> String {
+    match ModelFolder::open(path, None) {
+        Ok(folder) => format!("{} is run as it is", folder.onnx().display()),
+        Err(_) => String::from("the folder has no ONNX file that is run in its place"),
+    }
+}
+
+/// The same after a pull: what was pulled is there without a graph as well, so that nothing fails here.
 pub(super) fn after_pull(path: &Path, revision: &str, runtime: Option<&Path>) {
     let wish = Wish { revision: Some(revision.to_owned()), ..Wish::default() };
     let built = Runtime::load(runtime)
@@ -81,10 +97,10 @@ pub(super) fn after_pull(path: &Path, revision: &str, runtime: Option<&Path>) {
         .and_then(|built| tell(path, &built));
     match built {
         Ok(()) => {}
-        Err(error) if matches!(error.downcast_ref(), Some(BuildError::Unsupported { .. })) => println!("{error}"),
+        Err(error) if is_unsupported(&error) => println!("{error}; {}", meanwhile(path)),
         Err(error) => {
             let command = format!("rerank-proxy models build {}", path.display());
-            println!("no graph was compiled, and the model runs as it is; try again with: {command}\n  {error:#}");
+            println!("no graph was compiled; {}; try again with: {command}\n  {error:#}", meanwhile(path));
         }
     }
 }
@@ -148,7 +164,7 @@ fn tell(path: &Path, built: &[Built]) -> anyhow::Result<()> {
         refused.iter().for_each(|refused| println!("{refused}"));
         return Ok(());
     }
-    bail!("no graph of {} may be run, and the model runs as it is:\n{}", path.display(), refused.join("\n"))
+    bail!("no graph of {} may be run; {}:\n{}", path.display(), meanwhile(path), refused.join("\n"))
 }
 
 fn verdict(report: &Report) -> &'static str {

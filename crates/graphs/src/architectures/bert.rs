@@ -9,16 +9,19 @@ use crate::{
     error::BuildError,
     graph::{Graph, Value},
     layers::{Activation, LayerNorm},
+    size::Size,
 };
 
 /// A BERT model as its configuration describes it.
 pub struct Bert {
     encoder: Encoder,
     epsilon: f32,
+    /// The rows of the table of tokens.
+    words: Size,
     /// The rows of the table of positions.
-    positions: usize,
+    positions: Size,
     /// The texts that a token may be of.
-    token_types: usize,
+    token_types: Size,
 }
 
 impl Bert {
@@ -31,17 +34,21 @@ impl Bert {
         Ok(Bert {
             encoder: Encoder::read(config, encoder::KEYS)?,
             epsilon: config.float("layer_norm_eps", 1e-12)? as f32,
-            positions: config.length("max_position_embeddings")?,
-            token_types: config.number("type_vocab_size", 2)?.max(0) as usize,
+            words: config.vocabulary()?,
+            positions: config.size("max_position_embeddings")?,
+            token_types: config.size_or("type_vocab_size", 2)?,
         })
     }
 
     fn embeddings(&self, graph: &mut Graph, weights: &Checkpoint, inputs: &Inputs) -> Result<Value, BuildError> {
         graph.enter("embeddings");
-        let norm = LayerNorm::read(weights, "embeddings.LayerNorm", self.epsilon)?;
-        let words = graph.embedding(weights.table("embeddings.word_embeddings")?, &inputs.ids);
-        let mut positions = weights.tensor("embeddings.position_embeddings.weight")?.first_rows(inputs.longest);
-        let types = weights.tensor("embeddings.token_type_embeddings.weight")?;
+        let width = self.encoder.width;
+        let norm = LayerNorm::read(weights, "embeddings.LayerNorm", width, self.epsilon)?;
+        let words = graph.embedding(weights.table("embeddings.word_embeddings", self.words, width)?, &inputs.ids);
+        let positions = [self.positions.or_more(), width];
+        let positions = weights.tensor("embeddings.position_embeddings.weight", &positions)?;
+        let mut positions = positions.first_rows(inputs.longest);
+        let types = weights.tensor("embeddings.token_type_embeddings.weight", &[self.token_types, width])?;
         let Some(token_types) = &inputs.token_types else {
             // All tokens are of the first text: its row is added to the positions here, and not in each run.
             positions.add_to_rows(&types.first_rows(1).values);
@@ -65,30 +72,38 @@ pub(super) fn only_absolute_positions(config: &Config) -> Result<(), BuildError>
 }
 
 /// The weights of a layer by the names that BERT and RoBERTa have for them.
-pub(super) fn layer(weights: &Checkpoint, place: usize, epsilon: f32) -> Result<Layer, BuildError> {
-    let linear = |part: &str| weights.linear(&format!("encoder.layer.{place}.{part}"));
-    let norm = |part: &str| LayerNorm::read(weights, &format!("encoder.layer.{place}.{part}"), epsilon);
+pub(super) fn layer(
+    weights: &Checkpoint,
+    place: usize,
+    Encoder { width, inner, .. }: &Encoder,
+    epsilon: f32,
+) -> Result<Layer, BuildError> {
+    let linear = |part: &str, inputs: &Size, outputs: &Size| {
+        weights.linear(&format!("encoder.layer.{place}.{part}"), *inputs, *outputs)
+    };
+    let square = |part: &str| linear(part, width, width);
+    let norm = |part: &str| LayerNorm::read(weights, &format!("encoder.layer.{place}.{part}"), *width, epsilon);
     Ok(Layer {
-        projections: [linear("attention.self.query")?, linear("attention.self.key")?, linear("attention.self.value")?],
-        gathered: linear("attention.output.dense")?,
+        projections: [square("attention.self.query")?, square("attention.self.key")?, square("attention.self.value")?],
+        output: square("attention.output.dense")?,
         attention_norm: norm("attention.output.LayerNorm")?,
-        inner: linear("intermediate.dense")?,
-        outer: linear("output.dense")?,
+        up: linear("intermediate.dense", width, inner)?,
+        down: linear("output.dense", inner, width)?,
         norm: norm("output.LayerNorm")?,
     })
 }
 
 impl Architecture for Bert {
     fn wants_token_types(&self) -> bool {
-        self.token_types > 1
+        self.token_types.length > 1
     }
 
     fn width(&self) -> usize {
-        self.encoder.width
+        self.encoder.width.length
     }
 
     fn longest(&self) -> Option<usize> {
-        Some(self.positions)
+        Some(self.positions.length)
     }
 
     fn encoder(
@@ -100,13 +115,14 @@ impl Architecture for Bert {
         step: &mut dyn FnMut(usize, usize),
     ) -> Result<Value, BuildError> {
         let x = self.embeddings(graph, weights, inputs)?;
-        self.encoder.run(graph, x, inputs, rows, |place| layer(weights, place, self.epsilon), step)
+        self.encoder.run(graph, x, inputs, rows, |place| layer(weights, place, &self.encoder, self.epsilon), step)
     }
 
     /// The pooler, and the classifier after it.
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
-        let x = graph.float_linear(pooled, weights.linear("pooler.dense")?);
+        let width = self.encoder.width;
+        let x = graph.float_linear(pooled, weights.linear("pooler.dense", width, width)?);
         let x = graph.activate(&x, Activation::Tanh);
-        classifier(graph, weights, "classifier", &x)
+        classifier(graph, weights, "classifier", &x, width)
     }
 }

@@ -24,21 +24,30 @@ use crate::{
     error::BuildError,
     graph::{Axis, Graph, Setting, Value},
     layers::{Activation, LayerNorm, Lengths},
+    size::Size,
 };
+
+/// The width between the two linear layers of a feed-forward network where no key states it, as transformers has it.
+const INNER: usize = 3072;
 
 /// A DeBERTa-v2 model as its configuration describes it.
 pub struct Deberta {
-    width: usize,
+    width: Size,
+    /// The width between the two linear layers of the feed-forward network.
+    inner: Size,
     heads: usize,
     layers: usize,
     epsilon: f32,
     activation: Activation,
     pooler_activation: Activation,
-    /// The width of the table of tokens, where that is not the encoder's.
-    embedding_width: usize,
+    /// The rows of the table of tokens.
+    words: Size,
+    /// The width of that table, where it is not the encoder's.
+    embedding_width: Size,
     /// The rows of the table of absolute positions, where there is one.
-    absolute_positions: Option<usize>,
-    has_token_types: bool,
+    absolute_positions: Option<Size>,
+    /// The texts that a token may be of, where the model knows of them.
+    token_types: Option<Size>,
     /// A convolution beside the first layer, of so many tokens.
     convolution: Option<Convolution>,
     positions: Option<Positions>,
@@ -48,9 +57,20 @@ pub struct Deberta {
 
 /// A convolution over neighbouring tokens, which v2-xlarge has beside its first layer.
 struct Convolution {
-    kernel: usize,
+    kernel: Size,
     groups: usize,
     activation: Activation,
+}
+
+impl Convolution {
+    fn read(config: &Config, width: usize) -> Result<Convolution, BuildError> {
+        let groups = config.length_or("conv_groups", 1)?;
+        if !width.is_multiple_of(groups) {
+            return Err(config.unsupported("`hidden_size` is no multiple of `conv_groups`"));
+        }
+        let activation = config.activation("conv_act", Activation::Tanh)?;
+        Ok(Convolution { kernel: config.size("conv_kernel_size")?, groups, activation })
+    }
 }
 
 impl Deberta {
@@ -59,8 +79,8 @@ impl Deberta {
     /// # Errors
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config, max_length: usize) -> Result<Deberta, BuildError> {
-        let width = config.length("hidden_size")?;
-        let heads = config.length("num_attention_heads")?;
+        let size = config.size("hidden_size")?;
+        let (width, heads) = (size.length, config.length("num_attention_heads")?);
         if !width.is_multiple_of(heads) {
             return Err(config.unsupported("`hidden_size` is no multiple of `num_attention_heads`"));
         }
@@ -68,24 +88,22 @@ impl Deberta {
         if head_width != (width / heads) as i64 {
             return Err(config.unsupported("`attention_head_size` is not `hidden_size` / `num_attention_heads`"));
         }
-        let kernel = config.number("conv_kernel_size", 0)?;
-        let convolution = (kernel > 0).then(|| {
-            let activation = config.activation("conv_act", Activation::Tanh)?;
-            let groups = config.number("conv_groups", 1)?.max(1) as usize;
-            Ok(Convolution { kernel: kernel as usize, groups, activation })
-        });
+        let convolution = (config.number("conv_kernel_size", 0)? > 0).then(|| Convolution::read(config, width));
         let is_biased = config.flag("position_biased_input", true)?;
-        let absolute_positions = is_biased.then(|| config.length("max_position_embeddings"));
+        let absolute_positions = is_biased.then(|| config.size("max_position_embeddings"));
+        let token_types = (config.number("type_vocab_size", 0)? > 0).then(|| config.size("type_vocab_size"));
         Ok(Deberta {
-            width,
+            width: size,
+            inner: config.size_or("intermediate_size", INNER)?,
             heads,
             layers: config.length("num_hidden_layers")?,
             epsilon: config.float("layer_norm_eps", 1e-7)? as f32,
             activation: config.activation("hidden_act", Activation::Gelu)?,
             pooler_activation: config.activation("pooler_hidden_act", Activation::Gelu)?,
-            embedding_width: config.number("embedding_size", width as i64)? as usize,
+            words: config.vocabulary()?,
+            embedding_width: config.size_or("embedding_size", width)?,
             absolute_positions: absolute_positions.transpose()?,
-            has_token_types: config.number("type_vocab_size", 0)? > 0,
+            token_types: token_types.transpose()?,
             convolution: convolution.transpose()?,
             positions: Positions::read(config, max_length)?,
             terms: positions::terms(config)?,
@@ -94,44 +112,41 @@ impl Deberta {
 
     /// The norm that follows the module's output.
     fn norm(&self, weights: &Checkpoint, name: &str) -> Result<LayerNorm, BuildError> {
-        LayerNorm::read(weights, name, self.epsilon)
+        LayerNorm::read(weights, name, self.width, self.epsilon)
     }
 
     /// The vectors of the tokens.
     fn embeddings(&self, graph: &mut Graph, weights: &Checkpoint, inputs: &Inputs) -> Result<Value, BuildError> {
         graph.enter("embeddings");
         let norm = self.norm(weights, "embeddings.LayerNorm")?;
-        let is_projected = self.embedding_width != self.width;
-        if !is_projected && self.absolute_positions.is_none() && !self.has_token_types {
-            return Ok(graph.normed_embedding(weights.table("embeddings.word_embeddings")?, norm, &inputs.ids));
+        let width = self.embedding_width;
+        let is_projected = width.length != self.width.length;
+        let words = weights.table("embeddings.word_embeddings", self.words, width)?;
+        if !is_projected && self.absolute_positions.is_none() && self.token_types.is_none() {
+            return Ok(graph.normed_embedding(words, norm, &inputs.ids));
         }
-        let mut x = graph.embedding(weights.table("embeddings.word_embeddings")?, &inputs.ids);
-        if self.absolute_positions.is_some() {
-            let table = weights.tensor("embeddings.position_embeddings.weight")?.first_rows(inputs.longest);
-            let rows = graph.first_positions(table, &inputs.lengths);
+        let mut x = graph.embedding(words, &inputs.ids);
+        if let Some(positions) = self.absolute_positions {
+            let table = weights.tensor("embeddings.position_embeddings.weight", &[positions.or_more(), width])?;
+            let rows = graph.first_positions(table.first_rows(inputs.longest), &inputs.lengths);
             x = graph.add(&x, &rows);
         }
-        if let Some(token_types) = &inputs.token_types {
-            let Array { shape, values } = weights.tensor("embeddings.token_type_embeddings.weight")?;
+        if let Some((types, token_types)) = self.token_types.zip(inputs.token_types.as_ref()) {
+            let table = weights.tensor("embeddings.token_type_embeddings.weight", &[types, width])?;
+            let Array { shape, values } = table;
             let types = graph.floats("token_types", &shape, values);
             let types = graph.gather(&types, token_types, 0);
             x = graph.add(&x, &types);
         }
         if is_projected {
-            x = graph.linear(&x, weights.linear_with_or_without_bias("embeddings.embed_proj")?);
+            x = graph.linear(&x, weights.linear_with_or_without_bias("embeddings.embed_proj", width, self.width)?);
         }
         Ok(graph.norm(&x, norm))
     }
 
     /// The relative embeddings, normalised where the model does so: a row for each bucket.
     fn relative_embeddings(&self, weights: &Checkpoint, positions: &Positions) -> Result<Array, BuildError> {
-        let all = weights.tensor("encoder.rel_embeddings.weight")?;
-        if all.shape[0] < positions.rows() {
-            let problem =
-                format!("has {} rows; `position_buckets` and the like ask for {}", all.shape[0], positions.rows());
-            return Err(weights.wrong("encoder.rel_embeddings.weight", &problem));
-        }
-        let mut rows = all.first_rows(positions.rows());
+        let mut rows = weights.tensor("encoder.rel_embeddings.weight", &[positions.rows(), self.width])?;
         if positions.normalises {
             self.norm(weights, "encoder.LayerNorm")?.apply(&mut rows);
         }
@@ -140,7 +155,7 @@ impl Deberta {
 
     /// The divisor of scores: each term that is added widens them.
     fn scale(&self) -> f32 {
-        (1.0 / ((self.terms * self.width / self.heads) as f64).sqrt()) as f32
+        (1.0 / ((self.terms * self.width.length / self.heads) as f64).sqrt()) as f32
     }
 
     /// One layer of the encoder.
@@ -155,7 +170,8 @@ impl Deberta {
     ) -> Result<Value, BuildError> {
         let name = format!("encoder.layer.{place}");
         graph.enter(format!("layer.{place}/attention"));
-        let module = |part: &str| weights.linear(&format!("{name}.attention.self.{part}"));
+        let (width, inner) = (self.width, self.inner);
+        let module = |part: &str| weights.linear(&format!("{name}.attention.self.{part}"), width, width);
         let query = module("query_proj")?.scaled(self.scale());
         let (key, value) = (module("key_proj")?, module("value_proj")?);
         let tables = match &run.relative {
@@ -163,22 +179,22 @@ impl Deberta {
             None => Tables::default(),
         };
         let projections = [query, key, value];
-        let (attended, beside) = match rows {
+        let (attended, residual) = match rows {
             Rows::All => (self.attention(graph, x, projections, &tables, run), x.clone()),
             Rows::First => {
                 let first = graph.first_row(x);
                 (self.attention_of_first(graph, x, &first, projections, &tables, run), first)
             }
         };
-        let output = graph.linear(&attended, weights.linear(&format!("{name}.attention.output.dense"))?);
+        let output = graph.linear(&attended, weights.linear(&format!("{name}.attention.output.dense"), width, width)?);
         let norm = self.norm(weights, &format!("{name}.attention.output.LayerNorm"))?;
-        let x = graph.add_and_norm(&output, &beside, norm);
+        let x = graph.add_and_norm(&output, &residual, norm);
 
         graph.enter(format!("layer.{place}/feed_forward"));
-        let inner = weights.linear(&format!("{name}.intermediate.dense"))?;
-        let outer = weights.linear(&format!("{name}.output.dense"))?;
+        let up = weights.linear(&format!("{name}.intermediate.dense"), width, inner)?;
+        let down = weights.linear(&format!("{name}.output.dense"), inner, width)?;
         let norm = self.norm(weights, &format!("{name}.output.LayerNorm"))?;
-        Ok(graph.feed_forward(&x, inner, self.activation, outer, norm))
+        Ok(graph.feed_forward(&x, up, self.activation, down, norm))
     }
 
     /// `PK` and `PQ` of a layer. Models that do not share have projections of their own for what is relative.
@@ -192,13 +208,13 @@ impl Deberta {
         let (positions, rows) = (&relative.positions, &relative.rows);
         let own = |shared: &Linear, part: &str| if positions.shares { Ok(shared.clone()) } else { module(part) };
         let mut tables = Tables::default();
-        if positions.content_to_position {
-            tables.to_position = Some(Table::new(rows, own(key, "pos_key_proj")?));
+        if positions.c2p {
+            tables.c2p = Some(Table::new(rows, own(key, "pos_key_proj")?));
         }
-        if positions.position_to_content {
+        if positions.p2c {
             let projection = own(query, "pos_query_proj")?;
             let projection = if positions.shares { projection } else { projection.scaled(self.scale()) };
-            tables.to_content = Some(Table::new(rows, projection));
+            tables.p2c = Some(Table::new(rows, projection));
         }
         Ok(tables)
     }
@@ -209,8 +225,8 @@ impl Deberta {
         let mut terms = Vec::new();
         if let Some(relative) = &run.relative {
             let Relative { positions, window, .. } = relative;
-            terms.extend(tables.to_position.as_ref().map(|table| window.falling(graph, positions, table, &q)));
-            terms.extend(tables.to_content.as_ref().map(|table| {
+            terms.extend(tables.c2p.as_ref().map(|table| window.falling(graph, positions, table, &q)));
+            terms.extend(tables.p2c.as_ref().map(|table| {
                 let by_key = window.rising(graph, positions, table, &k);
                 graph.transpose(&by_key, &[0, 1, 3, 2])
             }));
@@ -230,23 +246,23 @@ impl Deberta {
         tables: &Tables,
         run: &Run,
     ) -> Value {
-        let apart = [Axis::Same, Axis::Same, Axis::Of(self.heads), Axis::Of(self.width / self.heads)];
+        let apart = [Axis::Same, Axis::Same, Axis::Of(self.heads), Axis::Of(self.width.length / self.heads)];
         let q = graph.linear(first, query);
         let q = graph.reshape(&q, &apart);
         let [k, v] = graph.linears(x, [key, value]);
         let k = graph.reshape(&k, &apart);
-        let v = graph.split_heads(&v, self.heads, self.width);
+        let v = graph.split_heads(&v, self.heads, self.width.length);
         let relative = run.relative.as_ref();
         let rows_of = |graph: &mut Graph, table: &Option<Table>| {
             let relative = relative?;
             Some(relative.window.rows_from_first(graph, &relative.positions, table.as_ref()?))
         };
-        let keys = match rows_of(graph, &tables.to_position) {
+        let keys = match rows_of(graph, &tables.c2p) {
             Some(rows) => graph.add(&k, &rows),
             None => k.clone(),
         };
         let mut products = graph.multiply(&keys, &q);
-        if let Some(rows) = rows_of(graph, &tables.to_content) {
+        if let Some(rows) = rows_of(graph, &tables.p2c) {
             let term = graph.multiply(&k, &rows);
             products = graph.add(&products, &term);
         }
@@ -261,7 +277,7 @@ impl Deberta {
         let shares = graph.softmax(&scores);
         let shares = graph.reshape(&shares, &[batch, Axis::Of(self.heads), Axis::Of(1), tokens]);
         let gathered = graph.matmul(&shares, &v);
-        graph.join_heads(&gathered, self.width)
+        graph.join_heads(&gathered, self.width.length)
     }
 
     /// The convolution over the embeddings, added to the first layer's output. Padding counts as zeros.
@@ -283,12 +299,14 @@ impl Deberta {
             Some(counts) => graph.multiply(&x, counts),
             None => x,
         };
-        let Array { shape, values } = weights.tensor("encoder.conv.conv.weight")?;
+        let sizes = [self.width, Size::of("conv_groups", self.width.length / convolution.groups), convolution.kernel];
+        let Array { shape, values } = weights.tensor("encoder.conv.conv.weight", &sizes)?;
         let kernel = graph.floats("kernel", &shape, values);
-        let bias = graph.floats("bias", &[self.width], weights.vector("encoder.conv.conv.bias")?);
+        let bias = weights.vector("encoder.conv.conv.bias", self.width)?;
+        let bias = graph.floats("bias", &[self.width.length], bias);
         let x = without_padding(graph, embeddings.clone());
         let x = graph.transpose(&x, &[0, 2, 1]);
-        let padding = ((convolution.kernel - 1) / 2) as i64;
+        let padding = ((convolution.kernel.length - 1) / 2) as i64;
         let settings =
             [("pads", Setting::Ints(&[padding, padding])), ("group", Setting::Int(convolution.groups as i64))];
         let x = graph.op("Conv", &[&x, &kernel, &bias], &settings);
@@ -320,23 +338,23 @@ struct Relative {
 /// What a layer knows of distances.
 #[derive(Default)]
 struct Tables {
-    /// `PK`.
-    to_position: Option<Table>,
-    /// `PQ`.
-    to_content: Option<Table>,
+    /// `PK`, which queries are multiplied by.
+    c2p: Option<Table>,
+    /// `PQ`, which keys are multiplied by.
+    p2c: Option<Table>,
 }
 
 impl Architecture for Deberta {
     fn wants_token_types(&self) -> bool {
-        self.has_token_types
+        self.token_types.is_some()
     }
 
     fn longest(&self) -> Option<usize> {
-        self.absolute_positions
+        self.absolute_positions.map(|positions| positions.length)
     }
 
     fn width(&self) -> usize {
-        self.width
+        self.width.length
     }
 
     fn encoder(
@@ -382,8 +400,8 @@ impl Architecture for Deberta {
 
     /// The pooler, and the classifier after it.
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
-        let x = graph.float_linear(pooled, weights.linear("pooler.dense")?);
+        let x = graph.float_linear(pooled, weights.linear("pooler.dense", self.width, self.width)?);
         let x = graph.activate(&x, self.pooler_activation);
-        classifier(graph, weights, "classifier", &x)
+        classifier(graph, weights, "classifier", &x, self.width)
     }
 }

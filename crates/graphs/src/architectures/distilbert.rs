@@ -9,6 +9,7 @@ use crate::{
     error::BuildError,
     graph::{Graph, Value},
     layers::{Activation, LayerNorm},
+    size::Size,
 };
 
 /// What is added to variances; no key of the configuration.
@@ -17,8 +18,10 @@ const EPSILON: f32 = 1e-12;
 /// A DistilBERT model as its configuration describes it.
 pub struct DistilBert {
     encoder: Encoder,
+    /// The rows of the table of tokens.
+    words: Size,
     /// The rows of the table of positions.
-    positions: usize,
+    positions: Size,
 }
 
 impl DistilBert {
@@ -27,31 +30,35 @@ impl DistilBert {
     /// # Errors
     /// A switch is set in a way that we have no graph for.
     pub fn read(config: &Config) -> Result<DistilBert, BuildError> {
-        let encoder = Encoder::read(config, ["dim", "n_heads", "n_layers", "activation"])?;
-        Ok(DistilBert { encoder, positions: config.length("max_position_embeddings")? })
+        let encoder = Encoder::read(config, ["dim", "hidden_dim", "n_heads", "n_layers", "activation"])?;
+        let (words, positions) = (config.vocabulary()?, config.size("max_position_embeddings")?);
+        Ok(DistilBert { encoder, words, positions })
     }
 }
 
-fn layer(weights: &Checkpoint, place: usize) -> Result<Layer, BuildError> {
-    let linear = |part: &str| weights.linear(&format!("transformer.layer.{place}.{part}"));
-    let norm = |part: &str| LayerNorm::read(weights, &format!("transformer.layer.{place}.{part}"), EPSILON);
+fn layer(weights: &Checkpoint, place: usize, Encoder { width, inner, .. }: &Encoder) -> Result<Layer, BuildError> {
+    let linear = |part: &str, inputs: &Size, outputs: &Size| {
+        weights.linear(&format!("transformer.layer.{place}.{part}"), *inputs, *outputs)
+    };
+    let square = |part: &str| linear(part, width, width);
+    let norm = |part: &str| LayerNorm::read(weights, &format!("transformer.layer.{place}.{part}"), *width, EPSILON);
     Ok(Layer {
-        projections: [linear("attention.q_lin")?, linear("attention.k_lin")?, linear("attention.v_lin")?],
-        gathered: linear("attention.out_lin")?,
+        projections: [square("attention.q_lin")?, square("attention.k_lin")?, square("attention.v_lin")?],
+        output: square("attention.out_lin")?,
         attention_norm: norm("sa_layer_norm")?,
-        inner: linear("ffn.lin1")?,
-        outer: linear("ffn.lin2")?,
+        up: linear("ffn.lin1", width, inner)?,
+        down: linear("ffn.lin2", inner, width)?,
         norm: norm("output_layer_norm")?,
     })
 }
 
 impl Architecture for DistilBert {
     fn width(&self) -> usize {
-        self.encoder.width
+        self.encoder.width.length
     }
 
     fn longest(&self) -> Option<usize> {
-        Some(self.positions)
+        Some(self.positions.length)
     }
 
     fn encoder(
@@ -63,16 +70,20 @@ impl Architecture for DistilBert {
         step: &mut dyn FnMut(usize, usize),
     ) -> Result<Value, BuildError> {
         graph.enter("embeddings");
-        let words = graph.embedding(weights.table("embeddings.word_embeddings")?, &inputs.ids);
-        let positions = weights.tensor("embeddings.position_embeddings.weight")?.first_rows(inputs.longest);
-        let positions = graph.first_positions(positions, &inputs.lengths);
-        let x = graph.add_and_norm(&words, &positions, LayerNorm::read(weights, "embeddings.LayerNorm", EPSILON)?);
-        self.encoder.run(graph, x, inputs, rows, |place| layer(weights, place), step)
+        let width = self.encoder.width;
+        let words = graph.embedding(weights.table("embeddings.word_embeddings", self.words, width)?, &inputs.ids);
+        let positions = [self.positions.or_more(), width];
+        let positions = weights.tensor("embeddings.position_embeddings.weight", &positions)?;
+        let positions = graph.first_positions(positions.first_rows(inputs.longest), &inputs.lengths);
+        let norm = LayerNorm::read(weights, "embeddings.LayerNorm", width, EPSILON)?;
+        let x = graph.add_and_norm(&words, &positions, norm);
+        self.encoder.run(graph, x, inputs, rows, |place| layer(weights, place, &self.encoder), step)
     }
 
     fn logits(&self, graph: &mut Graph, weights: &Checkpoint, pooled: &Value) -> Result<Value, BuildError> {
-        let x = graph.float_linear(pooled, weights.linear("pre_classifier")?);
+        let width = self.encoder.width;
+        let x = graph.float_linear(pooled, weights.linear("pre_classifier", width, width)?);
         let x = graph.activate(&x, Activation::Relu);
-        classifier(graph, weights, "classifier", &x)
+        classifier(graph, weights, "classifier", &x, width)
     }
 }

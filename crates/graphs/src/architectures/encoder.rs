@@ -17,15 +17,22 @@ use crate::{
     error::BuildError,
     graph::{Graph, Value},
     layers::{Activation, LayerNorm},
+    size::Size,
 };
 
 /// The keys of BERT's configuration for the shape of its encoder.
-pub(super) const KEYS: [&str; 4] = ["hidden_size", "num_attention_heads", "num_hidden_layers", "hidden_act"];
+pub(super) const KEYS: [&str; 5] =
+    ["hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "hidden_act"];
+
+/// The width between the two linear layers of a feed-forward network where no key states it, as transformers has it.
+const INNER: usize = 3072;
 
 /// The shape of an encoder.
 pub(super) struct Encoder {
     /// The width of a token's row.
-    pub(super) width: usize,
+    pub(super) width: Size,
+    /// The width between the two linear layers of the feed-forward network.
+    pub(super) inner: Size,
     /// The heads, which divide the width among them.
     heads: usize,
     /// The number of layers.
@@ -39,30 +46,31 @@ pub(super) struct Layer {
     /// `W_q`, `W_k`, `W_v`.
     pub(super) projections: [Linear; 3],
     /// `W_o`.
-    pub(super) gathered: Linear,
+    pub(super) output: Linear,
     /// The norm after attention.
     pub(super) attention_norm: LayerNorm,
     /// `W_1`.
-    pub(super) inner: Linear,
+    pub(super) up: Linear,
     /// `W_2`.
-    pub(super) outer: Linear,
+    pub(super) down: Linear,
     /// The norm after the feed-forward network.
     pub(super) norm: LayerNorm,
 }
 
 impl Encoder {
-    /// Reads the shape, from the keys for the width, the heads, the layers and the activation function.
+    /// Reads the shape, from the keys for the two widths, the heads, the layers and the activation function.
     pub(super) fn read(
         config: &Config,
-        [width, heads, layers, activation]: [&'static str; 4],
+        [width, inner, heads, layers, activation]: [&'static str; 5],
     ) -> Result<Encoder, BuildError> {
         let encoder = Encoder {
-            width: config.length(width)?,
+            width: config.size(width)?,
+            inner: config.size_or(inner, INNER)?,
             heads: config.length(heads)?,
             layers: config.length(layers)?,
             activation: config.activation(activation, Activation::Gelu)?,
         };
-        if encoder.width.is_multiple_of(encoder.heads) {
+        if encoder.width.length.is_multiple_of(encoder.heads) {
             return Ok(encoder);
         }
         Err(config.unsupported(&format!("`{width}` is no multiple of `{heads}`")))
@@ -89,8 +97,8 @@ impl Encoder {
     fn layer(&self, graph: &mut Graph, place: usize, layer: Layer, x: &Value, inputs: &Inputs, rows: Rows) -> Value {
         graph.enter(format!("layer.{place}/attention"));
         let [query, key, value] = layer.projections;
-        let query = query.scaled(1.0 / ((self.width / self.heads) as f32).sqrt());
-        let ([q, k, v], beside) = match rows {
+        let query = query.scaled(1.0 / ((self.width.length / self.heads) as f32).sqrt());
+        let ([q, k, v], residual) = match rows {
             Rows::All => (graph.linears(x, [query, key, value]), x.clone()),
             Rows::First => {
                 let first = graph.first_row(x);
@@ -100,10 +108,10 @@ impl Encoder {
             }
         };
         let attended = graph.attention([&q, &k, &v], None, inputs.counts.as_ref(), self.heads);
-        let output = graph.linear(&attended, layer.gathered);
-        let x = graph.add_and_norm(&output, &beside, layer.attention_norm);
+        let output = graph.linear(&attended, layer.output);
+        let x = graph.add_and_norm(&output, &residual, layer.attention_norm);
 
         graph.enter(format!("layer.{place}/feed_forward"));
-        graph.feed_forward(&x, layer.inner, self.activation, layer.outer, layer.norm)
+        graph.feed_forward(&x, layer.up, self.activation, layer.down, layer.norm)
     }
 }

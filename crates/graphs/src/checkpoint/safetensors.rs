@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, tensor::Metadata};
 use serde_json::Value;
 
-use super::source::{Source, numbers};
+use super::source::{MISSING, Source, numbers};
 use crate::{
     array::{Array, Weights, transposed},
     error::BuildError,
@@ -67,8 +67,7 @@ impl Source for Shards {
             BuildError::Weights { file, name, problem: problem.to_owned() }
         };
         let Some(name) = weight else {
-            let problem = "is not there: the configuration promises it";
-            return Err(wrong(self.files.first(), format!("{module}.weight"), problem));
+            return Err(wrong(self.files.first(), format!("{module}.weight"), MISSING));
         };
         // torch keeps a row for each output.
         let Array { shape, values } = self.tensor(name)?;
@@ -148,6 +147,9 @@ fn indexed(index: &Path) -> Result<Vec<PathBuf>, BuildError> {
     names.sort_unstable();
     names.dedup();
     let is_beside = |name: &&str| Path::new(name).file_name().is_some_and(|plain| plain == *name);
+    if names.is_empty() {
+        return Err(malformed(String::from("its `weight_map` names no file; download it again")));
+    }
     match names.iter().find(|name| !is_beside(name)) {
         Some(outside) => Err(malformed(format!("names `{outside}`, which is not beside it"))),
         None => Ok(names.into_iter().map(|name| index.with_file_name(name)).collect()),

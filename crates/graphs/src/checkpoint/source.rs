@@ -7,6 +7,9 @@ use crate::{
     error::BuildError,
 };
 
+/// What is said of a tensor that no file has.
+pub(super) const MISSING: &str = "is not there: the configuration promises it";
+
 /// A file, or several, with weights in it.
 pub(super) trait Source {
     /// The tensor of that name as floats.

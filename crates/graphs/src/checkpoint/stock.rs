@@ -164,6 +164,9 @@ impl Stock {
             None => signed(&[0], has_sign),
         };
         let columns = shape.last().copied().unwrap_or(1);
+        if columns == 0 {
+            return Err(wrong("has no values"));
+        }
         let each = |length: usize| length == 1 || length == columns;
         if !each(scales.len()) || !each(zero_points.len()) || values.len() != count(&shape) {
             return Err(wrong("has another number of scales than columns"));

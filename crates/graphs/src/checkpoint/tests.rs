@@ -56,7 +56,7 @@ const COLUMNS: [f32; 6] = [1.0, 4.0, 2.0, 5.0, 3.0, 6.0];
 const BIAS: [f32; 3] = [0.5, 0.25, 0.125];
 
 fn assert_is_dense(checkpoint: &Checkpoint) {
-    let layer = checkpoint.linear("layer.0.dense").unwrap();
+    let layer = checkpoint.linear("layer.0.dense", Size::ANY, Size::ANY).unwrap();
     assert_eq!((layer.weights.inputs, layer.weights.outputs), (2, 3));
     assert_eq!(layer.weights.into_floats(), ROWS);
     assert_eq!(layer.bias.as_deref(), Some(&BIAS[..]));
@@ -86,6 +86,9 @@ fn weights_in_several_files_are_found_by_their_index() {
     std::fs::write(&index, map.to_string().replace("a.safetensors", "../a.safetensors")).unwrap();
     let error = Checkpoint::open(&index).err().unwrap().to_string();
     assert!(error.contains("../a.safetensors"), "{error}");
+    std::fs::write(&index, r#"{"weight_map": {}}"#).unwrap();
+    let error = Checkpoint::open(&index).err().unwrap().to_string();
+    assert!(error.contains("index.json: its `weight_map` names no file"), "{error}");
 }
 
 #[test]
@@ -106,10 +109,10 @@ fn a_name_that_is_missing_or_may_be_two_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let tensors: [(&str, &[usize], &[f32]); 2] = [("a.norm.weight", &[1], &[1.0]), ("b.norm.weight", &[1], &[2.0])];
     let checkpoint = Checkpoint::open(&safetensors(folder.path(), "model.safetensors", &tensors)).unwrap();
-    assert_eq!(checkpoint.vector("b.norm.weight").unwrap(), [2.0]);
-    let error = checkpoint.vector("norm.weight").unwrap_err().to_string();
+    assert_eq!(checkpoint.vector("b.norm.weight", Size::ANY).unwrap(), [2.0]);
+    let error = checkpoint.vector("norm.weight", Size::ANY).unwrap_err().to_string();
     assert!(error.contains("a.norm.weight") && error.contains("b.norm.weight"), "{error}");
-    let error = checkpoint.linear("c.dense").unwrap_err().to_string();
+    let error = checkpoint.linear("c.dense", Size::ANY, Size::ANY).unwrap_err().to_string();
     assert!(error.contains("c.dense.weight") && error.contains("is not there"), "{error}");
 }
 
@@ -130,7 +133,7 @@ fn an_export_without_biases_is_read_by_the_names_of_its_operators() {
     let nodes = vec![node("/model/layer.0/dense/MatMul", "MatMul", &["x", "onnx::MatMul_7"], "y")];
     let constants = vec![floats("onnx::MatMul_7", &[2, 3], &ROWS)];
     let checkpoint = Checkpoint::open(&stock(folder.path(), nodes, constants)).unwrap();
-    let layer = checkpoint.linear_with_or_without_bias("layer.0.dense").unwrap();
+    let layer = checkpoint.linear_with_or_without_bias("layer.0.dense", Size::ANY, Size::ANY).unwrap();
     assert_eq!((layer.weights.into_floats(), layer.bias), (ROWS.to_vec(), None));
 }
 
@@ -179,7 +182,7 @@ fn what_is_quantised_is_taken_as_it_is() {
     let checkpoint = quantised_stock(folder.path(), data_type::INT8, &[2, 4, 6, 8, 10, 12], &[0]);
     assert_is_dense(&checkpoint);
     let Values::Quantised(Quantised { values, scales, zero_points }) =
-        checkpoint.linear("layer.0.dense").unwrap().weights.values
+        checkpoint.linear("layer.0.dense", Size::ANY, Size::ANY).unwrap().weights.values
     else {
         panic!("int8 stays int8")
     };
@@ -199,7 +202,7 @@ fn a_graph_whose_layers_are_no_longer_apart_is_refused() {
     let nodes = vec![node("fused", "Attention", &["x", "qkv", "layer.0.dense.bias"], "y")];
     let constants = vec![floats("qkv", &[2, 9], &[0.0; 18]), floats("layer.0.dense.bias", &[3], &BIAS)];
     let checkpoint = Checkpoint::open(&stock(folder.path(), nodes, constants)).unwrap();
-    let error = checkpoint.linear("layer.0.dense").unwrap_err().to_string();
+    let error = checkpoint.linear("layer.0.dense", Size::ANY, Size::ANY).unwrap_err().to_string();
     assert!(error.contains("layer.0.dense") && error.contains("may have been optimised"), "{error}");
 }
 
@@ -212,7 +215,7 @@ fn a_quantised_table_is_read_as_floats() {
         numbers_of("e.word_embeddings.weight_zero_point", &[], data_type::UINT8, &[12]),
     ];
     let checkpoint = Checkpoint::open(&stock(folder.path(), vec![], constants)).unwrap();
-    assert_eq!(checkpoint.tensor("word_embeddings.weight").unwrap().values, [-1.0, 0.0, 1.0, 2.0]);
+    assert_eq!(checkpoint.tensor("word_embeddings.weight", &[Size::ANY; 2]).unwrap().values, [-1.0, 0.0, 1.0, 2.0]);
 }
 
 #[test]
@@ -224,11 +227,11 @@ fn a_table_that_is_quantised_is_taken_as_it_is() {
         numbers_of("bert.words.weight_zero_point", &[], data_type::UINT8, &[127]),
     ];
     let checkpoint = Checkpoint::open(&stock(folder.path(), vec![], constants)).unwrap();
-    let table = checkpoint.table("words").unwrap();
+    let table = checkpoint.table("words", Size::ANY, Size::ANY).unwrap();
     assert_eq!((table.inputs, table.outputs), (3, 2));
     let Values::Quantised(Quantised { values, scales, zero_points }) = table.values else { panic!("int8 stays int8") };
     assert_eq!((values, scales, zero_points), (vec![0, 1, -1, 2, -128, 127], vec![0.5], Some(vec![-1])));
-    assert_eq!(checkpoint.vector("words.weight").unwrap(), [0.5, 1.0, 0.0, 1.5, -63.5, 64.0]);
+    assert_eq!(checkpoint.tensor("words.weight", &[Size::ANY; 2]).unwrap().values, [0.5, 1.0, 0.0, 1.5, -63.5, 64.0]);
 }
 
 #[test]
@@ -237,10 +240,10 @@ fn a_layer_that_nobody_asks_for_is_told() {
     let names = ["bert.encoder.layer.0.norm.weight", "bert.encoder.layer.1.norm.weight", "bert.pooler.dense.weight"];
     let tensors = names.map(|name| (name, &[1_usize][..], &[1.0_f32][..]));
     let checkpoint = Checkpoint::open(&safetensors(folder.path(), "model.safetensors", &tensors)).unwrap();
-    checkpoint.vector("encoder.layer.0.norm.weight").unwrap();
+    checkpoint.vector("encoder.layer.0.norm.weight", Size::ANY).unwrap();
     let error = checkpoint.check_all_layers_read().unwrap_err().to_string();
     assert!(error.contains("bert.encoder.layer.1.norm.weight") && error.contains("is not used"), "{error}");
-    checkpoint.vector("encoder.layer.1.norm.weight").unwrap();
+    checkpoint.vector("encoder.layer.1.norm.weight", Size::ANY).unwrap();
     checkpoint.check_all_layers_read().unwrap();
 }
 
@@ -250,18 +253,36 @@ fn tensors_without_numbers_are_refused() {
     let tensors: [(&str, &[usize], &[f32]); 4] =
         [("a.weight", &[], &[1.0]), ("b.weight", &[3, 0], &[]), ("b.bias", &[3], &BIAS), ("c.weight", &[0, 3], &[])];
     let checkpoint = Checkpoint::open(&safetensors(folder.path(), "model.safetensors", &tensors)).unwrap();
-    assert!(checkpoint.tensor("a.weight").is_err());
-    assert!(checkpoint.linear("b").is_err());
-    assert!(checkpoint.table("b").is_err() && checkpoint.table("c").is_err());
+    assert!(checkpoint.tensor("a.weight", &[Size::ANY]).is_err());
+    assert!(checkpoint.linear("b", Size::ANY, Size::ANY).is_err());
+    assert!(
+        checkpoint.table("b", Size::ANY, Size::ANY).is_err() && checkpoint.table("c", Size::ANY, Size::ANY).is_err()
+    );
+}
+
+#[test]
+fn quantised_tensors_without_numbers_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let constants = vec![
+        numbers_of("e.LayerNorm.weight_quantized", &[5, 0], data_type::INT8, &[]),
+        floats("e.LayerNorm.weight_scale", &[], &[0.5]),
+        numbers_of("e.words.weight_quantized", &[0, 0], data_type::INT8, &[]),
+        floats("e.words.weight_scale", &[], &[0.5]),
+    ];
+    let checkpoint = Checkpoint::open(&stock(folder.path(), vec![], constants)).unwrap();
+    let error = checkpoint.vector("LayerNorm.weight", Size::ANY).unwrap_err().to_string();
+    assert!(error.contains("has no values"), "{error}");
+    assert!(checkpoint.tensor("words.weight", &[Size::ANY; 2]).is_err());
+    assert!(checkpoint.table("words", Size::ANY, Size::ANY).is_err());
 }
 
 /// Everything that a graph would ask of a file; what it answers does not matter, only that it answers.
 fn ask(file: &Path) {
     let Ok(checkpoint) = Checkpoint::open(file) else { return };
-    let _ = checkpoint.linear("layer.0.dense").map(|layer| layer.split::<3>());
-    let _ = checkpoint.tensor("word_embeddings.weight");
-    let _ = checkpoint.table("word_embeddings");
-    let _ = checkpoint.vector("layer.0.dense.bias");
+    let _ = checkpoint.linear("layer.0.dense", Size::ANY, Size::ANY).map(|layer| layer.split::<3>());
+    let _ = checkpoint.tensor("word_embeddings.weight", &[Size::ANY; 2]);
+    let _ = checkpoint.table("word_embeddings", Size::ANY, Size::ANY);
+    let _ = checkpoint.vector("layer.0.dense.bias", Size::ANY);
 }
 
 proptest::proptest! {

@@ -33,11 +33,20 @@ pub(super) fn attribute(name: &str, setting: &Setting) -> AttributeProto {
     }
 }
 
-/// An input or output. Each axis has a length, or a name where its length differs from run to run.
-pub(super) fn description(name: &str, elem_type: i32, axes: &[Result<usize, &str>]) -> ValueInfoProto {
-    let axis = |axis: &Result<usize, &str>| DimensionProto {
-        dim_value: axis.ok().map(|length| length as i64),
-        dim_param: axis.err().map(str::to_owned),
+/// The length of an axis of an input or output.
+#[derive(Clone, Copy)]
+pub(super) enum Length<'a> {
+    /// The same in each run.
+    Of(usize),
+    /// Another from run to run, under this name.
+    Named(&'a str),
+}
+
+/// An input or output.
+pub(super) fn description(name: &str, elem_type: i32, axes: &[Length]) -> ValueInfoProto {
+    let axis = |axis: &Length| match *axis {
+        Length::Of(length) => DimensionProto { dim_value: Some(length as i64), dim_param: None },
+        Length::Named(name) => DimensionProto { dim_value: None, dim_param: Some(name.to_owned()) },
     };
     let shape = TensorShapeProto { dim: axes.iter().map(axis).collect() };
     let tensor_type = Some(TensorTypeProto { elem_type, shape: Some(shape) });

@@ -42,8 +42,12 @@ pub(super) fn spread(said: &Said) -> f64 {
     root_mean(all.iter().map(|score| (score - mean).powi(2)))
 }
 
-/// Spearman's rank correlation of the passages of a query, the mean over all queries.
+/// Spearman's rank correlation of the passages of a query, the mean over all queries. No number where a score is none: what cannot be
+/// compared would all have one rank.
 pub(super) fn rank_correlation(a: &Said, reference: &Said) -> f64 {
+    if pairs(a, reference).any(|(a, b)| a.is_nan() || b.is_nan()) {
+        return f64::NAN;
+    }
     let each = a.scores.iter().zip(&reference.scores).map(|(a, b)| correlation(&ranks(a), &ranks(b)));
     each.sum::<f64>() / a.scores.len() as f64
 }
@@ -112,6 +116,8 @@ mod tests {
         assert!((rank_correlation(&logits(&[&[4.0, 3.0, 2.0, 1.0]]), &reference) + 1.0).abs() < 1e-12);
         assert!((rank_correlation(&logits(&[&[1.0, 2.0, 4.0, 3.0]]), &reference) - 0.8).abs() < 1e-12);
         assert!((rank_correlation(&logits(&[&[1.0, 1.0]]), &logits(&[&[2.0, 2.0]])) - 1.0).abs() < 1e-12);
+        let none = logits(&[&[f64::NAN; 4]]);
+        assert!(rank_correlation(&none, &none).is_nan() && rank_correlation(&reference, &none).is_nan());
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! Building and verifying with the small model of the fixtures, and the real ONNX Runtime.
 
-use super::*;
+use std::fs::{self, File};
+
+use super::{
+    room::{IN_PROGRESS, remove_interrupted},
+    *,
+};
 use crate::models::{Choice, Company, GraphChoice, ModelFolder};
 
 fn runtime() -> Runtime {
@@ -38,12 +43,13 @@ fn a_graph_of_each_precision_passes_and_is_run_from_then_on() {
         let built = built(folder.path(), precision);
         assert!(built.report.passed && built.report.pairs >= 200, "{:#?}", built.report);
         assert_eq!(built.onnx, place(folder.path(), precision));
+        assert!(built.report.sources.contains_key("model.onnx"), "floats before what was quantised");
         assert_eq!(built.size, built.onnx.metadata().unwrap().len());
         let (own, others) = built.speeds();
         assert!(own > 0.0 && !others.is_empty(), "{:?}", built.report.pairs_per_second);
     }
     assert_eq!(compiled::all(folder.path()).len(), 3);
-    assert!(!folder.path().join("compiled/unverified").exists());
+    assert_eq!(folder.path().join("compiled").read_dir().unwrap().count(), 6, "each with its report, and nothing else");
     let compiled = opened(folder.path(), None);
     assert!(compiled.report().is_some() && compiled.notes().is_empty(), "{:?}", compiled.notes());
     assert_ne!(compiled.revision(), stock.revision());
@@ -86,6 +92,27 @@ fn equal_weights_give_equal_bytes_of_which_longer_inputs_are_refused() {
     };
     let (first, longest) = bytes();
     assert_eq!((first == bytes().0, longest), (true, 64));
+}
+
+#[test]
+fn weights_from_elsewhere_with_the_name_of_another_file_are_refused_at_the_start() {
+    let folder = tiny(&[]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = |name: &str| {
+        let file = elsewhere.path().join(name);
+        fs::copy(folder.path().join("onnx/model.onnx"), &file).unwrap();
+        Wish { precision: Some(Precision::Fp32), weights: Some(file), ..Wish::default() }
+    };
+    // The same bytes under another name, and under that of a file with other bytes.
+    let error = build(folder.path(), &other("model_quantized.onnx"), &runtime(), &mut |_, _| ()).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("another file of the name model_quantized.onnx"), "{error}");
+    assert!(!folder.path().join(FOLDER).exists());
+    for name in ["model.onnx", "plain.onnx"] {
+        let built = build(folder.path(), &other(name), &runtime(), &mut |_, _| ()).unwrap().remove(0);
+        assert!(built.report.passed && opened(folder.path(), None).report().is_some(), "{name}");
+        compiled::remove(&built.onnx).unwrap();
+    }
 }
 
 #[test]
@@ -213,15 +240,16 @@ fn where_nothing_can_be_written_a_graph_is_verified_all_the_same() {
     // Without stock fp32 it has to be held against a graph that is written somewhere.
     let folder = tiny(&["onnx/model.onnx"]);
     // Built without a verdict: whether random weights pass at int8 is a matter of the processor, and here of none.
-    let onnx = place(folder.path(), Precision::Int8);
-    fs::create_dir(folder.path().join(FOLDER)).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let onnx = place(elsewhere.path(), Precision::Int8);
+    fs::create_dir(elsewhere.path().join(FOLDER)).unwrap();
     let config = folder.path().join("config.json");
-    let weights = weights_of(folder.path(), Precision::Int8).unwrap();
+    let weights = weights_of(folder.path()).unwrap();
     let recipe = recipe(folder.path(), Precision::Int8, 512, None).unwrap();
     graphs::build(&config, &weights, &recipe, &onnx, &mut |_| ()).unwrap();
     fs::write(compiled::report_place(&onnx), "the report before").unwrap();
     // What a folder that is read-only refuses, also to root.
-    let own = folder.path().join(format!("compiled/unverified-{}", std::process::id()));
+    let own = folder.path().join(FOLDER);
     fs::write(&own, "in its way").unwrap();
     fs::create_dir(compiled::report_place(&onnx).with_extension("json.part")).unwrap();
     let (report, kept) = verify_again(folder.path(), &onnx, &runtime(), &mut |_, _| ()).unwrap();
@@ -246,7 +274,11 @@ fn what_an_interrupted_build_left_is_removed_and_one_in_progress_is_left_alone()
     let own = Unverified::create(model.path()).unwrap();
     assert!(!unverified(1).exists() && unverified(2).join("int8.onnx").exists());
     remove_interrupted(&model.path().join("compiled"));
-    assert!(own.folder.exists());
+    // Processes of two containers may have the same number, and these two have.
+    let second = Unverified::create(model.path()).unwrap();
+    assert!(own.folder().exists() && own.folder() != second.folder());
+    drop(second);
+    assert!(own.folder().exists());
     drop(own);
     assert_eq!(model.path().join("compiled").read_dir().unwrap().count(), 1);
 }

@@ -250,7 +250,7 @@ fn standing(folder: &Path, onnx: &Path) -> Result<Report, String> {
 
 /// True where the folder has a file of that name and hash, or none of that name: a graph needs no weights to be run. The
 /// configuration has to be there.
-fn is_there(folder: &Path, name: &str, hash: &str) -> bool {
+pub(crate) fn is_there(folder: &Path, name: &str, hash: &str) -> bool {
     // ONNX files and what they keep beside them may lie a folder deeper.
     let places = [folder.join(name), folder.join("onnx").join(name)];
     let mut there = places.iter().filter(|file| file.is_file()).peekable();

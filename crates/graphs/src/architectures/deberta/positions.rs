@@ -14,6 +14,7 @@ use crate::{
     graph::{Axis, Graph, Value},
     layers::Lengths,
     precision::{Precision, nearest, step},
+    size::Size,
 };
 
 /// The switches of a model's relative positions.
@@ -24,12 +25,14 @@ pub(super) struct Positions {
     buckets: Option<i64>,
     /// The distance from which all are the same.
     furthest: i64,
+    /// The key that states the buckets, or else the furthest distance.
+    key: &'static str,
     /// The most tokens that an input may have.
     max_length: i64,
     /// True where the queries of tokens are multiplied by the keys of distances.
-    pub(super) content_to_position: bool,
+    pub(super) c2p: bool,
     /// True where the keys of tokens are multiplied by the queries of distances.
-    pub(super) position_to_content: bool,
+    pub(super) p2c: bool,
     /// True where distances are projected as tokens are.
     pub(super) shares: bool,
     /// True where the relative embeddings pass a layer norm.
@@ -44,10 +47,10 @@ pub(super) fn terms(config: &Config) -> Result<usize, BuildError> {
 
 /// True for c2p, and true for p2c: a list, or a text with bars in between.
 fn kinds(config: &Config) -> Result<[bool; 2], BuildError> {
-    let kinds = config.get("pos_att_type");
-    let text = kinds.as_str().map(|text| text.split('|').map(str::trim).collect());
-    let list = || kinds.as_array().map(|list| list.iter().filter_map(|kind| kind.as_str()).collect());
-    let kinds: Vec<&str> = text.or_else(list).unwrap_or_default();
+    let kinds: Vec<&str> = match config.get("pos_att_type").as_str() {
+        Some(text) => text.split('|').map(str::trim).collect(),
+        None => config.texts("pos_att_type")?,
+    };
     match kinds.iter().find(|kind| !["c2p", "p2c", ""].contains(kind)) {
         Some(unknown) => Err(config.unsupported(&format!("`pos_att_type` has \"{unknown}\"; c2p and p2c are known"))),
         None => Ok(["c2p", "p2c"].map(|kind| kinds.contains(&kind))),
@@ -60,14 +63,18 @@ impl Positions {
         if !config.flag("relative_attention", false)? {
             return Ok(None);
         }
-        let [content_to_position, position_to_content] = kinds(config)?;
-        let furthest = config.number("max_relative_positions", -1)?;
+        let [c2p, p2c] = kinds(config)?;
+        let has_buckets = config.number("position_buckets", -1)? > 0;
+        let buckets = has_buckets.then(|| config.length("position_buckets")).transpose()?;
+        let is_stated = config.number("max_relative_positions", -1)? > 0;
+        let of_distance = if is_stated { "max_relative_positions" } else { "max_position_embeddings" };
         Ok(Some(Positions {
-            buckets: Some(config.number("position_buckets", -1)?).filter(|buckets| *buckets > 0),
-            furthest: if furthest < 1 { config.length("max_position_embeddings")? as i64 } else { furthest },
+            buckets: buckets.map(|buckets| buckets as i64),
+            furthest: config.length(of_distance)? as i64,
+            key: if buckets.is_some() { "position_buckets" } else { of_distance },
             max_length: max_length as i64,
-            content_to_position,
-            position_to_content,
+            c2p,
+            p2c,
             shares: config.flag("share_att_key", false)?,
             normalises: config.text("norm_rel_ebd")?.contains("layer_norm"),
         }))
@@ -79,8 +86,8 @@ impl Positions {
     }
 
     /// Rows of the relative embeddings.
-    pub(super) fn rows(&self) -> usize {
-        2 * self.span() as usize
+    pub(super) fn rows(&self) -> Size {
+        Size::of(self.key, self.span() as usize).times(2)
     }
 
     /// The row of the distance from a query to a key, `i - j`.

@@ -6,9 +6,10 @@ fn positions(buckets: Option<i64>, furthest: i64) -> Positions {
     Positions {
         buckets,
         furthest,
+        key: "position_buckets",
         max_length: 512,
-        content_to_position: true,
-        position_to_content: true,
+        c2p: true,
+        p2c: true,
         shares: true,
         normalises: true,
     }
