@@ -71,6 +71,33 @@ async fn cores_of_a_solr_that_is_no_cloud_are_checked_with_the_caller_s_credenti
 }
 
 #[tokio::test]
+async fn a_url_with_the_wrong_scheme_is_told_with_the_right_one() {
+    let cluster = Cluster::start(solr).await;
+    let of = async |url: String| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+        command.args(["check", "--upstream", &url, "--model", MODEL]).stdin(Stdio::null());
+        let told = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert_eq!(told.status.code(), Some(3));
+        text(&told.stderr).to_owned()
+    };
+    let said = of(format!("https://{}", cluster.address)).await;
+    assert!(said.contains("it speaks no TLS: its URL begins with http://"), "{said}");
+    // As servers do that wait for TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
+        }
+    });
+    let said = of(format!("http://{address}")).await;
+    assert!(
+        said.contains("without an answer") && said.contains("if it speaks TLS, its URL begins with https://"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn aliases_past_which_a_rule_looks_are_told() {
     let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
         "/_alias" => json(r#"{"help":{"aliases":{"faq":{}}},"other":{"aliases":{"else":{}}}}"#),
