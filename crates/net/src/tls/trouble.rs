@@ -22,7 +22,8 @@ impl Trouble {
         match of_rustls(error)? {
             rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => Some(Self::NoTls),
             rustls::Error::InvalidCertificate(why) => match why {
-                CertificateError::UnknownIssuer => Some(Self::Untrusted),
+                // Of two authorities of one name the wrong one is trusted: one that was made anew, mostly.
+                CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(Self::Untrusted),
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                     Some(Self::OtherName)
                 }
