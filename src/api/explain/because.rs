@@ -5,7 +5,7 @@ use engines::plan::SkipReason;
 use crate::config::rules::Rule;
 
 /// The sentence for a reason.
-pub(super) fn because(reason: SkipReason) -> &'static str {
+pub(crate) fn because(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::NoRule => {
             "No rule is for all of the indices that are searched; add a [[rules]] whose `index` matches them."
