@@ -85,6 +85,29 @@ ROWS = {
             ],
         ),
     ],
+    "Shadow: what reranking would do": [
+        (
+            "Searches in shadow by outcome",
+            "Of rules with `mode = \"shadow\"`. `overloaded`: four were in the background already.",
+            "reqps",
+            [(rate("rerank_proxy_shadow_searches_total", "outcome"), "{{outcome}}")],
+        ),
+        (
+            "What reranking would add to a request",
+            "From the cluster's whole answer to ours, which nobody waited for.",
+            "s",
+            quantiles("rerank_proxy_shadow_rerank_duration_seconds"),
+        ),
+        (
+            "How far pages would be from the cluster's",
+            "Overlap 1: the same hits. Places 0: the same order.",
+            "short",
+            [
+                (mean("rerank_proxy_shadow_page_overlap"), "overlap, 0 to 1"),
+                (mean("rerank_proxy_shadow_displacement"), "places that a hit would move"),
+            ],
+        ),
+    ],
     "Scoring": [
         (
             "Pairs by where their score came from",

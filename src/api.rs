@@ -40,6 +40,8 @@ use crate::{
     state::Context,
 };
 use call::ApiVersion;
+#[cfg(feature = "eval")]
+pub(crate) use explain::because::because;
 use fault::Fault;
 pub(crate) use fault::NO_PLACE;
 pub use in_flight::Calls;

@@ -1,9 +1,10 @@
 //! The cluster: its nodes and how they are reached. Its submodules own a node ([`node`]), whether it takes part (`standing`), which
 //! one a request goes to (`leg`), the connections to them ([`connections`], and `kept` for those that wait), what is sent once more
 //! at most (`retry_budget`), what is done without a request (`upkeep`, `due`, `own_request`, `sniff`); a request on its way there ([`request`]), the body of an
-//! answer on its way back ([`answer`]), what can go wrong ([`error`]), and [`headers`], [`body`] and content codings
+//! answer on its way back ([`answer`]), what can go wrong ([`error`], and `advice` for what to do about it), and [`headers`], [`body`] and content codings
 //! ([`encoding`]) on both legs.
 
+pub(crate) mod advice;
 pub mod answer;
 pub mod body;
 pub mod connections;
@@ -103,7 +104,9 @@ impl Cluster {
             Box::pin(async move {
                 match timeout(at_most, self.connect(node)).await {
                     Ok(Ok(_)) => Ok(()),
-                    Ok(Err(source)) => Err(UpstreamError::unconnected(source, &node.authority).to_string()),
+                    Ok(Err(source)) => {
+                        Err(advice::advised(&UpstreamError::unconnected(source, &node.authority), &self.scheme))
+                    }
                     Err(_) => Err(format!("no connection to {} within {at_most:?}", node.authority)),
                 }
             })

@@ -125,9 +125,13 @@ impl Draft {
     /// The settings, where neither they nor what was opened of them has a mistake.
     ///
     /// # Errors
-    /// All mistakes, those of the settings first.
+    /// All mistakes: those in the file first, from its top to its end.
     pub fn finish(mut self, opened: Vec<ConfigError>) -> Result<Settings, ConfigErrors> {
         self.mistakes.extend(opened);
+        self.mistakes.sort_by_key(|mistake| match mistake.origin {
+            Origin::File { line, .. } => line,
+            _ => usize::MAX,
+        });
         if self.mistakes.is_empty() { Ok(self.settings) } else { Err(ConfigErrors(self.mistakes)) }
     }
 }
@@ -193,7 +197,7 @@ impl Settings {
 /// Reads every table. The order is that in which mistakes are told.
 fn settings(top: &Section) -> Settings {
     let server = ServerConfig::read(&top.table("server"));
-    let upstream = UpstreamConfig::read(&top.table("upstream"));
+    let upstream = UpstreamConfig::read(&top.table("upstream"), server.listen);
     let limits = LimitsConfig::read(&top.table("limits"));
     let clients = ClientsConfig::read(&top.table("clients"));
     let scoring = ScoringConfig::read(&top.table("scoring"));

@@ -46,6 +46,7 @@ pub mod memory;
 mod panics;
 mod rerank_header;
 pub mod telemetry;
+mod textless;
 
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -218,9 +218,9 @@ mod tests {
         let errors = load("no/such/folder", "batch = 3", "windo = 7").expect_err("wrong");
         let lines: Vec<&str> = errors.lines().collect();
         assert_eq!(lines.len(), 3, "{errors}");
-        assert_eq!(lines[0], "rerank.toml:5: models.m.batch: belongs to a model with a `url`");
-        assert_eq!(lines[1], "rerank.toml:8: rules[0].windo: unknown key; did you mean `window`?");
-        assert!(lines[2].starts_with("rerank.toml:4: models.m.path: "), "{errors}");
+        assert!(lines[0].starts_with("rerank.toml:4: models.m.path: "), "{errors}");
+        assert_eq!(lines[1], "rerank.toml:5: models.m.batch: belongs to a model with a `url`");
+        assert_eq!(lines[2], "rerank.toml:8: rules[0].windo: unknown key; did you mean `window`?");
     }
 
     #[test]

@@ -209,7 +209,7 @@ fn sorted(
         let report = match outcome {
             Ok(Outcome::Reranked(new, counts)) => {
                 sorted.parts.push((span, new));
-                Report::applied(prepared.model(place), counts, &prepared.ignored)
+                Report::applied(prepared.model(place), counts, &prepared.ignored(place))
             }
             Ok(Outcome::Original(new, reason)) => {
                 sorted.parts.push((span, new));

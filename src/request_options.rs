@@ -139,6 +139,13 @@ impl RequestOptions {
         }
     }
 
+    /// The headers that ask for more than `rule` allows, and count for as much as it does.
+    pub fn clipped(&self, rule: &Rule) -> Vec<&'static str> {
+        let window = self.window.is_some_and(|window| window > self.window(rule)).then_some("x-rerank-window");
+        let budget = self.budget.is_some_and(|budget| budget > self.budget(rule.budget)).then_some("x-rerank-budget");
+        window.into_iter().chain(budget).collect()
+    }
+
     /// The mode of a search under `rule`.
     pub fn mode(&self, rule: &Rule) -> Mode {
         match self.rerank {
@@ -219,9 +226,11 @@ mod tests {
         let sent = headers(&[("x-rerank-window", "5000"), ("x-rerank-budget", "1m")]);
         let options = RequestOptions::read(&sent, &RequestOption::DEFAULT).expect("options");
         assert_eq!((options.window(&rule()), options.budget(rule().budget)), (rule().window, rule().budget));
+        assert_eq!(options.clipped(&rule()), ["x-rerank-window", "x-rerank-budget"]);
         let options =
             RequestOptions::read(&sent, &[RequestOption::WiderWindow, RequestOption::LongerBudget]).expect("options");
         assert_eq!((options.window(&rule()), options.budget(rule().budget)), (5000, Duration::from_mins(1)));
+        assert!(options.clipped(&rule()).is_empty());
     }
 
     #[test]

@@ -34,6 +34,7 @@ use crate::{
     open_models::{Config, OpenModels},
     scorers::{self, Running, Started, fused},
     telemetry::{Metrics, ModelFigures},
+    textless::Textless,
 };
 
 /// How many searches may be scored in the background at once (mode `shadow`); further ones are not.
@@ -79,6 +80,8 @@ pub struct Snapshot {
     pub(crate) acceptor: Option<Acceptor>,
     /// The places for calls of the rerank API.
     pub calls: Arc<Calls>,
+    /// The rules whose hits have no text.
+    pub(crate) textless: Textless,
     was_replaced: AtomicBool,
 }
 
@@ -206,7 +209,19 @@ impl Snapshot {
             }
         }
         let was_replaced = AtomicBool::new(false);
-        Ok(Self { dialects, cluster, scorers, acceptor, models: opened, settings, effective, calls, was_replaced })
+        let textless = Textless::of(&settings.rules);
+        Ok(Self {
+            dialects,
+            cluster,
+            scorers,
+            acceptor,
+            models: opened,
+            settings,
+            effective,
+            calls,
+            textless,
+            was_replaced,
+        })
     }
 
     /// The same in the place of `self`: where the way to the cluster is the same, so are the connections to it, and where the

@@ -40,6 +40,16 @@ async fn lines(program: &Program) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn a_cluster_that_is_not_there_is_told_at_the_start_and_by_health() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let program = Program::start(free, &[], "");
+    program.logs("the cluster does not answer: cannot connect to the cluster at 127.0.0.1:").await;
+    let health = reqwest::get(format!("http://{}/_rerank/health", program.address)).await.unwrap();
+    let health: Value = serde_json::from_str(&health.text().await.unwrap()).unwrap();
+    assert_eq!(health["cluster"], "not reachable", "{health}");
+}
+
+#[tokio::test]
 async fn a_search_that_a_rule_names_has_a_line_that_tells_no_texts() {
     let (_cluster, program) = program(&[]).await;
     let bytes = ask(&program, "/reranked/_search?q=open+sesame").await;

@@ -61,7 +61,71 @@ async fn cores_of_a_solr_that_is_no_cloud_are_checked_with_the_caller_s_credenti
     assert!(seen.iter().all(|seen| seen.method == "GET"), "it only reads: {seen:?}");
     let told = check(&cluster, &["--fields", "titel", "--strict"]).await;
     assert_eq!(told.status.code(), Some(4));
-    assert!(text(&told.stdout).contains("NOT THERE: titel"));
+    let out = text(&told.stdout);
+    assert!(out.contains("NOT THERE: titel") && out.contains("NO TEXT"), "{out}");
+    let last = "\n1 rule would rerank nothing: see NOT THERE, NO TEXT and \"catches nothing\" above (exit status 4 with --strict)\n";
+    assert!(out.ends_with(last), "{out}");
+    let told = check(&cluster, &["--fields", "title,lines"]).await;
+    assert_eq!(told.status.code(), Some(0));
+    assert!(text(&told.stdout).contains("\n1 rule would rerank only in part: see NOT THERE"), "{}", text(&told.stdout));
+}
+
+#[tokio::test]
+async fn a_url_with_the_wrong_scheme_is_told_with_the_right_one() {
+    let cluster = Cluster::start(solr).await;
+    let of = async |url: String| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+        command.args(["check", "--upstream", &url, "--model", MODEL]).stdin(Stdio::null());
+        let told = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert_eq!(told.status.code(), Some(3));
+        text(&told.stderr).to_owned()
+    };
+    let said = of(format!("https://{}", cluster.address)).await;
+    assert!(said.contains("it speaks no TLS: its URL begins with http://"), "{said}");
+    // As servers do that wait for TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
+        }
+    });
+    let said = of(format!("http://{address}")).await;
+    assert!(
+        said.contains("without an answer") && said.contains("if it speaks TLS, its URL begins with https://"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn aliases_past_which_a_rule_looks_are_told() {
+    let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
+        "/_alias" => json(r#"{"help":{"aliases":{"faq":{}}},"other":{"aliases":{"else":{}}}}"#),
+        "/_data_stream" => json(
+            r#"{"data_streams":[{"name":"logs","indices":[{"index_name":"help"}]},{"name":"helpful","indices":[]}]}"#,
+        ),
+        "/help/_mapping" => json(r#"{"help":{"mappings":{"properties":{"title":{}}}}}"#),
+        _ => json(r#"{"hits":{"hits":[{"_source":{"title":"red wine"}}]}}"#),
+    });
+    let cluster = cluster.await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let told = async |index: &str| {
+        let rule = format!("[models.m]\npath = {MODEL:?}\n[[rules]]\nindex = {index}\n");
+        std::fs::write(file.path(), format!("[upstream]\nurl = \"http://{}\"\n{rule}", cluster.address)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rerank-proxy"));
+        command.args(["check", "--config"]).arg(file.path()).stdin(Stdio::null());
+        let told = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+        text(&told.stdout).to_owned()
+    };
+    let out = told(r#"["help"]"#).await;
+    for line in ["alias faq -> help", "data stream logs -> help"] {
+        let line = format!("\n  {line}: searches that name it are not reranked; add it to `index`\n");
+        assert!(out.contains(&line), "{out}");
+    }
+    assert!(!out.contains("else ->"), "it leads to nothing that is reranked: {out}");
+    let out = told(r#"["help", "faq", "logs"]"#).await;
+    assert!(!out.contains("searches that name it"), "{out}");
 }
 
 #[tokio::test]
@@ -70,7 +134,7 @@ async fn a_cluster_that_refuses_is_told_and_offline_it_is_not_asked() {
     let cluster = cluster.await;
     let told = check(&cluster, &[]).await;
     assert_eq!(told.status.code(), Some(3));
-    assert!(text(&told.stdout).contains("the configuration is right"));
+    assert!(text(&told.stdout).contains("the configuration can be read"));
     let said = text(&told.stderr);
     assert!(said.contains("403") && said.contains("-H 'Authorization") && said.contains("who are you"), "{said}");
     let asked = cluster.seen().len();

@@ -117,6 +117,25 @@ fn dashboards_and_alerts_name_no_other_metric_and_every_alert_is_explained() {
 }
 
 #[test]
+fn dashboards_and_alerts_name_no_other_outcome() {
+    let known: BTreeSet<&str> = SkipReason::ALL.iter().map(|reason| reason.as_str()).chain(["applied"]).collect();
+    let (alerts, tested) =
+        (include_str!("../deploy/prometheus/alerts.yml"), include_str!("../deploy/prometheus/alerts.test.yml"));
+    let mut found = 0;
+    // Escaped where they stand in JSON.
+    for text in [include_str!("../deploy/grafana/rerank-proxy.json"), alerts, tested] {
+        for (at, label) in text.match_indices("outcome=") {
+            let value = text[at + label.len()..].trim_start_matches(['~', '\\', '"']);
+            for name in value[..value.find(['"', '\\']).unwrap()].split('|') {
+                assert!(known.contains(name), "no search has the outcome `{name}`");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 8, "{found}");
+}
+
+#[test]
 fn the_configuration_of_the_bundled_models_is_shown_as_it_is() {
     assert!(include_str!("../docs/models.md").contains(&format!("```toml\n{BUNDLED}```")));
 }

@@ -135,6 +135,19 @@ async fn what_is_not_reranked_is_told_with_its_reason_and_the_cluster_s_page() {
 }
 
 #[tokio::test]
+async fn hits_without_text_are_told_with_the_rule_s_fields_and_their_own() {
+    let cluster = ten_hits().await;
+    let misspelt = proxy(cluster.address, &[(&["rules", "0", "fields"], "star,titel")], Longest).await;
+    let (_, told) = explain(misspelt, &asked("/i/_search?size=3")).await;
+    assert_eq!(told["reason"], "no-passages", "{told}");
+    assert_eq!(
+        told["because"],
+        "None of the rule's fields (star, titel) has text in these hits; the hits have: stars. Name those that hold text with \
+         `fields` in the rule."
+    );
+}
+
+#[tokio::test]
 async fn an_error_of_the_cluster_is_told_and_cut() {
     let cluster = Cluster::start(|_| {
         let error = Full::new(format!("{{\"error\":\"{}\"}}", "é".repeat(5000)).into());

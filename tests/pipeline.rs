@@ -469,6 +469,29 @@ async fn off_passes_through_and_shadow_scores_aside() {
     assert_eq!(SCORED.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+async fn shadow_tells_what_reranking_would_add_and_change_apart_from_what_clients_got() {
+    let cluster = ten_hits().await;
+    let shadow = proxy(cluster.address, &[(&["rules", "0", "mode"], "shadow")], Longest).await;
+    search(shadow, "/i/_search?size=3").await;
+    while !metrics(shadow).await.contains("rerank_proxy_shadow_searches_total{outcome=\"applied\"} 1") {
+        tokio::task::yield_now().await;
+    }
+    let metrics = metrics(shadow).await;
+    for line in [
+        "rerank_proxy_shadow_rerank_duration_seconds_count 1",
+        "rerank_proxy_shadow_page_overlap_count 1",
+        "rerank_proxy_shadow_displacement_count 1",
+        "rerank_proxy_rerank_duration_seconds_count 0",
+        "rerank_proxy_page_overlap_count 0",
+        "rerank_proxy_displacement_count 0",
+    ] {
+        assert!(metrics.contains(line), "{line} in\n{metrics}");
+    }
+    // Of ten hits five are put in order, the longest first: 4 3 2, where the cluster has 0 1 2.
+    assert!(metrics.contains("rerank_proxy_shadow_displacement_sum 2.0"), "{metrics}");
+}
+
 /// Reads half of each passage; of the last one only the end.
 fn in_halves() -> Scored {
     let score = |place: u32| Score {

@@ -118,6 +118,14 @@ async fn a_rerank_server_of_the_configuration_is_asked_by_the_name_it_goes_by() 
 }
 
 #[test]
+fn without_a_model_the_bundled_cross_encoder_ranks() {
+    let (without, with) =
+        (run(&["--query", "q"], "a\nbb\n"), run(&["--query", "q", "--model", "ms-marco-MiniLM-L12-v2"], "a\nbb\n"));
+    assert!(without.status.success(), "{}", String::from_utf8_lossy(&without.stderr));
+    assert_eq!(without.stdout, with.stdout);
+}
+
+#[test]
 fn mistakes_are_explained() {
     let tiny = model("tiny-deberta-v2");
     let usual = ["--model", &tiny, "--query", "q"];
@@ -135,7 +143,6 @@ fn mistakes_are_explained() {
         ),
         (&["--model", &tiny, "--query", " "], "a", 2, "there is nothing to rank for"),
         (&["--model", &tiny], "a", 2, "--query"),
-        (&["--query", "q"], "a", 2, "--model"),
     ] {
         let output = run(flags, documents);
         let error = String::from_utf8_lossy(&output.stderr);

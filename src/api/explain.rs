@@ -3,7 +3,7 @@
 //! sent, with no credentials but the caller's own.
 
 mod asked;
-mod because;
+pub(super) mod because;
 mod client_request;
 pub(super) mod told;
 

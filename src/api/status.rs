@@ -28,8 +28,24 @@ pub(crate) fn health(context: &Context) -> Response<Body> {
     let status = if ready { "ready" } else { "forwarding only" };
     response::json(
         StatusCode::OK,
-        line(&json!({"status": status, "version": env!("CARGO_PKG_VERSION"), "models": models, "devices": devices})),
+        line(&json!({
+            "status": status,
+            "version": env!("CARGO_PKG_VERSION"),
+            "cluster": cluster(context),
+            "models": models,
+            "devices": devices,
+        })),
     )
+}
+
+/// Whether the cluster took the latest connection: nothing is asked for this.
+fn cluster(context: &Context) -> &'static str {
+    let nodes = context.snapshot.cluster.figures();
+    match nodes.iter().filter_map(|node| node.is_up).max() {
+        Some(true) => "reachable",
+        Some(false) => "not reachable",
+        None => "not known",
+    }
 }
 
 /// TEI's health, for those who send rerank calls only: 503 while the model that they get is not there.

@@ -133,7 +133,7 @@ fn tell(config: &Config) {
     }
     let (rules, models) = (settings.rules.len(), config.models.len());
     println!(
-        "the configuration is right: {rules} rule(s), {models} model(s), {} behind {}",
+        "the configuration can be read: {rules} rule(s), {models} model(s), {} behind {}",
         settings.upstream.urls(),
         settings.server.listen
     );

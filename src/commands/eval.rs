@@ -7,11 +7,13 @@ mod inputs;
 use std::{fs, path::Path, time::SystemTime};
 
 use anyhow::{Context, bail};
+use engines::plan::SkipReason;
 
 use crate::{
+    api::because,
     eval::{
         ask::{self, Target},
-        figures::Figures,
+        figures::{Figures, Order},
         own_proxy::OwnProxy,
         report::{self, Report, Subject},
         run::{Plan, Position, Run},
@@ -58,15 +60,25 @@ async fn ask_and_tell(args: &EvalArgs, inputs: Inputs) -> anyhow::Result<()> {
         let figures = Figures::of(&queries, &measures, &runs);
         let report = Report { subject, queries: &queries, runs: &runs, figures };
         tell(&args.told, &report)?;
-        let idle: Vec<&str> = report.figures.idle().map(|order| order.name.as_str()).collect();
+        let idle: Vec<String> = report.figures.idle().map(|order| idle(order, queries.len())).collect();
         if ended.is_ok() && !idle.is_empty() {
             bail!(
-                "not one search was reranked with: {}; what is told of it is the cluster's own order",
-                idle.join(", ")
+                "not one search was reranked, so that what is told is the cluster's own order, with:\n{}",
+                idle.join("\n")
             );
         }
     }
     ended
+}
+
+/// A configuration that reranked nothing, and why.
+fn idle(order: &Order, searches: usize) -> String {
+    let what = |reason: &String| SkipReason::ALL.into_iter().find(|known| known.as_str() == reason).map(because);
+    let reasons = order.skipped.iter().map(|(reason, count)| {
+        let what = what(reason).map(|what| format!(" ({what})")).unwrap_or_default();
+        format!("{count} of {searches}: {reason}{what}")
+    });
+    format!("  {}: {}", order.name, reasons.collect::<Vec<_>>().join("; "))
 }
 
 fn stopped(position: &Position, orders: usize, queries: usize) -> anyhow::Error {

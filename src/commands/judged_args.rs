@@ -44,7 +44,14 @@ pub struct QueryArgs {
 #[command(next_help_heading = "Search")]
 pub struct SearchArgs {
     /// Search for a query's words in these fields, which may have boosts: title^2,text
-    #[arg(long, value_name = "FIELD,…", value_delimiter = ',', conflicts_with = "query")]
+    // Of `serve` and `check`, --fields are those of the passage.
+    #[arg(
+        long = "search-fields",
+        alias = "fields",
+        value_name = "FIELD,…",
+        value_delimiter = ',',
+        conflicts_with = "query"
+    )]
     pub fields: Vec<String>,
     /// A search with {{query}} in it, as a file or as it is: a body, a URL's path, parameters, or a path with a body below
     #[arg(long, value_name = "FILE|SEARCH")]
@@ -58,11 +65,11 @@ pub struct SearchArgs {
 }
 
 impl QueryArgs {
-    /// The judged queries, or the sample of them.
+    /// The judged queries, or the sample of them. `or`: what else could be given, where there are none.
     ///
     /// # Errors
     /// All that is wrong with the files.
-    pub(super) fn read(&self) -> Result<JudgedQueries, String> {
+    pub(super) fn read(&self, or: &str) -> Result<JudgedQueries, String> {
         let read = match (&self.judgements, &self.topics, &self.qrels) {
             (Some(path), _, qrels) if path.is_dir() => beir::load(path, qrels.as_deref()),
             (Some(path), _, None) => rank_eval::load(path),
@@ -70,7 +77,7 @@ impl QueryArgs {
                 return Err(format!("--qrels: {} is no folder, and has judgements of its own", path.display()));
             }
             (_, Some(topics), Some(qrels)) => trec::load(topics, qrels),
-            _ => return Err("there are no queries: give --judgements, or --topics and --qrels".to_owned()),
+            _ => return Err(format!("there are no queries: give --judgements, or --topics and --qrels{or}")),
         };
         read.map(|read| self.sampled(read)).map_err(|error| error.to_string())
     }
@@ -116,7 +123,7 @@ impl SearchArgs {
         let lacks =
             self.query.is_none() && self.fields.is_empty() && queries.iter().any(|query| query.text().is_some());
         lacks.then(|| {
-            format!("the queries are texts: say how they are searched for, with --fields title,text or with --query and {PLACEHOLDER} in it")
+            format!("the queries are texts: say how they are searched for, with --search-fields title,text or with --query and {PLACEHOLDER} in it")
         })
     }
 

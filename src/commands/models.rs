@@ -171,7 +171,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
             let what = name.as_deref().unwrap_or("any model");
             ensure!(
                 count > 0,
-                "{} does not lock {what}, and no graph of it was built: pull it first",
+                "{} does not lock {what}, and no graph of it was built: pull it first (bundled models, which a package has beside the program, are not looked at here)",
                 lock_file.display()
             );
             Ok(())

@@ -32,7 +32,7 @@ const QUEUE_TOKENS: usize = 1 << 28;
 /// Shown below the flags.
 const EXAMPLES: &str = "\
 Examples:
-  rerank-proxy rerank --model mxbai-rerank-xsmall-v1 --query 'reset a password' < passages.txt
+  rerank-proxy rerank --query 'reset a password' < passages.txt
   rerank-proxy rerank --config rerank-proxy.toml --query 'reset a password' --fields title,body docs.jsonl
   grep -ri password docs | rerank-proxy rerank --model models/mine --query 'reset a password' --top 5 | cut -f 3
 ";
@@ -47,8 +47,8 @@ pub struct RerankArgs {
     /// What the documents are ranked for
     #[arg(long, value_name = "TEXT", value_parser = not_blank)]
     pub query: String,
-    /// The model: a name or a folder in Hugging Face layout; with --config, the name of one of its models
-    #[arg(long, value_name = "NAME|FOLDER", required_unless_present = "config")]
+    /// The model: a name or a folder in Hugging Face layout; with --config, the name of one of its models [default: the bundled cross-encoder]
+    #[arg(long, value_name = "NAME|FOLDER")]
     pub model: Option<String>,
     /// A configuration as `serve` reads it: its models, rerank servers among them, its cache and its `api`
     #[arg(long, value_name = "FILE", env = "RERANK_PROXY_CONFIG")]

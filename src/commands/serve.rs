@@ -1,6 +1,6 @@
 //! `serve`: stands in front of a cluster until told to stop.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use tokio::net::TcpListener;
@@ -17,6 +17,9 @@ use crate::{
     systemd::{self, Sockets},
     telemetry,
 };
+
+/// The time that the cluster has to take a connection at the start, before the log says that it does not.
+const LOOKING: Duration = Duration::from_secs(10);
 
 /// Stand in front of a cluster and rerank its searches
 ///
@@ -49,6 +52,7 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let (listeners, admin) = listen(&settings, sockets).await?;
         tell(&settings, &listeners, admin.as_ref())?;
         let admin = admin.map(|admin| AdminThread::start(admin.into_std()?, process.clone(), reloads)).transpose()?;
+        tokio::spawn(look_for_the_cluster(process.clone()));
         systemd::ready("serving; models load in the background");
         let stop = async {
             stop.await;
@@ -63,6 +67,14 @@ pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
         drop(admin);
         ended
     })
+}
+
+/// Looks once whether the cluster is there, beside everything else: who mistyped its URL is to know before the first client does.
+async fn look_for_the_cluster(process: Arc<Process>) {
+    let cluster = process.snapshot().cluster.clone();
+    if let Err(why) = cluster.is_reachable(LOOKING).await {
+        warn!("the cluster does not answer: {why}; clients get 502 until it does");
+    }
 }
 
 /// Takes the addresses at which clients and operators come in.

@@ -18,7 +18,7 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Examples:
-  rerank-proxy tune --config rerank-proxy.toml --index docs --judgements beir/mine --fields title,text
+  rerank-proxy tune --config rerank-proxy.toml --index docs --judgements beir/mine --search-fields title,text
   rerank-proxy tune --config rerank-proxy.toml --index docs --judgements rank_eval.json --within 100ms --models small,large
   rerank-proxy tune --upstream http://localhost:9200 --index docs --topics topics.tsv --qrels qrels.txt --query search.json --pairs 60
 ";
@@ -26,7 +26,7 @@ Examples:
 /// Find the window, models, blend and depth of a rule that are best on judged queries, and say whether that will hold
 ///
 /// Asks every model once about every judged query, through a proxy of its own, and prints the change to the configuration, or why it
-/// recommends none. Nothing is written. docs/evaluation.md explains each figure.
+/// recommends none. Nothing is written. docs/tuning.md explains each figure.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TuneArgs {
@@ -92,7 +92,7 @@ pub fn run(args: &TuneArgs) -> anyhow::Result<()> {
     }
     .load()?;
     let _log = telemetry::start_log_of_command(&config.settings.log)?;
-    let judged = args.queries.read().map_err(anyhow::Error::msg)?;
+    let judged = args.queries.read("").map_err(anyhow::Error::msg)?;
     let left_out = judged.left_out.to_string();
     if !left_out.is_empty() {
         eprintln!("note: not used: {left_out}");

@@ -18,7 +18,7 @@ mod signals;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use engines::{
-    passage::PassageSpec,
+    passage::{Content, PassageSpec},
     plan::{DEFAULT_WINDOW, MAX_WINDOW, MIN_WINDOW},
 };
 use ranking::{calibration::Curve, conditions::Condition, order::Blend};
@@ -109,6 +109,15 @@ impl Rule {
             explicit: Explicit::Proxy,
             probability: None,
             min_score: None,
+        }
+    }
+
+    /// The fields that it names for the passage; `None` where the query's count.
+    pub fn passage_fields(&self) -> Option<Vec<&str>> {
+        match &self.passage.content {
+            Content::Searched => None,
+            Content::Fields(fields) => Some(fields.iter().map(String::as_str).collect()),
+            Content::Template(template) => Some(template.paths().collect()),
         }
     }
 

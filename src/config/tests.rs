@@ -31,14 +31,15 @@ fn every_mistake_is_reported_at_once_with_its_line_and_the_nearest_key() {
     assert_eq!(
         read(text).expect_err("wrong"),
         [
-            "rerank.toml:2: server.listen: must be an address and a port, such as \"0.0.0.0:9700\" or \"[::]:9700\"",
+            "rerank.toml:2: server.listen: must be an address and a port, such as \"0.0.0.0:9700\" or \"[::]:9700\"; no name \
+             is looked up here (localhost: \"127.0.0.1:9700\")",
             "rerank.toml:3: server.drian: unknown key; did you mean `drain`?",
-            "rerank.toml:5: upstream.url: must be a URL such as \"http://localhost:9200\": invalid format",
+            "rerank.toml:5: upstream.url: must be a URL such as \"http://localhost:9200\", not \"localhost:9200/x\": invalid format",
             "rerank.toml:7: rules[0].index: `a[` is no glob: unclosed character class; missing ']'",
             "rerank.toml:8: rules[0].model: there is no model `fast`: add a table [models.fast]",
+            "rerank.toml:9: rules[0].windo: unknown key; did you mean `window`?",
             "rerank.toml:10: rules[0].budget: must be a duration with its unit, such as \"300ms\" or \"5s\"",
             "rerank.toml:11: rules[0].blend.weight: must be 0 (the cluster alone) to 1 (the model alone)",
-            "rerank.toml:9: rules[0].windo: unknown key; did you mean `window`?",
         ]
     );
 }

@@ -3,7 +3,10 @@
 mod health;
 mod sniff;
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
 
 use engines::registry::Dialects;
 use http::{
@@ -57,8 +60,9 @@ impl UpstreamConfig {
         self.scheme == other.scheme && is_a_node_the_same && self.engine == other.engine
     }
 
-    pub(super) fn read(section: &Section) -> Self {
-        let addresses = addresses(section);
+    /// `listen`: where the proxy itself is.
+    pub(super) fn read(section: &Section, listen: SocketAddr) -> Self {
+        let addresses = addresses(section, listen);
         let mut engines: Vec<(&str, Option<&str>)> = Dialects::engines().map(|name| (name, Some(name))).collect();
         engines.sort_unstable();
         engines.insert(0, ("auto", None));
@@ -107,7 +111,7 @@ struct Addresses {
 }
 
 /// Reads `url` or `urls`.
-fn addresses(section: &Section) -> Addresses {
+fn addresses(section: &Section, listen: SocketAddr) -> Addresses {
     let (url, urls): (Option<String>, Option<Vec<String>>) = (section.optional("url"), section.optional("urls"));
     match (section.has("url"), section.has("urls")) {
         (true, true) => section.error("urls", "contradicts `url`: leave out one or the other"),
@@ -124,10 +128,36 @@ fn addresses(section: &Section) -> Addresses {
             section.error(key, message);
         }
     }
+    for node in addresses.nodes.iter().filter(|node| addresses.is_at(node, listen)) {
+        let message = format!(
+            "`{node}` is where the proxy itself listens (server.listen): it would ask itself without end; name the cluster"
+        );
+        section.error(key, message);
+    }
     addresses
 }
 
 impl Addresses {
+    /// Whether a connection to this node certainly comes in at `listen`. Names besides `localhost` are not looked up, and which
+    /// other addresses this machine has is not asked.
+    fn is_at(&self, node: &Authority, listen: SocketAddr) -> bool {
+        let implied = if self.scheme == Some(Scheme::HTTPS) { 443 } else { 80 };
+        if listen.port() == 0 || node.port_u16().unwrap_or(implied) != listen.port() {
+            return false;
+        }
+        let is_any = listen.ip().is_unspecified();
+        let host = node.host().trim_matches(['[', ']']);
+        match host.parse::<IpAddr>() {
+            Ok(ip) if ip == listen.ip() => true,
+            // Who connects to the unspecified address reaches the loopback one.
+            Ok(ip) if ip.is_ipv4() == listen.is_ipv4() => {
+                (is_any && ip.is_loopback()) || (ip.is_unspecified() && is_first_loopback(listen.ip()))
+            }
+            Ok(_) => false,
+            Err(_) => host.eq_ignore_ascii_case("localhost") && (is_any || is_first_loopback(listen.ip())),
+        }
+    }
+
     fn add(&mut self, url: &str) -> Result<(), String> {
         let (scheme, node) = parse_url(url)?;
         let port = |node: &Authority| node.port_u16().unwrap_or(if scheme == Scheme::HTTPS { 443 } else { 80 });
@@ -144,15 +174,24 @@ impl Addresses {
     }
 }
 
+fn is_first_loopback(ip: IpAddr) -> bool {
+    ip == IpAddr::V4(Ipv4Addr::LOCALHOST) || ip == IpAddr::V6(Ipv6Addr::LOCALHOST)
+}
+
 fn parse_url(url: &str) -> Result<(Scheme, Authority), String> {
     let example = "must be a URL such as \"http://localhost:9200\"";
-    let uri: Uri = url.parse().map_err(|error| format!("{example}: {error}"))?;
-    let parts = uri.into_parts();
-    let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
-    let (Some(scheme), Some(authority)) = (scheme, parts.authority) else { return Err(example.to_owned()) };
-    if authority.as_str().contains('@') {
+    // What is not read is told as it was given, but for passwords.
+    if url.contains('@') {
         return Err("must hold no user and password: the clients' own credentials are passed on".to_owned());
     }
+    let uri: Uri = url.parse().map_err(|error| format!("{example}, not \"{url}\": {error}"))?;
+    let parts = uri.into_parts();
+    let scheme = parts.scheme.filter(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+    let (Some(scheme), Some(authority)) = (scheme, parts.authority) else {
+        let lacks_scheme = !url.contains("://") && !url.starts_with('/');
+        let meant = if lacks_scheme { format!("; did you mean \"http://{url}\"?") } else { String::new() };
+        return Err(format!("{example}, not \"{url}\"{meant}"));
+    };
     match parts.path_and_query {
         Some(path) if path.path().trim_end_matches('/') == "/solr" => {
             Err(format!("{example}, without a path: `{path}` comes with the clients' requests"))
@@ -166,6 +205,51 @@ fn parse_url(url: &str) -> Result<(Scheme, Authority), String> {
 mod tests {
     use super::*;
     use crate::config::testing::{minimal, read};
+
+    #[test]
+    fn what_is_no_url_is_told_with_what_was_meant() {
+        let told = |url: &str| read(&minimal().replace("http://localhost:9200", url)).expect_err(url).remove(0);
+        let example = "must be a URL such as \"http://localhost:9200\", not";
+        assert!(
+            told("localhost:9200")
+                .ends_with(&format!("{example} \"localhost:9200\"; did you mean \"http://localhost:9200\"?"))
+        );
+        assert!(told("ftp://es:21").ends_with(&format!("{example} \"ftp://es:21\"")), "{}", told("ftp://es:21"));
+        assert!(told("http://es :9200").contains(&format!("{example} \"http://es :9200\": ")));
+        for secret in ["http://me:s3cret@es:9200", "me:s3cret@es:9200"] {
+            assert!(!told(secret).contains("s3cret"), "{}", told(secret));
+        }
+    }
+
+    #[test]
+    fn a_proxy_in_front_of_itself_is_a_mistake() {
+        let told = |listen: &str, url: &str| {
+            let text = minimal().replace("http://localhost:9200", url);
+            read(&format!("{text}\n[server]\nlisten = \"{listen}\"\n")).map(|_| ())
+        };
+        for (listen, url) in [
+            ("127.0.0.1:9200", "http://127.0.0.1:9200"),
+            ("127.0.0.1:9200", "http://localhost:9200"),
+            ("127.0.0.1:9200", "http://0.0.0.0:9200"),
+            ("0.0.0.0:80", "http://127.0.0.7"),
+            ("[::]:443", "https://[::1]"),
+            ("10.1.2.3:9200", "http://10.1.2.3:9200"),
+        ] {
+            let errors = told(listen, url).expect_err(url);
+            assert!(errors[0].contains("is where the proxy itself listens (server.listen)"), "{errors:?}");
+        }
+        for (listen, url) in [
+            ("127.0.0.1:9700", "http://127.0.0.1:9200"),
+            ("127.0.0.1:0", "http://127.0.0.1:9200"),
+            ("127.0.0.2:9200", "http://127.0.0.1:9200"),
+            ("127.0.0.1:9200", "http://[::1]:9200"),
+            ("0.0.0.0:9200", "http://[::1]:9200"),
+            ("0.0.0.0:9200", "http://10.1.2.3:9200"),
+            ("10.1.2.3:9200", "http://localhost:9200"),
+        ] {
+            assert_eq!(told(listen, url), Ok(()), "{listen} {url}");
+        }
+    }
 
     #[test]
     fn the_engine_is_told_by_paths_unless_it_is_named() {

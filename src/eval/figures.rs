@@ -52,6 +52,8 @@ pub struct Order {
     pub cached: f64,
     /// The answers that were not reranked, or not whole, by the reason.
     pub shortfalls: BTreeMap<String, usize>,
+    /// The answers that were not reranked, by the reason, those with nothing to order among them.
+    pub skipped: BTreeMap<String, usize>,
     /// The answers that were reranked.
     pub reranked: usize,
 }
@@ -148,10 +150,12 @@ impl Order {
             let number = |name| figure(&answer.rerank, name).unwrap_or_default() as f64;
             (scored + number("scored"), cached + number("cached"))
         });
-        let mut shortfalls = BTreeMap::new();
+        let (mut shortfalls, mut skipped) = (BTreeMap::new(), BTreeMap::new());
         if run.kind == Kind::Reranked {
             let found = run.answers.iter().filter_map(Answered::shortfall);
             found.for_each(|reason| *shortfalls.entry(reason).or_insert(0) += 1);
+            let unchanged = run.answers.iter().filter(|answer| !answer.is_reranked());
+            unchanged.for_each(|answer| *skipped.entry(answer.reason().to_owned()).or_insert(0) += 1);
         }
         Self {
             name: run.name.clone(),
@@ -176,6 +180,7 @@ impl Order {
             },
             cached: if scored > 0.0 { cached / scored } else { 0.0 },
             shortfalls,
+            skipped,
             reranked: reranked.count(),
         }
     }
@@ -192,9 +197,13 @@ impl Answered {
         if self.is_reranked() {
             return self.rerank.contains("budget-hit=?1").then(|| "budget: cut short".to_owned());
         }
+        (self.ids.len() > 1).then(|| self.reason().to_owned())
+    }
+
+    /// The reason why it was not reranked.
+    fn reason(&self) -> &str {
         let reason = self.rerank.split_once("reason=").map_or("no X-Rerank", |(_, reason)| reason);
-        let reason = reason.split([';', ',']).next().unwrap_or(reason).trim();
-        (self.ids.len() > 1).then(|| reason.to_owned())
+        reason.split([';', ',']).next().unwrap_or(reason).trim()
     }
 }
 
@@ -302,6 +311,7 @@ mod tests {
         assert_eq!(better.shortfalls, BTreeMap::from([("budget".to_owned(), 1)]));
         assert_eq!((better.reranked, better.cached), (1, 0.5));
         assert!(figures.orders[2].shortfalls.is_empty(), "there was nothing to order");
+        assert_eq!(figures.orders[2].skipped, BTreeMap::from([("single-hit".to_owned(), 2)]));
         assert_eq!(figures.idle().map(|order| order.name.as_str()).collect::<Vec<_>>(), ["idle"]);
         let cut = answer(&["a", "b"], "applied; scored=1; budget-hit=?1", None);
         assert_eq!(cut.shortfall().as_deref(), Some("budget: cut short"));

@@ -56,11 +56,20 @@ impl Ending {
 
 /// Says in the answer and counts what became of its searches.
 pub(super) fn noted(context: &Context, mut response: Response<Body>, searches: &[Searched]) -> Response<Body> {
+    let note = |rule: &Option<Arc<str>>, skipped| {
+        context.snapshot.textless.noted(&context.snapshot.settings.rules, rule.as_ref(), skipped);
+    };
     for Searched { rule, report } in searches {
         debug!(rule = rule.as_deref(), ?report, "searched");
         match report {
-            Report::Applied { counts, .. } => context.process.metrics.applied(rule.as_ref(), *counts),
-            Report::Skipped(reason) => context.process.metrics.skipped(rule.as_ref(), *reason),
+            Report::Applied { counts, .. } => {
+                note(rule, None);
+                context.process.metrics.applied(rule.as_ref(), *counts);
+            }
+            Report::Skipped(reason) => {
+                note(rule, Some(*reason));
+                context.process.metrics.skipped(rule.as_ref(), *reason);
+            }
             Report::Ranked { .. } => {}
         }
     }

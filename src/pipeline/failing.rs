@@ -8,6 +8,7 @@ use tracing::{debug, warn};
 use crate::{
     cluster::{
         UpstreamError,
+        advice::{advised, chain},
         body::{Body, BodyError},
     },
     state::Context,
@@ -27,7 +28,7 @@ pub(super) fn unanswered(context: &Context, error: &UpstreamError) -> Response<B
         debug!(error = %chain(error), "the client's body ended early");
     } else {
         context.process.metrics.upstream_failed();
-        warn!(error = %chain(error), "no answer from the cluster");
+        warn!(error = %advised(error, &context.snapshot.settings.upstream.scheme), "no answer from the cluster");
     }
     failed(context, &Failure::new(error.failure_kind(), chain(error)))
 }
@@ -47,13 +48,4 @@ pub(super) fn stalled(context: &Context) -> Response<Body> {
     warn!(?timeout, "the cluster's answer stopped coming");
     let reason = format!("the cluster's answer stopped coming for {timeout:?}");
     failed(context, &Failure::new(FailureKind::Stalled, reason))
-}
-
-/// An error and its innermost cause, which is what an operator can act on.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    match causes.last() {
-        Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {cause}"),
-        _ => error.to_string(),
-    }
 }

@@ -12,13 +12,14 @@ use tracing::warn;
 
 use super::{
     call::SearchCall,
-    failing::{broken_off, chain, stalled, unanswered},
+    failing::{broken_off, stalled, unanswered},
     halt::Halt,
     send::{Answered, is_within_budget, send},
 };
 use crate::{
     cluster::{
         Outgoing, Tried,
+        advice::chain,
         answer::Answer,
         body::{Body, Bounds, Buffered, Patience, Unheld, buffer},
         encoding::{self, Coding},

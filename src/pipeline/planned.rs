@@ -34,6 +34,8 @@ pub(super) struct Planned {
     pub(super) min_score: Option<f32>,
     /// True if they are left out: the client asked for it.
     pub(super) cut: bool,
+    /// The headers by which the client asked for more than the rule allows.
+    pub(super) clipped: Vec<&'static str>,
 }
 
 impl Planned {

@@ -163,5 +163,6 @@ fn planned(
         probability: rule.probability.clone().filter(|_| *model == rule.model),
         min_score: options.min_score.or(rule.min_score),
         cut: options.min_score.is_some(),
+        clipped: options.clipped(rule),
     })
 }

@@ -45,7 +45,7 @@ pub(super) struct Prepared {
     /// The request to send, and the reader of its answer; `None` where no search is to be reranked.
     pub(super) assembled: Option<Assembled>,
     /// Headers that the client sent but that do not count.
-    pub(super) ignored: Vec<&'static str>,
+    ignored: Vec<&'static str>,
     /// The bytes on the account for all of it.
     _room: Held,
     /// The same of what its templates were rendered to.
@@ -74,6 +74,12 @@ impl Prepared {
     /// The model of the search at `place`.
     pub(super) fn model(&self, place: usize) -> &str {
         self.searches[place].as_ref().map_or("", |planned| &planned.model)
+    }
+
+    /// The headers that did not count for the search at `place`, or not as far as they went.
+    pub(super) fn ignored(&self, place: usize) -> Vec<&'static str> {
+        let clipped = self.searches[place].as_ref().map_or(&[][..], |planned| &planned.clipped);
+        self.ignored.iter().chain(clipped).copied().collect()
     }
 
     /// True if the search at `place` is sent other than the client did.

@@ -6,9 +6,8 @@
 use http::Response;
 use tracing::debug;
 
-use super::failing::chain;
 use crate::{
-    cluster::{Attempts, Outgoing, UpstreamError, answer::Answer, body::Body, spare},
+    cluster::{Attempts, Outgoing, UpstreamError, advice::chain, answer::Answer, body::Body, spare},
     state::Context,
 };
 

@@ -1,5 +1,5 @@
 //! Mode `shadow`: a search is answered by the cluster alone, and scored in the background so that an operator sees what
-//! reranking would cost. Owns that background work, bounded in number; it touches nothing but the metrics.
+//! reranking would cost and change. Owns that background work, bounded in number; it touches nothing but the metrics.
 
 use std::{
     sync::Arc,
@@ -7,6 +7,7 @@ use std::{
 };
 
 use engines::{dialect::Assembled, plan::SkipReason};
+use futures_util::future::join_all;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -43,14 +44,25 @@ pub(super) fn start(context: &Context, call: Arc<SearchCall>, options: RequestOp
 
 async fn shadow(context: &Context, call: Arc<SearchCall>, options: &RequestOptions) -> Result<(), SkipReason> {
     let prepared = prepare(context, &call, options, Run::Shadow, &Trace::none()).await.map_err(|halt| halt.reason())?;
-    let Prepared { searches, assembled: Some(Assembled { forward, reader }), .. } = &prepared else { return Ok(()) };
+    let Prepared { searches, rules, assembled: Some(Assembled { forward, reader }), .. } = &prepared else {
+        return Ok(());
+    };
     let Fetched { answer, room: _room, .. } = fetch(context, &call, forward).await.map_err(|halt| halt.reason())?;
     let answered = Instant::now();
     let spans = taken_apart(reader, &answer, searches.len()).await?;
-    for (search, span) in searches.iter().zip(spans) {
-        let Ok(planned) = search else { continue };
-        let counts = measure(context, reader, planned, &answer.slice(span), answered).await;
+    let planned = searches.iter().zip(rules).zip(spans);
+    let planned = planned.filter_map(|((search, rule), span)| Some((search.as_ref().ok()?, rule, span)));
+    // All at once, as they would be if their client waited.
+    let measured = join_all(planned.map(async |(planned, rule, span)| {
+        (rule, measure(context, reader, planned, answer.slice(span), answered).await)
+    }))
+    .await;
+    if measured.iter().any(|(_, counts)| counts.is_ok()) {
+        context.process.metrics.would_have_added(answered.elapsed());
+    }
+    for (rule, counts) in measured {
         debug!(?counts, took = ?answered.elapsed(), "scored in the background");
+        context.snapshot.textless.noted(&context.snapshot.settings.rules, rule.as_ref(), counts.err());
         context.process.metrics.shadowed(counts);
     }
     Ok(())

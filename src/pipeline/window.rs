@@ -87,17 +87,17 @@ pub(super) async fn rerank(
     }
 }
 
-/// The figures of one search that is scored for their sake only.
+/// The figures of one search that is reranked for their sake only: its new page is thrown away.
 pub(super) async fn measure(
     context: &Context,
     reader: &Arc<dyn AnswerReader>,
     planned: &Arc<Planned>,
-    answer: &Bytes,
+    answer: Bytes,
     answered: Instant,
 ) -> Result<Counts, SkipReason> {
-    let mut candidates = candidates(reader, planned, answer, answer.len()).await??;
-    let texts = std::mem::take(&mut candidates.passages);
-    Ok(Counts::of(&score(context, planned, &Arc::new(candidates), texts, answered, Priority::Search).await?))
+    let (candidates, texts) = split(candidates(reader, planned, &answer, answer.len()).await??, planned.explain);
+    let scored = score(context, planned, &candidates, texts, answered, Priority::Search).await?;
+    Ok(reordered(reader, planned, &candidates, scored, &answer, answer.len(), false).await?.counts)
 }
 
 /// The candidates, and what is to be scored of them. That may be most of the answer, so that it is copied only where it is

@@ -57,6 +57,12 @@ metrics! {
     searches: Family<Searched, Counter> = Family::default();
     /// Searches scored off the path, by outcome
     shadow_searches: Family<Outcome, Counter> = Family::default();
+    /// Time that reranking would have added to a request of mode `shadow`
+    shadow_rerank_duration: Histogram = seconds(), in Seconds;
+    /// The part of a page that was reranked in mode `shadow` which the cluster's page has as well, 0 to 1
+    shadow_page_overlap: Histogram = overlaps();
+    /// Places that the hits of a page would have moved in mode `shadow`, on average
+    shadow_displacement: Histogram = displacements();
     /// Calls of the rerank API by shape and status
     api_calls: Family<Call, Counter> = Family::default();
     /// Time from a rerank call to its answer
@@ -82,9 +88,9 @@ metrics! {
     /// Time that a stage of a search took
     stage_duration: Family<StageLabel, Histogram, fn() -> Histogram> = Family::new_with_constructor(seconds), in Seconds;
     /// The part of a reranked page that the cluster's page has as well, 0 to 1
-    page_overlap: Histogram = Histogram::new([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]);
+    page_overlap: Histogram = overlaps();
     /// Places that the hits of a reranked page moved, on average
-    displacement: Histogram = Histogram::new([0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]);
+    displacement: Histogram = displacements();
     /// Time that the cluster took for a search that a rule names, body included
     upstream_duration: Histogram = seconds(), in Seconds;
     /// Client connections that are open
@@ -166,6 +172,24 @@ fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
 
+fn overlaps() -> Histogram {
+    Histogram::new([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+}
+
+fn displacements() -> Histogram {
+    Histogram::new([0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0])
+}
+
+/// Notes how far a page is from the cluster's.
+fn observe_shift(shift: Option<Shift>, page_overlap: &Histogram, displacement: &Histogram) {
+    if let Some(overlap) = shift.and_then(Shift::overlap) {
+        page_overlap.observe(overlap);
+    }
+    if let Some(places) = shift.and_then(Shift::displacement) {
+        displacement.observe(places);
+    }
+}
+
 fn register<const UNITS: usize>(
     registry: &mut Registry,
     name: &str,
@@ -205,12 +229,7 @@ impl Metrics {
     pub fn applied(&self, rule: Option<&Arc<str>>, counts: Counts) {
         self.searches.get_or_create(&Searched { rule: rule.cloned(), outcome: "applied" }).inc();
         self.count_pairs(counts);
-        if let Some(overlap) = counts.shift.and_then(Shift::overlap) {
-            self.page_overlap.observe(overlap);
-        }
-        if let Some(displacement) = counts.shift.and_then(Shift::displacement) {
-            self.displacement.observe(displacement);
-        }
+        observe_shift(counts.shift, &self.page_overlap, &self.displacement);
     }
 
     /// Notes how long reranking held up an answer; `of` is the trace that it belongs to. Where its caller keeps that, it is an
@@ -238,7 +257,13 @@ impl Metrics {
         self.shadow_searches.get_or_create(&Outcome { outcome: name }).inc();
         if let Ok(counts) = outcome {
             self.count_pairs(counts);
+            observe_shift(counts.shift, &self.shadow_page_overlap, &self.shadow_displacement);
         }
+    }
+
+    /// Notes how long reranking would have held up the answer to a request of mode `shadow`.
+    pub(crate) fn would_have_added(&self, time: Duration) {
+        self.shadow_rerank_duration.observe(time.as_secs_f64());
     }
 
     /// Counts a rerank call that was answered.

@@ -44,7 +44,7 @@ def test_what_rules_come_to_is_told(cluster, tmp_path):
     right = ('"passages", "linear"', '"title", "text"', "60s")
     code, out, err = check(tmp_path, configuration(cluster, right), "--strict", "-H", "X-Secret: hush")
     assert code == 0, out + err
-    assert "the configuration is right: 1 rule(s), 1 model(s)" in out and "model default: a probe pair scores 0." in out
+    assert "the configuration can be read: 1 rule(s), 1 model(s)" in out and "model default: a probe pair scores 0." in out
     assert "rule 1: index passages, linear; mode on; model default; window 20; budget 60000 ms; blend replace" in out
     for name in ("passages", "linear"):
         told = out.split(f"\n  {name}:\n")[1].split("\n  ")[0:3]
@@ -71,7 +71,7 @@ def test_the_exit_code_says_what_is_wrong(cluster, tmp_path):
     rule = ('"*"', '"title"', "60s")
     away = configuration(cluster, rule).replace(cluster.engine, "http://127.0.0.1:9")
     code, out, err = check(tmp_path, away)
-    assert code == 3 and "the configuration is right" in out and "127.0.0.1:9" in err, out + err
+    assert code == 3 and "the configuration can be read" in out and "127.0.0.1:9" in err, out + err
     assert check(tmp_path, away, "--offline")[0] == 0
     assert check(tmp_path, away + "nonsense = 1\n")[0] == 1
     assert check(tmp_path, away, "--nonsense")[0] == 2

@@ -35,6 +35,11 @@ def test_the_alerts_are_sound_and_fire_where_they_should(prometheus):
         assert done.returncode == 0, done.stdout
 
 
+def _is_of_shadow(expression):
+    """Of rules in shadow, of which the demo has none. tests/pipeline.rs holds that these are counted."""
+    return "_shadow_" in expression
+
+
 def test_every_panel_has_data_after_the_demo_and_ten_searches(prometheus):
     with demo.running("--model", "all-MiniLM-L6-v2") as addresses:
         proxy = urlsplit(addresses["playground"])
@@ -45,7 +50,8 @@ def test_every_panel_has_data_after_the_demo_and_ten_searches(prometheus):
                 answer = send(url, "POST", "/demo/_search", {"query": {"match": {"text": query}}, "size": 5})
                 assert answer.status == 200 and answer.header("x-rerank").startswith("applied"), answer
                 time.sleep(0.3)
-            without = [(title, expression) for title, expression in _expressions() if not server.wait_for(expression)]
+            expressions = [(title, text) for title, text in _expressions() if not _is_of_shadow(text)]
+            without = [(title, expression) for title, expression in expressions if not server.wait_for(expression)]
             assert not without, "\n".join(f"{title}: {expression}" for title, expression in without)
 
 

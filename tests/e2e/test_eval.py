@@ -95,7 +95,7 @@ def measured(*arguments):
 def test_the_same_corpus_gives_the_same_table_on_every_engine(judged, tmp_path):
     page, runs = tmp_path / "report.html", tmp_path / "runs"
     orders = measured(
-        "--upstream", judged.engine, "--judgements", CORPUS, "--fields", "text", "--baseline", f"both={BOTH[judged.flavour]}",
+        "--upstream", judged.engine, "--judgements", CORPUS, "--search-fields", "text", "--baseline", f"both={BOTH[judged.flavour]}",
         "--model", data.MODEL, "--matrix", "window=10,100", "--sample", SAMPLE, "--html", page, "--runs", runs,
     )  # fmt: skip
     cluster, narrow, wide = orders["cluster"], orders["window=10"], orders["window=100"]
@@ -117,7 +117,7 @@ def test_the_same_corpus_gives_the_same_table_on_every_engine(judged, tmp_path):
 
 def check_tuning(judged):
     """On the same corpus: the three engines give the same advice, but for what a pair costs."""
-    command = ["tune", "--index", INDEX, "--upstream", judged.engine, "--judgements", CORPUS, "--fields", "text", "--json"]
+    command = ["tune", "--index", INDEX, "--upstream", judged.engine, "--judgements", CORPUS, "--search-fields", "text", "--json"]
     more = ["--model", data.MODEL, "--sample", SAMPLE, "--widest", 20, "--pairs", 20]
     arguments = [str(proxy_control.binary()), *map(str, [*command, *more])]
     done = subprocess.run(arguments, cwd=proxy_control.REPOSITORY, capture_output=True, text=True, timeout=WITHIN_SECONDS)
@@ -179,7 +179,7 @@ def test_judgements_are_read_as_their_publishers_write_them(judged, tmp_path):
         {name: order["means"] for name, order in measured(*common, *given).items()}
         for given in (
             ("--judgements", beir, "--query", search),
-            ("--topics", topics, "--qrels", qrels, "--fields", "text"),
+            ("--topics", topics, "--qrels", qrels, "--search-fields", "text"),
             ("--judgements", rank_eval),
         )
     ]
@@ -189,7 +189,7 @@ def test_judgements_are_read_as_their_publishers_write_them(judged, tmp_path):
 @pytest.mark.engines(NEWEST[0])
 def test_a_log_without_judgements_tells_how_much_would_change(judged, tmp_path):
     log = write(tmp_path / "queries.log", [*(query["text"] for query in QUERIES[:5]), json.dumps({"query": QUERIES[5]["text"]})])
-    table, _ = evaluate("--upstream", judged.engine, "--from-log", log, "--fields", "text", "--model", data.MODEL)
+    table, _ = evaluate("--upstream", judged.engine, "--from-log", log, "--search-fields", "text", "--model", data.MODEL)
     assert "overlap@10" in table and "changed most" in table and "nDCG" not in table, table
 
 
@@ -209,7 +209,7 @@ def test_all_mistakes_are_told_before_anything_is_asked(judged, tmp_path):
 @pytest.mark.engines(NEWEST[0])
 def test_ctrl_c_says_how_far_it_came_and_tells_what_is_whole(judged):
     command = [
-        str(proxy_control.binary()), "eval", "--index", INDEX, "--upstream", judged.engine, "--judgements", str(CORPUS), "--fields", "text",
+        str(proxy_control.binary()), "eval", "--index", INDEX, "--upstream", judged.engine, "--judgements", str(CORPUS), "--search-fields", "text",
         "--matrix", "model=ms-marco-MiniLM-L12-v2",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=proxy_control.REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -241,7 +241,7 @@ def test_a_cluster_behind_tls_and_a_password_is_asked_as_clients_ask_it(judged, 
             f'[upstream]\nurl = "{url}"\n[upstream.tls]\nca = "{certificate}"\n[models.m]\npath = "{data.MODEL}"\n'
             '[[rules]]\nindex = "*"\nmodel = "m"\nwindow = 10\n'
         )
-        common = ["--config", config, "--judgements", CORPUS, "--fields", "text", "--sample", "3"]
+        common = ["--config", config, "--judgements", CORPUS, "--search-fields", "text", "--sample", "3"]
         credentials = write(tmp_path / "headers", [f"Authorization: {expected}"])
         assert measured(*common, "-H", f"@{credentials}")["configured"]["reranked"] == 3
         _, told = evaluate(*common, "-H", "Authorization: Basic wrong", status=1)

@@ -4,6 +4,7 @@
 mod client_names;
 mod known;
 mod server;
+mod trouble;
 
 use std::{
     fs,
@@ -20,6 +21,7 @@ use rustls::{
 
 use known::KnownServers;
 pub use server::{Acceptor, HTTP_2, Refused, ServerTls, TlsStream};
+pub use trouble::Trouble;
 
 /// How TLS is spoken to a server. By default the system's certificates are trusted, and no certificate is shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use net::{
     connect::{connect, connector},
-    tls::{ClientTls, Identity, Part, ServerTls, TlsError},
+    tls::{ClientTls, Identity, Part, ServerTls, TlsError, Trouble},
 };
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
@@ -117,6 +117,7 @@ async fn only_what_the_file_certifies_is_trusted() {
     let (authority, other) = (Authority::new(), Authority::new());
     let tls = ClientTls { ca: Some(other.path("ca.pem")), ..ClientTls::default() };
     let error = heard(authority.server("localhost", false), &tls).await.expect_err("another authority's");
+    assert_eq!(Trouble::of(&error), Some(Trouble::Untrusted), "{error:?}");
     assert!(format!("{error:?}").contains("InvalidCertificate"), "{error:?}");
 }
 
@@ -124,7 +125,8 @@ async fn only_what_the_file_certifies_is_trusted() {
 async fn a_certificate_for_another_name_is_taken_where_that_name_is_expected() {
     let authority = Authority::new();
     let mut tls = ClientTls { ca: Some(authority.path("ca.pem")), ..ClientTls::default() };
-    heard(authority.server("search.internal", false), &tls).await.expect_err("another name");
+    let error = heard(authority.server("search.internal", false), &tls).await.expect_err("another name");
+    assert_eq!(Trouble::of(&error), Some(Trouble::OtherName), "{error:?}");
     tls.server_name = Some("search.internal".to_owned());
     assert_eq!(heard(authority.server("search.internal", false), &tls).await.expect("the name"), "hello");
     heard(authority.server("localhost", false), &tls).await.expect_err("the URL's name is not asked for");
@@ -150,7 +152,8 @@ async fn a_server_whose_own_certificate_is_named_is_trusted_by_its_name() {
     let tls = ClientTls { ca: Some(own), ..ClientTls::default() };
     assert_eq!(heard(server.clone(), &tls).await.expect("its own"), "hello");
     let (elsewhere, own) = self_signed(&other, "search.internal");
-    heard(elsewhere.clone(), &tls).await.expect_err("another one's");
+    let error = heard(elsewhere.clone(), &tls).await.expect_err("another one's");
+    assert_eq!(Trouble::of(&error), Some(Trouble::Untrusted), "{error:?}");
     let tls = ClientTls { ca: Some(own), ..ClientTls::default() };
     let error = heard(elsewhere, &tls).await.expect_err("its own, for another name");
     assert!(format!("{error:?}").contains("NotValidForName"), "{error:?}");

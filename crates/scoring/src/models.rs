@@ -105,6 +105,9 @@ pub fn search_folders(configured: Option<&Path>) -> Vec<PathBuf> {
     folders
 }
 
+/// The models that are shipped with the program.
+const BUNDLED: [&str; 2] = ["all-MiniLM-L6-v2", "ms-marco-MiniLM-L12-v2"];
+
 fn list(paths: &[PathBuf]) -> String {
     let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
     shown.join(", ")
@@ -117,6 +120,10 @@ fn hint(name: &str) -> String {
         .map(|known| (strsim::normalized_damerau_levenshtein(known.name, short_name), known.name))
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
+        Some((_, known)) if BUNDLED.contains(&known) && known == short_name => format!(
+            ". It comes with the program: beside it in `models` or in share/rerank-proxy/models of a package, and in fixtures/models of \
+             a checkout; scoring.models_dir names another folder, and it can be had with: rerank-proxy models pull {known}"
+        ),
         Some((similarity, known)) if similarity > 0.999 => {
             format!(". Get it with: rerank-proxy models pull {known}")
         }
@@ -152,6 +159,8 @@ mod tests {
     #[test]
     fn an_unknown_name_says_where_was_looked_and_what_to_run() {
         let search = [PathBuf::from("/nowhere/models")];
+        let error = locate("ms-marco-MiniLM-L12-v2", &search).unwrap_err().to_string();
+        assert!(error.contains("share/rerank-proxy/models") && error.contains("fixtures/models"), "{error}");
         let error = locate("mixedbread-ai/mxbai-rerank-xsmall-v1", &search).unwrap_err().to_string();
         assert!(error.contains("/nowhere/models"), "{error}");
         assert!(error.contains("rerank-proxy models pull mxbai-rerank-xsmall-v1"), "{error}");

@@ -2,8 +2,10 @@
 
 use engines::plan::SkipReason;
 
+use crate::config::rules::Rule;
+
 /// The sentence for a reason.
-pub(super) fn because(reason: SkipReason) -> &'static str {
+pub(crate) fn because(reason: SkipReason) -> &'static str {
     match reason {
         SkipReason::NoRule => {
             "No rule is for all of the indices that are searched; add a [[rules]] whose `index` matches them."
@@ -63,6 +65,25 @@ pub(super) fn because(reason: SkipReason) -> &'static str {
         }
         SkipReason::UpstreamError => "The cluster answered with an error, or not at all; `cluster` says which.",
         SkipReason::Internal => "A fault of rerank-proxy itself; please report it.",
+    }
+}
+
+/// The most names of fields that are told.
+const TOLD: usize = 20;
+
+/// The sentences for `no-passages`, of which most is known: the rule's fields, and those that the hits of the page have.
+pub(super) fn no_passages(rule: &Rule, shown: &[String]) -> String {
+    let who = match rule.passage_fields() {
+        Some(fields) => format!("None of the rule's fields ({}) has text in these hits", fields.join(", ")),
+        None => "No hit shows text that could be scored".to_owned(),
+    };
+    let more = if shown.len() > TOLD { ", …" } else { "" };
+    match shown {
+        [] => format!("{who}; the hits show no field at all: is `_source` left out, or does the search filter it?"),
+        shown => {
+            let names = shown.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("{who}; the hits have: {names}{more}. Name those that hold text with `fields` in the rule.")
+        }
     }
 }
 

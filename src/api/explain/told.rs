@@ -1,14 +1,18 @@
 //! What became of a search, as it is told. Owns the members of the answer.
 
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use engines::{dialect::Dialect, passage::Content, shown::ShownHit};
+use engines::{dialect::Dialect, plan::SkipReason, shown::ShownHit};
 use ranking::order::Blend;
 use scoring::LongPassages;
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::because::because;
+use super::because::{because, no_passages};
 use crate::{
     config::{Settings, rules::Rule},
     pipeline::{Explained, ExplainedOutcome, Places, Shown, Terms},
@@ -63,17 +67,23 @@ impl Told<'_> {
         let Explained { outcome, status, error, indices, terms, stages, shown, .. } = explained;
         let (outcome, reason, because, counts) = match outcome {
             ExplainedOutcome::Applied(counts) => ("applied", None, None, Some(counts)),
-            ExplainedOutcome::Skipped(reason) => ("skipped", Some(reason.as_str()), Some(because(*reason)), None),
-            ExplainedOutcome::Failed(cause) => ("failed", None, Some(cause.as_str()), None),
+            ExplainedOutcome::Skipped(reason) => {
+                ("skipped", Some(*reason), Some(Cow::Borrowed(because(*reason))), None)
+            }
+            ExplainedOutcome::Failed(cause) => ("failed", None, Some(Cow::Borrowed(cause.as_str())), None),
         };
         let rule = indices.as_deref().or(Some(self.indices).filter(|indices| !indices.is_empty()));
         let rule = rule.and_then(|indices| self.rule(indices));
         let stage = |(stage, took): &(Stage, Duration)| json!({"name": stage.as_str(), "ms": millis(*took)});
         let (before, after) = self.pages(shown);
+        let because = match (reason, rule) {
+            (Some(SkipReason::NoPassages), Some((_, rule))) => Some(Cow::Owned(no_passages(rule, &names(&before)))),
+            _ => because,
+        };
         let answer = Answer {
             outcome,
-            reason,
-            because,
+            reason: reason.map(SkipReason::as_str),
+            because: because.as_deref(),
             cluster: json!({"status": status.as_u16(), "error": error.as_deref().map(cut)}),
             rule: rule.map(|(number, rule)| told_rule(number, rule)),
             query: terms.as_ref().map(|terms| self.query(terms)),
@@ -107,7 +117,7 @@ impl Told<'_> {
             "window": terms.window,
             "budget_ms": millis(terms.budget),
             "blend": blend(terms.blend),
-            "fields": rule.and_then(fields),
+            "fields": rule.and_then(Rule::passage_fields),
             "from": terms.page.from,
             "size": terms.page.size,
             "long_passages": match terms.long {
@@ -153,13 +163,14 @@ fn told_rule(number: usize, rule: &Rule) -> Value {
     json!({"number": number, "index": rule.index.globs().collect::<Vec<_>>(), "mode": rule.mode.name()})
 }
 
-/// The fields that the rule names for the passage.
-fn fields(rule: &Rule) -> Option<Vec<&str>> {
-    match &rule.passage.content {
-        Content::Searched => None,
-        Content::Fields(fields) => Some(fields.iter().map(String::as_str).collect()),
-        Content::Template(template) => Some(template.paths().collect()),
-    }
+/// The names of the fields that the hits of a page show, as the client sees them: the outermost ones, each once, by name.
+fn names(page: &[Hit<'_>]) -> Vec<String> {
+    let members = |text: &RawValue| {
+        let members = serde_json::from_str::<BTreeMap<String, &RawValue>>(text.get());
+        members.map(BTreeMap::into_keys).into_iter().flatten().collect::<Vec<_>>()
+    };
+    let names: BTreeSet<String> = page.iter().filter_map(|hit| hit.source).flat_map(members).collect();
+    names.into_iter().collect()
 }
 
 pub(in crate::api) fn blend(blend: Blend) -> Value {

@@ -1,6 +1,6 @@
 //! What passages a sample of documents has under a rule. Owns that they are read as a search's are, where its query names no field.
 
-use engines::passage::{Content, Document, PassageSpec};
+use engines::passage::{Document, PassageSpec};
 use serde_json::Value;
 
 /// The passages of a sample.
@@ -34,17 +34,9 @@ pub(super) fn median(mut numbers: Vec<usize>) -> usize {
     numbers.get(numbers.len() / 2).copied().unwrap_or_default()
 }
 
-/// The fields that a rule names for its passages; none where the query's count.
-pub(super) fn names(spec: &PassageSpec) -> Vec<String> {
-    match &spec.content {
-        Content::Searched => Vec::new(),
-        Content::Fields(fields) => fields.clone(),
-        Content::Template(template) => template.paths().map(str::to_owned).collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use engines::passage::Content;
     use serde_json::json;
 
     use super::*;

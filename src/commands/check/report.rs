@@ -6,10 +6,12 @@ use ranking::order::Blend;
 
 use super::{
     measuring::{Costs, Window},
-    passages::names,
-    survey::{Caught, Content, Survey},
+    survey::{Caught, Content, Outlook, Survey},
 };
-use crate::config::{Settings, rules::Rule};
+use crate::config::{
+    Settings,
+    rules::{Mode, Rule},
+};
 
 /// The names that are told of those that no rule catches.
 const TOLD: usize = 10;
@@ -35,6 +37,7 @@ impl Report<'_> {
             for caught in caught {
                 self.print_caught(place, rule, caught);
             }
+            self.print_other_names(rule, caught);
         }
         let free = &self.survey.free;
         if !free.is_empty() {
@@ -42,6 +45,39 @@ impl Report<'_> {
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };
             println!("\nno rule: {}{more}", free.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", "));
         }
+        for line in self.comes_to_nothing() {
+            println!("\n{line}");
+        }
+    }
+
+    /// The aliases and data streams by which clients may search what a rule catches, past the rule.
+    fn print_other_names(&self, rule: &Rule, caught: &[Caught]) {
+        if rule.mode == Mode::Off {
+            return;
+        }
+        for other in &self.survey.others {
+            if self.survey.free.contains(&other.name) && caught.iter().any(|caught| caught.name == other.target) {
+                println!(
+                    "  {} {} -> {}: searches that name it are not reranked; add it to `index`",
+                    other.kind, other.name, other.target
+                );
+            }
+        }
+    }
+
+    /// A line each for the rules that rerank nothing, and for those that lack something.
+    fn comes_to_nothing(&self) -> Vec<String> {
+        let of = |found: Outlook| {
+            let outlooks = self.survey.outlooks(&self.settings.rules);
+            outlooks.filter(|outlook| *outlook == found).count()
+        };
+        let line = |count: usize, what: &str, see: &str| {
+            let rules = if count == 1 { "rule" } else { "rules" };
+            (count > 0).then(|| format!("{count} {rules} {what}: see {see} above (exit status 4 with --strict)"))
+        };
+        let nothing = line(of(Outlook::Nothing), "would rerank nothing", "NOT THERE, NO TEXT and \"catches nothing\"");
+        let lacking = line(of(Outlook::Lacking), "would rerank only in part", "NOT THERE and NO TEXT");
+        nothing.into_iter().chain(lacking).collect()
     }
 
     fn print_caught(&self, place: usize, rule: &Rule, caught: &Caught) {
@@ -77,10 +113,9 @@ fn settings_of(rule: &Rule, settings: &Settings) -> String {
 }
 
 fn fields(rule: &Rule, content: &Content) -> String {
-    let names = names(&rule.passage);
-    if names.is_empty() {
+    let Some(names) = rule.passage_fields() else {
         return "those that a query searches, else every text".to_owned();
-    }
+    };
     match content.missing.as_slice() {
         [] => format!("{}, all there", names.join(", ")),
         missing => format!("{}; NOT THERE: {}", names.join(", "), missing.join(", ")),

@@ -26,6 +26,34 @@ pub(super) struct Survey {
     pub(super) caught: Vec<Vec<Caught>>,
     /// The names that no rule catches.
     pub(super) free: Vec<String>,
+    /// What leads to an index or a collection by another name.
+    pub(super) others: Vec<OtherName>,
+}
+
+/// An alias or a data stream, and one index or collection that it leads to.
+pub(super) struct OtherName {
+    /// "alias" or "data stream".
+    pub(super) kind: &'static str,
+    pub(super) name: String,
+    pub(super) target: String,
+}
+
+/// What a rule that is not off comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// As far as the sample goes, all that it catches has what it needs.
+    Whole,
+    /// An index of its own lacks a field, or has no text.
+    Lacking,
+    /// It catches nothing, or nothing that it catches has text.
+    Nothing,
+}
+
+/// The names of what can be searched.
+struct Names {
+    family: Family,
+    all: BTreeSet<String>,
+    others: Vec<OtherName>,
 }
 
 /// An index, alias or collection that a rule catches.
@@ -52,9 +80,9 @@ enum Family {
 impl Survey {
     /// Asks the cluster.
     pub(super) async fn of(wire: &Wire, rules: &[Rule]) -> Result<Self, Fault> {
-        let (family, names) = names(wire).await?;
-        let mut survey = Self { caught: rules.iter().map(|_| Vec::new()).collect(), free: Vec::new() };
-        for name in names {
+        let Names { family, all, others } = names(wire).await?;
+        let mut survey = Self { caught: rules.iter().map(|_| Vec::new()).collect(), free: Vec::new(), others };
+        for name in all {
             let rule =
                 rules::find(rules, &name).and_then(|found| rules.iter().position(|rule| std::ptr::eq(rule, found)));
             let Some(place) = rule else {
@@ -77,20 +105,32 @@ impl Survey {
 
     /// True where a rule catches nothing, or an index of its own has no such field, or no text in its documents.
     pub(super) fn comes_to_nothing(&self, rules: &[Rule]) -> bool {
-        let is_empty = |caught: &Caught| match &caught.content {
-            Some(Ok(content)) => !content.missing.is_empty() || content.passages.has_no_text(),
-            _ => false,
-        };
-        rules
-            .iter()
-            .zip(&self.caught)
-            .filter(|(rule, _)| rule.mode != rules::Mode::Off)
-            .any(|(_, caught)| caught.is_empty() || caught.iter().any(is_empty))
+        self.outlooks(rules).any(|outlook| outlook != Outlook::Whole)
+    }
+
+    /// What each rule that is not off comes to.
+    pub(super) fn outlooks(&self, rules: &[Rule]) -> impl Iterator<Item = Outlook> {
+        let caught = rules.iter().zip(&self.caught).filter(|(rule, _)| rule.mode != rules::Mode::Off);
+        caught.map(|(_, caught)| outlook(caught))
     }
 }
 
-/// The names of what can be searched, and of which family the cluster is.
-async fn names(wire: &Wire) -> Result<(Family, BTreeSet<String>), Fault> {
+fn outlook(caught: &[Caught]) -> Outlook {
+    let content = |caught: &'_ Caught| match &caught.content {
+        Some(Ok(content)) => Some((content.passages.has_no_text(), content.missing.is_empty())),
+        _ => None,
+    };
+    if caught.iter().all(|caught| content(caught).is_some_and(|(has_no_text, _)| has_no_text)) {
+        return Outlook::Nothing;
+    }
+    match caught.iter().filter_map(content).any(|(has_no_text, has_all)| has_no_text || !has_all) {
+        true => Outlook::Lacking,
+        false => Outlook::Whole,
+    }
+}
+
+/// Asks for the names, and thereby of which family the cluster is.
+async fn names(wire: &Wire) -> Result<Names, Fault> {
     let elastic = match wire.get("/_alias").await {
         Ok(Value::Object(indices)) if indices.values().all(|index| index["aliases"].is_object()) => {
             // Not every version and not every distribution has them.
@@ -98,7 +138,9 @@ async fn names(wire: &Wire) -> Result<(Family, BTreeSet<String>), Fault> {
                 Err(Fault::Unreachable(why)) => return Err(Fault::Unreachable(why)),
                 streams => streams.unwrap_or_default(),
             };
-            return Ok((Family::Elastic, elastic_names(&indices, &streams["data_streams"])));
+            let (all, others) =
+                (elastic_names(&indices, &streams["data_streams"]), elastic_others(&indices, &streams["data_streams"]));
+            return Ok(Names { family: Family::Elastic, all, others });
         }
         Ok(_) => None,
         Err(Fault::Unreachable(why)) => return Err(Fault::Unreachable(why)),
@@ -108,15 +150,22 @@ async fn names(wire: &Wire) -> Result<(Family, BTreeSet<String>), Fault> {
         Ok(list) => {
             let aliases = wire.get("/solr/admin/collections?action=LISTALIASES&wt=json").await?;
             let collections = list["collections"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            let aliases = aliases["aliases"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-            Ok((Family::Solr, collections.chain(aliases).map(str::to_owned).collect()))
+            let aliases = || aliases["aliases"].as_object().into_iter().flatten();
+            let all = collections.chain(aliases().map(|(name, _)| name.as_str())).map(str::to_owned).collect();
+            // An alias of several collections names them with commas.
+            let targets = |(name, of): (&String, &Value)| {
+                let of = of.as_str().unwrap_or_default().split(',').map(str::to_owned);
+                of.map(|target| OtherName { kind: "alias", name: name.clone(), target }).collect::<Vec<_>>()
+            };
+            Ok(Names { family: Family::Solr, all, others: aliases().flat_map(targets).collect() })
         }
         // A Solr that is no cloud has cores.
         Err(fault) => match wire.get("/solr/admin/cores?action=STATUS&indexInfo=false&wt=json").await {
-            Ok(cores) => Ok((
-                Family::Solr,
-                cores["status"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect(),
-            )),
+            Ok(cores) => Ok(Names {
+                family: Family::Solr,
+                all: cores["status"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect(),
+                others: Vec::new(),
+            }),
             Err(_) => Err(elastic.unwrap_or(fault)),
         },
     }
@@ -128,6 +177,21 @@ fn elastic_names(indices: &Map<String, Value>, streams: &Value) -> BTreeSet<Stri
     let mut names: BTreeSet<String> = indices.keys().chain(aliases).cloned().chain(named(streams)).collect();
     names.retain(|name| !name.starts_with('.'));
     names
+}
+
+/// The aliases and data streams, by each index that they lead to.
+fn elastic_others(indices: &Map<String, Value>, streams: &Value) -> Vec<OtherName> {
+    let other = |kind, name: &str, target: &str| OtherName { kind, name: name.to_owned(), target: target.to_owned() };
+    let aliases = indices.iter().flat_map(|(target, index)| {
+        let aliases = index["aliases"].as_object().into_iter().flat_map(Map::keys);
+        aliases.map(|name| other("alias", name, target))
+    });
+    let streams = streams.as_array().into_iter().flatten().flat_map(|stream| {
+        let name = stream["name"].as_str().unwrap_or_default();
+        let targets = stream["indices"].as_array().into_iter().flatten();
+        targets.filter_map(|index| index["index_name"].as_str()).map(|target| other("data stream", name, target))
+    });
+    aliases.chain(streams).collect()
 }
 
 async fn content(wire: &Wire, family: Family, name: &str, rule: &Rule) -> Result<Content, Fault> {
@@ -148,7 +212,8 @@ async fn content(wire: &Wire, family: Family, name: &str, rule: &Rule) -> Result
             (fields, documents.into_iter().map(without_own).collect())
         }
     };
-    let missing = super::passages::names(&rule.passage).into_iter().filter(|name| !has(&fields, name)).collect();
+    let named = rule.passage_fields().into_iter().flatten();
+    let missing = named.filter(|name| !has(&fields, name)).map(str::to_owned).collect();
     Ok(Content { missing, passages: Passages::of(&rule.passage, &documents) })
 }
 

@@ -4,13 +4,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header::ACCEPT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header::ACCEPT, uri::Scheme};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
     cluster::{
         Cluster, Connections, Outgoing,
+        advice::advised,
         body::{Body, Bounds, Filled, Patience, fill},
     },
     config::Settings,
@@ -53,6 +54,7 @@ pub(super) struct Wire {
     connections: Connections,
     headers: HeaderMap,
     memory: Arc<Memory>,
+    scheme: Scheme,
 }
 
 impl Wire {
@@ -63,7 +65,8 @@ impl Wire {
         for (name, value) in headers {
             all.append(name, value);
         }
-        Ok(Self { connections, headers: all, memory: Memory::new(2 * LONGEST) })
+        let scheme = settings.upstream.scheme.clone();
+        Ok(Self { connections, headers: all, memory: Memory::new(2 * LONGEST), scheme })
     }
 
     /// What is at a path.
@@ -76,7 +79,7 @@ impl Wire {
         self.connections.strip(&mut outgoing.head);
         let answered = timeout(PATIENCE, self.connections.send(&mut outgoing)).await;
         let answered = answered.map_err(|_| Fault::Unreachable(format!("no answer within {PATIENCE:?}")))?;
-        let (head, mut body) = answered.map_err(|error| unreachable(&error))?.into_parts();
+        let (head, mut body) = answered.map_err(|error| unreachable(&advised(&error, &self.scheme)))?.into_parts();
         let patience = Patience::ForEachFrame(PATIENCE);
         let bounds = Bounds { bytes: LONGEST, copies: 1, patience, memory: &self.memory };
         let text = match fill(&mut body, bounds).await {

@@ -11,10 +11,10 @@ const DEPTH: usize = 100;
 /// What is shown of the command besides its flags.
 const EXAMPLES: &str = "\
 Examples:
-  rerank-proxy eval --upstream http://localhost:9200 --index docs --judgements beir/scifact --fields title,text
+  rerank-proxy eval --upstream http://localhost:9200 --index docs --judgements beir/scifact --search-fields title,text
   rerank-proxy eval --config rerank-proxy.toml --index docs --topics topics.tsv --qrels qrels.txt --query search.json --html report.html
   rerank-proxy eval --config rerank-proxy.toml --index docs --judgements rank_eval.json --matrix window=20,50 --matrix 'blend={method=\"rrf\"},{method=\"replace\"}'
-  rerank-proxy eval --upstream http://localhost:9200 --index docs --from-log queries.log --fields title,text
+  rerank-proxy eval --upstream http://localhost:9200 --index docs --from-log queries.log --search-fields title,text
 ";
 
 /// Measure how good searches of a live cluster are, as they are and reranked

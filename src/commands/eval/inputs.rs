@@ -42,7 +42,7 @@ impl Inputs {
         let is_judged = args.from_log.is_none();
         let queries = match &args.from_log {
             Some(path) => log::load(path).map(|read| args.queries.sampled(read)).map_err(|error| error.to_string()),
-            None => args.queries.read(),
+            None => args.queries.read("; or --from-log, where nobody has judged"),
         };
         let queries = queries.map_err(|error| mistakes.push(error)).ok();
         let (measures, wrong): (Vec<_>, Vec<_>) = match is_judged {

@@ -10,7 +10,7 @@ pub enum Origin {
     File {
         /// The path as it was given.
         path: String,
-        /// The line.
+        /// The line; 0 for the file as a whole.
         line: usize,
     },
     /// In this environment variable.
@@ -26,6 +26,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::File { path, line: 0 } => f.write_str(path),
             Self::File { path, line } => write!(f, "{path}:{line}"),
             Self::Env(name) => write!(f, "environment variable {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),

@@ -161,7 +161,11 @@ impl Setting for SocketAddr {
             Value::Text(text) => text.trim().parse().ok(),
             _ => None,
         }
-        .ok_or_else(|| "must be an address and a port, such as \"0.0.0.0:9700\" or \"[::]:9700\"".to_owned())
+        .ok_or_else(|| {
+            "must be an address and a port, such as \"0.0.0.0:9700\" or \"[::]:9700\"; no name \
+             is looked up here (localhost: \"127.0.0.1:9700\")"
+                .to_owned()
+        })
     }
 
     fn shown(&self) -> Option<Json> {

@@ -91,7 +91,7 @@ pub(in crate::config) fn lay_environment(root: &mut Node, environment: &HashMap<
 
 fn read_file(path: &Path) -> Result<Node, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
-        origin: Origin::File { path: path.display().to_string(), line: 1 },
+        origin: Origin::File { path: path.display().to_string(), line: 0 },
         key: String::new(),
         message: format!("cannot be read: {error}"),
     })?;

@@ -45,7 +45,7 @@ pub fn parse(source: &Source) -> Result<JudgedQueries, InputError> {
         }
     }
     if queries.is_empty() && problems.is_empty() {
-        problems.add_overall(format!("{} has no queries", source.name));
+        problems.add_overall(format!("{} has no queries: write one a line, or JSON with `query`", source.name));
     }
     problems.or(JudgedQueries { queries, left_out: LeftOut::default() })
 }
@@ -71,6 +71,6 @@ mod tests {
         let error = read("{\"q\": 1}\nx\n{\n").expect_err("wrong");
         assert_eq!(error.lines().count(), 2, "{error}");
         assert!(error.starts_with("a.log, line 1: expected a text"), "{error}");
-        assert_eq!(read("\n"), Err("a.log has no queries".to_owned()));
+        assert_eq!(read("\n"), Err("a.log has no queries: write one a line, or JSON with `query`".to_owned()));
     }
 }
