@@ -28,19 +28,17 @@ impl Textless {
     pub(crate) fn noted(&self, rules: &[Rule], label: Option<&Arc<str>>, skipped: Option<SkipReason>) {
         let Some(place) = label.and_then(|label| rules.iter().position(|rule| rule.label == *label)) else { return };
         let Some(in_a_row) = self.0.get(place) else { return };
-        match skipped {
-            Some(SkipReason::NoPassages) => {
-                if in_a_row.fetch_add(1, Relaxed).saturating_add(1) == TOLD_AFTER {
-                    warn!("{}", told(place + 1, &rules[place]));
-                }
+        if skipped == Some(SkipReason::NoPassages) {
+            let count = in_a_row.fetch_add(1, Relaxed).saturating_add(1);
+            if count == TOLD_AFTER {
+                warn!("{}", told(place + 1, &rules[place]));
             }
-            // There was text.
-            None | Some(SkipReason::Budget | SkipReason::Overloaded | SkipReason::ModelUnavailable)
-                if in_a_row.load(Relaxed) != 0 =>
-            {
-                in_a_row.store(0, Relaxed);
-            }
-            _ => {}
+            return;
+        }
+        let other_than_text = [SkipReason::Budget, SkipReason::Overloaded, SkipReason::ModelUnavailable];
+        let had_text = skipped.is_none_or(|reason| other_than_text.contains(&reason));
+        if had_text && in_a_row.load(Relaxed) != 0 {
+            in_a_row.store(0, Relaxed);
         }
     }
 }

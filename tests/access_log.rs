@@ -50,6 +50,18 @@ async fn a_cluster_that_is_not_there_is_told_at_the_start_and_by_health() {
 }
 
 #[tokio::test]
+async fn a_rule_that_names_fields_that_no_hit_has_is_told_once() {
+    let (_cluster, program) = program(&[("RERANK_PROXY_RULES__0__FIELDS", "titel,body")]).await;
+    for _ in 0..60 {
+        ask(&program, "/reranked/_search?q=open+sesame").await;
+    }
+    let told = "rule 1 (reranked): none of its fields (titel, body) had text in the last 50 searches; run `rerank-proxy check`";
+    program.logs(told).await;
+    lines(&program).await;
+    assert_eq!(program.log.lock().unwrap().matches(told).count(), 1);
+}
+
+#[tokio::test]
 async fn a_search_that_a_rule_names_has_a_line_that_tells_no_texts() {
     let (_cluster, program) = program(&[]).await;
     let bytes = ask(&program, "/reranked/_search?q=open+sesame").await;
