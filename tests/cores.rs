@@ -102,6 +102,10 @@ fn cluster() -> SocketAddr {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = BufReader::new(stream.unwrap());
+            // Whether anybody is here is looked for by connecting, and no more.
+            if stream.fill_buf().unwrap().is_empty() {
+                continue;
+            }
             let mut length = 0;
             let mut line = String::new();
             while stream.read_line(&mut line).unwrap() > 2 {
