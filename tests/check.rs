@@ -100,11 +100,13 @@ async fn a_url_with_the_wrong_scheme_is_told_with_the_right_one() {
 #[tokio::test]
 async fn aliases_past_which_a_rule_looks_are_told() {
     let cluster = Cluster::start(|seen| match seen.path_and_query.as_str() {
-        "/_alias" => json(r#"{"help":{"aliases":{"faq":{}}},"other":{"aliases":{"else":{}}}}"#),
+        "/_alias" => {
+            json(r#"{"help":{"aliases":{"faq":{}}},"help-2":{"aliases":{"faq":{}}},"other":{"aliases":{"else":{}}}}"#)
+        }
         "/_data_stream" => json(
             r#"{"data_streams":[{"name":"logs","indices":[{"index_name":"help"}]},{"name":"helpful","indices":[]}]}"#,
         ),
-        "/help/_mapping" => json(r#"{"help":{"mappings":{"properties":{"title":{}}}}}"#),
+        "/help/_mapping" | "/help-2/_mapping" => json(r#"{"help":{"mappings":{"properties":{"title":{}}}}}"#),
         _ => json(r#"{"hits":{"hits":[{"_source":{"title":"red wine"}}]}}"#),
     });
     let cluster = cluster.await;
@@ -118,13 +120,13 @@ async fn aliases_past_which_a_rule_looks_are_told() {
         assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
         text(&told.stdout).to_owned()
     };
-    let out = told(r#"["help"]"#).await;
-    for line in ["alias faq -> help", "data stream logs -> help"] {
+    let out = told(r#"["help", "help-2"]"#).await;
+    for line in ["alias faq -> help, help-2", "data stream logs -> help"] {
         let line = format!("\n  {line}: searches that name it are not reranked; add it to `index`\n");
         assert!(out.contains(&line), "{out}");
     }
     assert!(!out.contains("else ->"), "it leads to nothing that is reranked: {out}");
-    let out = told(r#"["help", "faq", "logs"]"#).await;
+    let out = told(r#"["help", "help-2", "faq", "logs"]"#).await;
     assert!(!out.contains("searches that name it"), "{out}");
 }
 

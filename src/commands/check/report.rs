@@ -1,19 +1,19 @@
 //! What `check` prints of the cluster and the models. Owns its wording.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ranking::order::Blend;
 
 use super::{
     measuring::{Costs, Window},
-    survey::{Caught, Content, Outlook, Survey},
+    survey::{Caught, Content, OtherName, Outlook, Survey},
 };
 use crate::config::{
     Settings,
     rules::{Mode, Rule},
 };
 
-/// The names that are told of those that no rule catches.
+/// The names that are told of a list.
 const TOLD: usize = 10;
 
 /// What was found.
@@ -41,9 +41,7 @@ impl Report<'_> {
         }
         let free = &self.survey.free;
         if !free.is_empty() {
-            let more = free.len().saturating_sub(TOLD);
-            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-            println!("\nno rule: {}{more}", free.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", "));
+            println!("\nno rule: {}", some(&free.iter().map(String::as_str).collect::<Vec<_>>()));
         }
         for line in self.comes_to_nothing() {
             println!("\n{line}");
@@ -55,13 +53,18 @@ impl Report<'_> {
         if rule.mode == Mode::Off {
             return;
         }
-        for other in &self.survey.others {
-            if self.survey.free.contains(&other.name) && caught.iter().any(|caught| caught.name == other.target) {
-                println!(
-                    "  {} {} -> {}: searches that name it are not reranked; add it to `index`",
-                    other.kind, other.name, other.target
-                );
-            }
+        let is_past = |other: &&OtherName| {
+            self.survey.free.contains(&other.name) && caught.iter().any(|caught| caught.name == other.target)
+        };
+        let mut past: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for other in self.survey.others.iter().filter(is_past) {
+            past.entry((other.kind, &other.name)).or_default().push(&other.target);
+        }
+        for ((kind, name), targets) in past {
+            println!(
+                "  {kind} {name} -> {}: searches that name it are not reranked; add it to `index`",
+                some(&targets)
+            );
         }
     }
 
@@ -94,6 +97,13 @@ impl Report<'_> {
             println!("    first search: {}", first_search(rule, window));
         }
     }
+}
+
+/// The first of some names, and how many there are more.
+fn some(names: &[&str]) -> String {
+    let more = names.len().saturating_sub(TOLD);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", "))
 }
 
 fn settings_of(rule: &Rule, settings: &Settings) -> String {
