@@ -10,8 +10,7 @@ use anyhow::{Context, bail};
 use graphs::onnx::file;
 use tempfile::TempDir;
 
-use super::Built;
-use crate::models::compiled::FOLDER;
+use crate::models::compiled::{FOLDER, Report};
 
 /// The beginning of the name of a folder of graphs that are not trusted yet, in that of those that are.
 pub(super) const UNVERIFIED: &str = "unverified";
@@ -50,16 +49,16 @@ impl Unverified {
     }
 
     /// Moves a graph to where it is run from. The report comes last: without it, or with that of another file, none is run.
-    pub(super) fn trust(&self, built: &Built) -> anyhow::Result<PathBuf> {
+    pub(super) fn trust(&self, built: &Path, report: &Report) -> anyhow::Result<PathBuf> {
         let Some(folder) = self.folder().parent() else { bail!("{} has no folder above", self.folder().display()) };
-        let onnx = folder.join(built.onnx.file_name().unwrap_or_default());
-        let beside = file::beside(&built.onnx);
+        let onnx = folder.join(built.file_name().unwrap_or_default());
+        let beside = file::beside(built);
         let has_data = beside.is_file();
         if has_data {
             fs::rename(beside, file::beside(&onnx))?;
         }
-        fs::rename(&built.onnx, &onnx)?;
-        built.report.write(&onnx)?;
+        fs::rename(built, &onnx)?;
+        report.write(&onnx)?;
         if !has_data && file::beside(&onnx).is_file() {
             // Of the graph before.
             fs::remove_file(file::beside(&onnx))?;

@@ -1,10 +1,7 @@
 //! The verification of a compiled graph: which others it is compared with, and how far it may be from them. What is compared
 //! with what, and why so far, is told in docs/models.md.
 
-use std::{
-    cell::RefCell,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use graphs::{
@@ -102,67 +99,135 @@ pub(super) fn verify(
 ) -> anyhow::Result<Findings> {
     let longest = subject.max_length.min(LONGEST_PROBE);
     let probes = probes::all(longest);
-    let folder_of = |onnx: &Path, precision: Option<Precision>| {
-        ModelFolder::with_graph(subject.path, onnx.to_path_buf(), precision, longest)
-    };
-    let progress = RefCell::new(progress);
-    let tell = |name: &str, share: f64| (*progress.borrow_mut())(name, share);
-    let mut speeds = Vec::new();
-    let mut run = |onnx: &Path, precision: Option<Precision>, name: &str| -> anyhow::Result<Said> {
-        let folder = folder_of(onnx, precision)?;
-        let said = Trial::open(&folder, runtime)?.run(&probes, &mut |share| tell(name, share))?;
-        speeds.push((onnx.to_path_buf(), said.runs as f64 / said.seconds));
-        Ok(said)
-    };
-    let mut said_by = |onnx: &Path, precision: Option<Precision>, name: &str| {
-        let said = run(onnx, precision, name);
-        // Whether to do without a comparison is for the operator to say: a file may be half downloaded.
-        let is_stock = precision.is_none();
-        said.with_context(|| match is_stock {
-            true => format!(
-                "the graph cannot be compared with {}: download that file again, or remove it to build without the comparison",
-                onnx.display()
-            ),
-            false => format!("{} cannot be tried", onnx.display()),
-        })
-    };
+    let mut comparison = Comparison { subject, runtime, longest, probes: &probes, progress, speeds: Vec::new() };
     let stock = Stock::of(subject);
-    let is_exact = subject.precision == Precision::Fp32 && !subject.weights.is_some_and(is_quantised);
     // The largest comes first: what ONNX Runtime gave back of its memory is not the system's again, and serves the next.
     let own = match (&stock.float, subject.precision, subject.weights) {
-        (None, Precision::Int8 | Precision::Int7, Some(_)) => {
-            let name = "our own fp32 graph";
-            let folder = folder_of(&float_graph()?, Some(Precision::Fp32))?;
-            let mut trial = Trial::open_sparingly(&folder, runtime)?;
-            Some((name.to_owned(), trial.run(&probes, &mut |share| tell(&format!("trying {name}"), share))?))
-        }
+        (None, Precision::Int8 | Precision::Int7, Some(_)) => Some(comparison.said_by_own_float(&float_graph()?)?),
         _ => None,
     };
-    let ours = said_by(subject.onnx, Some(subject.precision), "trying the compiled graph")?;
-    let mut checks = vec![not_finite(&ours), refuses_longer(subject, runtime)?, in_company(subject, &probes, runtime)?];
+    let ours = comparison.said_by_subject()?;
+    let mut checks = comparison.alone(&ours)?;
     let alone = checks.len();
-    if let (true, Some(float)) = (is_exact, &stock.float) {
-        let theirs = said_by(float, None, "trying stock")?;
-        checks.extend(exact(&ours, &theirs, name(float), is_half(float), is_bi_encoder(&ours)));
-        return Ok(Findings { checks, compared: true, pairs: count(&probes), speeds });
+    let is_exact = subject.precision == Precision::Fp32 && !subject.weights.is_some_and(is_quantised);
+    match &stock.float {
+        Some(float) if is_exact => checks.extend(comparison.with_float(&ours, float)?),
+        _ => checks.extend(comparison.with_all(&ours, &stock, own)?),
     }
-    let int8 = match &stock.int8 {
-        Some(int8) => Some((name(int8), said_by(int8, None, "trying stock int8")?)),
-        None => None,
-    };
-    let reference = match &stock.float {
-        Some(float) => Some((name(float), said_by(float, None, "trying stock fp32")?)),
-        None => own,
-    };
-    if let Some((name, reference)) = &reference {
-        checks.extend(coarse(&ours, name, reference, int8.as_ref(), subject.precision));
+    let pairs = probes.iter().map(|probe| probe.passages.len()).sum();
+    Ok(Findings { compared: checks.len() > alone, checks, pairs, speeds: comparison.speeds })
+}
+
+/// A graph that is being compared with others.
+struct Comparison<'a> {
+    subject: &'a Subject<'a>,
+    runtime: &'a Runtime,
+    /// The most tokens of a probe.
+    longest: usize,
+    probes: &'a [Probe],
+    progress: &'a mut dyn FnMut(&str, f64),
+    /// See [`Findings::speeds`].
+    speeds: Vec<(PathBuf, f64)>,
+}
+
+impl Comparison<'_> {
+    /// What the graph itself says.
+    fn said_by_subject(&mut self) -> anyhow::Result<Said> {
+        let Subject { onnx, precision, .. } = *self.subject;
+        let said = self.said_by(onnx, Some(precision), "trying the compiled graph");
+        said.with_context(|| format!("{} cannot be tried", onnx.display()))
     }
-    // An error that both of our graphs make would be seen by neither: stock int8 has to say about the same as well.
-    if let (Some((name, theirs)), true) = (&int8, stock.float.is_none()) {
-        checks.push(near(&ours, name, theirs));
-        checks.push(ranked(&ours, name, theirs, RANKS_OF_COARSE));
+
+    /// What a stock file says.
+    fn said_by_stock(&mut self, onnx: &Path, what: &str) -> anyhow::Result<Said> {
+        // Whether to do without a comparison is for the operator to say: a file may be half downloaded.
+        self.said_by(onnx, None, what).with_context(|| {
+            format!(
+                "the graph cannot be compared with {}: download that file again, or remove it to build without the comparison",
+                onnx.display()
+            )
+        })
     }
-    Ok(Findings { compared: checks.len() > alone, checks, pairs: count(&probes), speeds })
+
+    /// What a file says, and how fast it is.
+    fn said_by(&mut self, onnx: &Path, precision: Option<Precision>, what: &str) -> anyhow::Result<Said> {
+        let folder = self.folder(onnx, precision, self.longest)?;
+        let said = Trial::open(&folder, self.runtime)?.run(self.probes, &mut |share| (self.progress)(what, share))?;
+        self.speeds.push((onnx.to_path_buf(), said.runs as f64 / said.seconds));
+        Ok(said)
+    }
+
+    /// What an fp32 graph of ours says, under its name. In little memory, so that its speed means nothing.
+    fn said_by_own_float(&mut self, onnx: &Path) -> anyhow::Result<(String, Said)> {
+        let name = String::from("our own fp32 graph");
+        let (folder, what) = (self.folder(onnx, Some(Precision::Fp32), self.longest)?, format!("trying {name}"));
+        let mut trial = Trial::open_sparingly(&folder, self.runtime)?;
+        let said = trial.run(self.probes, &mut |share| (self.progress)(&what, share))?;
+        Ok((name, said))
+    }
+
+    fn folder(&self, onnx: &Path, precision: Option<Precision>, longest: usize) -> anyhow::Result<ModelFolder> {
+        Ok(ModelFolder::with_graph(self.subject.path, onnx.to_path_buf(), precision, longest)?)
+    }
+
+    /// The folder with the graph, and all the tokens that this takes.
+    fn own_folder(&self) -> anyhow::Result<ModelFolder> {
+        let Subject { onnx, precision, max_length, .. } = *self.subject;
+        self.folder(onnx, Some(precision), max_length)
+    }
+
+    /// What has to be so whatever others say.
+    fn alone(&self, ours: &Said) -> anyhow::Result<Vec<Check>> {
+        Ok(vec![not_finite(ours), self.refuses_longer()?, self.in_company()?])
+    }
+
+    fn refuses_longer(&self) -> anyhow::Result<Check> {
+        let folder = self.own_folder()?;
+        let accepted = if Trial::open_quietly(&folder, self.runtime)?.refuses_longer()? { 0.0 } else { 1.0 };
+        let longer = self.subject.max_length + 1;
+        Ok(at_most(format!("inputs of {longer} tokens that are not refused"), accepted, 0.0))
+    }
+
+    /// Inputs of unequal length in one run, padded, against each alone. int8 goes through them one by one, so that they are
+    /// equal.
+    fn in_company(&self) -> anyhow::Result<Check> {
+        let folder = self.own_folder()?;
+        let distance = Trial::open(&folder, self.runtime)?.in_company(self.probes)?;
+        let limit = if self.subject.precision == Precision::Fp32 { LOGIT } else { 0.0 };
+        Ok(at_most(
+            String::from("largest distance of a score in company, padded, from the same alone"),
+            distance,
+            limit,
+        ))
+    }
+
+    /// An exact graph against stock floats.
+    fn with_float(&mut self, ours: &Said, float: &Path) -> anyhow::Result<Vec<Check>> {
+        let theirs = self.said_by_stock(float, "trying stock")?;
+        Ok(exact(ours, &theirs, name(float), is_half(float), is_bi_encoder(ours)))
+    }
+
+    /// A coarse graph, or one whose floats stand for int8, against all that there is: `own` is an fp32 graph of ours.
+    fn with_all(&mut self, ours: &Said, stock: &Stock, own: Option<(String, Said)>) -> anyhow::Result<Vec<Check>> {
+        let int8 = match &stock.int8 {
+            Some(int8) => Some((name(int8), self.said_by_stock(int8, "trying stock int8")?)),
+            None => None,
+        };
+        let reference = match &stock.float {
+            Some(float) => Some((name(float), self.said_by_stock(float, "trying stock fp32")?)),
+            None => own,
+        };
+        let mut checks = Vec::new();
+        if let Some((name, reference)) = &reference {
+            checks.extend(coarse(ours, name, reference, int8.as_ref(), self.subject.precision));
+        }
+        // An error that both of our graphs make would be seen by neither: stock int8 has to say about the same as well.
+        if let (Some((name, theirs)), None) = (&int8, &stock.float) {
+            checks.push(near(ours, name, theirs));
+            checks.push(ranked(ours, name, theirs, RANKS_OF_COARSE));
+        }
+        Ok(checks)
+    }
 }
 
 /// fp32 against stock of the same weights.
@@ -216,29 +281,8 @@ fn not_finite(said: &Said) -> Check {
     at_most(String::from("scores that are no number"), count as f64, 0.0)
 }
 
-fn refuses_longer(subject: &Subject, runtime: &Runtime) -> anyhow::Result<Check> {
-    let precision = Some(subject.precision);
-    let folder = ModelFolder::with_graph(subject.path, subject.onnx.to_path_buf(), precision, subject.max_length)?;
-    let accepted = if Trial::open_quietly(&folder, runtime)?.refuses_longer()? { 0.0 } else { 1.0 };
-    let longer = subject.max_length + 1;
-    Ok(at_most(format!("inputs of {longer} tokens that are not refused"), accepted, 0.0))
-}
-
-/// Inputs of unequal length in one run, padded, against each alone. int8 goes through them one by one, so that they are equal.
-fn in_company(subject: &Subject, probes: &[Probe], runtime: &Runtime) -> anyhow::Result<Check> {
-    let precision = Some(subject.precision);
-    let folder = ModelFolder::with_graph(subject.path, subject.onnx.to_path_buf(), precision, subject.max_length)?;
-    let distance = Trial::open(&folder, runtime)?.in_company(probes)?;
-    let limit = if subject.precision == Precision::Fp32 { LOGIT } else { 0.0 };
-    Ok(at_most(String::from("largest distance of a score in company, padded, from the same alone"), distance, limit))
-}
-
 fn is_bi_encoder(said: &Said) -> bool {
     !said.vectors.is_empty()
-}
-
-fn count(probes: &[Probe]) -> usize {
-    probes.iter().map(|probe| probe.passages.len()).sum()
 }
 
 impl Stock {
