@@ -1,8 +1,9 @@
 //! HTTP/1.1 towards clients (RFC 9112): requests in, answers out, in their order. One future drives a connection: there is no
-//! task, no channel and no lock, and no timer but for the end of one that is cut off, so a connection and the bodies of its requests stay on one thread.
+//! task, no channel and no lock, and no timer but for the end of one that is cut off, so a connection and the bodies of its
+//! requests stay on one thread.
 //!
 //! What is read, refused and written, and when a connection is kept, is what hyper's server does, but for little that
-//! `server_oracle.rs` names: `tests/server_oracle.rs` holds the two against each other.
+//! `server_oracle/differences.rs` names: `tests/server_oracle.rs` holds the two against each other.
 
 mod answer;
 mod body;

@@ -1,21 +1,23 @@
 //! hyper's server as an oracle: whatever a client says, in whatever pieces it arrives, and however it is answered, the client
-//! gets the same bytes as from hyper, the handler sees the same requests, and the connection is kept where hyper keeps it. The fuzz
-//! target `http1_request` and `tests/server_oracle.rs` call it; nothing that runs in production does.
+//! gets the same bytes as from hyper, the handler sees the same requests, and the connection is kept where hyper keeps it, but for
+//! what [`differences`] names. The fuzz target `http1_request` and `tests/server_oracle.rs` call it; nothing that runs in
+//! production does.
+
+mod differences;
 
 use std::{cell::RefCell, collections::VecDeque, convert::Infallible, io, pin::Pin, rc::Rc, task, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONNECTION};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{ext::ReasonPhrase, server::conn::http1 as oracle, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::differences::{BARE_HOST, assert_refused, is_bare_host, make_alike, plain};
 use crate::{
     MAX_HEADERS,
-    framing::one_content_length,
-    lists::is_plain_option,
     server::{MAX_BUFFER, Serving},
 };
 
@@ -392,54 +394,6 @@ async fn hypers(script: &Script) -> Outcome {
     .await
 }
 
-/// What hyper's handler is asked for, and ours never: whoever passes a bare host on asks for `/`.
-const BARE_HOST: &str = "a bare host";
-
-fn is_bare_host(head: &http::request::Parts) -> bool {
-    head.uri.scheme().is_none() && head.uri.authority().is_some() && head.method != http::Method::CONNECT
-}
-
-/// The headers of a request as ours has them: hyper leaves zeros before a length, and tells its handler that the connection is kept or closed.
-fn plain(mut headers: HeaderMap) -> HeaderMap {
-    let _ = one_content_length(&mut headers);
-    let options: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-    // The place of the first one may be that of one which ours has not.
-    let others = headers.iter().filter(|(name, _)| **name != CONNECTION);
-    let mut plain: HeaderMap = others.map(|(name, value)| (name.clone(), value.clone())).collect();
-    for option in options.into_iter().filter(|option| !is_plain_option(option)) {
-        plain.append(CONNECTION, option);
-    }
-    plain
-}
-
-/// What a client gets, with a length of nothing at the end of each head. hyper moves it there; ours stays where the handler has it.
-fn with_no_length_last(got: &str) -> String {
-    let moved = got.split("\r\n\r\n").map(|part| match part.split_once("\r\ncontent-length: 0") {
-        Some((before, behind)) if behind.is_empty() || behind.starts_with("\r\n") => {
-            format!("{before}{behind}\r\ncontent-length: 0")
-        }
-        _ => part.to_owned(),
-    });
-    moved.collect::<Vec<_>>().join("\r\n\r\n")
-}
-
-/// What a client gets, without what it is told of the connection.
-fn without_connection(got: &str) -> String {
-    let mut parts = got.split("\r\nconnection: ");
-    let before = parts.next().unwrap_or_default().to_owned();
-    parts.fold(before, |kept, part| kept + part.find("\r\n").map_or("", |end| &part[end..]))
-}
-
-/// Holds that what came before a request for a bare host is answered as hyper does, and that it is refused.
-fn assert_refused(script: &Script, ours: &Outcome, theirs: &Outcome, place: usize) {
-    let (before, refusal) = ours.got.split_at(ours.got.rfind("HTTP/1.").unwrap_or(0));
-    let is_refused = refusal.get(8..).is_some_and(|status| status.starts_with(" 400 ")) && ours.ended == Some(false);
-    // Whoever goes on in HTTP/2 behind it is told nothing, as behind any other request that is refused.
-    let goes_on_in_http2 = script.pieces.concat().windows(14).any(|said| said == b"PRI * HTTP/2.0");
-    let is_as_before = ours.seen == theirs.seen[..place] && theirs.got.starts_with(before);
-    assert!((is_refused || goes_on_in_http2) && is_as_before, "{ours:?} {theirs:?} {script:?}");
-}
-
 /// Has both play a script.
 ///
 /// # Panics
@@ -447,14 +401,8 @@ fn assert_refused(script: &Script, ours: &Outcome, theirs: &Outcome, place: usiz
 pub fn compare(script: &Script) {
     let runtime = tokio::runtime::Builder::new_current_thread().build_local(Default::default()).expect("a runtime");
     let (mut ours, mut theirs) = runtime.block_on(async { (ours(script).await, hypers(script).await) });
-    // Where a handler leaves a body unread that has not come to its end, hyper closes the connection and does not say so.
-    let may_cut = script.answers.iter().any(|answer| !matches!(answer.reads, Reads::All));
-    for outcome in [&mut ours, &mut theirs] {
-        outcome.got = with_no_length_last(&outcome.got);
-        if may_cut {
-            outcome.got = without_connection(&outcome.got);
-        }
-    }
+    make_alike(script, &mut ours);
+    make_alike(script, &mut theirs);
     if let Some(place) = theirs.seen.iter().position(|seen| seen == BARE_HOST) {
         return assert_refused(script, &ours, &theirs, place);
     }
