@@ -442,6 +442,27 @@ async fn a_target_that_is_a_bare_host_is_refused_and_never_asks_the_cluster_for_
 }
 
 #[tokio::test]
+async fn who_is_still_sending_gets_the_answer_that_ends_the_connection() {
+    const BODY: usize = 8 << 20;
+    let cluster = Wired::start(|_| Act::Answer(OK.to_owned())).await;
+    let proxy = proxy(cluster.address, &[], Longest).await;
+    // The one is refused by its head as such; the other has a host too many, which is told in the engine's own form.
+    for (line, host) in [("POST _bulk", ""), ("POST /_bulk", "host: y\r\n")] {
+        let mut client = TcpStream::connect(proxy).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\n{host}content-length: {BODY}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        // As many clients do, it looks for an answer when all is sent.
+        client.write_all(&vec![b'x'; BODY]).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nconnection: close\r\n"),
+            "{line}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_length_is_passed_on_once_and_without_zeros_before_it() {
     let cluster = Wired::start(|asked| {
         Act::Answer(OK.replace(": 2", if asked.text.contains(" /list ") { ": 2, 2" } else { ": 02" }))

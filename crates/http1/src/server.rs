@@ -1,13 +1,15 @@
 //! HTTP/1.1 towards clients (RFC 9112): requests in, answers out, in their order. One future drives a connection: there is no
-//! task, no timer, no channel and no lock, so a connection and the bodies of its requests stay on one thread.
+//! task, no channel and no lock, and no timer but for the end of one that is cut off, so a connection and the bodies of its
+//! requests stay on one thread.
 //!
 //! What is read, refused and written, and when a connection is kept, is what hyper's server does, but for little that
-//! `server_oracle.rs` names: `tests/server_oracle.rs` holds the two against each other.
+//! `server_oracle/differences.rs` names: `tests/server_oracle.rs` holds the two against each other.
 
 mod answer;
 mod body;
 mod error;
 mod input;
+mod linger;
 mod output;
 mod request;
 mod response;
@@ -17,6 +19,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -29,6 +32,7 @@ pub use body::Body;
 pub use error::{BodyError, Error};
 pub use input::MAX_BUFFER;
 use input::{Input, Reading};
+use linger::{LINGER, Linger};
 use request::{Head, Heads, Length};
 
 use crate::head::behind_empty_lines;
@@ -54,6 +58,10 @@ pub struct Serving<S, H, F, B: ResponseBody> {
     max_head: usize,
     /// The client was told so, and is heard no further.
     refused: Option<StatusCode>,
+    /// How long the end of a connection waits for a client that is still sending.
+    linger: Duration,
+    /// Set when nothing is written any more.
+    lingers: Option<Linger>,
 }
 
 impl<S, H, F, B> Serving<S, H, F, B>
@@ -76,7 +84,16 @@ where
             is_idle: false,
             max_head: MAX_BUFFER,
             refused: None,
+            linger: LINGER,
+            lingers: None,
         }
+    }
+
+    /// The same, which waits no longer than that for the end of what a client still sends when it was answered for the last time.
+    #[must_use]
+    pub fn with_linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
     }
 
     /// The same, which reads no head of more bytes than that; it is [`MAX_BUFFER`] at most.
@@ -89,6 +106,7 @@ where
     /// Ends the connection as soon as no request is open on it. It is to be polled after that.
     pub fn graceful_shutdown(&mut self) {
         self.answer.keeps_alive = false;
+        self.linger = Duration::ZERO;
         let has_begun = {
             let input = self.input.borrow();
             input.reading != Reading::Head || !input.bytes.is_empty()
@@ -126,7 +144,12 @@ where
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        if self.lingers.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        if self.linger > Duration::ZERO && (self.refused.is_some() || self.input.borrow().was_cut) {
+            ready!(self.lingers.get_or_insert_with(|| Linger::new(self.linger)).poll(&mut self.stream, cx));
+        }
         Poll::Ready(self.refused.take().map_or(Ok(()), |status| Err(Error::Refused(status))))
     }
 
@@ -242,6 +265,7 @@ where
             if let Some(future) = self.in_flight.as_mut().as_pin_mut() {
                 let Poll::Ready(response) = future.poll(cx) else { return false };
                 self.in_flight.set(None);
+                self.see_to_unread_body(cx);
                 self.answer.begin(response);
             }
             if self.answer.poll_body(cx).is_pending() {
@@ -249,6 +273,15 @@ where
             }
         }
         true
+    }
+
+    /// Reads what has come of a body that nobody has read, so that the answer's head can say whether the connection is kept.
+    fn see_to_unread_body(&mut self, cx: &mut Context<'_>) {
+        let mut input = self.input.borrow_mut();
+        if input.is_unwanted() {
+            let _ = input.poll_ahead(&mut self.stream, cx);
+            self.answer.keeps_alive &= !input.was_left_unread();
+        }
     }
 
     /// Makes the connection ready for its next request where this one is at its end. Whether it is.

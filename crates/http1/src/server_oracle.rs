@@ -1,21 +1,23 @@
 //! hyper's server as an oracle: whatever a client says, in whatever pieces it arrives, and however it is answered, the client
-//! gets the same bytes as from hyper, the handler sees the same requests, and the connection is kept where hyper keeps it. The fuzz
-//! target `http1_request` and `tests/server_oracle.rs` call it; nothing that runs in production does.
+//! gets the same bytes as from hyper, the handler sees the same requests, and the connection is kept where hyper keeps it, but for
+//! what [`differences`] names. The fuzz target `http1_request` and `tests/server_oracle.rs` call it; nothing that runs in
+//! production does.
 
-use std::{cell::RefCell, collections::VecDeque, convert::Infallible, io, pin::Pin, rc::Rc, task};
+mod differences;
+
+use std::{cell::RefCell, collections::VecDeque, convert::Infallible, io, pin::Pin, rc::Rc, task, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header::CONNECTION};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::{ext::ReasonPhrase, server::conn::http1 as oracle, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::differences::{BARE_HOST, assert_refused, is_bare_host, make_alike, plain};
 use crate::{
     MAX_HEADERS,
-    framing::one_content_length,
-    lists::is_plain_option,
     server::{MAX_BUFFER, Serving},
 };
 
@@ -349,7 +351,8 @@ async fn ours(script: &Script) -> Outcome {
         let mut answers = answers.into_iter().cycle();
         let mut serving = Serving::new(stream, bytes::BytesMut::new(), move |request| {
             answers.next().expect("answers").respond(request, log.clone())
-        });
+        })
+        .with_linger(Duration::ZERO);
         async move {
             std::future::poll_fn(|cx| {
                 if std::mem::take(&mut *closing.borrow_mut()) {
@@ -391,38 +394,6 @@ async fn hypers(script: &Script) -> Outcome {
     .await
 }
 
-/// What hyper's handler is asked for, and ours never: whoever passes a bare host on asks for `/`.
-const BARE_HOST: &str = "a bare host";
-
-fn is_bare_host(head: &http::request::Parts) -> bool {
-    head.uri.scheme().is_none() && head.uri.authority().is_some() && head.method != http::Method::CONNECT
-}
-
-/// The headers of a request as ours has them: hyper leaves zeros before a length, and tells its handler that the connection is kept or closed.
-fn plain(mut headers: HeaderMap) -> HeaderMap {
-    let _ = one_content_length(&mut headers);
-    let is_told = |(name, value): &(&HeaderName, &HeaderValue)| **name != CONNECTION || !is_plain_option(value);
-    headers.iter().filter(is_told).map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// What a client gets, with a length of nothing at the end of each head. hyper moves it there; ours stays where the handler has it.
-fn with_no_length_last(got: &str) -> String {
-    let moved = got.split("\r\n\r\n").map(|part| match part.split_once("\r\ncontent-length: 0") {
-        Some((before, behind)) if behind.is_empty() || behind.starts_with("\r\n") => {
-            format!("{before}{behind}\r\ncontent-length: 0")
-        }
-        _ => part.to_owned(),
-    });
-    moved.collect::<Vec<_>>().join("\r\n\r\n")
-}
-
-/// Holds that what came before a request for a bare host is answered as hyper does, and that it is refused.
-fn assert_refused(ours: &Outcome, theirs: &Outcome, place: usize) {
-    let (before, refusal) = ours.got.split_at(ours.got.rfind("HTTP/1.").unwrap_or(0));
-    let is_refused = refusal.get(8..).is_some_and(|status| status.starts_with(" 400 ")) && ours.ended == Some(false);
-    assert!(is_refused && ours.seen == theirs.seen[..place] && theirs.got.starts_with(before), "{ours:?} {theirs:?}");
-}
-
 /// Has both play a script.
 ///
 /// # Panics
@@ -430,11 +401,10 @@ fn assert_refused(ours: &Outcome, theirs: &Outcome, place: usize) {
 pub fn compare(script: &Script) {
     let runtime = tokio::runtime::Builder::new_current_thread().build_local(Default::default()).expect("a runtime");
     let (mut ours, mut theirs) = runtime.block_on(async { (ours(script).await, hypers(script).await) });
-    for outcome in [&mut ours, &mut theirs] {
-        outcome.got = with_no_length_last(&outcome.got);
-    }
+    make_alike(script, &mut ours);
+    make_alike(script, &mut theirs);
     if let Some(place) = theirs.seen.iter().position(|seen| seen == BARE_HOST) {
-        return assert_refused(&ours, &theirs, place);
+        return assert_refused(script, &ours, &theirs, place);
     }
     // Of an answer whose body breaks off, hyper drops what it has not written yet; the client shall have all that came before. And
     // where an answer cannot be sent, hyper still waits for the rest of the request.

@@ -1,6 +1,6 @@
 //! A client's connection, byte for byte: what two servers could read in two ways, what is too much, and who leaves early.
 
-use std::{cell::RefCell, convert::Infallible, fmt::Write as _, io, rc::Rc};
+use std::{cell::RefCell, convert::Infallible, fmt::Write as _, io, rc::Rc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -42,7 +42,7 @@ where
 async fn answers(said: &str) -> (String, bool) {
     let (ours, mut theirs) = tokio::io::duplex(1 << 20);
     theirs.write_all(said.as_bytes()).await.expect("room");
-    let mut serving = Serving::new(ours, BytesMut::new(), echo);
+    let mut serving = Serving::new(ours, BytesMut::new(), echo).with_linger(Duration::ZERO);
     let is_kept = until_settled(&mut serving).await.is_none();
     drop(serving);
     let mut got = String::new();
@@ -249,6 +249,47 @@ async fn the_answer_is_given_up_when_its_client_goes_away() {
     assert!(matches!(until_settled(&mut serving).await, Some(Err(Error::Gone))));
     drop(serving);
     assert!(*given_up.borrow());
+}
+
+#[tokio::test]
+async fn who_is_answered_before_the_end_of_its_body_is_told_and_heard_out_for_a_while() {
+    const BODY: usize = 1 << 20;
+    for (line, status) in [("POST /", "413"), ("POST a", "400")] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let mut serving = Serving::new(ours, BytesMut::new(), |_| async {
+            Response::builder().status(413).body(Full::<Bytes>::default()).expect("an answer")
+        });
+        let ended = std::pin::pin!(async { (&mut serving).await.map_err(|error| error.to_string()) });
+        let client = std::pin::pin!(async {
+            let head = format!("{line} HTTP/1.1\r\ncontent-length: {BODY}\r\n\r\n");
+            theirs.write_all(head.as_bytes()).await.expect("somebody listens");
+            // As many do, it looks for an answer when all is sent.
+            theirs.write_all(&vec![b'x'; BODY]).await.expect("somebody listens");
+            let mut got = String::new();
+            theirs.read_to_string(&mut got).await.expect("text");
+            drop(theirs);
+            got
+        });
+        let (got, ended) = futures_util::future::join(client, ended).await;
+        assert!(got.starts_with(&format!("HTTP/1.1 {status} ")) && got.contains("connection: close\r\n"), "{got}");
+        assert_eq!(ended.is_ok(), status == "413", "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_never_ends_its_body_is_not_waited_for_for_long_nor_at_the_end_of_the_server() {
+    for closes in [false, true] {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let answer = |_| async { Response::new(Full::<Bytes>::default()) };
+        let mut serving = Serving::new(ours, BytesMut::new(), answer).with_linger(Duration::from_millis(20));
+        theirs.write_all(b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n").await.expect("room");
+        if closes {
+            serving = serving.with_linger(Duration::from_secs(1000));
+            assert!(until_settled(&mut serving).await.is_none());
+            serving.graceful_shutdown();
+        }
+        assert!(matches!(serving.await, Ok(())), "{closes}");
+    }
 }
 
 #[tokio::test]

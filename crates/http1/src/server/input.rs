@@ -70,6 +70,8 @@ pub(super) struct Input {
     go_ahead: GoAhead,
     /// Nobody reads the body any more.
     is_abandoned: bool,
+    /// A part of what the client sends is not read: it is not wanted, or cannot be read.
+    pub(super) was_cut: bool,
     /// Who waits for more of the body.
     reader: Option<Waker>,
     /// The connection's task, which is told what becomes of the body while it does something else.
@@ -91,6 +93,7 @@ impl Input {
             error: None,
             go_ahead: GoAhead::Given,
             is_abandoned: false,
+            was_cut: false,
             reader: None,
             connection: None,
             is_running: false,
@@ -194,8 +197,13 @@ impl Input {
             self.take_apart();
         }
         if self.reading == Reading::Body {
-            self.reading = Reading::Closed;
+            (self.reading, self.was_cut) = (Reading::Closed, true);
         }
+    }
+
+    /// Whether nobody reads the open body any more.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.reading == Reading::Body && self.is_abandoned
     }
 
     /// Whether a part of the body is still to come that nobody wants.
@@ -240,6 +248,7 @@ impl Input {
     }
 
     fn fail(&mut self, error: BodyError) {
+        self.was_cut = matches!(error, BodyError::Framing(_));
         self.error = Some(error);
         self.reading = Reading::Closed;
     }
