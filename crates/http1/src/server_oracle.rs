@@ -4,6 +4,7 @@
 //! production does.
 
 mod differences;
+mod script;
 
 use std::{cell::RefCell, collections::VecDeque, convert::Infallible, io, pin::Pin, rc::Rc, task, time::Duration};
 
@@ -15,7 +16,11 @@ use hyper::{ext::ReasonPhrase, server::conn::http1 as oracle, service::service_f
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use self::differences::{BARE_HOST, assert_refused, is_bare_host, make_alike, plain};
+pub use self::script::{Answer, AnswerBody, Ending, Reads, Script};
+use self::{
+    differences::{BARE_HOST, assert_refused, is_bare_host, make_alike, plain},
+    script::Outcome,
+};
 use crate::{
     MAX_HEADERS,
     server::{MAX_BUFFER, Serving},
@@ -115,51 +120,6 @@ impl AsyncWrite for Scripted {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
         task::Poll::Ready(Ok(()))
     }
-}
-
-/// What a handler does with a request's body.
-#[derive(Debug, Clone, Copy)]
-pub enum Reads {
-    All,
-    /// Its first frame.
-    Some,
-    /// Nothing, and drops it at once.
-    Nothing,
-    /// Nothing, and holds it until the answer is made.
-    Holds,
-    /// All, on a task of its own. What comes behind an answer's end reaches it late from hyper, or never.
-    Elsewhere,
-}
-
-/// What a handler answers.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    pub reads: Reads,
-    /// How many turns of the runtime it takes.
-    pub turns: usize,
-    pub status: u16,
-    pub reason: bool,
-    pub version: http::Version,
-    pub headers: Vec<(&'static str, &'static str)>,
-    pub body: AnswerBody,
-}
-
-/// The body of an answer.
-#[derive(Debug, Clone)]
-pub enum AnswerBody {
-    Empty,
-    /// Its length is known.
-    Whole(Vec<u8>),
-    /// Frames, each after a turn of the runtime where it says so.
-    Frames(Vec<(bool, Vec<u8>)>, Ending),
-}
-
-/// How the frames of a body end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    Complete,
-    Trailers,
-    Fails,
 }
 
 /// What the handlers of a connection have seen.
@@ -277,26 +237,6 @@ impl AnswerBody {
 
 fn never(error: Infallible) -> io::Error {
     match error {}
-}
-
-/// What became of a connection.
-#[derive(Debug, PartialEq, Eq)]
-struct Outcome {
-    got: String,
-    seen: Vec<String>,
-    /// The connection has ended; in order, or not.
-    ended: Option<bool>,
-}
-
-/// What a client says, and how it is answered.
-#[derive(Debug, Clone)]
-pub struct Script {
-    pub pieces: Vec<Bytes>,
-    pub closes: bool,
-    /// The server is told to end before this piece.
-    pub shuts_down: Option<usize>,
-    pub takes: usize,
-    pub answers: Vec<Answer>,
 }
 
 /// All that can happen does within these turns of the runtime, which has no clock here.

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header::CONNECTION};
 
-use super::{Answer, Outcome, Reads, Script};
+use super::script::{Answer, Outcome, Reads, Script};
 use crate::{framing::one_content_length, lists::is_plain_option};
 
 /// Makes alike what a client gets of both.
