@@ -92,7 +92,7 @@ def header_lines(head: bytes) -> "list[tuple[str, str]]":
 
 
 class ScriptedServer:
-    """An upstream that runs `script(connection, server)` on each connection it accepts, in a thread of its own."""
+    """An upstream that runs `script(connection, server)` on each connection on which something is said, in a thread of its own."""
 
     def __init__(self, script, port: int = 0):
         self._script = script
@@ -120,7 +120,9 @@ class ScriptedServer:
         with connection:
             connection.settimeout(120)
             try:
-                self._script(connection, self)
+                # Whether a cluster is there is looked for by connecting, and no more.
+                if connection.recv(1, socket.MSG_PEEK):
+                    self._script(connection, self)
             except Exception as error:  # shown by the test that looks
                 self.errors.append(error)
 
