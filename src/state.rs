@@ -16,6 +16,7 @@ use std::{
 use arc_swap::{ArcSwap, Cache};
 use engines::{
     dialect::Dialect,
+    plan::SkipReason,
     registry::{Dialects, Number},
 };
 use net::tls::{Acceptor, ServerTls, TlsError};
@@ -81,7 +82,7 @@ pub struct Snapshot {
     /// The places for calls of the rerank API.
     pub calls: Arc<Calls>,
     /// The rules whose hits have no text.
-    pub(crate) textless: Textless,
+    textless: Textless,
     was_replaced: AtomicBool,
 }
 
@@ -222,6 +223,11 @@ impl Snapshot {
             textless,
             was_replaced,
         })
+    }
+
+    /// Notes what became of a search under a rule, for those whose hits never have text.
+    pub(crate) fn note_text(&self, rule: Option<&Arc<str>>, skipped: Option<SkipReason>) {
+        self.textless.noted(&self.settings.rules, rule, skipped);
     }
 
     /// The same in the place of `self`: where the way to the cluster is the same, so are the connections to it, and where the

@@ -140,11 +140,11 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<()> {
         ModelsCommand::Build(args) => {
             let folder = locate(&args.model, &search)?;
             let (name, locks) = locks_of(&folder, &lock_file, &models_dir)?;
+            // Before minutes of work: a lock file that cannot be read would take none of it.
+            let locked = locks.iter().map(|lock| Lock::read(lock)).collect::<Result<Vec<_>, _>>()?;
+            let revision = locked.iter().find_map(|lock| Some(lock.models.get(&name)?.revision.clone()));
             // Weights from elsewhere are of no known revision.
-            let revision = match args.weights {
-                Some(_) => None,
-                None => locks.iter().find_map(|lock| Some(Lock::read(lock).ok()?.models.remove(&name)?.revision)),
-            };
+            let revision = revision.filter(|_| args.weights.is_none());
             build::run(args, &folder, revision, &Runtime::load(library.as_deref())?)?;
             for lock_file in locks {
                 let _hold = Hold::of(lock_file.parent().unwrap_or(Path::new("")))?;
@@ -215,10 +215,10 @@ fn list_known() {
 fn locks_of(folder: &Path, lock_file: &Path, models_dir: &Path) -> anyhow::Result<(String, Vec<PathBuf>)> {
     let whole = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
     // `.` has no name of its own, and a link has one that what it leads to has not.
-    let Some(name) = folder.file_name().or(whole.file_name()) else { return Ok((String::new(), Vec::new())) };
+    let named = if folder.file_name().is_some() { folder } else { &whole };
+    let name = named.file_name().unwrap_or_default();
     let is_of_models_dir = models_dir.join(name).canonicalize().is_ok_and(|there| there == whole);
-    let above = if folder.file_name().is_some() { folder } else { &whole };
-    let mut locks = vec![above.with_file_name(lock::FILE_NAME)];
+    let mut locks = vec![named.with_file_name(lock::FILE_NAME)];
     if is_of_models_dir && lock_file != locks[0] {
         locks.push(lock_file.to_path_buf());
     }

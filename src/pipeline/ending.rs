@@ -56,18 +56,15 @@ impl Ending {
 
 /// Says in the answer and counts what became of its searches.
 pub(super) fn noted(context: &Context, mut response: Response<Body>, searches: &[Searched]) -> Response<Body> {
-    let note = |rule: &Option<Arc<str>>, skipped| {
-        context.snapshot.textless.noted(&context.snapshot.settings.rules, rule.as_ref(), skipped);
-    };
     for Searched { rule, report } in searches {
         debug!(rule = rule.as_deref(), ?report, "searched");
         match report {
             Report::Applied { counts, .. } => {
-                note(rule, None);
+                context.snapshot.note_text(rule.as_ref(), None);
                 context.process.metrics.applied(rule.as_ref(), *counts);
             }
             Report::Skipped(reason) => {
-                note(rule, Some(*reason));
+                context.snapshot.note_text(rule.as_ref(), Some(*reason));
                 context.process.metrics.skipped(rule.as_ref(), *reason);
             }
             Report::Ranked { .. } => {}

@@ -62,7 +62,7 @@ async fn shadow(context: &Context, call: Arc<SearchCall>, options: &RequestOptio
     }
     for (rule, counts) in measured {
         debug!(?counts, took = ?answered.elapsed(), "scored in the background");
-        context.snapshot.textless.noted(&context.snapshot.settings.rules, rule.as_ref(), counts.err());
+        context.snapshot.note_text(rule.as_ref(), counts.err());
         context.process.metrics.shadowed(counts);
     }
     Ok(())
